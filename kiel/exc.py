@@ -1,0 +1,183 @@
+"""What can go wrong, as classes: each says what happened, whether to try again, and what would cure it."""
+from __future__ import absolute_import
+
+from kiel import constants
+
+
+class KielError(Exception):
+    """
+    The base of every error that kiel raises.
+
+    ``retriable`` tells whether the same call may succeed later; ``cure`` names what has to be renewed before that:
+    ``"metadata"``, ``"coordinator"``, ``"producer_id"``, ``"rejoin"`` or ``None``.
+    """
+
+    retriable = False
+    cure = None
+
+
+class NoBrokersError(KielError):
+    """No broker of the cluster, and no bootstrap host, can be reached; the cause of the last attempt is in the text."""
+
+    retriable = True
+    cure = "metadata"
+
+
+class NoOffsetsError(KielError):
+    """Finding the offsets of a topic failed for good."""
+
+
+class BrokerConnectionError(KielError):
+    """The connection to one broker went bad or could not be made; ``cause`` is the exception beneath, if any."""
+
+    retriable = True
+    cure = "metadata"
+
+    def __init__(self, host, port, broker_id=None, cause=None, hint=None):
+        super(BrokerConnectionError, self).__init__(host, port, broker_id)
+        self.host = host
+        self.port = port
+        self.broker_id = broker_id
+        self.cause = cause
+        self.hint = hint
+
+    def __str__(self):
+        text = "Error connecting to %s:%s" % (self.host, self.port)
+        if self.cause is not None:
+            text += ": %s" % (str(self.cause) or type(self.cause).__name__)
+        if self.hint:
+            text += " (%s)" % self.hint
+        return text
+
+
+class RequestTimeoutError(BrokerConnectionError):
+    """A broker did not answer within the time-out; its connection has been closed."""
+
+
+class ProtocolError(KielError):
+    """Bytes that are not Kafka's protocol: a frame out of step, too large, or one that can't be decoded."""
+
+    retriable = True
+    cure = "metadata"
+
+
+class AuthenticationError(KielError):
+    """The broker refused the login, or its certificate was not accepted: credentials, mechanism or authorities are wrong."""
+
+
+class CorruptMessageError(KielError):
+    """
+    A message or record batch whose bytes can't be trusted or read.
+
+    ``topic``, ``partition`` and ``offset`` tell where; the first two are filled in by the consumer.
+    """
+
+    def __init__(self, reason, topic=None, partition=None, offset=None):
+        super(CorruptMessageError, self).__init__(reason, topic, partition, offset)
+        self.reason = reason
+        self.topic = topic
+        self.partition = partition
+        self.offset = offset
+
+    def __str__(self):
+        return "%s (topic %s, partition %s, offset %s)" % (
+            self.reason, self.topic, self.partition, self.offset
+        )
+
+
+class MissingCodecError(CorruptMessageError):
+    """A codec's optional package is not installed; the text names it."""
+
+
+class UnhandledResponseError(KielError):
+    """A response came for whose api the client has no handler method."""
+
+    def __init__(self, api):
+        super(UnhandledResponseError, self).__init__(api)
+        self.api = api
+
+    def __str__(self):
+        return "No handler method for '%s' api" % self.api
+
+
+class BrokerError(KielError):
+    """
+    A broker answered with an error code.
+
+    Each code of `kiel.constants.ERRORS` has a class of its own, such as `NotPartitionLeaderError`; a code that nobody
+    knows is a plain `BrokerError`. ``code`` is the number, ``name`` kiel's name of it.
+    """
+
+    code = -1
+    name = "unknown"
+
+    def __init__(self, message=None, code=None):
+        super(BrokerError, self).__init__(message)
+        self.message = message
+        if code is not None and code != self.code:
+            self.code = code
+            self.name = "error_%d" % code
+
+    def __str__(self):
+        text = "%s (error %d)" % (self.name, self.code)
+        return "%s: %s" % (text, self.message) if self.message else text
+
+
+#: error code -> the class of that error
+by_code = {}
+
+
+def for_code(code, message=None):
+    """
+    The exception for an error number of a response, known or not; ``None`` for 0.
+
+    :param message: the broker's own words or the place where it happened, shown in the text
+    """
+    if code == 0:
+        return None
+    cls = by_code.get(code)
+    return cls(message) if cls is not None else BrokerError(message, code)
+
+
+def _define():
+    """Makes a class for each row of the error table and puts it into this module."""
+    for code, name, retriable, cure in constants.ERRORS:
+        if code == 0:
+            continue
+        words = "".join(word.capitalize() for word in name.split("_"))
+        cls_name = words if words.endswith("Error") else words + "Error"
+        cls = type(cls_name, (BrokerError,), {
+            "__doc__": "Kafka's error %d, `%s`." % (code, name),
+            "__module__": __name__,
+            "code": code, "name": name, "retriable": retriable, "cure": cure,
+        })
+        by_code[code] = cls
+        globals()[cls_name] = cls
+
+
+_define()
+
+
+class UnsupportedVersionError(by_code[35]):
+    """
+    No version of an api that both sides speak, or a broker's own error 35.
+
+    ``api`` is its name, ``ours`` and ``theirs`` the ranges ``(lowest, highest)``; ``theirs`` is ``None`` where the
+    broker does not serve the api at all.
+    """
+
+    def __init__(self, message=None, api=None, ours=None, theirs=None):
+        super(UnsupportedVersionError, self).__init__(message)
+        self.api = api
+        self.ours = ours
+        self.theirs = theirs
+
+    def __str__(self):
+        if self.api is None:
+            return super(UnsupportedVersionError, self).__str__()
+        served = "does not serve it" if self.theirs is None else "serves versions %d to %d" % self.theirs
+        text = "'%s': kiel needs versions %d to %d, the broker %s" % ((self.api,) + self.ours + (served,))
+        return "%s (%s)" % (text, self.message) if self.message else text
+
+
+by_code[35] = UnsupportedVersionError
