@@ -1,0 +1,64 @@
+# make demo: produce to and consume from a real Kafka    make test: all tests, every interpreter found here
+.POSIX:
+.PHONY: help demo test unit integration lint docs bench matrix clean
+
+PYTHON = python3
+VENV = .venv
+BIN = $(VENV)/bin
+
+help:
+	@echo "make demo         start a real Kafka, produce to it and consume from it"
+	@echo "make test         unit tests in every supported Python found, then tests against real brokers"
+	@echo "make unit         the first half of it; make integration the second"
+	@echo "make lint         flake8, and Python 2's own compiler where there is one"
+	@echo "make docs         the documentation, into docs/_build/html"
+	@echo "make bench        kiel beside other clients on one broker"
+	@echo "make matrix       every Kafka release on two Pythons; writes the table into README.rst"
+	@echo "make clean        remove what was made (jars in the user's cache stay)"
+
+# one virtualenv for everything but the tests, made once and again when setup.py changes
+$(VENV)/.made: setup.py
+	@echo "-- making $(VENV) with $$($(PYTHON) --version) (once, about half a minute)"
+	@$(PYTHON) -m venv $(VENV) || { \
+	    echo "python3 -m venv failed; on Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
+	@$(BIN)/python -m pip install -q --disable-pip-version-check -e ".[all]"
+	@touch $@
+
+$(VENV)/.tools: $(VENV)/.made
+	@echo "-- adding flake8 and Sphinx to $(VENV) (once)"
+	@$(BIN)/python -m pip install -q --disable-pip-version-check flake8 sphinx furo
+	@touch $@
+
+demo: $(VENV)/.made
+	@$(BIN)/python examples/demo.py
+
+test:
+	@$(PYTHON) tools/test_all.py
+
+unit:
+	@$(PYTHON) tools/test_all.py --unit
+
+integration:
+	@$(PYTHON) tools/test_all.py --integration
+
+lint: $(VENV)/.tools
+	$(BIN)/python -m flake8
+	@if python2.7 -c "" 2>/dev/null; then echo "python2.7 -m compileall -q kiel examples"; \
+	    PYTHONDONTWRITEBYTECODE= python2.7 -m compileall -q kiel examples; \
+	    else echo "-- no python2.7 on PATH: its syntax is not checked here"; fi
+
+docs: $(VENV)/.tools
+	$(BIN)/python -m sphinx -q -W -n -b html docs docs/_build/html
+	@echo "-- docs/_build/html/index.html"
+
+bench: $(VENV)/.made
+	$(BIN)/python -m pip install -q --disable-pip-version-check -r benchmarks/requirements.txt
+	$(BIN)/python benchmarks/run.py
+
+matrix:
+	@$(PYTHON) tools/matrix.py
+
+clean:
+	rm -rf $(VENV) .tox .cache build dist docs/_build kiel.egg-info .pytest_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	find . -name '*.pyc' -delete

@@ -1,0 +1,71 @@
+"""Packaging of kiel; ``pip install kiel`` needs no compiler, the extras are optional."""
+import io
+import os
+
+from setuptools import find_packages, setup
+
+here = os.path.dirname(os.path.abspath(__file__))
+
+
+def text(*path):
+    with io.open(os.path.join(here, *path), encoding="utf-8") as source:
+        return source.read()
+
+
+# kiel/__init__.py imports nothing, so its version can be had before a dependency is installed
+package = {}
+exec(text("kiel", "__init__.py"), package)
+
+# python-snappy 0.7 stands on cramjam, which has no Python 2
+snappy = ['cramjam; python_version >= "3"', 'python-snappy<0.7; python_version < "3"']
+lz4 = ["lz4"]
+zstd = ["zstandard"]
+crc32c = ["crc32c"]
+
+setup(
+    name="kiel",
+    version=package["__version__"],
+    description="Kafka client for Tornado asynchronous applications, in pure Python.",
+    long_description=text("README.rst"),
+    long_description_content_type="text/x-rst",
+    author="The kiel maintainers",
+    license="Apache-2.0",
+    packages=find_packages(exclude=["tests", "tests.*"]),
+    include_package_data=True,
+    zip_safe=False,
+    python_requires=">=2.7, !=3.0.*, !=3.1.*, !=3.2.*, !=3.3.*, !=3.4.*, !=3.5.*",
+    install_requires=[
+        "six",
+        # kazoo 2.9 and later declare no Python, install on 2.7, and fail there
+        'kazoo>=2.5,<2.9; python_version < "3"',
+        'kazoo>=2.5; python_version >= "3"',
+        'tornado>=4.5,<6; python_version < "3"',
+        'tornado>=4.5; python_version >= "3"',
+        # names are looked up and recipes of ZooKeeper run on its threads
+        'futures; python_version < "3"',
+    ],
+    extras_require={
+        "snappy": snappy,
+        "lz4": lz4,
+        "zstd": zstd,
+        "crc32c": crc32c,
+        "all": snappy + lz4 + zstd + crc32c,
+    },
+    classifiers=[
+        "Development Status :: 4 - Beta",
+        "Framework :: AsyncIO",
+        "Intended Audience :: Developers",
+        "License :: OSI Approved :: Apache Software License",
+        "Operating System :: POSIX",
+        "Programming Language :: Python",
+        "Programming Language :: Python :: 2.7",
+        "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3.6",
+        "Programming Language :: Python :: 3.8",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.13",
+        "Programming Language :: Python :: Implementation :: CPython",
+        "Topic :: Software Development :: Libraries :: Python Modules",
+        "Topic :: System :: Distributed Computing",
+    ],
+)
