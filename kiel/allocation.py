@@ -1,0 +1,133 @@
+"""
+Who owns which partition: the contract of every allocator, and the functions that share partitions out.
+
+A function that allocates is plain: ``fn(members, partitions)`` takes the sorted names of the members and the sorted
+list of ``"topic:id"`` strings, and gives ``{member: {topic: [ids]}}``. Each member computes it for itself, so it has to
+give the same answer for the same input everywhere.
+"""
+from __future__ import absolute_import
+
+import collections
+import logging
+
+from tornado import gen
+
+
+log = logging.getLogger(__name__)
+
+
+class Allocator(object):
+    """
+    What a group consumer asks about its share of the partitions; one contract for ZooKeeper and for Kafka's groups.
+
+    All attributes change, and all hooks are called, on the IOLoop only.
+    """
+
+    #: topic -> sorted partition ids that this member owns now; empty before the first allocation
+    allocation = {}
+
+    #: True while ownership is in doubt: then nothing of the allocation may be fetched, handed out or committed
+    paused = False
+
+    #: (member id, generation) that a commit is signed with
+    identity = ("", -1)
+
+    #: called with (revoked, assigned), each topic -> partition ids, after `allocation` changed; may give a Future.
+    #: A revoked partition is given to nobody else before that Future is done, or a deadline is over
+    on_change = None
+
+    #: called with the new value when `paused` changes
+    on_pause = None
+
+    def start(self, partitions):
+        """
+        Joins the group; gives a Future that is done when this member is in and has been allocated what was free.
+
+        :param partitions: topic -> ids of all partitions that are to be shared out
+        """
+        raise NotImplementedError
+
+    def stop(self):
+        """Leaves the group; gives a Future."""
+        raise NotImplementedError
+
+    def update(self, partitions, gone=()):
+        """
+        Tells what the metadata says now; gives a Future.
+
+        :param partitions: topic -> the ids of all its partitions, also of those without a leader
+        :param gone: names of topics that have been deleted
+        """
+        raise NotImplementedError
+
+    @gen.coroutine
+    def changed(self, revoked, assigned):
+        """Calls `on_change`, waits for its Future if it gave one, and logs instead of raising."""
+        if self.on_change is None or not (revoked or assigned):
+            return
+        try:
+            answer = self.on_change(revoked, assigned)
+            if answer is not None:
+                yield answer
+        except Exception:
+            log.exception("on_change(revoked=%s, assigned=%s) failed", revoked, assigned)
+
+
+def naive_allocator(members, partitions):
+    """
+    Deals the partitions out one by one, in the order of their ``"topic:id"`` strings, to the members in turn.
+
+    :returns: member -> topic -> [ids], nested defaultdicts; a member that got nothing may be missing
+    """
+    mapping = collections.defaultdict(lambda: collections.defaultdict(list))
+    members = sorted(members)
+    if not members:
+        return mapping
+    for number, item in enumerate(sorted(partitions)):
+        topic, partition_id = split(item)
+        mapping[members[number % len(members)]][topic].append(partition_id)
+    return mapping
+
+
+def range_allocator(members, partitions):
+    """
+    Gives each member a run of neighbouring partitions of each topic, as Kafka's RangeAssignor does.
+
+    Partitions of the same number of two topics with equally many go to the same member. The first members get one
+    more where they don't come out even.
+    """
+    members = sorted(members)
+    mapping = dict((member, {}) for member in members)
+    if not members:
+        return mapping
+    for topic, ids in sorted(group(partitions).items()):
+        share, more = divmod(len(ids), len(members))
+        begin = 0
+        for position, member in enumerate(members):
+            end = begin + share + (1 if position < more else 0)
+            if end > begin:
+                mapping[member][topic] = ids[begin:end]
+            begin = end
+    return mapping
+
+
+def split(item):
+    """``"topic:id"`` -> ``(topic, id)``."""
+    topic, partition_id = item.rsplit(":", 1)
+    return topic, int(partition_id)
+
+
+def group(items):
+    """``"topic:id"`` strings -> topic -> sorted ids."""
+    topics = {}
+    for item in items:
+        topic, partition_id = split(item)
+        topics.setdefault(topic, []).append(partition_id)
+    for ids in topics.values():
+        ids.sort()
+    return topics
+
+
+def flatten(topics):
+    """Topic -> ids -> the set of ``"topic:id"`` strings, ready for `group`."""
+    return set("%s:%d" % (topic, int(partition_id)) for topic, ids in topics.items() for partition_id in ids or ())

@@ -1,0 +1,88 @@
+"""
+The one crossing between the IOLoop and other threads.
+
+kazoo, the ZooKeeper client, blocks its callers and calls back on threads of its own. `run_blocking` takes a blocking
+call off the loop, `call_on_loop` brings a callback onto it. Everything else in kiel runs on the loop's thread alone and
+needs no locks.
+"""
+from __future__ import absolute_import
+
+import logging
+import sys
+import threading
+
+import six
+from tornado import concurrent
+
+
+log = logging.getLogger(__name__)
+
+
+def wait_on_event(event, timeout=None):
+    """
+    Waits on a `threading.Event`; always gives ``None``.
+
+    On Python 2 a wait without a time-out can't be interrupted by a signal, so there it is a very long one, repeated.
+
+    :param timeout: seconds; ``None`` for as long as it takes
+    """
+    if timeout is not None:
+        event.wait(timeout)
+        return
+    if not six.PY2:
+        event.wait()
+        return
+    while not event.is_set():
+        event.wait(sys.maxint)
+
+
+def call_on_loop(io_loop, callback, *args):
+    """
+    Has ``callback(*args)`` called on the given IOLoop, from whichever thread.
+
+    Calls from one thread run in their order. When that loop is closed the call is dropped: nobody is left to care.
+    """
+    try:
+        io_loop.add_callback(callback, *args)
+    except Exception as error:
+        # each Tornado has an exception of its own for a closed loop, and most have none
+        log.debug("Dropped a call of %r, its loop is closed: %s", callback, error)
+
+
+def run_blocking(io_loop, fn, *args, **kwargs):
+    """
+    Runs ``fn(*args, **kwargs)`` in a thread and gives a Tornado Future of its result or exception.
+
+    The Future is resolved on ``io_loop``. The thread is a daemon of its own, so that a call that hangs holds up
+    neither another call nor the end of the process.
+    """
+    future = concurrent.Future()
+
+    def work():
+        try:
+            result = fn(*args, **kwargs)
+        except BaseException as error:
+            call_on_loop(io_loop, _fail, future, error, sys.exc_info())
+        else:
+            call_on_loop(io_loop, _succeed, future, result)
+
+    thread = threading.Thread(target=work, name="kiel-%s" % getattr(fn, "__name__", "call"))
+    thread.daemon = True
+    thread.start()
+    return future
+
+
+def _succeed(future, result):
+    """Resolves the Future, unless its owner cancelled it meanwhile."""
+    if not future.done():
+        future.set_result(result)
+
+
+def _fail(future, error, exc_info):
+    """Puts the exception into the Future, with its traceback where Python 2 would lose it."""
+    if future.done():
+        return
+    if hasattr(future, "set_exc_info"):
+        future.set_exc_info(exc_info)
+    else:
+        future.set_exception(error)
