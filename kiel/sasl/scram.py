@@ -104,7 +104,7 @@ class ScramSession(object):
         nonce, salt, iterations = found[b"r"], self._base64(found[b"s"]), found[b"i"]
         if not nonce.startswith(self._nonce) or nonce == self._nonce:
             raise self._error(
-                "the broker answered with a foreign nonce; something between may be replaying a login"
+                "the broker answered with a foreign nonce; is something between replaying a login?"
             )
         # the length first: int() of a very long number is slow
         if not iterations.isdigit() or len(iterations) > 10:

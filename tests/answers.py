@@ -1,0 +1,249 @@
+"""What the fake broker says by itself: a function per api, `Call` in, fields of the response out."""
+from __future__ import absolute_import
+
+import importlib
+
+from tornado import gen, ioloop
+
+from kiel import constants
+from kiel.protocol import messages
+
+MODULES = {"group_coordinator": "coordinator"}
+
+
+def request_class(api):
+    """The class that reads an api's requests."""
+    module = importlib.import_module("kiel.protocol." + MODULES.get(api, api))
+    for value in vars(module).values():
+        if isinstance(value, type) and getattr(value, "api", None) == api:
+            if hasattr(value, "serialize") and not getattr(value, "narrow", None):
+                return value
+    raise LookupError(api)
+
+
+def build(cls, fields):
+    """An instance of a part from plain dicts and lists."""
+    items = dict((part[0], getattr(part[1], "item_class", None)) for part in cls.parts)
+    made = {}
+    for name, value in fields.items():
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            value = [build(items[name], item) for item in value]
+        made[name] = value
+    return cls(**made)
+
+
+def served(call, only=None):
+    return [
+        dict(api_key=constants.API_KEYS[api], min_version=low, max_version=high)
+        for api, (low, high) in sorted(call.cluster.versions.items()) if only in (None, api)
+    ]
+
+
+def named(call, topic):
+    """The name of a request's topic, which newer versions give by its id; None for an unknown one."""
+    if getattr(topic, "name", None):
+        return topic.name
+    for name, topic_id in call.cluster.topic_ids.items():
+        if topic_id == topic.topic_id:
+            return name
+    return None
+
+
+def each_partition(call, answer, topics=None, by_id=False, by_number=False):
+    """The usual shape of an answer: ``answer(topic name, partition request)`` for all that was asked."""
+    out = []
+    for topic in call.request.topics if topics is None else topics:
+        name = named(call, topic)
+        partitions = []
+        for asked in topic.partitions:
+            number = asked if by_number else asked.partition_id
+            fields = dict(error_code=call.code(name, number), partition_id=number)
+            if not fields["error_code"]:
+                log = call.cluster.topics.get(name, {}).get(number)
+                fields.update(answer(name, asked, log))
+            partitions.append(fields)
+        out.append(dict(topic_id=topic.topic_id) if by_id else dict(name=name))
+        out[-1]["partitions"] = partitions
+    return out
+
+
+def leads(call, log):
+    """An error code unless this broker leads the partition."""
+    if log is None:
+        return 3
+    return 0 if log.leader == call.broker.id else 6
+
+
+def api_versions(call):
+    if call.cluster.release in ("0.8", "0.9"):
+        return "mute" if call.cluster.release == "0.9" else "close"
+    return dict(error_code=call.code(), api_keys=served(call))
+
+
+def metadata(call):
+    cluster, version = call.cluster, call.version
+    asked = call.request.topics
+    # those of version 10 and later are parts, with a name or an id
+    names = [name if isinstance(name, type(u"")) or isinstance(name, str) else named(call, name)
+             for name in asked or ()]
+    if not names:
+        names = list(cluster.topics)
+    topics = []
+    for name in names:
+        missing = name not in cluster.topics
+        if missing and cluster.auto_create:
+            cluster.create(name)  # the first answer still lacks it, as with real brokers
+        code = call.code(name) or (5 if missing and cluster.auto_create else 3 if missing else 0)
+        fields = dict(error_code=code, name=name, partitions=[])
+        if version >= 10 and not missing:
+            fields["topic_id"] = cluster.topic_ids[name]
+        for number, log in cluster.topics[name].items() if not code else ():
+            replicas = list(cluster.brokers)
+            fields["partitions"].append(dict(
+                error_code=5 if log.leader == -1 else 0, partition_id=number, leader=log.leader,
+                replicas=replicas, isrs=replicas,
+            ))
+            if version >= 7:
+                fields["partitions"][-1]["leader_epoch"] = log.epoch
+        topics.append(fields)
+    brokers = [(i, cluster[i].host, cluster[i].port) for i in cluster.listed]
+    answer = dict(topics=topics, brokers=[
+        dict(broker_id=i, host=host, port=port) for i, host, port in brokers + cluster.extra_brokers
+    ])
+    if version >= 1:
+        answer["controller_id"] = cluster.listed[0] if cluster.listed else -1
+    if version >= 2:
+        answer["cluster_id"] = "fake"
+    return answer
+
+
+def produce(call):
+    def answer(name, asked, log):
+        code = leads(call, log)
+        if code:
+            return dict(error_code=code, offset=-1)
+        return dict(offset=log.produced(asked.message_set.data))
+    return dict(topics=each_partition(call, answer, by_id=call.version >= 13))
+
+
+@gen.coroutine
+def fetch(call):
+    loop = ioloop.IOLoop.current()
+    until = loop.time() + call.request.max_wait_time / 1000.0
+    while True:
+        answer, size, failed = _fetch(call)
+        over = loop.time() >= until or call.stream.closed()
+        if size >= call.request.min_bytes or failed or over:
+            raise gen.Return(answer)
+        yield gen.sleep(0.005)
+
+
+def _fetch(call):
+    total = [0, False]  # bytes, whether there was an error
+    left = [call.request.max_bytes if call.version >= 3 else 0x7fffffff]
+
+    def answer(name, asked, log):
+        code = leads(call, log)
+        if not code and not log.start <= asked.offset <= log.end:
+            code = 1
+        if code:
+            total[1] = True
+            return dict(error_code=code, highwater_mark_offset=-1, message_set=_bytes(b""))
+        # the first message that is there comes whole from version 3 on, older brokers cut it
+        whole = call.version >= 3 and not total[0]
+        data = log.read(asked.offset, min(asked.max_bytes, left[0]), whole)
+        total[0] += len(data)
+        left[0] -= len(data)
+        fields = dict(highwater_mark_offset=log.end, message_set=_bytes(data))
+        if call.version >= 4:
+            fields["last_stable_offset"] = log.end
+        if call.version >= 5:
+            fields["log_start_offset"] = log.start
+        return fields
+
+    topics = each_partition(call, answer, by_id=call.version >= 13)
+    for topic in topics:
+        for partition in topic["partitions"]:
+            if "message_set" not in partition:  # an error that the test asked for
+                partition.update(highwater_mark_offset=-1, message_set=_bytes(b""))
+                total[1] = True
+    return dict(topics=topics), total[0], total[1]
+
+
+def _bytes(data):
+    return messages.MessageSet.raw(data)
+
+
+def offset(call):
+    def answer(name, asked, log):
+        code = leads(call, log)
+        if code:
+            return dict(error_code=code)
+        found, timestamp = log.offset_at(asked.time)
+        if call.version == 0:
+            return dict(offsets=[found] if found != -1 else [])
+        return dict(offset=found, timestamp=timestamp)
+    topics = each_partition(call, answer)
+    for topic in topics:
+        for partition in topic["partitions"]:
+            if partition["error_code"]:
+                partition.update(dict(offsets=[]) if call.version == 0 else dict(offset=-1, timestamp=-1))
+    return dict(topics=topics)
+
+
+def group_coordinator(call):
+    code = call.code()
+    broker = call.cluster[call.cluster.coordinator]
+    where = (-1, "", -1) if code else (broker.id, broker.host, broker.port)
+    if call.version >= 4:
+        return dict(coordinators=[
+            dict(key=key, node_id=where[0], host=where[1], port=where[2], error_code=code)
+            for key in call.request.coordinator_keys
+        ])
+    return dict(
+        error_code=code, coordinator_id=where[0], coordinator_host=where[1], coordinator_port=where[2]
+    )
+
+
+def _store(call):
+    return call.cluster.kafka_offsets if call.version else call.cluster.zookeeper_offsets
+
+
+def _coordinates(call):
+    return call.version == 0 or call.cluster.coordinator == call.broker.id
+
+
+def offset_commit(call):
+    def answer(name, asked, log):
+        if not _coordinates(call):
+            return dict(error_code=16)
+        key = (call.request.group, name, asked.partition_id)
+        _store(call)[key] = (asked.offset, asked.metadata)
+        return {}
+    return dict(topics=each_partition(call, answer, by_id=call.version >= 10))
+
+
+def offset_fetch(call):
+    groups = call.request.groups if call.version >= 8 else [call.request]
+    answers = []
+    for group in groups:
+        name_of_group = group.group_name
+
+        def answer(name, number, log):
+            if not _coordinates(call):
+                return dict(error_code=16, offset=-1, metadata="")
+            found = _store(call).get((name_of_group, name, number))
+            if found is None:
+                code = 3 if call.version == 0 else 0
+                return dict(error_code=code, offset=-1, metadata="")
+            return dict(offset=found[0], metadata=found[1])
+
+        topics = each_partition(
+            call, answer, topics=group.topics, by_id=call.version >= 10, by_number=True
+        )
+        for topic in topics:
+            for partition in topic["partitions"]:
+                partition.setdefault("offset", -1)
+                partition.setdefault("metadata", "")
+        answers.append(dict(group_name=name_of_group, topics=topics))
+    return dict(groups=answers) if call.version >= 8 else dict(topics=answers[0]["topics"])

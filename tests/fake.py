@@ -1,0 +1,357 @@
+"""
+A scripted Kafka on loopback: for what real brokers can't be made to do at a test's wish.
+
+    cluster = FakeCluster(brokers=2, versions="4.4", topics={"t": 3})
+    cluster.start()                                  # on the running IOLoop
+    cluster.log("t", 0).put(b"1", b"2")
+    cluster[1].on("fetch", CLOSE, times=1)           # the next fetch of broker 1: hang up
+    cluster[1].on("fetch", error(6, "t", 0))         # from now on: error 6 for that partition
+    cluster[1].count("fetch"), cluster[1].requests   # what came in
+
+A handler, given to `FakeBroker.on`, is an answer or a function of a `Call` giving one: ``None`` (the
+usual answer), a response object or a dict of its fields, bytes (all that follows the correlation id),
+`CLOSE`, `MUTE` (this connection is never served again), `CUT` (half of the usual answer, then hangs up),
+or a Future of one of these.
+"""
+from __future__ import absolute_import
+
+import collections
+import errno
+import struct
+import uuid
+
+from tornado import gen, ioloop, iostream, netutil, tcpserver
+
+from kiel import constants
+from kiel.protocol import response as responses
+
+from tests import answers
+from tests.logs import PartitionLog
+
+CLOSE, MUTE, CUT = "close", "mute", "cut"
+
+API_NAMES = dict((key, name) for name, key in constants.API_KEYS.items())
+
+#: what releases serve: kiel's api names -> (lowest, highest), as the brokers report it themselves
+VERSIONS = {
+    "0.8": dict(
+        produce=(0, 0), fetch=(0, 0), offset=(0, 0), metadata=(0, 0), offset_commit=(0, 1),
+        offset_fetch=(0, 1), group_coordinator=(0, 0)),
+    "0.9": dict(
+        produce=(0, 1), fetch=(0, 1), offset=(0, 0), metadata=(0, 0), offset_commit=(0, 2),
+        offset_fetch=(0, 1), group_coordinator=(0, 0)),
+    "0.10": dict(
+        produce=(0, 2), fetch=(0, 3), offset=(0, 1), metadata=(0, 2), offset_commit=(0, 2),
+        offset_fetch=(0, 2), group_coordinator=(0, 0), api_versions=(0, 0)),
+    "0.11": dict(
+        produce=(0, 3), fetch=(0, 5), offset=(0, 2), metadata=(0, 4), offset_commit=(0, 3),
+        offset_fetch=(0, 3), group_coordinator=(0, 1), api_versions=(0, 1)),
+    "2.4": dict(
+        produce=(0, 8), fetch=(0, 11), offset=(0, 5), metadata=(0, 9), offset_commit=(0, 8),
+        offset_fetch=(0, 6), group_coordinator=(0, 3), api_versions=(0, 3)),
+    "2.8": dict(
+        produce=(0, 9), fetch=(0, 12), offset=(0, 6), metadata=(0, 11), offset_commit=(0, 8),
+        offset_fetch=(0, 7), group_coordinator=(0, 3), api_versions=(0, 3)),
+    "3.9": dict(
+        produce=(0, 11), fetch=(0, 17), offset=(0, 9), metadata=(0, 12), offset_commit=(0, 9),
+        offset_fetch=(0, 9), group_coordinator=(0, 6), api_versions=(0, 4)),
+    "4.4": dict(
+        produce=(0, 13), fetch=(4, 18), offset=(1, 11), metadata=(0, 13), offset_commit=(2, 10),
+        offset_fetch=(1, 10), group_coordinator=(0, 6), api_versions=(0, 5)),
+}
+
+#: the newest message format of those releases that have not magic 2
+MAGICS = {"0.8": 0, "0.9": 0, "0.10": 1}
+
+
+class FakeCluster(object):
+    """
+    Brokers that share topics, logs and offsets.
+
+    :param brokers: how many; their ids begin at 1
+    :param versions: a key of `VERSIONS`, or such a table of ranges
+    :param topics: {name: number of partitions}; leaders go round the brokers
+    :param host: the address they listen on, such as "::1"
+    :param auto_create: whether a Metadata request that names a new topic makes it
+    """
+
+    def __init__(self, brokers=1, versions="4.4", topics=None, host="127.0.0.1",
+                 auto_create=False):
+        self.versions = VERSIONS.get(versions, versions)
+        self.release = versions if versions in VERSIONS else "4.4"
+        self.magic = MAGICS.get(self.release, 2)
+        self.auto_create = auto_create
+        self.brokers = collections.OrderedDict(
+            (broker_id, FakeBroker(self, broker_id, host)) for broker_id in range(1, brokers + 1)
+        )
+        self.listed = list(self.brokers)  # whom metadata names
+        self.extra_brokers = []  # (id, host, port) that metadata names besides
+        self.topics = collections.OrderedDict()  # name -> {partition id: PartitionLog}
+        self.topic_ids = {}
+        self.coordinator = 1
+        self.zookeeper_offsets = {}  # (group, topic, partition) -> (offset, metadata): version 0
+        self.kafka_offsets = {}  # the same, version 1 and later
+        for name, partitions in (topics or {}).items():
+            self.create(name, partitions)
+
+    def create(self, name, partitions=1):
+        """Makes a topic, or adds partitions to it."""
+        ids = list(self.brokers)
+        logs = self.topics.setdefault(name, collections.OrderedDict())
+        self.topic_ids.setdefault(name, uuid.uuid4().bytes)
+        for partition in range(len(logs), partitions):
+            logs[partition] = PartitionLog(ids[partition % len(ids)], self.magic)
+
+    def start(self):
+        for broker in self.brokers.values():
+            broker.start()
+        return self
+
+    def stop(self):
+        for broker in self.brokers.values():
+            broker.stop()
+
+    def log(self, topic, partition=0):
+        """The `PartitionLog` of a partition; ``.leader`` may be set to a broker's id, or -1."""
+        return self.topics[topic][partition]
+
+    def count(self, api):
+        """How many requests of that api came to all brokers together."""
+        return sum(broker.count(api) for broker in self.brokers.values())
+
+    @property
+    def bootstrap(self):
+        """"host:port" of each broker."""
+        return [broker.address for broker in self.brokers.values()]
+
+    def __getitem__(self, broker_id):
+        return self.brokers[broker_id]
+
+
+class FakeBroker(object):
+    """
+    One broker of a `FakeCluster`.
+
+    ``requests`` are the `Call` of each request that came, oldest first; ``accepted`` counts connections,
+    ``streams`` are those now open.
+    """
+
+    def __init__(self, cluster, broker_id, host):
+        self.cluster = cluster
+        self.id = broker_id
+        self.host = host
+        self.port = 0  # known once it was started; the same one after a restart
+        self.requests = []
+        self.accepted = 0
+        self.streams = set()
+        self.server = None
+        self.handlers = {}
+
+    @property
+    def address(self):
+        return ("[%s]:%d" if ":" in self.host else "%s:%d") % (self.host, self.port)
+
+    def start(self):
+        """Listens; on the port it had before, if any."""
+        sockets = netutil.bind_sockets(self.port, self.host)
+        self.port = sockets[0].getsockname()[1]
+        self.server = _Server(self)
+        self.server.add_sockets(sockets)
+
+    def stop(self):
+        """Stops listening and hangs up on all."""
+        if self.server is not None:
+            self.server.stop()
+            self.server = None
+        self.hang_up()
+
+    def hang_up(self):
+        """Closes all open connections."""
+        for stream in list(self.streams):
+            stream.close()
+
+    def on(self, api, handler, times=None):
+        """
+        Answers requests of an api otherwise, ``times`` times or for good; the last one set counts, and
+        ``None`` unsets it.
+
+        The api "accept" is a connection just made: `CLOSE`, `MUTE` or bytes to send and hang up.
+        """
+        self.handlers[api] = [handler, times]
+
+    def count(self, api, version=None):
+        """How many requests of that api (and version) came."""
+        return sum(
+            call.api == api and version in (None, call.version) for call in self.requests
+        )
+
+    def handler(self, api):
+        entry = self.handlers.get(api)
+        if entry is None or entry[1] == 0:
+            return None
+        if entry[1] is not None:
+            entry[1] -= 1
+        return entry[0]
+
+    @gen.coroutine
+    def serve(self, stream):
+        """One connection: a request after the other, each answered before the next is read, as Kafka does."""
+        self.accepted += 1
+        number = self.accepted
+        self.streams.add(stream)
+        try:
+            greeting = self.handler("accept")
+            if isinstance(greeting, bytes):
+                yield stream.write(greeting)
+            goes_on = greeting is None or (greeting == MUTE and (yield self.mute(stream)))
+            while goes_on:
+                size, = struct.unpack(">i", (yield stream.read_bytes(4)))
+                if not 0 < size < 100 * 1024 * 1024:  # such as TLS spoken to a plain port
+                    break
+                payload = yield stream.read_bytes(size)
+                goes_on = yield self.answer(stream, number, payload)
+        except iostream.StreamClosedError:
+            pass
+        except EnvironmentError as error:
+            if error.errno not in (errno.ECONNRESET, errno.EPIPE):
+                raise
+        finally:
+            stream.close()
+            self.streams.discard(stream)
+
+    @gen.coroutine
+    def answer(self, stream, number, payload):
+        """Answers one request; gives whether the connection goes on."""
+        call = Call(self, stream, number, payload)
+        self.requests.append(call)
+        served = self.cluster.versions.get(call.api)
+        silent = MUTE if self.cluster.release == "0.9" else CLOSE
+        if served is None and call.api not in self.handlers:
+            answer = silent
+        else:
+            if not call.decode(served or (0, 99)):
+                answer = call.refusal()
+            else:
+                answer = self.handler(call.api)
+                if callable(answer):
+                    answer = answer(call)
+                if answer is not None and not isinstance(answer, (str, bytes, dict)):
+                    if not hasattr(answer, "encode"):
+                        answer = yield answer
+                if answer is None:
+                    answer = yield call.usual()
+        if answer == MUTE:
+            yield self.mute(stream)
+        if answer in (CLOSE, MUTE):
+            raise gen.Return(False)
+        cut = answer == CUT
+        if cut:
+            answer = yield call.usual()
+        frame = call.frame(answer)
+        if frame is not None:
+            yield stream.write(frame[:len(frame) // 2] if cut else frame)
+        raise gen.Return(not cut)
+
+    @staticmethod
+    @gen.coroutine
+    def mute(stream):
+        """Reads on and says nothing, until the other side hangs up."""
+        while True:
+            yield stream.read_bytes(65536, partial=True)
+
+
+class Call(object):
+    """
+    One request as it came: ``api``, ``version``, ``request`` (decoded), ``client_id``, ``broker``,
+    ``cluster``, ``connection`` (its number at the broker), ``time`` (of the IOLoop).
+    """
+
+    def __init__(self, broker, stream, number, payload):
+        self.broker = broker
+        self.cluster = broker.cluster
+        self.stream = stream
+        self.connection = number
+        self.payload = payload
+        self.time = ioloop.IOLoop.current().time()
+        key, self.version, self.correlation_id, size = struct.unpack_from(">hhih", payload)
+        self.api = API_NAMES.get(key, "api_%d" % key)
+        self.asked_version = self.version
+        self.client_id = payload[10:10 + max(0, size)].decode("utf-8")
+        self.body_at = 10 + max(0, size)
+        self.request = None
+        self.error_at = None  # (code, topic or None, partition or None), see `error`
+
+    def decode(self, served):
+        """Reads the request; False when its version is not served."""
+        if self.cluster.release in ("0.8", "0.9"):  # those ignore what they don't know
+            self.version = min(self.version, served[1])
+        if self.api == "produce" and self.cluster.release == "4.4" and self.version < 3:
+            return False
+        if not served[0] <= self.version <= served[1]:
+            return False
+        cls = answers.request_class(self.api)
+        at = self.body_at + (1 if is_flexible(cls, self.version) else 0)
+        self.request, end = cls.decode(self.payload, at, self.version)
+        if end != len(self.payload):
+            raise AssertionError("%s v%d has %d bytes too many" % (
+                self.api, self.version, len(self.payload) - end
+            ))
+        return True
+
+    def refusal(self):
+        """What a broker says to a version that it does not serve."""
+        if self.api != "api_versions":
+            return CLOSE
+        self.version = 0
+        return dict(error_code=35, api_keys=answers.served(self, only="api_versions"))
+
+    def code(self, topic=None, partition=None):
+        """The error code that a test asked for there, or 0."""
+        code, at_topic, at_partition = self.error_at or (0, None, None)
+        here = at_topic in (None, topic) and at_partition in (None, partition)
+        return code if here else 0
+
+    def usual(self):
+        """The answer without a script: a Future of a dict, ``None`` (no answer) or a word such as `CLOSE`."""
+        return gen.maybe_future(getattr(answers, self.api)(self))
+
+    def frame(self, answer):
+        """The bytes of an answer; ``None`` when none is due."""
+        if self.api == "produce" and self.request.required_acks == 0:
+            return None
+        if isinstance(answer, dict):
+            answer = answers.build(responses.classes[self.api], answer)
+        if not isinstance(answer, bytes):
+            tags = self.api != "api_versions" and is_flexible(type(answer), self.version)
+            answer = (b"\0" if tags else b"") + answer.encode(self.version)
+        return struct.pack(">ii", 4 + len(answer), self.correlation_id) + answer
+
+
+def is_flexible(cls, version):
+    return cls.flexible is not None and version >= int(cls.flexible.rstrip("+"))
+
+
+def error(code, topic=None, partition=None):
+    """A handler: the usual answer with an error code, everywhere or at one topic or partition only."""
+    def handler(call):
+        call.error_at = (code, topic, partition)
+    return handler
+
+
+def delay(seconds, then=None):
+    """A handler: the same as ``then`` (default: the usual answer), so many seconds later."""
+    @gen.coroutine
+    def handler(call):
+        yield gen.sleep(seconds)
+        answer = then(call) if callable(then) else then
+        raise gen.Return(answer)
+    return handler
+
+
+class _Server(tcpserver.TCPServer):
+    def __init__(self, broker):
+        super(_Server, self).__init__()
+        self.broker = broker
+
+    def handle_stream(self, stream, address):
+        return self.broker.serve(stream)

@@ -1,0 +1,138 @@
+"""
+Partition logs of the fake broker, and Kafka's message formats written the plain way.
+
+Nothing of kiel is used here: what the fake serves is a second opinion on the formats.
+"""
+from __future__ import absolute_import
+
+import struct
+import zlib
+
+
+class PartitionLog(object):
+    """One partition: who leads it, and its batches as the bytes that a fetch gives."""
+
+    def __init__(self, leader, magic=2):
+        self.leader = leader
+        self.epoch = 0
+        self.magic = magic
+        self.start = 0  # the first offset that is kept
+        self.end = 0  # the offset that comes next
+        self.batches = []  # (first offset, last offset, greatest timestamp, bytes)
+
+    def put(self, *values, **kwargs):
+        """Adds values as one batch (`key=`, `timestamp=` in ms, `headers=`); gives the first offset."""
+        timestamp = kwargs.get("timestamp", 1500000000000)
+        records = [(kwargs.get("key"), value, kwargs.get("headers", ()), timestamp)
+                   for value in values]
+        data = encode(self.end, records, self.magic)
+        return self.append(data, len(values), timestamp)
+
+    def append(self, data, count=1, timestamp=-1):
+        """Adds ready bytes that hold so many offsets, whatever they are."""
+        first = self.end
+        self.end += count
+        self.batches.append((first, self.end - 1, timestamp, data))
+        return first
+
+    def produced(self, data):
+        """Adds what a producer sent, with offsets as a broker gives them; gives the first offset."""
+        first = self.end
+        for entry in entries(data):
+            magic = bytearray(entry)[16]
+            if magic == 2:
+                count = struct.unpack_from(">i", entry, 23)[0] + 1
+                timestamp = struct.unpack_from(">q", entry, 35)[0]
+            else:
+                assert not bytearray(entry)[17] & 7, "the fake takes no compressed message sets"
+                count = 1
+                timestamp = struct.unpack_from(">q", entry, 18)[0] if magic else -1
+            self.append(struct.pack(">q", self.end) + entry[8:], count, timestamp)
+        return first
+
+    def truncate(self, offset):
+        """Forgets what lies before the offset, as retention does."""
+        self.start = max(self.start, offset)
+        self.end = max(self.end, offset)
+        self.batches = [batch for batch in self.batches if batch[1] >= self.start]
+
+    def read(self, offset, max_bytes, whole):
+        """Bytes from the batch of the offset on, cut at max_bytes, with the first batch whole if asked so."""
+        found = [data for _, last, _, data in self.batches if last >= offset]
+        limit = max(max_bytes, len(found[0])) if found and whole else max_bytes
+        return b"".join(found)[:max(0, limit)]
+
+    def offset_at(self, time):
+        """``(offset, timestamp)`` for a ListOffsets time; ``(-1, -1)`` when nothing is that late."""
+        if time == -1:
+            return self.end, -1
+        if time == -2:
+            return self.start, -1
+        for first, _, timestamp, _ in self.batches:
+            if timestamp >= time:
+                return first, timestamp
+        return -1, -1
+
+
+def entries(data):
+    """Cuts a message set or a run of batches: each is an offset, a length and so many bytes."""
+    at = 0
+    while at < len(data):
+        size = 12 + struct.unpack_from(">i", data, at + 8)[0]
+        yield data[at:at + size]
+        at += size
+
+
+def encode(base, records, magic):
+    """``(key, value, headers, timestamp)`` tuples as a batch (magic 2) or a message set (magic 0, 1)."""
+    if magic == 2:
+        return batch(base, records)
+    out = []
+    for offset, (key, value, _, timestamp) in enumerate(records, base):
+        body = struct.pack(">bb", magic, 0)
+        if magic:
+            body += struct.pack(">q", timestamp)
+        for part in (key, value):
+            body += struct.pack(">i", -1 if part is None else len(part)) + (part or b"")
+        crc = struct.pack(">I", zlib.crc32(body) & 0xffffffff)
+        out.append(struct.pack(">qi", offset, 4 + len(body)) + crc + body)
+    return b"".join(out)
+
+
+def batch(base, records, attributes=0, payload=None):
+    """A record batch (KIP-98); ``payload`` replaces the plain records, for compressed or broken ones."""
+    first, out = records[0][3], []
+    for delta, (key, value, headers, timestamp) in enumerate(records):
+        body = b"\0" + varint(timestamp - first) + varint(delta) + sized(key) + sized(value)
+        body += varint(len(headers))
+        for name, header in headers:
+            body += sized(name.encode("utf-8")) + sized(header)
+        out.append(varint(len(body)) + body)
+    latest = max(record[3] for record in records)
+    tail = struct.pack(
+        ">hiqqqhii", attributes, len(records) - 1, first, latest, -1, -1, -1, len(records)
+    ) + (b"".join(out) if payload is None else payload)
+    return struct.pack(">qiibI", base, 9 + len(tail), 0, 2, crc32c(tail)) + tail
+
+
+def sized(data):
+    return varint(-1) if data is None else varint(len(data)) + data
+
+
+def varint(number):
+    number = (number << 1) ^ (number >> 63)
+    out = bytearray()
+    while number > 127:
+        out.append(number & 127 | 128)
+        number >>= 7
+    out.append(number)
+    return bytes(out)
+
+
+def crc32c(data):
+    crc = 0xffffffff
+    for byte in bytearray(data):
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82f63b78 if crc & 1 else 0)
+    return crc ^ 0xffffffff

@@ -1,0 +1,80 @@
+"""Runs a test's coroutine on an IOLoop of its own, with a time limit, on every Tornado."""
+from __future__ import absolute_import
+
+import gc
+import logging
+
+from tornado import gen, ioloop
+
+
+def run(coroutine, timeout=10):
+    """
+    Runs the coroutine function and gives its result; what goes wrong behind its back is an error too.
+
+    An exception in a stray callback, or one in a Future that nobody looked at, shows as a log line
+    only; here it fails the test.
+    """
+    strays = Strays()
+    loop = ioloop.IOLoop(make_current=False)
+    try:
+        with strays:
+            try:
+                return loop.run_sync(coroutine, timeout=timeout)
+            finally:
+                gc.collect()  # Futures tell of exceptions nobody looked at when they go
+                loop.run_sync(lambda: gen.moment)
+    finally:
+        loop.close()
+        assert not strays.lines, strays.lines
+
+
+@gen.coroutine
+def until(condition, seconds=3.0, step=0.005):
+    """Waits until the condition holds; fails after so many seconds."""
+    loop = ioloop.IOLoop.current()
+    deadline = loop.time() + seconds
+    while not condition():
+        assert loop.time() < deadline, "waited %s s in vain" % seconds
+        yield gen.sleep(step)
+
+
+@gen.coroutine
+def within(seconds, future):
+    """The Future's result, which has to be there in so many seconds."""
+    try:
+        result = yield gen.with_timeout(ioloop.IOLoop.current().time() + seconds, future)
+    except gen.TimeoutError:
+        raise AssertionError("still pending after %s s" % seconds)
+    raise gen.Return(result)
+
+
+@gen.coroutine
+def raises(error, future, seconds=5.0):
+    """The exception that the Future must end with, in time."""
+    try:
+        result = yield within(seconds, future)
+    except error as caught:
+        raise gen.Return(caught)
+    raise AssertionError("gave %r instead of %s" % (result, error))
+
+
+class Strays(logging.Handler):
+    """Collects what Tornado and asyncio log of exceptions that reached nobody."""
+
+    loggers = ("tornado.application", "asyncio")
+
+    def __init__(self):
+        super(Strays, self).__init__(logging.ERROR)
+        self.lines = []
+
+    def emit(self, record):
+        self.lines.append(logging.Formatter().format(record))
+
+    def __enter__(self):
+        for name in self.loggers:
+            logging.getLogger(name).addHandler(self)
+        return self
+
+    def __exit__(self, *exc_info):
+        for name in self.loggers:
+            logging.getLogger(name).removeHandler(self)
