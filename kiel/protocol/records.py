@@ -1,0 +1,143 @@
+"""A record batch, the message format since Kafka 0.11 (magic 2, KIP-98), read lazily."""
+from __future__ import absolute_import
+
+import struct
+
+from kiel import compression, exc
+from kiel.protocol import records_decode
+from kiel.protocol.crc32c import crc32c
+
+#: base offset, length of what follows, leader epoch, magic, CRC-32C, attributes, last offset delta, first and largest
+#: time stamp, producer id and epoch, first sequence, count of records
+HEADER = struct.Struct(">qiibIhiqqqhii")
+
+CODEC_BITS = 0x07
+LOG_APPEND_TIME = 0x08
+TRANSACTIONAL = 0x10
+CONTROL = 0x20
+
+#: bytes of the smallest record: length, attributes, time stamp, offset, key, value, header count
+SMALLEST = 7
+
+_CONTROL_KEY = struct.Struct(">hh")
+
+
+class Batch(object):
+    """
+    A run of messages that belong together on the wire; nothing of it is read before it is asked for.
+
+    This one is a record batch (magic 2); `kiel.protocol.message_batch.MessageBatch` has the same attributes for magic 0
+    and 1. ``size`` is in bytes on the wire, time stamps are milliseconds since 1970 UTC, ``codec`` a number of
+    `kiel.constants` (0: none), ``timestamp_type`` 0 for the producer's time, 1 for the broker's.
+    """
+
+    __slots__ = (
+        "data", "start", "size", "base_offset", "last_offset", "magic", "leader_epoch", "crc", "attributes",
+        "base_timestamp", "max_timestamp", "producer_id", "producer_epoch", "base_sequence", "count",
+    )
+
+    def __init__(self, data, start, size):
+        self.data = data
+        self.start = start
+        self.size = size
+        (
+            self.base_offset, _, self.leader_epoch, self.magic, self.crc, self.attributes, delta,
+            self.base_timestamp, self.max_timestamp, self.producer_id, self.producer_epoch,
+            self.base_sequence, self.count
+        ) = HEADER.unpack_from(data, start)
+        self.last_offset = self.base_offset + max(delta, 0)
+
+    @property
+    def next_offset(self):
+        """The offset to fetch after this batch."""
+        return self.last_offset + 1
+
+    @property
+    def codec(self):
+        """The number of the codec that the records are compressed by, 0 for none."""
+        return self.attributes & CODEC_BITS
+
+    @property
+    def timestamp_type(self):
+        """0 when the time stamps are the producer's, 1 when the broker has set them on append."""
+        return 1 if self.attributes & LOG_APPEND_TIME else 0
+
+    @property
+    def is_transactional(self):
+        """Whether the batch belongs to a transaction."""
+        return bool(self.attributes & TRANSACTIONAL)
+
+    @property
+    def is_control(self):
+        """Whether the batch is a marker of the broker's, such as the end of a transaction, and holds no messages."""
+        return bool(self.attributes & CONTROL)
+
+    def check(self):
+        """Raises `kiel.exc.CorruptMessageError` unless the checksum is right."""
+        # behind the CRC's four bytes; a memoryview would save the copy, but CRCs of 2.7 want a string
+        if crc32c(self.data[self.start + 21:self.start + self.size]) != self.crc:
+            raise self.corrupt("the batch's CRC-32C is wrong")
+
+    def corrupt(self, reason):
+        """The error that says what is wrong with this batch."""
+        return exc.CorruptMessageError(reason, offset=self.base_offset)
+
+    def values(self, start=0, check_crcs=True):
+        """
+        The values of the messages from offset ``start`` on, bytes or ``None`` each; none of a control batch.
+
+        :raises kiel.exc.CorruptMessageError: when the bytes are not what they should be
+        :raises kiel.exc.MissingCodecError: when the codec's package is not installed
+        """
+        if start > self.base_offset:
+            return [record[3] for record in self.records(start, check_crcs)]
+        if check_crcs:
+            self.check()
+        if self.attributes & CONTROL:
+            return []
+        return self._read(records_decode.values)
+
+    def records(self, start=0, check_crcs=True):
+        """
+        The messages from offset ``start`` on as ``(offset, timestamp, key, value, headers)``, headers as a list of
+        ``(text, bytes or None)``; none of a control batch.
+
+        :raises kiel.exc.CorruptMessageError: when the bytes are not what they should be
+        :raises kiel.exc.MissingCodecError: when the codec's package is not installed
+        """
+        if check_crcs:
+            self.check()
+        if self.attributes & CONTROL:
+            return []
+        append_time = self.max_timestamp if self.attributes & LOG_APPEND_TIME else None
+        out = self._read(
+            records_decode.records, self.base_offset, self.base_timestamp, append_time
+        )
+        if start > self.base_offset:
+            out = [record for record in out if record[0] >= start]
+        return out
+
+    def control(self):
+        """What a control batch says: ``(version, type)``, type 0 for an aborted transaction and 1 for a committed one."""
+        self.check()
+        try:
+            return _CONTROL_KEY.unpack_from(self._read(records_decode.records, 0, 0, None)[0][2])
+        except (IndexError, TypeError, struct.error):
+            raise self.corrupt("a control batch without its key")
+
+    def _read(self, how, *args):
+        """Runs a decoder over the records, decompressed; what goes wrong in it becomes a CorruptMessageError."""
+        data, pos, end = self.data, self.start + HEADER.size, self.start + self.size
+        codec = self.attributes & CODEC_BITS
+        try:
+            if codec:
+                data = compression.decompress(codec, data[pos:end])
+                pos, end = 0, len(data)
+            if not 0 <= self.count <= (end - pos) // SMALLEST:
+                raise ValueError("%d records in %d bytes" % (self.count, end - pos))
+            return how(data, pos, end, self.count, *args)
+        except exc.CorruptMessageError as error:
+            error.offset = self.base_offset
+            raise
+        except (ValueError, IndexError) as error:
+            raise self.corrupt("records that can't be read: %s" % error)

@@ -1,0 +1,183 @@
+"""
+Writes record batches (magic 2), as columns where the records are alike and in one flat list where they are not.
+
+Both ways end in one ``join`` of pieces that exist already: varints come from a table, keys and values are the caller's
+bytes. Records without key and headers, all of one time stamp, are the common case and take no Python loop at all.
+"""
+from __future__ import absolute_import
+
+import struct
+
+from kiel.protocol.crc32c import crc32c
+from kiel.protocol.varints import TABLE, encode as varint
+
+#: base offset, length of what follows, leader epoch, magic, CRC-32C of all that follows
+HEAD = struct.Struct(">qiibI")
+#: attributes, last offset delta, first and largest time stamp, producer id and epoch, first sequence, count
+REST = struct.Struct(">hiqqqhii")
+
+TRANSACTIONAL = 0x10
+
+#: the widths of an offset's varint: how many offsets take no more than one, two, three ... bytes
+_WIDTHS = ((64, 1), (8192, 2), (1048576, 3), (1 << 31, 4))
+
+
+def encode(records, codec, now_ms, producer_id, producer_epoch, base_sequence, transactional, compress):
+    """
+    A record batch for the wire; see `kiel.protocol.messages.encode_batch`.
+
+    :param compress: what compresses the records, or ``None``
+    """
+    count = len(records)
+    keys, values, headers, stamps = zip(*records)
+    first = stamps[0]
+    if stamps.count(first) == count:
+        if first is None:
+            first = now_ms
+        latest = first
+        alike = True
+    else:
+        stamps = [now_ms if stamp is None else stamp for stamp in stamps]
+        first = stamps[0]
+        latest = max(stamps)
+        alike = False
+    if alike and keys.count(None) == count and values.count(None) == 0 and not any(headers):
+        body = values_only(values)
+    else:
+        body = any_records(keys, values, headers, stamps, first, alike)
+    if compress is not None:
+        body = compress(body)
+    attributes = codec | TRANSACTIONAL if transactional else codec
+    rest = REST.pack(
+        attributes, count - 1, first, latest, producer_id, producer_epoch, base_sequence, count
+    )
+    return b"".join((
+        HEAD.pack(0, len(body) + 49, -1, 2, crc32c(body, crc32c(rest))), rest, body
+    ))
+
+
+class _Heads(dict):
+    """
+    Value length -> how such a record begins: the zero header count that ends the record before, the record's own
+    length, attributes and time stamp delta 0. Filled as lengths are met.
+    """
+
+    def __init__(self, width):
+        super(_Heads, self).__init__()
+        self.width = width
+
+    def __missing__(self, size):
+        """Makes the entry, and forgets all others when there are too many."""
+        if len(self) > 65536:
+            self.clear()
+        length = self.width + 4 + len(varint(size)) + size
+        self[size] = head = b"\0" + varint(length) + b"\0\0"
+        return head
+
+
+class _Mids(dict):
+    """Value length -> what stands between the offset and the value: no key, and the length."""
+
+    def __missing__(self, size):
+        """Makes the entry, and forgets all others when there are too many."""
+        if len(self) > 65536:
+            self.clear()
+        self[size] = mid = b"\1" + varint(size)
+        return mid
+
+
+_heads = dict((width, _Heads(width)) for _, width in _WIDTHS)
+_mids = _Mids()
+
+
+def values_only(values):
+    """The records of a batch whose keys are null, with no headers and all of one time stamp; ``values`` are bytes."""
+    count = len(values)
+    sizes = list(map(len, values))
+    size = sizes[0]
+    fixed = sizes.count(size) == count
+    flat = [None] * (4 * count + 1)
+    start = 0
+    for most, width in _WIDTHS:
+        stop = min(most, count)
+        if fixed:
+            flat[4 * start:4 * stop:4] = [_heads[width][size]] * (stop - start)
+        else:
+            flat[4 * start:4 * stop:4] = map(_heads[width].__getitem__, sizes[start:stop])
+        start = stop
+        if stop == count:
+            break
+    if count <= len(TABLE):
+        flat[1:-1:4] = TABLE[:count]
+    else:
+        flat[1:-1:4] = TABLE + [varint(delta) for delta in range(len(TABLE), count)]
+    flat[2:-1:4] = [_mids[size]] * count if fixed else map(_mids.__getitem__, sizes)
+    flat[3:-1:4] = values
+    flat[0] = flat[0][1:]
+    flat[-1] = b"\0"
+    return b"".join(flat)
+
+
+def any_records(keys, values, headers, stamps, first, alike):
+    """The records of a batch of whatever form, each piece appended to one flat list."""
+    flat = []
+    table = TABLE
+    append = flat.append
+    stamp_delta = b"\0"
+    delta = 0
+    for key, value, pairs in zip(keys, values, headers):
+        if not alike:
+            since = stamps[delta] - first
+            stamp_delta = table[since] if 0 <= since < 8192 else varint(since)
+        offset_delta = table[delta] if delta < 8192 else varint(delta)
+        delta += 1
+        length = len(stamp_delta) + len(offset_delta)
+        if key is None:
+            key = key_size = b""
+            # the null's length and the key's place in one piece
+            key_size = b"\1"
+            length += 1
+        else:
+            size = len(key)
+            key_size = table[size] if size < 8192 else varint(size)
+            length += len(key_size) + size
+        if value is None:
+            value = b""
+            value_size = b"\1"
+            length += 1
+        else:
+            size = len(value)
+            value_size = table[size] if size < 8192 else varint(size)
+            length += len(value_size) + size
+        if pairs:
+            tail = _headers(pairs)
+            length += 1 + len(tail)
+        else:
+            tail = b"\0"
+            length += 2
+        append(table[length] if length < 8192 else varint(length))
+        append(b"\0")
+        append(stamp_delta)
+        append(offset_delta)
+        append(key_size)
+        append(key)
+        append(value_size)
+        append(value)
+        append(tail)
+    return b"".join(flat)
+
+
+def _headers(pairs):
+    """The headers of a record: their count, then names and values."""
+    out = [varint(len(pairs))]
+    for name, value in pairs:
+        if not isinstance(name, bytes):
+            name = name.encode("utf-8")
+        out.append(varint(len(name)))
+        out.append(name)
+        if value is None:
+            out.append(b"\1")
+        else:
+            out.append(varint(len(value)))
+            out.append(value)
+    return b"".join(out)
