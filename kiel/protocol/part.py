@@ -1,0 +1,370 @@
+"""
+A message, or a piece of one, as a table of its fields; compiled once per version into two flat functions.
+
+::
+
+    class FetchRequest(Request):
+        api, versions, flexible = "fetch", "0-17", "12+"
+        parts = (
+            ("replica_id", Int32, when("0-14", default=-1)),
+            ("max_wait_time", Int32),
+            ("topics", Array.of(TopicRequest)),
+        )
+
+The order of the table is the order on the wire. A name may stand on two lines whose versions do not meet: that is a
+field that changed its type.
+"""
+from __future__ import absolute_import
+
+import copy
+import linecache
+import struct
+
+import six
+
+from kiel import exc
+from kiel.protocol import primitives
+
+#: what bytes that make no sense raise beneath `Part.decode`
+BAD_BYTES = (struct.error, IndexError, ValueError, OverflowError, MemoryError)
+
+_UNSET = object()
+
+
+def parse_range(text):
+    """
+    ``"3-9"``, ``"3+"`` or ``"3"`` as ``(lowest, highest)``; None gives None.
+
+    >>> parse_range("3-9"), parse_range("3")
+    ((3, 9), (3, 3))
+    """
+    if text is None:
+        return None
+    if text.endswith("+"):
+        return int(text[:-1]), 0x7fff
+    low, _, high = text.partition("-")
+    return int(low), int(high or low)
+
+
+def _within(version, versions):
+    return versions is not None and versions[0] <= version <= versions[1]
+
+
+class when(object):
+    """
+    The third entry of a line in ``parts``: in which versions there is such a field, and what it is otherwise.
+
+    :param versions: as in Kafka's definitions: ``"0+"``, ``"3-9"``, ``"4"``
+    :param default: what the attribute is when nobody sets it or the version has no such field; default: the type's own
+    :param nullable: the versions in which null may be written, or True for all
+    :param tag: its number, for a tagged field (KIP-482)
+    :param ignorable: whether a value may be dropped without a word in a version without the field; else writing raises
+        `kiel.exc.UnsupportedVersionError`
+    """
+
+    def __init__(self, versions="0+", default=_UNSET, nullable=None, tag=None, ignorable=False):
+        self.versions = parse_range(versions)
+        self.default = default
+        self.nullable = self.versions if nullable is True else parse_range(nullable)
+        self.tag = tag
+        self.ignorable = ignorable
+
+
+class Field(object):
+    """One line of a ``parts`` table."""
+
+    def __init__(self, name, kind, rule=None):
+        rule = rule or when()
+        self.name = name
+        self.kind = kind
+        self.versions = rule.versions
+        self.nullable = rule.nullable
+        self.tag = rule.tag
+        self.ignorable = rule.ignorable
+        self.is_array = issubclass(kind, primitives.Array)
+        self.is_part = issubclass(kind, Part)
+        if rule.default is not _UNSET:
+            self.default = rule.default
+        else:
+            self.default = kind() if self.is_part else kind.default
+
+    def test(self, subject):
+        """The text of an expression that is true when ``subject`` is not the default."""
+        if self.default is None:
+            return "%s is not None" % subject
+        if self.is_array:
+            return subject
+        return "%s != D_%s" % (subject, self.name)
+
+
+class PartType(type):
+    """Reads the ``parts`` table when the class is made: defaults become class attributes."""
+
+    def __init__(cls, name, bases, namespace):
+        super(PartType, cls).__init__(name, bases, namespace)
+        # a class of its own table or not, what is compiled knows its class
+        cls._codecs = {}
+        cls.version_range = parse_range(cls.versions)
+        if "parts" not in namespace:
+            return
+        cls.fields = tuple(Field(*line) for line in cls.parts)
+        cls.names = tuple(sorted(set(field.name for field in cls.fields), key=[
+            field.name for field in cls.fields].index))
+        cls._known = frozenset(cls.names)
+        cls._lists = tuple(field.name for field in cls.fields
+                           if field.is_array and field.default is not None)
+        for field in cls.fields:
+            if field.name not in namespace:
+                setattr(cls, field.name, field.default)
+
+
+@six.add_metaclass(PartType)
+class Part(object):
+    """
+    A structure of Kafka's protocol; subclasses say in ``parts`` what it is made of.
+
+    Every field is an attribute and a keyword of the constructor, whatever the version; what is not given has its
+    default. A keyword that is no field raises ValueError.
+    """
+
+    #: lines of ``(name, type)`` or ``(name, type, when(...))``
+    parts = ()
+    #: the versions that exist, or None for those of whatever the part is in
+    versions = None
+    #: the versions with compact lengths and tagged fields (KIP-482), or None
+    flexible = None
+
+    fields = names = _lists = ()
+    _known = frozenset()
+
+    def __init__(self, **kwargs):
+        if not self._known.issuperset(kwargs):
+            unknown = sorted(set(kwargs) - self._known)
+            raise ValueError("%s has no field %s" % (type(self).__name__, ", ".join(unknown)))
+        values = self.__dict__
+        for name in self._lists:
+            if name not in kwargs:
+                values[name] = []
+        values.update(kwargs)
+
+    def encode(self, version=0):
+        """
+        The bytes of this part in that version.
+
+        Raises `kiel.exc.UnsupportedVersionError` when a field is set that this version can't tell, and ValueError for
+        a value that does not fit its field.
+        """
+        out = []
+        write = self.codec(version, self.is_flexible(version))[0]
+        try:
+            write(out.append, self)
+        except (struct.error, TypeError, AttributeError) as error:
+            raise ValueError("%s can't be written: %s" % (type(self).__name__, error))
+        return b"".join(out)
+
+    @classmethod
+    def decode(cls, buff, offset=0, version=0):
+        """
+        Reads a part of that version: gives ``(instance, new offset)``.
+
+        Bytes that make no sense raise `kiel.exc.ProtocolError`, whatever is wrong with them.
+        """
+        if not isinstance(buff, bytes):
+            buff = bytes(buff)
+        read = cls.codec(version, cls.is_flexible(version))[1]
+        try:
+            return read(buff, offset)
+        except BAD_BYTES as error:
+            raise exc.ProtocolError("%s of version %d can't be read: %s" % (cls.__name__, version, error))
+
+    @classmethod
+    def parse(cls, buff, offset=0):
+        """Reads a part of version 0: gives ``(instance, new offset)``."""
+        return cls.decode(buff, offset)
+
+    @classmethod
+    def is_flexible(cls, version):
+        """Whether that version has compact lengths and tagged fields."""
+        return _within(version, parse_range(cls.flexible))
+
+    @classmethod
+    def codec(cls, version=0, flexible=False, nullable=False):
+        """The pair of functions (write, read) for a version; made on first use, then kept."""
+        key = version, flexible, nullable
+        if key not in cls._codecs:
+            if cls.version_range and not _within(version, cls.version_range):
+                raise exc.UnsupportedVersionError(
+                    "%s has no version %d" % (cls.__name__, version))
+            pair = compile_codec(cls, version, flexible)
+            cls._codecs[key] = _nullable(*pair) if nullable else pair
+        return cls._codecs[key]
+
+    def copy(self, **changes):
+        """The same part with some fields changed; what is inside is shared."""
+        twin = copy.copy(self)
+        twin.__dict__.update(changes)
+        return twin
+
+    def __eq__(self, other):
+        if self is other:
+            return True
+        if not isinstance(other, type(self)) and not isinstance(self, type(other)):
+            return False
+        if not isinstance(other, Part):
+            return False
+        return all(getattr(self, name) == getattr(other, name) for name in self.names)
+
+    def __ne__(self, other):
+        return not self == other
+
+    # what can change can't be a key: refused on both Pythons alike
+    __hash__ = None
+
+    def __repr__(self):
+        shown = []
+        for field in self.fields:
+            value = getattr(self, field.name)
+            unset = not value and value is not None if field.is_array else value == field.default
+            text = "%s=%r" % (field.name, value)
+            if (field.versions[0] == 0 or not unset) and text not in shown:
+                shown.append(text)
+        return "%s(%s)" % (type(self).__name__, ", ".join(shown))
+
+
+def _nullable(write_part, read_part):
+    """A part that may be null has a byte before it: -1 when it is."""
+    def write(add, value):
+        if value is None:
+            add(b"\xff")
+        else:
+            add(b"\x01")
+            write_part(add, value)
+
+    def read(buff, offset):
+        if primitives.ORD[buff[offset]] > 0x7f:
+            return None, offset + 1
+        return read_part(buff, offset + 1)
+
+    return write, read
+
+
+def compile_codec(cls, version, flexible):
+    """
+    Makes the functions (write, read) of a part for one version.
+
+    The only place where kiel writes code as text. Fields of a fixed width that stand side by side share one struct
+    call, any other field is a call to its type's codec. `linecache` gets the text, so that tracebacks show it.
+    """
+    names = {"cls": cls, "new": cls.__new__, "ZERO": primitives.ZERO, "absent": _absent,
+             "read_tags": _read_tags, "write_tags": _write_tags, "add_tag": _add_tag}
+    write = ["def write(add, self):"]
+    read = ["def read(buff, offset):", "    self = new(cls)"]
+    known = {}
+    tagged = []
+    run = []
+    here = [field for field in cls.fields if _within(version, field.versions)]
+    present = set(field.name for field in here)
+
+    def end_run():
+        if not run:
+            return
+        packer = struct.Struct(">" + "".join(field.kind.fmt for field in run))
+        at = run[0].name
+        names["pack_" + at], names["unpack_" + at] = packer.pack, packer.unpack_from
+        write.append("    add(pack_%s(%s))" % (at, ", ".join("self." + field.name for field in run)))
+        read.append("    %s, = unpack_%s(buff, offset)" % (
+            ", ".join("self." + field.name for field in run), at))
+        read.append("    offset += %d" % packer.size)
+        del run[:]
+
+    for field in cls.fields:
+        names["D_" + field.name] = field.default
+        if field.name in present:
+            continue
+        if not field.ignorable:
+            write.append("    if %s:" % field.test("self." + field.name))
+            write.append("        absent(self, %r, %d)" % (field.name, version))
+        if field.is_array and field.default is not None:
+            read.append("    self.%s = []" % field.name)
+    for field in here:
+        if field.tag is None and getattr(field.kind, "fmt", None):
+            run.append(field)
+            continue
+        pair = field.kind.codec(version, flexible, _within(version, field.nullable))
+        names["write_" + field.name], names["read_" + field.name] = pair
+        if field.tag is not None:
+            tagged.append(field)
+            known[field.tag] = field.name, pair[1]
+            if field.is_array and field.default is not None:
+                read.append("    self.%s = []" % field.name)
+            continue
+        end_run()
+        write.append("    write_%s(add, self.%s)" % (field.name, field.name))
+        read.append("    self.%s, offset = read_%s(buff, offset)" % (field.name, field.name))
+    end_run()
+    if tagged:
+        write.append("    tags = []")
+        for field in sorted(tagged, key=lambda field: field.tag):
+            subject = "self." + field.name
+            write.append("    if %s:" % field.test(subject))
+            write.append("        add_tag(tags, %d, write_%s, %s)" % (field.tag, field.name, subject))
+        write.append("    write_tags(add, tags)")
+    elif flexible:
+        write.append("    add(b'\\0')")
+    if flexible:
+        names["known"] = known
+        read.append("    if buff[offset] == ZERO:")
+        read.append("        return self, offset + 1")
+        read.append("    return self, read_tags(self, buff, offset, known)")
+    else:
+        read.append("    return self, offset")
+    write.append("    return None")
+    text = "\n".join(write + [""] + read) + "\n"
+    filename = "<%s.%s version %d%s>" % (
+        cls.__module__, cls.__name__, version, " flexible" if flexible else "")
+    six.exec_(compile(text, filename, "exec"), names)
+    linecache.cache[filename] = len(text), None, text.splitlines(True), filename
+    return names["write"], names["read"]
+
+
+def _absent(part, name, version):
+    raise exc.UnsupportedVersionError("%s: version %d can't tell %s=%r" % (
+        type(part).__name__, version, name, getattr(part, name)))
+
+
+def _add_tag(tags, tag, write, value):
+    out = []
+    write(out.append, value)
+    tags.append((tag, b"".join(out)))
+
+
+def _write_tags(add, tags):
+    primitives.write_unsigned_varint(add, len(tags))
+    for tag, data in tags:
+        primitives.write_unsigned_varint(add, tag)
+        primitives.write_unsigned_varint(add, len(data))
+        add(data)
+
+
+def _read_tags(part, buff, offset, known):
+    """Sets the tagged fields that are there; those nobody knows are stepped over."""
+    count, offset = primitives.read_unsigned_varint(buff, offset)
+    for _ in six.moves.range(count):
+        tag, offset = primitives.read_unsigned_varint(buff, offset)
+        size, offset = primitives.read_unsigned_varint(buff, offset)
+        end = offset + size
+        if end > len(buff):
+            raise ValueError("tagged field %d is cut off" % tag)
+        if tag in known:
+            name, read = known[tag]
+            value, offset = read(buff, offset)
+            if offset != end:
+                raise ValueError("tagged field %d has a wrong size" % tag)
+            setattr(part, name, value)
+        offset = end
+    return offset
+
+
+def skip_tags(buff, offset):
+    """Steps over the tagged fields of a header: gives the new offset."""
+    return _read_tags(None, buff, offset, {})

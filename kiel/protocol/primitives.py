@@ -1,0 +1,467 @@
+"""
+The types that fields have: integers, text, bytes, arrays, record sets; all big-endian.
+
+A type used in a ``parts`` table is a class with one class method, ``codec(version, flexible, nullable)``. It gives
+two functions for that version: ``write(add, value)`` calls ``add`` with the bytes, ``read(buff, offset)`` gives
+``(value, new offset)``. Fixed-width types have a ``fmt``, so that neighbours can share one `struct` call.
+Whether lengths are of a fixed size or "compact" (KIP-482) follows from the version of the message, so there
+is no ``CompactString``.
+
+Reading may raise `struct.error`, `IndexError` or `ValueError` on bytes that make no sense: `Part.decode` is the door
+that turns them into `kiel.exc.ProtocolError`. Null is always read, written only where ``nullable``.
+"""
+from __future__ import absolute_import
+
+import struct
+
+import six
+
+#: a byte as indexing `bytes` gives it, on either Python -> its number
+ORD = dict((bytes(bytearray([number]))[0], number) for number in range(256))
+
+#: the zero byte as indexing `bytes` gives it
+ZERO = b"\0"[0]
+
+_BYTES = [bytes(bytearray([number])) for number in range(256)]
+
+_pack_int16 = struct.Struct(">h").pack
+_pack_int32 = struct.Struct(">i").pack
+_unpack_int16 = struct.Struct(">h").unpack_from
+_unpack_int32 = struct.Struct(">i").unpack_from
+
+
+def write_unsigned_varint(add, value):
+    """Writes a number of at most 32 bits, seven bits a byte, the lowest first."""
+    if value < 0x80:
+        add(_BYTES[value])
+        return
+    if value > 0xffffffff:
+        raise ValueError("%d does not fit an unsigned varint" % value)
+    while value > 0x7f:
+        add(_BYTES[value & 0x7f | 0x80])
+        value >>= 7
+    add(_BYTES[value])
+
+
+def read_unsigned_varint(buff, offset, limit=32):
+    """Reads what `write_unsigned_varint` writes; more than ``limit`` bits are a ValueError."""
+    value = shift = 0
+    while True:
+        byte = ORD[buff[offset]]
+        offset += 1
+        value |= (byte & 0x7f) << shift
+        if byte < 0x80:
+            break
+        shift += 7
+        if shift >= limit:
+            raise ValueError("a varint of more than %d bits" % limit)
+    if value >> limit:
+        raise ValueError("a varint of more than %d bits" % limit)
+    return value, offset
+
+
+def no_null(value):
+    """Refuses None for a field that can't be null in this version."""
+    raise ValueError("null is not allowed here")
+
+
+class Primitive(object):
+    """A fixed-width value; ``fmt`` is its letter in the `struct` module."""
+
+    fmt = None
+    #: what a field of this type is when nobody sets it
+    default = 0
+
+    def __init__(self, value):
+        self.value = value
+
+    @classmethod
+    def codec(cls, version=0, flexible=False, nullable=False):
+        """The pair of functions (write, read) of this type."""
+        packer = struct.Struct(">" + cls.fmt)
+        pack, unpack, size = packer.pack, packer.unpack_from, packer.size
+
+        def write(add, value):
+            add(pack(value))
+
+        def read(buff, offset):
+            return unpack(buff, offset)[0], offset + size
+
+        return write, read
+
+    @classmethod
+    def parse(cls, buff, offset=0):
+        """Reads one value as it is in version 0: gives ``(value, new offset)``."""
+        return cls.codec(0, False, True)[1](buff, offset)
+
+    def encode(self):
+        """The bytes of this value as they are in version 0."""
+        out = []
+        self.codec(0, False, True)[0](out.append, self.value)
+        return b"".join(out)
+
+    def __eq__(self, other):
+        return isinstance(other, Primitive) and self.value == other.value
+
+    def __ne__(self, other):
+        return not self == other
+
+    __hash__ = None
+
+    def __repr__(self):
+        return "%s(%r)" % (self.__class__.__name__, self.value)
+
+
+class Int8(Primitive):
+    """A signed integer of one byte."""
+
+    fmt = "b"
+
+
+class Int16(Primitive):
+    """A signed integer of two bytes."""
+
+    fmt = "h"
+
+
+class Int32(Primitive):
+    """A signed integer of four bytes."""
+
+    fmt = "i"
+
+
+class Int64(Primitive):
+    """A signed integer of eight bytes."""
+
+    fmt = "q"
+
+
+class Uint16(Primitive):
+    """An unsigned integer of two bytes."""
+
+    fmt = "H"
+
+
+class Float64(Primitive):
+    """A floating point number of eight bytes."""
+
+    fmt = "d"
+    default = 0.0
+
+
+class Boolean(Primitive):
+    """One byte; any but zero is true."""
+
+    fmt = "?"
+    default = False
+
+
+class Uuid(Primitive):
+    """Sixteen bytes as they are, such as a topic id; all zero means none."""
+
+    fmt = "16s"
+    default = b"\0" * 16
+
+
+class UnsignedVarint(Primitive):
+    """An integer of at most 32 bits in as few bytes as it needs."""
+
+    @classmethod
+    def codec(cls, version=0, flexible=False, nullable=False):
+        """The pair of functions (write, read) of this type."""
+        return write_unsigned_varint, read_unsigned_varint
+
+
+class Varlong(Primitive):
+    """A signed integer of at most 64 bits in as few bytes as its absolute value needs (zigzag)."""
+
+    bits = 64
+
+    @classmethod
+    def codec(cls, version=0, flexible=False, nullable=False):
+        """The pair of functions (write, read) of this type."""
+        bits = cls.bits
+
+        def write(add, value):
+            if not -1 << bits - 1 <= value < 1 << bits - 1:
+                raise ValueError("%d does not fit %d bits" % (value, bits))
+            value = value << 1 ^ value >> bits - 1
+            while value > 0x7f:
+                add(_BYTES[value & 0x7f | 0x80])
+                value >>= 7
+            add(_BYTES[value])
+
+        def read(buff, offset):
+            value, offset = read_unsigned_varint(buff, offset, bits)
+            return value >> 1 ^ -(value & 1), offset
+
+        return write, read
+
+
+class Varint(Varlong):
+    """A signed integer of at most 32 bits in as few bytes as its absolute value needs (zigzag)."""
+
+    bits = 32
+
+
+def _sizes(flexible, nullable, classic):
+    """
+    The pair (write_size, read_size) for what has a length: ``None`` stands for null.
+
+    ``classic`` is the type of the length in versions that are not flexible, `Int16` or `Int32`.
+    """
+    if flexible:
+        def write_size(add, size):
+            if size is None:
+                add(b"\0" if nullable else no_null(size))
+            elif size < 127:
+                add(_BYTES[size + 1])
+            else:
+                write_unsigned_varint(add, size + 1)
+
+        def read_size(buff, offset):
+            size = ORD[buff[offset]]
+            if size < 0x80:
+                offset += 1
+            else:
+                size, offset = read_unsigned_varint(buff, offset)
+            return (size - 1 if size else None), offset
+
+        return write_size, read_size
+
+    packer = struct.Struct(">" + classic.fmt)
+    pack, unpack, width = packer.pack, packer.unpack_from, packer.size
+    null = pack(-1)
+
+    def write_size(add, size):
+        if size is None:
+            add(null if nullable else no_null(size))
+        else:
+            add(pack(size))
+
+    def read_size(buff, offset):
+        size = unpack(buff, offset)[0]
+        offset += width
+        if size < 0:
+            if size != -1:
+                raise ValueError("a length of %d" % size)
+            return None, offset
+        return size, offset
+
+    return write_size, read_size
+
+
+def _chunks(flexible, nullable, classic):
+    """The pair (write, read) for bytes with their length before them."""
+    write_size, read_size = _sizes(flexible, nullable, classic)
+
+    def write(add, value):
+        if value is None:
+            write_size(add, None)
+        else:
+            write_size(add, len(value))
+            add(value)
+
+    def read(buff, offset):
+        size, offset = read_size(buff, offset)
+        if size is None:
+            return None, offset
+        end = offset + size
+        if end > len(buff):
+            raise ValueError("%d bytes announced, %d there" % (size, len(buff) - offset))
+        return buff[offset:end], end
+
+    return write, read
+
+
+class VariablePrimitive(Primitive):
+    """Bytes with their length before them; text is written as UTF-8, anything else as `str` shows it."""
+
+    #: the type of the length in versions that are not flexible
+    size_primitive = Int32
+    default = b""
+
+    @staticmethod
+    def to_bytes(value):
+        """The bytes that stand for a value on the wire."""
+        if isinstance(value, bytes):
+            return value
+        if isinstance(value, (bytearray, memoryview)):
+            return bytes(value) if six.PY3 else bytes(bytearray(value))
+        if not isinstance(value, six.text_type):
+            value = str(value)
+        return value if isinstance(value, bytes) else value.encode("utf-8")
+
+    @classmethod
+    def codec(cls, version=0, flexible=False, nullable=False):
+        """The pair of functions (write, read) of this type."""
+        write_chunk, read = _chunks(flexible, nullable, cls.size_primitive)
+        to_bytes = cls.to_bytes
+
+        def write(add, value):
+            if value is not None and not isinstance(value, bytes):
+                value = to_bytes(value)
+            write_chunk(add, value)
+
+        return write, read
+
+
+class Bytes(VariablePrimitive):
+    """Bytes with their length before them; read as bytes, whatever they are."""
+
+
+class String(VariablePrimitive):
+    """Text, UTF-8 on the wire with its length before it; always read as text."""
+
+    size_primitive = Int16
+    default = ""
+
+    @classmethod
+    def codec(cls, version=0, flexible=False, nullable=False):
+        """The pair of functions (write, read) of this type."""
+        write, read_chunk = super(String, cls).codec(version, flexible, nullable)
+        if flexible:
+            # the most frequent of all: one call less than by way of read_chunk
+            def read(buff, offset):
+                size = ORD[buff[offset]]
+                if not 0 < size < 0x80:
+                    value, offset = read_chunk(buff, offset)
+                    return (value if value is None else value.decode("utf-8")), offset
+                end = offset + size
+                if end > len(buff):
+                    raise ValueError("a text is cut off")
+                return buff[offset + 1:end].decode("utf-8"), end
+        else:
+            def read(buff, offset):
+                size = _unpack_int16(buff, offset)[0]
+                if size < 0:
+                    return read_chunk(buff, offset)
+                offset += 2
+                end = offset + size
+                if end > len(buff):
+                    raise ValueError("a text is cut off")
+                return buff[offset:end].decode("utf-8"), end
+
+        return write, read
+
+    def __repr__(self):
+        return repr(self.value)
+
+
+class Array(Primitive):
+    """Any number of values of one type, with their count before them: `Array.of` makes the type."""
+
+    item_class = None
+    #: fields of this type begin with a list of their own
+    default = ()
+
+    @classmethod
+    def of(cls, item_class):
+        """The type "array of ``item_class``", a `Primitive` or a `Part`."""
+        return type("ArrayOf" + item_class.__name__, (cls,), {
+            "item_class": item_class, "__doc__": "An array of `%s`." % item_class.__name__,
+        })
+
+    @classmethod
+    def codec(cls, version=0, flexible=False, nullable=False):
+        """The pair of functions (write, read); None is written as an empty array unless null is allowed."""
+        write_size, read_size = _sizes(flexible, nullable, Int32)
+        if getattr(cls.item_class, "fmt", None):
+            write_items, read_items = cls._fixed(cls.item_class.fmt)
+        else:
+            write_items, read_items = cls._walked(cls.item_class, version, flexible)
+
+        def write(add, values):
+            if values is None:
+                write_size(add, None if nullable else 0)
+            else:
+                write_size(add, len(values))
+                write_items(add, values)
+
+        def read(buff, offset):
+            count, offset = read_size(buff, offset)
+            if not count:
+                return (count if count is None else []), offset
+            # an item takes a byte at least: an impossible count must not cost memory
+            if count > len(buff) - offset:
+                raise ValueError("%d items announced, %d bytes there" % (count, len(buff) - offset))
+            return read_items(buff, offset, count)
+
+        return write, read
+
+    @staticmethod
+    def _fixed(fmt):
+        """Items of a fixed width: one struct call for all; small counts have theirs made ready."""
+        width = struct.calcsize(">" + fmt)
+        ready = [struct.Struct(">" + fmt * count) for count in range(16)]
+
+        def packer(count):
+            return ready[count] if count < 16 else struct.Struct(">" + fmt * count)
+
+        def write_items(add, values):
+            add(packer(len(values)).pack(*values))
+
+        def read_items(buff, offset, count):
+            end = offset + count * width
+            if end > len(buff):
+                raise ValueError("%d items announced, too few bytes there" % count)
+            return list(packer(count).unpack_from(buff, offset)), end
+
+        return write_items, read_items
+
+    @staticmethod
+    def _walked(item_class, version, flexible):
+        write_item, read_item = item_class.codec(version, flexible, False)
+
+        def write_items(add, values):
+            for value in values:
+                write_item(add, value)
+
+        def read_items(buff, offset, count):
+            items = []
+            append = items.append
+            for _ in range(count):
+                item, offset = read_item(buff, offset)
+                append(item)
+            return items, offset
+
+        return write_items, read_items
+
+    def __repr__(self):
+        return "[%s]" % ", ".join(repr(item) for item in self.value or ())
+
+
+class Records(object):
+    """
+    The field that holds messages; `kiel.protocol.messages.MessageSet` is the class of its values.
+
+    A subclass has the attribute ``data`` (bytes for the wire, or None) and the class method `raw`. Plain bytes are
+    written too. Nothing is looked into, neither when writing nor when reading.
+    """
+
+    default = None
+    data = None
+
+    @classmethod
+    def raw(cls, data):
+        """A value that holds these bytes, or None, as they are."""
+        value = cls()
+        value.data = data
+        return value
+
+    @classmethod
+    def codec(cls, version=0, flexible=False, nullable=False):
+        """The pair of functions (write, read) of the field."""
+        write_chunk, read_chunk = _chunks(flexible, nullable, Int32)
+        raw = cls.raw
+
+        def write(add, value):
+            if value is not None and not isinstance(value, bytes):
+                value = value.data
+            write_chunk(add, value)
+
+        def read(buff, offset):
+            data, offset = read_chunk(buff, offset)
+            return raw(data), offset
+
+        return write, read

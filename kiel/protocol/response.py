@@ -1,0 +1,60 @@
+"""Responses: a `Part` that answers a request."""
+from __future__ import absolute_import
+
+import six
+
+from kiel import exc
+from kiel.protocol import part
+
+#: api name -> its response class, filled as the modules are imported
+classes = {}
+
+
+class ResponseType(part.PartType):
+    """Enters each class that names its api into `classes`."""
+
+    def __init__(cls, name, bases, namespace):
+        super(ResponseType, cls).__init__(name, bases, namespace)
+        if namespace.get("api"):
+            classes[cls.api] = cls
+
+
+@six.add_metaclass(ResponseType)
+class Response(part.Part):
+    """What a broker answers; subclasses name their ``api``. ``correlation_id`` is set by the connection."""
+
+    api = None
+    correlation_id = None
+    #: the version in which the answer came
+    api_version = 0
+    #: whether the header has tagged fields in the flexible versions; ApiVersions alone has none
+    flexible_header = True
+
+    @classmethod
+    def deserialize(cls, raw, version=0, offset=0):
+        """
+        Reads what follows the correlation id, which begins at ``offset``: gives an instance.
+
+        Raises `kiel.exc.ProtocolError` for bytes that make no sense. What stands behind the message is left alone.
+        """
+        raw = bytes(raw)
+        if cls.flexible_header and cls.is_flexible(version):
+            try:
+                offset = part.skip_tags(raw, offset)
+            except part.BAD_BYTES as error:
+                raise exc.ProtocolError("the header of a %s can't be read: %s" % (cls.__name__, error))
+        response = cls.decode(raw, offset, version)[0]
+        response.api_version = version
+        return response
+
+    def serialize(self, version=0):
+        """What `deserialize` reads, as a broker would write it."""
+        tags = b"\0" if self.flexible_header and self.is_flexible(version) else b""
+        return tags + self.encode(version)
+
+    def answers(self, request):
+        """
+        Fills in what the request knows and the answer does not tell, so that every version reads alike.
+
+        Called once by the connection, after decoding.
+        """
