@@ -6,19 +6,15 @@ import importlib
 from tornado import gen, ioloop
 
 from kiel import constants
-from kiel.protocol import messages
+from kiel.protocol import request as requests
 
 MODULES = {"group_coordinator": "coordinator"}
 
 
 def request_class(api):
     """The class that reads an api's requests."""
-    module = importlib.import_module("kiel.protocol." + MODULES.get(api, api))
-    for value in vars(module).values():
-        if isinstance(value, type) and getattr(value, "api", None) == api:
-            if hasattr(value, "serialize") and not getattr(value, "narrow", None):
-                return value
-    raise LookupError(api)
+    importlib.import_module("kiel.protocol." + MODULES.get(api, api))
+    return requests.classes[api]
 
 
 def build(cls, fields):
@@ -81,7 +77,7 @@ def api_versions(call):
 
 
 def metadata(call):
-    cluster, version = call.cluster, call.version
+    cluster = call.cluster
     asked = call.request.topics
     # those of version 10 and later are parts, with a name or an id
     names = [name if isinstance(name, type(u"")) or isinstance(name, str) else named(call, name)
@@ -94,27 +90,19 @@ def metadata(call):
         if missing and cluster.auto_create:
             cluster.create(name)  # the first answer still lacks it, as with real brokers
         code = call.code(name) or (5 if missing and cluster.auto_create else 3 if missing else 0)
-        fields = dict(error_code=code, name=name, partitions=[])
-        if version >= 10 and not missing:
-            fields["topic_id"] = cluster.topic_ids[name]
+        topic_id = cluster.topic_ids.get(name, b"\0" * 16)
+        fields = dict(error_code=code, name=name, topic_id=topic_id, partitions=[])
         for number, log in cluster.topics[name].items() if not code else ():
             replicas = list(cluster.brokers)
             fields["partitions"].append(dict(
                 error_code=5 if log.leader == -1 else 0, partition_id=number, leader=log.leader,
-                replicas=replicas, isrs=replicas,
+                leader_epoch=log.epoch, replicas=replicas, isrs=replicas,
             ))
-            if version >= 7:
-                fields["partitions"][-1]["leader_epoch"] = log.epoch
         topics.append(fields)
     brokers = [(i, cluster[i].host, cluster[i].port) for i in cluster.listed]
-    answer = dict(topics=topics, brokers=[
+    return dict(topics=topics, cluster_id="fake", controller_id=-1, brokers=[
         dict(broker_id=i, host=host, port=port) for i, host, port in brokers + cluster.extra_brokers
     ])
-    if version >= 1:
-        answer["controller_id"] = cluster.listed[0] if cluster.listed else -1
-    if version >= 2:
-        answer["cluster_id"] = "fake"
-    return answer
 
 
 def produce(call):
@@ -148,30 +136,24 @@ def _fetch(call):
             code = 1
         if code:
             total[1] = True
-            return dict(error_code=code, highwater_mark_offset=-1, message_set=_bytes(b""))
+            return dict(error_code=code, highwater_mark_offset=-1, message_set=b"")
         # the first message that is there comes whole from version 3 on, older brokers cut it
         whole = call.version >= 3 and not total[0]
         data = log.read(asked.offset, min(asked.max_bytes, left[0]), whole)
         total[0] += len(data)
         left[0] -= len(data)
-        fields = dict(highwater_mark_offset=log.end, message_set=_bytes(data))
-        if call.version >= 4:
-            fields["last_stable_offset"] = log.end
-        if call.version >= 5:
-            fields["log_start_offset"] = log.start
-        return fields
+        return dict(
+            highwater_mark_offset=log.end, last_stable_offset=log.end, log_start_offset=log.start,
+            message_set=data,
+        )
 
     topics = each_partition(call, answer, by_id=call.version >= 13)
     for topic in topics:
         for partition in topic["partitions"]:
             if "message_set" not in partition:  # an error that the test asked for
-                partition.update(highwater_mark_offset=-1, message_set=_bytes(b""))
+                partition.update(highwater_mark_offset=-1, message_set=b"")
                 total[1] = True
     return dict(topics=topics), total[0], total[1]
-
-
-def _bytes(data):
-    return messages.MessageSet.raw(data)
 
 
 def offset(call):
@@ -197,7 +179,8 @@ def group_coordinator(call):
     where = (-1, "", -1) if code else (broker.id, broker.host, broker.port)
     if call.version >= 4:
         return dict(coordinators=[
-            dict(key=key, node_id=where[0], host=where[1], port=where[2], error_code=code)
+            dict(key=key, coordinator_id=where[0], coordinator_host=where[1],
+                 coordinator_port=where[2], error_code=code)
             for key in call.request.coordinator_keys
         ])
     return dict(
@@ -227,7 +210,7 @@ def offset_fetch(call):
     groups = call.request.groups if call.version >= 8 else [call.request]
     answers = []
     for group in groups:
-        name_of_group = group.group_name
+        name_of_group = group.group_id if call.version >= 8 else group.group_name
 
         def answer(name, number, log):
             if not _coordinates(call):
@@ -245,5 +228,5 @@ def offset_fetch(call):
             for partition in topic["partitions"]:
                 partition.setdefault("offset", -1)
                 partition.setdefault("metadata", "")
-        answers.append(dict(group_name=name_of_group, topics=topics))
+        answers.append(dict(group_id=name_of_group, topics=topics))
     return dict(groups=answers) if call.version >= 8 else dict(topics=answers[0]["topics"])

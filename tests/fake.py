@@ -175,7 +175,8 @@ class FakeBroker(object):
         Answers requests of an api otherwise, ``times`` times or for good; the last one set counts, and
         ``None`` unsets it.
 
-        The api "accept" is a connection just made: `CLOSE`, `MUTE` or bytes to send and hang up.
+        The api "accept" is a connection just made: `CLOSE`, `MUTE`, or bytes to say to whatever comes
+        first before hanging up.
         """
         self.handlers[api] = [handler, times]
 
@@ -201,9 +202,12 @@ class FakeBroker(object):
         self.streams.add(stream)
         try:
             greeting = self.handler("accept")
-            if isinstance(greeting, bytes):
+            if greeting == MUTE:
+                yield self.mute(stream)
+            if greeting not in (None, CLOSE):
+                yield stream.read_bytes(65536, partial=True)
                 yield stream.write(greeting)
-            goes_on = greeting is None or (greeting == MUTE and (yield self.mute(stream)))
+            goes_on = greeting is None
             while goes_on:
                 size, = struct.unpack(">i", (yield stream.read_bytes(4)))
                 if not 0 < size < 100 * 1024 * 1024:  # such as TLS spoken to a plain port
@@ -236,7 +240,7 @@ class FakeBroker(object):
                 if callable(answer):
                     answer = answer(call)
                 if answer is not None and not isinstance(answer, (str, bytes, dict)):
-                    if not hasattr(answer, "encode"):
+                    if not hasattr(answer, "serialize"):
                         answer = yield answer
                 if answer is None:
                     answer = yield call.usual()
@@ -290,7 +294,7 @@ class Call(object):
         if not served[0] <= self.version <= served[1]:
             return False
         cls = answers.request_class(self.api)
-        at = self.body_at + (1 if is_flexible(cls, self.version) else 0)
+        at = self.body_at + (1 if cls.is_flexible(self.version) else 0)  # kiel's header has no tags
         self.request, end = cls.decode(self.payload, at, self.version)
         if end != len(self.payload):
             raise AssertionError("%s v%d has %d bytes too many" % (
@@ -322,13 +326,8 @@ class Call(object):
         if isinstance(answer, dict):
             answer = answers.build(responses.classes[self.api], answer)
         if not isinstance(answer, bytes):
-            tags = self.api != "api_versions" and is_flexible(type(answer), self.version)
-            answer = (b"\0" if tags else b"") + answer.encode(self.version)
+            answer = answer.serialize(self.version)
         return struct.pack(">ii", 4 + len(answer), self.correlation_id) + answer
-
-
-def is_flexible(cls, version):
-    return cls.flexible is not None and version >= int(cls.flexible.rstrip("+"))
 
 
 def error(code, topic=None, partition=None):

@@ -18,14 +18,13 @@ def run(coroutine, timeout=10):
     loop = ioloop.IOLoop(make_current=False)
     try:
         with strays:
-            try:
-                return loop.run_sync(coroutine, timeout=timeout)
-            finally:
-                gc.collect()  # Futures tell of exceptions nobody looked at when they go
-                loop.run_sync(lambda: gen.moment)
+            result = loop.run_sync(coroutine, timeout=timeout)
+            gc.collect()  # Futures tell of exceptions nobody looked at when they go
+            loop.run_sync(lambda: gen.sleep(0.001))
     finally:
         loop.close()
-        assert not strays.lines, strays.lines
+    assert not strays.lines, "\n".join(strays.lines)
+    return result
 
 
 @gen.coroutine
@@ -42,7 +41,8 @@ def until(condition, seconds=3.0, step=0.005):
 def within(seconds, future):
     """The Future's result, which has to be there in so many seconds."""
     try:
-        result = yield gen.with_timeout(ioloop.IOLoop.current().time() + seconds, future)
+        deadline = ioloop.IOLoop.current().time() + seconds
+        result = yield gen.with_timeout(deadline, future, quiet_exceptions=Exception)
     except gen.TimeoutError:
         raise AssertionError("still pending after %s s" % seconds)
     raise gen.Return(result)

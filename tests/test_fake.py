@@ -223,7 +223,7 @@ def test_faults(cluster, raw):
     with pytest.raises(AssertionError):
         yield raw.ask(1, 0, fetch(), seconds=0.05)
     raw.stream.close()
-    assert broker.count("fetch") == 8
+    assert broker.count("fetch") == 9
     yield loop.until(lambda: not broker.streams)
 
 
