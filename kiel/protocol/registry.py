@@ -3,11 +3,10 @@ from __future__ import absolute_import
 
 import importlib
 
-#: the modules of `kiel.protocol` that define an api each
-MODULES = (
-    "api_versions", "coordinator", "fetch", "metadata", "offset", "offset_commit", "offset_fetch", "produce",
-    "sasl_authenticate", "sasl_handshake",
-)
+from kiel import constants
 
-for _name in MODULES:
-    importlib.import_module("kiel.protocol." + _name)
+#: api name -> the module of `kiel.protocol` that defines it
+MODULES = dict((api, "coordinator" if api == "group_coordinator" else api) for api in constants.API_KEYS)
+
+for _module in MODULES.values():
+    importlib.import_module("kiel.protocol." + _module)
