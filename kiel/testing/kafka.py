@@ -19,7 +19,7 @@ class Kafka(object):
     ``with Kafka("4.4.0", brokers=3) as kafka:`` gives a running cluster; ``kafka.bootstrap`` is the list of ``"host:port"`` that
     clients connect to. ``stop()`` ends its processes at once and removes its data.
 
-    :param version: a full release (``"2.8.2"``) or a line (``"4.0"``: its newest known release).
+    :param version: a full release (``"2.8.2"``), with its mode (``"3.9.1-zk"``), or a line (``"4.0"``: its newest known release).
     :param brokers: how many; their ids are 0, 1, 2 ...
     :param mode: ``"zk"`` or ``"kraft"``; by default KRaft where the release can.
     :param settings: broker settings, over those of the harness; ``kafka.brokers[i].settings`` holds for one broker.
@@ -37,6 +37,8 @@ class Kafka(object):
     def __init__(self, version=releases.DEFAULT, brokers=1, mode=None, settings=None, tls=False, sasl=None, zookeeper=None,
                  users=None, client_auth=False, tls_names=security.NAMES, host="127.0.0.1", heap="384m",
                  start_timeout=90):
+        version, _, suffix = version.partition("-")
+        mode = mode or suffix or None
         self.release = releases.find(version)
         self.version = self.release.version
         self.mode = mode or ("zk" if zookeeper is not None else self.release.modes[0])

@@ -1,0 +1,110 @@
+"""
+A real Kafka for a developer's terminal.
+
+``python -m kiel.testing up 4.4.0`` runs one until Ctrl-C; ``fetch`` brings jars into the cache beforehand; ``versions`` lists what is
+known.
+"""
+from __future__ import absolute_import, print_function
+
+import argparse
+import signal
+import sys
+import time
+
+from kiel.testing import Kafka, errors, maven, releases
+
+
+def main(argv=None):
+    """Run the command line; gives the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m kiel.testing", description="A real Kafka on this machine.")
+    commands = parser.add_subparsers(dest="command")
+    up = commands.add_parser("up", help="run a cluster until Ctrl-C")
+    up.add_argument("version", nargs="?", default=releases.DEFAULT, help="a release (default %(default)s)")
+    up.add_argument("--brokers", type=int, default=1, help="how many (default 1)")
+    up.add_argument("--mode", choices=("zk", "kraft"), help="default: KRaft where the release can")
+    up.add_argument("--host", default="127.0.0.1", help="the loopback address to listen on (or ::1)")
+    up.add_argument("--tls", action="store_true", help="clients speak TLS")
+    up.add_argument("--client-auth", action="store_true", help="TLS clients must have a certificate")
+    up.add_argument("--sasl", action="append", default=[], metavar="MECHANISM",
+                    help="PLAIN, SCRAM-SHA-256 or SCRAM-SHA-512; may be given several times")
+    up.add_argument("--setting", action="append", default=[], metavar="KEY=VALUE",
+                    help="a broker setting; may be given several times")
+    up.add_argument("--topic", action="append", default=[], metavar="NAME[:PARTITIONS]",
+                    help="create a topic; may be given several times")
+    fetch = commands.add_parser("fetch", help="bring the jars of releases into the cache")
+    fetch.add_argument("version", nargs="*", help="releases, or none for all that kiel's tests use")
+    commands.add_parser("versions", help="list the known releases and what each needs")
+    args = parser.parse_args(argv)
+    if args.command is None:
+        parser.error("say what to do: up, fetch or versions")
+    try:
+        return {"up": run_up, "fetch": run_fetch, "versions": run_versions}[args.command](args) or 0
+    except errors.HarnessError as error:
+        print("kiel.testing: %s" % error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def run_up(args):
+    """Run a cluster until Ctrl-C or SIGTERM."""
+    settings = {}
+    for setting in args.setting:
+        key, equals, value = setting.partition("=")
+        if not equals:
+            raise errors.HarnessError("--setting wants KEY=VALUE, not %r" % setting)
+        settings[key] = value
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the with block ends in good order
+    began = time.time()
+    with Kafka(args.version, brokers=args.brokers, mode=args.mode, settings=settings, tls=args.tls, sasl=args.sasl,
+               client_auth=args.client_auth, host=args.host) as kafka:
+        for topic in args.topic:
+            name, _, partitions = topic.partition(":")
+            kafka.create_topic(name, int(partitions or 1))
+        print("Kafka %s (%s) is up after %.1f s" % (kafka.version, kafka.mode, time.time() - began))
+        print("bootstrap  %s" % ",".join(kafka.bootstrap))
+        if kafka.protocol != "PLAINTEXT":
+            print("protocol   %s" % kafka.protocol)
+            print("plaintext  %s" % ",".join(kafka.plaintext))
+        if kafka.zk_hosts:
+            print("zookeeper  %s" % ",".join(kafka.zk_hosts))
+        if kafka.ca_file:
+            print("authority  %s" % kafka.ca_file)
+        if kafka.client_auth:
+            print("client     %s %s" % (kafka.client_cert, kafka.client_key))
+        if kafka.sasl:
+            print("users      %s" % " ".join("%s/%s" % user for user in sorted(kafka.users.items())))
+        print("logs       %s" % kafka.directory)
+        print("Ctrl-C ends it and removes its data.")
+        sys.stdout.flush()
+        try:
+            while all(broker.running for broker in kafka.nodes):
+                time.sleep(0.5)
+        except KeyboardInterrupt:
+            print("")
+            return 0
+        raise errors.HarnessError("a broker has ended:\n%s" % kafka.log())
+
+
+def run_fetch(args):
+    """Bring the jars of releases into the cache."""
+    wanted = [releases.find(version.partition("-")[0]) for version in args.version or releases.SUPPORTED]
+    for number, release in enumerate(wanted, 1):
+        count = len(maven.kafka_classpath(release))
+        print("%d of %d: Kafka %s, %d jars" % (number, len(wanted), release.version, count))
+        sys.stdout.flush()
+    count = len(maven.zookeeper_classpath(releases.ZOOKEEPER_DEFAULT))
+    print("ZooKeeper %s, %d jars" % (releases.ZOOKEEPER_DEFAULT, count))
+
+
+def run_versions(args):
+    """List the known releases and what each needs."""
+    form = "%-10s %-6s %-10s %-10s %-5s %-4s %s"
+    print(form % ("Kafka", "Scala", "mode", "ZooKeeper", "Java", "MB", "beside its own jars"))
+    for row in releases.RELEASES:
+        print(form % (row.version, row.scala, ", ".join(row.modes), row.zookeeper or "-", row.java, row.megabytes,
+                      ", ".join(extra.split(":", 1)[1] for extra in row.extras)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
