@@ -100,9 +100,8 @@ def values(data, pos, end, count):
             if found:
                 pos += found * (pos - mark)
                 left -= found
-                piece = FEW
-            else:
-                piece = min(4 * piece, MANY)
+            # a short run is not worth the look
+            piece = FEW if found > 32 else min(4 * piece, MANY)
     if pos != end:
         raise ValueError("records that end at byte %d of %d" % (pos, end))
     return out
