@@ -65,6 +65,53 @@ class AuthenticationError(KielError):
     """The broker refused the login, or its certificate was not accepted: credentials, mechanism or authorities are wrong."""
 
 
+class ZooKeeperError(KielError):
+    """
+    ZooKeeper can't be reached, or did not do within its time what a consumer group needs; the text says what to check.
+
+    ``hosts`` is the text that kazoo was given, ``cause`` the exception beneath, if any.
+    """
+
+    retriable = True
+
+    def __init__(self, hosts, reason, cause=None):
+        super(ZooKeeperError, self).__init__(hosts, reason)
+        self.hosts = hosts
+        self.reason = reason
+        self.cause = cause
+
+    def __str__(self):
+        text = "ZooKeeper at %s: %s" % (self.hosts, self.reason)
+        if self.cause is not None:
+            text += ": %s" % (str(self.cause) or type(self.cause).__name__)
+        return text
+
+
+class ClosedError(KielError):
+    """The client is closing or closed: a message was not accepted, or could not be delivered before it closed."""
+
+
+class BufferFullError(KielError):
+    """A producer's buffer has no room for a message that was not to wait for it."""
+
+    retriable = True
+
+
+class DeliveryTimeoutError(KielError):
+    """
+    A message was not acknowledged within the producer's ``delivery_timeout``; whether it was written is not known.
+
+    ``cause`` is the error of the last attempt, ``None`` when there was none; ``topic`` and ``partition`` tell where.
+    """
+
+    topic = None
+    partition = None
+
+    def __init__(self, message, cause=None):
+        super(DeliveryTimeoutError, self).__init__(message)
+        self.cause = cause
+
+
 class CorruptMessageError(KielError):
     """
     A message or record batch whose bytes can't be trusted or read.

@@ -1,0 +1,643 @@
+from __future__ import absolute_import
+
+import json
+import logging
+import threading
+import time
+
+from kazoo.protocol import states
+import pytest
+from tornado import concurrent, gen, testing
+
+from kiel import allocation, exc
+from tests import loop
+
+from .world import Member, OldMember, Ticker, kazoo, shared_out, stop_all, topics
+
+
+def test_attributes_before_the_start():
+    member = Member("a:1,b:2", "g", "host:1").allocator
+    assert (member.zk_hosts, member.group_name, member.consumer_name) == (["a:1,b:2"], "g", "host:1")
+    assert (member.members, member.partitions, member.mapping) == (set(), set(), {})
+    assert member.members_path == "/kiel/groups/g/members"
+    assert member.partition_path == "/kiel/groups/g/partitions"
+    assert member.allocator_fn is allocation.naive_allocator
+    assert not member.connected.is_set()
+    assert not member.members_collected.is_set()
+    assert not member.partitions_collected.is_set()
+    assert member.identity == ("", -1)
+    assert member.paused is False
+
+
+def test_d50_allocation_is_empty_before_the_first():
+    assert Member("a:1", "g", "host:1").allocator.allocation == {}
+
+
+def test_one_member_gets_all_and_gives_it_back(zk, group):
+    @gen.coroutine
+    def scenario():
+        member = Member(zk, group, "host:1")
+        yield member.allocator.start({"t": [0, 1, 10], "u": [0]})
+        assert member.allocator.allocation == {"t": [0, 1, 10], "u": [0]}
+        assert member.changes == [({}, {"t": [0, 1, 10], "u": [0]})]
+        assert member.rebalances[-1] == member.allocator.allocation
+        assert member.allocator.connected.is_set()
+        assert member.allocator.members == set(["host:1"])
+        assert member.allocator.mapping["host:1"] == {"t": [0, 1, 10], "u": [0]}
+        with kazoo(zk) as conn:
+            base = "/kiel/groups/%s" % group
+            data, stat = conn.get(base + "/members/host:1")
+            assert (data, bool(stat.ephemeralOwner)) == (b"", True)
+            data, stat = conn.get(base + "/partitions")
+            assert set(json.loads(data.decode("ascii"))) == set(["t:0", "t:1", "t:10", "u:0"])
+            assert not stat.ephemeralOwner
+            data, stat = conn.get(base + "/owners/t:10")
+            assert (data, bool(stat.ephemeralOwner)) == (b"host:1", True)
+            yield member.allocator.stop()
+            assert member.allocator.allocation == {}
+            assert member.changes[1:] == [({"t": [0, 1, 10], "u": [0]}, {})]
+            assert conn.get_children(base + "/members") == []
+            assert conn.get_children(base + "/owners") == []
+        assert member.threads == set([threading.current_thread()])
+
+    loop.run(scenario, 20)
+
+
+def test_members_come_and_go(zk, group):
+    @gen.coroutine
+    def scenario():
+        members = [Member(zk, group, "host:%d" % number) for number in range(3)]
+        everything = allocation.flatten(topics(7))
+        for count in range(1, 4):
+            yield members[count - 1].allocator.start(topics(7))
+            yield shared_out(members[:count], everything)
+            for member in members[:count]:
+                mapping = allocation.naive_allocator([m.name for m in members[:count]], everything)
+                assert member.items == allocation.flatten(mapping[member.name])
+        yield members[0].allocator.stop()
+        yield shared_out(members[1:], everything)
+        yield stop_all(*members)
+
+    loop.run(scenario, 30)
+
+
+def test_second_start_only_adds_and_start_after_stop(zk, group):
+    @gen.coroutine
+    def scenario():
+        member = Member(zk, group, "host:1")
+        first = member.allocator.start(topics(1))
+        assert member.allocator.start(topics(1)) is first
+        yield first
+        yield member.allocator.start(topics(3))
+        yield shared_out([member], ["t:0", "t:1", "t:2"])
+        yield member.allocator.stop()
+        yield member.allocator.stop()
+        yield member.allocator.start(topics(3))
+        assert member.allocator.allocation == topics(3)
+        stopping = member.allocator.stop()
+        yield member.allocator.start(topics(3))
+        assert stopping.done()
+        assert member.allocator.allocation == topics(3)
+        yield member.allocator.stop()
+
+    loop.run(scenario, 20)
+
+
+def test_among_new_members_never_two_owners(zk, group):
+    """The loser's hook takes its time; the winner gets the partition after it, not before."""
+    @gen.coroutine
+    def scenario():
+        one, two = Member(zk, group, "host:1"), Member(zk, group, "host:2")
+        yield one.allocator.start(topics(2))
+        one.busy = concurrent.Future()
+        yield two.allocator.start(topics(2))
+        yield loop.until(lambda: len(one.changes) == 2)
+        assert one.changes[1] == ({"t": [1]}, {})
+        assert one.allocator.allocation == {"t": [0]}
+        yield gen.sleep(0.5)
+        assert two.allocator.allocation == {}
+        with kazoo(zk) as conn:
+            assert conn.get("/kiel/groups/%s/owners/t:1" % group)[0] == b"host:1"
+            one.busy.set_result(None)
+            yield shared_out([one, two], ["t:0", "t:1"])
+            assert two.changes == [({}, {"t": [1]})]
+            assert conn.get("/kiel/groups/%s/owners/t:1" % group)[0] == b"host:2"
+        one.busy = None
+        yield stop_all(one, two)
+
+    loop.run(scenario, 20)
+
+
+def test_a_hook_that_never_ends_keeps_a_partition_for_its_deadline_only(zk, group):
+    @gen.coroutine
+    def scenario():
+        one, two = Member(zk, group, "host:1", release_timeout=0.5), Member(zk, group, "host:2")
+        yield one.allocator.start(topics(2))
+        one.busy = concurrent.Future()
+        yield two.allocator.start(topics(2))
+        with testing.ExpectLog(logging.getLogger("kiel.zookeeper.claims"), ".*not wound down"):
+            yield shared_out([one, two], ["t:0", "t:1"])
+        one.busy = None
+        yield stop_all(one, two)
+
+    loop.run(scenario, 20)
+
+
+def test_one_that_dies_frees_its_partitions(zk, group):
+    @gen.coroutine
+    def scenario():
+        one, two = Member(zk, group, "host:1"), Member(zk, group, "host:2")
+        yield [one.allocator.start(topics(4)), two.allocator.start(topics(4))]
+        yield shared_out([one, two], allocation.flatten(topics(4)))
+        # as a killed process: no farewell, the server ends the session
+        session = two.allocator._session
+        session_id = two.allocator.conn.client_id
+        yield two.allocator._leave_session()
+        two.allocator._run = None
+        yield session.close(5)
+        zk.expire(session_id)
+        yield shared_out([one], allocation.flatten(topics(4)))
+        yield one.allocator.stop()
+
+    loop.run(scenario, 20)
+
+
+def test_beside_a_member_of_0_9(zk, group):
+    @gen.coroutine
+    def scenario():
+        old = OldMember(zk, group, "host:2")
+        old.start(topics(3))
+        new, third = Member(zk, group, "host:1"), Member(zk, group, "host:3")
+        everything = allocation.flatten(topics(5))
+        yield new.allocator.start(topics(5))
+        yield shared_out([old, new], everything)
+        yield third.allocator.start(topics(5))
+        yield shared_out([old, new, third], everything)
+        assert new.allocator.mapping["host:2"] == {"t": [1, 4]}
+        old.stop()
+        yield shared_out([new, third], everything)
+        old = OldMember(zk, group, "host:2")
+        old.start(topics(6))
+        yield shared_out([old, new, third], allocation.flatten(topics(6)))
+        yield stop_all(new, third)
+        yield shared_out([old], allocation.flatten(topics(6)))
+        old.stop()
+
+    loop.run(scenario, 30)
+
+
+def test_d50_plain_dicts_that_leave_members_out(zk, group):
+    def first_takes_all(members, partitions):
+        assert members == sorted(members) and partitions == sorted(partitions)
+        return {members[0]: allocation.group(partitions)} if members else {}
+
+    @gen.coroutine
+    def scenario():
+        one = Member(zk, group, "host:1", first_takes_all)
+        two = Member(zk, group, "host:2", first_takes_all)
+        yield two.allocator.start(topics(2))
+        assert two.allocator.allocation == topics(2)
+        yield one.allocator.start(topics(2))
+        yield shared_out([one], ["t:0", "t:1"])
+        yield loop.until(lambda: two.allocator.allocation == {})
+        yield one.allocator.stop()
+        yield shared_out([two], ["t:0", "t:1"])
+        yield two.allocator.stop()
+
+    loop.run(scenario, 20)
+
+
+def test_d50_an_allocator_that_raises_does_not_end_the_watch(zk, group):
+    broken = []
+
+    def breaks(members, partitions):
+        if broken:
+            raise broken[0]
+        return allocation.naive_allocator(members, partitions)
+
+    @gen.coroutine
+    def scenario():
+        one, two = Member(zk, group, "host:1", breaks), Member(zk, group, "host:2")
+        yield one.allocator.start(topics(4))
+        broken.append(RuntimeError("no idea"))
+        with testing.ExpectLog(logging.getLogger("kiel.zookeeper.allocator"), "The allocation function failed"):
+            yield two.allocator.start(topics(4))
+            yield gen.sleep(0.3)
+        # it keeps what it has, and the other waits for it
+        assert one.allocator.allocation == topics(4)
+        assert two.allocator.allocation == {}
+        broken.pop()
+        yield two.allocator.stop()
+        yield loop.until(lambda: one.allocator.members == set(["host:1"]))
+        yield two.allocator.start(topics(4))
+        yield shared_out([one, two], allocation.flatten(topics(4)))
+        yield stop_all(one, two)
+
+    loop.run(scenario, 20)
+
+
+def test_d50_nonsense_from_an_allocator_is_an_error_in_the_log(zk, group):
+    @gen.coroutine
+    def scenario():
+        for answer in (None, [1], {"host:1": [1]}, {"host:1": {"t": ["x"]}}):
+            member = Member(zk, group, "host:1", lambda members, partitions: answer)
+            with testing.ExpectLog(logging.getLogger("kiel.zookeeper.allocator"), "The allocation function failed"):
+                yield member.allocator.start(topics(1))
+            assert member.allocator.allocation == {}
+            yield member.allocator.stop()
+
+    loop.run(scenario, 20)
+
+
+def test_d51_an_expired_session_is_followed_by_a_new_one(zk, group):
+    @gen.coroutine
+    def scenario():
+        one, two = Member(zk, group, "host:1"), Member(zk, group, "host:2")
+        yield one.allocator.start(topics(4))
+        yield two.allocator.start(topics(4))
+        yield shared_out([one, two], allocation.flatten(topics(4)))
+        for member in (one, two):
+            session_id, seen = member.allocator.conn.client_id, len(member.changes)
+            had = member.allocator.allocation
+            zk.expire(member.allocator.conn)
+            yield loop.until(lambda: len(member.changes) > seen)
+            assert member.changes[seen] == (had, {})
+            yield shared_out([one, two], allocation.flatten(topics(4)))
+            assert member.allocator.conn.client_id[0] != session_id[0]
+            assert member.pauses[-2:] == [True, False]
+            with kazoo(zk) as conn:
+                assert len(conn.get_children("/kiel/groups/%s/members" % group)) == 2
+        # the watches of the new session live
+        yield one.allocator.stop()
+        yield shared_out([two], allocation.flatten(topics(4)))
+        yield two.allocator.stop()
+
+    loop.run(scenario, 40)
+
+
+def test_d51_a_member_znode_that_was_deleted_comes_back(zk, group):
+    @gen.coroutine
+    def scenario():
+        member = Member(zk, group, "host:1", session_timeout=2.0)
+        yield member.allocator.start(topics(2))
+        with kazoo(zk) as conn:
+            with testing.ExpectLog(logging.getLogger("kiel.zookeeper.allocator"), ".*is gone or another's"):
+                conn.delete("/kiel/groups/%s/members/host:1" % group)
+                yield loop.until(lambda: len(member.changes) >= 2, 5)
+                yield shared_out([member], ["t:0", "t:1"])
+            assert conn.get_children("/kiel/groups/%s/members" % group) == [member.name]
+        yield member.allocator.stop()
+
+    loop.run(scenario, 20)
+
+
+def test_d52_suspended_pauses_and_the_same_session_goes_on(own_zk, group):
+    @gen.coroutine
+    def scenario():
+        member = Member(own_zk, group, "host:1", session_timeout=20.0)
+        yield member.allocator.start(topics(2))
+        session_id = member.allocator.conn.client_id[0]
+        assert not member.allocator.paused
+        own_zk.kill()
+        yield loop.until(lambda: member.allocator.paused, 5)
+        assert member.allocator.allocation == topics(2)
+        assert not member.allocator.connected.is_set()
+        own_zk.start()
+        yield loop.until(lambda: not member.allocator.paused, 10)
+        assert member.allocator.conn.client_id[0] == session_id
+        assert member.pauses == [True, False]
+        assert member.changes == [({}, topics(2))]
+        yield member.allocator.stop()
+
+    loop.run(scenario, 40)
+
+
+def test_d52_a_mute_server_pauses_before_the_session_can_expire(own_zk, group):
+    @gen.coroutine
+    def scenario():
+        member = Member(own_zk, group, "host:1", session_timeout=3.0)
+        yield member.allocator.start(topics(2))
+        own_zk.pause()
+        yield loop.until(lambda: member.allocator.paused, 3.0)
+        own_zk.resume()
+        yield loop.until(lambda: not member.allocator.paused and member.allocator.allocation == topics(2), 15)
+        yield member.allocator.stop()
+
+    loop.run(scenario, 40)
+
+
+def test_d52_paused_by_the_clock_after_the_process_stood_still(zk, group):
+    """Stopped for longer than the session: nobody told this member yet, it knows by its own clock."""
+    @gen.coroutine
+    def scenario():
+        member = Member(zk, group, "host:1", session_timeout=2.0)
+        yield member.allocator.start(topics(1))
+        assert not member.allocator.paused
+        time.sleep(1.8)
+        assert member.allocator.paused
+        yield loop.until(lambda: not member.allocator.paused)
+        assert member.changes == [({}, topics(1))]
+        yield member.allocator.stop()
+
+    loop.run(scenario, 20)
+
+
+def test_d53_start_fails_in_time_without_zookeeper_and_the_loop_goes_on(own_zk, group):
+    own_zk.kill()
+
+    @gen.coroutine
+    def scenario():
+        member = Member(own_zk, group, "host:1", timeout=1.0)
+        with Ticker() as ticker:
+            error = yield loop.raises(exc.ZooKeeperError, member.allocator.start(topics(1)), 4)
+            yield member.allocator.stop()
+        assert "is it running" in str(error) and own_zk.hosts in str(error)
+        assert ticker.longest < 0.2
+        assert member.allocator.allocation == {}
+        assert member.allocator.paused is False
+        own_zk.start()
+        yield member.allocator.start(topics(1))
+        assert member.allocator.allocation == topics(1)
+        yield member.allocator.stop()
+
+    loop.run(scenario, 40)
+
+
+def test_d53_a_mute_server(own_zk, group):
+    @gen.coroutine
+    def scenario():
+        member = Member(own_zk, group, "host:1", timeout=1.0)
+        own_zk.pause()
+        try:
+            with Ticker() as ticker:
+                yield loop.raises(exc.ZooKeeperError, member.allocator.start(topics(1)), 5)
+                yield loop.within(5, member.allocator.stop())
+            assert ticker.longest < 0.2
+        finally:
+            own_zk.resume()
+
+    loop.run(scenario, 40)
+
+
+def test_d53_stop_ends_in_time_when_zookeeper_went(own_zk, group):
+    @gen.coroutine
+    def scenario():
+        for end in (own_zk.kill, own_zk.pause):
+            # a group of its own: the member before could not say farewell
+            member = Member(own_zk, group + end.__name__, "host:1", timeout=2.0)
+            yield member.allocator.start(topics(1))
+            end()
+            with Ticker() as ticker:
+                yield loop.within(6, member.allocator.stop())
+            assert ticker.longest < 0.2
+            assert member.changes[-1] == (topics(1), {})
+            assert member.allocator.allocation == {}
+            if end == own_zk.kill:
+                own_zk.start()
+        own_zk.resume()
+
+    loop.run(scenario, 60)
+
+
+def test_d53_the_lock_held_by_another_blocks_nobody(zk, group):
+    @gen.coroutine
+    def scenario():
+        with kazoo(zk) as conn:
+            lock = conn.Lock("/kiel/groups/%s/partitions/lock" % group)
+            lock.acquire()
+            member = Member(zk, group, "host:1", lock_timeout=5.0)
+            with Ticker() as ticker:
+                starting = member.allocator.start(topics(2))
+                yield gen.sleep(1)
+                assert not starting.done()
+                lock.release()
+                yield loop.within(4, starting)
+                yield member.allocator.stop()
+            assert ticker.longest < 0.2
+            assert member.changes[0] == ({}, topics(2))
+
+    loop.run(scenario, 20)
+
+
+def test_d53_a_lock_never_let_go_is_an_error_and_stop_during_start_ends_it(zk, group):
+    @gen.coroutine
+    def scenario():
+        with kazoo(zk) as conn:
+            lock = conn.Lock("/kiel/groups/%s/partitions/lock" % group)
+            lock.acquire()
+            member = Member(zk, group, "host:1", timeout=0.5, lock_timeout=0.7)
+            error = yield loop.raises(exc.ZooKeeperError, member.allocator.start(topics(2)), 6)
+            assert "lock" in str(error).lower()
+            member = Member(zk, group, "host:1")
+            with Ticker() as ticker:
+                starting = member.allocator.start(topics(2))
+                yield gen.sleep(0.5)
+                yield loop.within(5, member.allocator.stop())
+                yield loop.raises(exc.ZooKeeperError, starting, 5)
+            assert ticker.longest < 0.2
+            assert conn.get_children("/kiel/groups/%s/members" % group) == []
+            lock.release()
+
+    loop.run(scenario, 30)
+
+
+def test_nothing_to_add_needs_no_lock(zk, group):
+    @gen.coroutine
+    def scenario():
+        one = Member(zk, group, "host:1")
+        yield one.allocator.start(topics(2))
+        with kazoo(zk) as conn:
+            with conn.Lock("/kiel/groups/%s/partitions/lock" % group):
+                two = Member(zk, group, "host:2")
+                yield loop.within(3, two.allocator.start(topics(2)))
+                yield shared_out([one, two], ["t:0", "t:1"])
+                yield stop_all(one, two)
+
+    loop.run(scenario, 20)
+
+
+def test_d54_state_changes_and_hooks_run_on_the_loop(zk, group):
+    @gen.coroutine
+    def scenario():
+        seen = set()
+        member = Member(zk, group, "host:1")
+        for name in ("on_group_members_change", "on_partition_change", "handle_connection_change", "rebalance"):
+            method = getattr(member.allocator, name)
+            setattr(member.allocator, name, _spied(method, seen))
+        yield member.allocator.start(topics(2))
+        other = OldMember(zk, group, "host:0")
+        other.start(topics(3))
+        yield shared_out([other, member], allocation.flatten(topics(3)))
+        zk.expire(member.allocator.conn)
+        yield loop.until(lambda: len(member.changes) > 2)
+        yield shared_out([other, member], allocation.flatten(topics(3)))
+        other.stop()
+        yield shared_out([member], allocation.flatten(topics(3)))
+        yield member.allocator.stop()
+        assert seen == member.threads == set([threading.current_thread()])
+
+    loop.run(scenario, 30)
+
+
+def _spied(method, seen):
+    def spy(*args):
+        seen.add(threading.current_thread())
+        return method(*args)
+    return spy
+
+
+def test_d55_equal_names_are_two_members(zk, group):
+    @gen.coroutine
+    def scenario():
+        one, two = Member(zk, group, "host:1"), Member(zk, group, "host:1")
+        yield one.allocator.start(topics(2))
+        yield two.allocator.start(topics(2))
+        yield shared_out([one, two], ["t:0", "t:1"])
+        assert one.name == "host:1"
+        host, number = two.name.split(":")
+        assert host == "host" and number.isdigit() and number != "1"
+        yield two.allocator.stop()
+        yield shared_out([one], ["t:0", "t:1"])
+        with kazoo(zk) as conn:
+            assert conn.get_children("/kiel/groups/%s/members" % group) == ["host:1"]
+        yield one.allocator.stop()
+
+    loop.run(scenario, 20)
+
+
+def test_d56_partitions_and_topics_that_come_later(zk, group):
+    @gen.coroutine
+    def scenario():
+        one, two = Member(zk, group, "host:1"), Member(zk, group, "host:2")
+        yield [one.allocator.start(topics(2)), two.allocator.start(topics(2))]
+        yield one.allocator.update({"t": [0, 1, 2, 3], "u": [0, 1]})
+        yield shared_out([one, two], ["t:0", "t:1", "t:2", "t:3", "u:0", "u:1"])
+        # older metadata of another member takes nothing away, nor does a topic without partitions, nor one not named
+        yield two.allocator.update({"t": [0, 1], "u": []})
+        yield two.allocator.update({})
+        yield gen.sleep(0.2)
+        yield shared_out([one, two], ["t:0", "t:1", "t:2", "t:3", "u:0", "u:1"])
+        # made again with fewer
+        yield one.allocator.update({"t": [0, 1, 2]})
+        yield shared_out([one, two], ["t:0", "t:1", "t:2", "u:0", "u:1"])
+        # a deleted topic leaves the set
+        yield two.allocator.update({"t": [0, 1, 2]}, gone=["u"])
+        yield shared_out([one, two], ["t:0", "t:1", "t:2"])
+        with kazoo(zk) as conn:
+            data, _ = conn.get("/kiel/groups/%s/partitions" % group)
+            assert json.loads(data.decode("ascii")) == ["t:0", "t:1", "t:2"]
+        yield stop_all(one, two)
+
+    loop.run(scenario, 30)
+
+
+def test_d56_update_without_news_costs_nothing(zk, group):
+    @gen.coroutine
+    def scenario():
+        member = Member(zk, group, "host:1")
+        yield member.allocator.start(topics(2))
+        rebalances = len(member.rebalances)
+        with kazoo(zk) as conn:
+            with conn.Lock("/kiel/groups/%s/partitions/lock" % group):
+                for _ in range(3):
+                    yield loop.within(0.5, member.allocator.update(topics(2)))
+        assert len(member.rebalances) == rebalances
+        yield member.allocator.stop()
+
+    loop.run(scenario, 20)
+
+
+def test_d56_remove_and_add_partitions(zk, group):
+    @gen.coroutine
+    def scenario():
+        member = Member(zk, group, "host:1")
+        yield member.allocator.start({"t": [0, 1, 2], "u": [0]})
+        yield member.allocator.remove_partitions({"t": [1, 2], "u": [0]})
+        yield shared_out([member], ["t:0"])
+        yield member.allocator.add_partitions({"t": [1]})
+        yield shared_out([member], ["t:0", "t:1"])
+        yield member.allocator.stop()
+
+    loop.run(scenario, 20)
+
+
+def test_d56_what_is_removed_stays_out_over_a_new_session(zk, group):
+    @gen.coroutine
+    def scenario():
+        member = Member(zk, group, "host:1")
+        yield member.allocator.start(topics(3))
+        yield member.allocator.remove_partitions({"t": [2]})
+        yield shared_out([member], ["t:0", "t:1"])
+        seen = len(member.changes)
+        zk.expire(member.allocator.conn)
+        yield loop.until(lambda: len(member.changes) > seen + 1, 6)
+        assert member.items == set(["t:0", "t:1"])
+        yield member.allocator.stop()
+
+    loop.run(scenario, 20)
+
+
+def test_d58_kazoo_is_closed_even_if_leaving_fails(zk, group):
+    @gen.coroutine
+    def scenario():
+        member = Member(zk, group, "host:1")
+        yield member.allocator.start(topics(1))
+        conn, party = member.allocator.conn, member.allocator.party
+
+        def leave():
+            raise RuntimeError("stays")
+
+        party.leave = leave
+        with testing.ExpectLog(logging.getLogger("kiel.zookeeper.allocator"), "Leaving group .*stays"):
+            yield member.allocator.stop()
+        assert not conn.connected
+        assert conn._connection._write_sock is None
+        with kazoo(zk) as other:
+            assert other.get_children("/kiel/groups/%s/members" % group) == []
+
+    loop.run(scenario, 20)
+
+
+def test_d59_a_set_whose_znode_was_deleted_is_made_again(zk, group):
+    @gen.coroutine
+    def scenario():
+        member = Member(zk, group, "host:1")
+        yield member.allocator.start(topics(2))
+        with kazoo(zk) as conn:
+            conn.delete("/kiel/groups/%s/partitions" % group, recursive=True)
+            path = "/kiel/groups/%s/partitions" % group
+            yield loop.until(lambda: conn.exists(path) and conn.get(path)[0] != b"", 5, 0.05)
+            assert json.loads(conn.get(path)[0].decode("ascii")) == ["t:0", "t:1"]
+        yield shared_out([member], ["t:0", "t:1"])
+        yield member.allocator.stop()
+
+    loop.run(scenario, 20)
+
+
+def test_a_failing_hook_is_logged(zk, group):
+    @gen.coroutine
+    def scenario():
+        member = Member(zk, group, "host:1")
+        member.allocator.on_rebalance = lambda: 1 // 0
+        with testing.ExpectLog(logging.getLogger("kiel.zookeeper.allocator"), "on_rebalance failed"):
+            yield member.allocator.start(topics(1))
+        assert member.allocator.allocation == topics(1)
+        yield member.allocator.stop()
+
+    loop.run(scenario, 20)
+
+
+@pytest.mark.parametrize("state", [states.KazooState.SUSPENDED, states.KazooState.LOST])
+def test_connection_states_may_be_handed_in(zk, group, state):
+    """0.9's method of that name is how tests play a lost connection."""
+    @gen.coroutine
+    def scenario():
+        member = Member(zk, group, "host:1")
+        yield member.allocator.start(topics(1))
+        member.allocator.handle_connection_change(state)
+        assert member.allocator.paused
+        member.allocator.handle_connection_change(states.KazooState.CONNECTED)
+        yield loop.until(lambda: not member.allocator.paused and member.allocator.allocation == topics(1), 6)
+        yield member.allocator.stop()
+
+    loop.run(scenario, 20)
