@@ -230,3 +230,20 @@ def offset_fetch(call):
                 partition.setdefault("metadata", "")
         answers.append(dict(group_id=name_of_group, topics=topics))
     return dict(groups=answers) if call.version >= 8 else dict(topics=answers[0]["topics"])
+
+
+def login(cluster, token):
+    """Whether a PLAIN message is right."""
+    _, name, password = token.decode("utf-8").split(u"\0")
+    return cluster.users.get(name) == password
+
+
+def sasl_handshake(call):
+    known = call.request.mechanism == "PLAIN"
+    return dict(error_code=0 if known else 33, mechanisms=["PLAIN"])
+
+
+def sasl_authenticate(call):
+    if login(call.cluster, call.request.auth_bytes):
+        return dict(error_code=0, auth_bytes=b"")
+    return dict(error_code=58, error_message="Authentication failed: no", auth_bytes=b"")

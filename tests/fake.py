@@ -77,8 +77,9 @@ class FakeCluster(object):
 
     def __init__(self, brokers=1, versions="4.4", topics=None, host="127.0.0.1",
                  auto_create=False):
-        self.versions = VERSIONS.get(versions, versions)
-        self.release = versions if versions in VERSIONS else "4.4"
+        known = not isinstance(versions, dict)
+        self.versions = VERSIONS[versions] if known else versions
+        self.release = versions if known else "custom"
         self.magic = MAGICS.get(self.release, 2)
         self.auto_create = auto_create
         self.brokers = collections.OrderedDict(
@@ -89,6 +90,7 @@ class FakeCluster(object):
         self.topics = collections.OrderedDict()  # name -> {partition id: PartitionLog}
         self.topic_ids = {}
         self.coordinator = 1
+        self.users = {}  # name -> password of those who may log in, by PLAIN, once sasl_* is in `versions`
         self.zookeeper_offsets = {}  # (group, topic, partition) -> (offset, metadata): version 0
         self.kafka_offsets = {}  # the same, version 1 and later
         for name, partitions in (topics or {}).items():
@@ -200,6 +202,7 @@ class FakeBroker(object):
         self.accepted += 1
         number = self.accepted
         self.streams.add(stream)
+        stream.set_close_callback(lambda: None)  # so that it is seen to close while nobody reads
         try:
             greeting = self.handler("accept")
             if greeting == MUTE:
@@ -254,6 +257,11 @@ class FakeBroker(object):
         frame = call.frame(answer)
         if frame is not None:
             yield stream.write(frame[:len(frame) // 2] if cut else frame)
+        if call.api == "sasl_handshake" and call.version == 0:  # its tokens come without a header
+            size, = struct.unpack(">i", (yield stream.read_bytes(4)))
+            if not answers.login(self.cluster, (yield stream.read_bytes(size))):
+                raise gen.Return(False)
+            yield stream.write(b"\0\0\0\0")
         raise gen.Return(not cut)
 
     @staticmethod

@@ -165,6 +165,32 @@ def test_the_client_id_is_sent(cluster):
     conn.close()
 
 
+@pytest.mark.parametrize("handshake,authenticate", [((0, 0), None), ((0, 1), (0, 0)), ((0, 1), (0, 2))])
+def test_a_login_by_plain(handshake, authenticate):
+    served = dict(fake.VERSIONS["2.4"], sasl_handshake=handshake)
+    if authenticate:
+        served["sasl_authenticate"] = authenticate
+
+    @with_cluster(versions=served)
+    def check(cluster):
+        cluster.users["alice"] = "secret"
+        conn = connection(cluster, sasl=sasl.Plain("alice", "secret"))
+        yield conn.connect()
+        yield loop.within(1, conn.send(ask_metadata()))
+        conn.close()
+        wrong = connection(cluster, sasl=sasl.Plain("alice", "guess"))
+        error = yield loop.raises(exc.AuthenticationError, wrong.connect(), 1)
+        assert "PLAIN" in str(error) and "guess" not in str(error)
+        assert wrong.closing and idle(wrong)
+        later = yield loop.raises(exc.AuthenticationError, wrong.send(ask_metadata()), 1)
+        assert later is error
+        other = connection(cluster, sasl=sasl.Scram("alice", "secret"))
+        error = yield loop.raises(exc.AuthenticationError, other.connect(), 1)
+        assert "SCRAM-SHA-256" in str(error) and "it offers: PLAIN" in str(error)
+        assert idle(other)
+    check()
+
+
 # -- section A --
 
 @with_cluster(topics={"t": 1})
