@@ -26,7 +26,7 @@ $(VENV)/.made: setup.py
 
 $(VENV)/.tools: $(VENV)/.made
 	@echo "-- adding flake8 and Sphinx to $(VENV) (once)"
-	@$(BIN)/python -m pip install -q --disable-pip-version-check flake8 sphinx furo
+	@$(BIN)/python -m pip install -q --disable-pip-version-check flake8 sphinx furo pytest
 	@touch $@
 
 demo: $(VENV)/.made

@@ -1,0 +1,76 @@
+"""How Sphinx builds kiel's documentation: offline, and not at all while a public name is undocumented."""
+import os
+import sys
+
+from docutils import nodes
+from docutils.parsers.rst import Directive
+from docutils.statemachine import StringList
+from sphinx.errors import SphinxError
+from sphinx.util.nodes import make_refnode
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, HERE)
+sys.path.insert(0, os.path.dirname(HERE))
+
+import checks  # noqa: E402
+import kiel  # noqa: E402
+
+project = "kiel"
+author = "the kiel maintainers"
+copyright = "the kiel maintainers, Apache License 2.0"
+version = release = kiel.__version__
+
+extensions = ["sphinx.ext.autodoc", "sphinx.ext.viewcode"]
+exclude_patterns = ["_build"]
+root_doc = "index"
+html_theme = "furo"
+html_title = "kiel %s" % release
+# `name` in a docstring links where there is something to link to, and is code where not: see missing_reference()
+default_role = "py:obj"
+add_module_names = False
+autodoc_default_options = {"members": True, "show-inheritance": True, "member-order": "bysource"}
+autodoc_inherit_docstrings = True
+nitpicky = True
+nitpick_ignore_regex = [(r"py:.*", r"(tornado|kazoo|concurrent|ssl|socket|datetime|pytest|_pytest|collections)\..*")]
+
+
+class Defects(Directive):
+    """``.. defects::`` shows the table of 0.9's defects and the tests that stand against them."""
+
+    has_content = False
+
+    def run(self):
+        """Parses the table made from docs/defects.txt and the names of the tests."""
+        node = nodes.container()
+        self.state.nested_parse(StringList(checks.defect_table(), source="docs/defects.txt"), 0, node)
+        return node.children
+
+
+def missing_reference(app, env, node, contnode):
+    """
+    Finds what a short name means when there is just one such name in kiel: `Backoff` is `kiel.retry.Backoff`.
+
+    A bare `name` that means nothing documented is left as code; explicit roles stay strict.
+    """
+    if node.get("refdomain") != "py":
+        return None
+    domain = env.get_domain("py")
+    found = [name for name in domain.objects if name.endswith("." + node["reftarget"])]
+    if len(found) == 1:
+        entry = domain.objects[found[0]]
+        return make_refnode(app.builder, node["refdoc"], entry.docname, entry.node_id, contnode, found[0])
+    return contnode if node.get("reftype") == "obj" else None
+
+
+def check(app):
+    """Ends the build when a public name, a module or a defect is not covered."""
+    found = checks.problems()
+    if found:
+        raise SphinxError("the documentation is not whole:\n  " + "\n  ".join(found))
+
+
+def setup(app):
+    """Adds the above to Sphinx."""
+    app.add_directive("defects", Defects)
+    app.connect("missing-reference", missing_reference)
+    app.connect("builder-inited", check)
