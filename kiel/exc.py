@@ -112,6 +112,18 @@ class DeliveryTimeoutError(KielError):
         self.cause = cause
 
 
+class ConcurrentConsumeError(KielError):
+    """
+    A second `consume` of a topic while one is under way, with ``autocommit="processed"``.
+
+    That mode takes the next call for the sign that the messages of the one before are processed, so it needs one
+    sequential loop per topic; use ``autocommit=False`` and `commit_offsets` otherwise.
+    """
+
+    def __str__(self):
+        return "topic %s is being consumed already; with autocommit='processed' one loop per topic may" % self.args
+
+
 class CorruptMessageError(KielError):
     """
     A message or record batch whose bytes can't be trusted or read.

@@ -1,0 +1,520 @@
+"""
+Takes batches from the outboxes to the leaders of their partitions and brings the answers back.
+
+A `Desk` per broker: outboxes queue there, and the heads of as many as fit go out in one ProduceRequest. What failed
+and may be tried again stays at the head of its outbox and rests there for a while, with the metadata renewed.
+"""
+from __future__ import absolute_import
+
+import collections
+import functools
+import logging
+
+from tornado import gen
+
+from kiel import exc
+from kiel.clients.outbox import BATCH_OVERHEAD, IN_FLIGHT, LINGERING, Outbox, failure, resolve, timed_out
+from kiel.protocol import errors, messages, produce
+from kiel.protocol.topic_ids import NO_TOPIC
+from kiel.retry import Backoff, monotonic
+
+log = logging.getLogger(__name__)
+
+#: Requests on their way to one broker at once; each partition is in one of them at most.
+FLIGHTS = 2
+
+#: what a broker answers to a batch that is more than it takes at once, though its messages alone may not be
+TOO_LARGE = (errors.message_size_too_large, errors.record_list_too_large)
+
+ZSTD = 4
+
+
+class Desk(object):
+    """What waits to go to one broker, and how much is on its way there."""
+
+    __slots__ = ("broker_id", "ready", "flights", "opening")
+
+    def __init__(self, broker_id):
+        self.broker_id = broker_id
+        self.ready = collections.deque()
+        self.flights = 0
+        self.opening = False
+
+
+class Flight(object):
+    """One request on its way: ``cargo`` are its ``(outbox, batch)`` pairs."""
+
+    __slots__ = ("desk", "cargo", "request")
+
+    def __init__(self, desk, cargo, request):
+        self.desk = desk
+        self.cargo = cargo
+        self.request = request
+
+
+class Changes(object):
+    """
+    What one event brought, collected while state changes and acted upon when all of it is right.
+
+    ``told`` is for `kiel.clients.outbox.resolve`, ``freed`` the bytes of buffer that are free again, ``moved`` the
+    outboxes that are LINGERING and may go on, ``failed`` pairs of an outbox that rests and its error.
+    """
+
+    __slots__ = ("told", "freed", "moved", "failed")
+
+    def __init__(self):
+        self.told = []
+        self.freed = 0
+        self.moved = []
+        self.failed = []
+
+
+class Shipper(object):
+    """
+    Moves the outboxes of one producer along.
+
+    :param producer: has the settings: ``cluster``, ``required_acks``, ``ack_timeout``, ``compression``,
+        ``max_request_bytes``, ``delivery_timeout``, ``retry``, ``io_loop``
+    :param lingering: seconds for which a batch that is not full waits for more messages
+    :param on_room: called with the number of bytes that have left the buffer
+    """
+
+    def __init__(self, producer, lingering, on_room):
+        self.producer = producer
+        self.cluster = producer.cluster
+        self.lingering = lingering
+        self.on_room = on_room
+        #: nothing lingers: whatever is there goes out as soon as its partition is free
+        self.prompt = False
+        #: (topic, partition id) -> Outbox
+        self.outboxes = {}
+        #: those that hold anything
+        self.active = set()
+        #: correlation id -> Flight
+        self.sent = {}
+        self.desks = {}
+        #: nothing is tried again any more
+        self.stopped = False
+        self._linger_timer = None
+        self._deadline_timer = None
+        plan = producer.retry
+        # each batch has a deadline of its own
+        self._backoff = Backoff(plan.first, plan.most, plan.factor, plan.jitter, deadline=None)
+
+    def outbox(self, topic, partition):
+        """Gives the outbox of a partition."""
+        found = self.outboxes.get((topic, partition))
+        if found is None:
+            found = self.outboxes[topic, partition] = Outbox(topic, partition)
+        return found
+
+    # -- what comes in --
+
+    def begin(self, outbox):
+        """Gives a new batch at the end of an outbox; `added` is to follow once it has its first message."""
+        now = monotonic()
+        patience = self.producer.delivery_timeout
+        if self._deadline_timer is None:
+            self._deadline_timer = self.producer.io_loop.call_later(patience, self._on_deadline)
+        return outbox.begin(now, now + patience)
+
+    def added(self, outbox):
+        """A message came to an outbox that was idle."""
+        outbox.go("added")
+        self.active.add(outbox)
+        changes = Changes()
+        changes.moved.append(outbox)
+        self._act(changes)
+
+    def release(self):
+        """Sends all that is there without lingering any longer."""
+        self._linger_timer = _cancel(self.producer.io_loop, self._linger_timer)
+        changes = Changes()
+        for outbox in self.active:
+            outbox.due = True
+            if outbox.state is LINGERING:
+                changes.moved.append(outbox)
+        self._act(changes)
+
+    def batches(self):
+        """All batches that are not done."""
+        return [batch for outbox in self.active for batch in outbox.batches if not batch.done]
+
+    def stop(self, error):
+        """Fails whatever is left; gives ``{(topic, partition id): number of messages}``."""
+        self.stopped = True
+        self._linger_timer = _cancel(self.producer.io_loop, self._linger_timer)
+        self._deadline_timer = _cancel(self.producer.io_loop, self._deadline_timer)
+        changes = Changes()
+        left = collections.Counter()
+        for batch in self.batches():
+            left[batch.topic, batch.partition] += len(batch)
+            self._finish(batch, changes, failure(error, batch.topic, batch.partition))
+        for outbox in self.active:
+            self._clear(outbox, changes)
+        self._act(changes)
+        return dict(left)
+
+    # -- what follows from what happened --
+
+    def _act(self, changes):
+        """Lets all that follows from some changes happen: outboxes go on or rest, requests go out, waiters wake."""
+        while changes.moved:
+            moved, changes.moved = changes.moved, []
+            desks = []
+            for outbox in moved:
+                self._advance(outbox, desks, changes)
+            for desk in desks:
+                self._work(desk, changes)
+        if changes.failed:
+            failed, changes.failed = changes.failed, []
+            self._rest(failed)
+        if changes.freed:
+            self.on_room(changes.freed)
+        resolve(changes.told)
+
+    def _advance(self, outbox, desks, changes):
+        """Takes an outbox that is LINGERING on: to its leader's desk, to idleness, or to wait for the timer."""
+        if not outbox.batches:
+            outbox.go("emptied")
+            outbox.due = False
+            self.active.discard(outbox)
+        elif not (self.prompt or outbox.due):
+            if self._linger_timer is None:
+                waited = monotonic() - outbox.batches[0].opened
+                self._linger_timer = self.producer.io_loop.call_later(
+                    max(0.0, self.lingering - waited), self._on_linger
+                )
+        else:
+            outbox.go("due")
+            broker_id = self.cluster.leaders.get(outbox.topic, {}).get(outbox.partition)
+            if broker_id is None:
+                self._trouble(outbox, self._leaderless(outbox), changes, whole=True)
+                return
+            desk = self.desks.get(broker_id)
+            if desk is None:
+                desk = self.desks[broker_id] = Desk(broker_id)
+            desk.ready.append(outbox)
+            if desk not in desks:
+                desks.append(desk)
+
+    def _on_linger(self):
+        """The oldest message has lingered for long enough."""
+        self._linger_timer = None
+        self.release()
+
+    def _leaderless(self, outbox):
+        """The error of a partition for which metadata names no leader."""
+        error = self.cluster.topic_errors.get(outbox.topic)
+        if error is not None:
+            return error
+        if outbox.topic in self.cluster.topics:
+            return exc.LeaderNotAvailableError("no broker that can be reached leads the partition")
+        return exc.UnknownTopicOrPartitionError("the topic is gone")
+
+    def _finish(self, batch, changes, error=None, offset=-1, timestamp=-1):
+        """Ends a batch."""
+        changes.freed += batch.size - BATCH_OVERHEAD
+        changes.told.extend(batch.finish(error, offset, timestamp))
+
+    def _clear(self, outbox, changes):
+        """Takes batches that are done out of an outbox."""
+        outbox.sweep()
+        if not outbox.batches and outbox.state is LINGERING:
+            changes.moved.append(outbox)
+
+    def _trouble(self, outbox, error, changes, whole=False):
+        """
+        The head of an outbox failed: it rests to be sent again, or is given up when the error is no passing one.
+
+        :param whole: the error is one of all batches, not of the head alone
+        """
+        event = "answered" if outbox.state is IN_FLIGHT else "moved"
+        if outbox.batches and getattr(error, "retriable", False) and not self.stopped:
+            outbox.batches[0].last_error = error
+            outbox.due = True
+            outbox.go("failed")
+            changes.failed.append((outbox, error))
+            return
+        for batch in list(outbox.batches) if whole else [outbox.batches[0]]:
+            if not batch.done:
+                self._finish(batch, changes, failure(error, batch.topic, batch.partition))
+            outbox.drop(batch)
+        outbox.go(event)
+        changes.moved.append(outbox)
+
+    @gen.coroutine
+    def _rest(self, failed):
+        """Lets outboxes wait for their next attempt, with the metadata renewed before it."""
+        delay = 0
+        topics = set()
+        for outbox, error in failed:
+            if outbox.clock is None:
+                outbox.clock = self._backoff.start()
+            delay = max(delay, outbox.clock.delay())
+            if error.cure == "metadata":
+                topics.add(outbox.topic)
+            log.info("%s:%s will be sent again in %.1f s: %s", outbox.topic, outbox.partition, delay, error)
+        changes = Changes()
+        try:
+            yield gen.sleep(delay)
+            yield self._cure(topics)
+        except exc.KielError as error:
+            log.info("The cluster could not be asked again: %s", error)
+        except Exception:
+            log.exception("Could not renew the metadata")
+        for outbox, _ in failed:
+            outbox.go("rested")
+            outbox.sweep()
+            changes.moved.append(outbox)
+        self._act(changes)
+
+    @gen.coroutine
+    def _cure(self, topics):
+        """Renews metadata; a topic that is gone is asked for by name, upon which most brokers create it."""
+        if self.stopped:
+            return
+        for topic in topics:
+            if topic not in self.cluster.topics:
+                yield self.cluster.ensure(topic)
+        if any(topic in self.cluster.topics for topic in topics):
+            yield self.cluster.heal()
+
+    def _on_deadline(self):
+        """Gives up the batches whose time is over, and sets the timer for the next."""
+        self._deadline_timer = None
+        now = monotonic()
+        changes = Changes()
+        following = None
+        for outbox in list(self.active):
+            for batch in outbox.batches:
+                if batch.done:
+                    continue
+                if batch.deadline > now:
+                    following = batch.deadline if following is None else min(following, batch.deadline)
+                    break
+                self._finish(batch, changes, timed_out(batch))
+            self._clear(outbox, changes)
+        if following is not None:
+            self._deadline_timer = self.producer.io_loop.call_later(following - now, self._on_deadline)
+        self._act(changes)
+
+    # -- out --
+
+    def _work(self, desk, changes):
+        """Sends what waits at a desk, as far as it may."""
+        while desk.ready and desk.flights < FLIGHTS and not desk.opening:
+            conn = self.cluster.conns.get(desk.broker_id)
+            if conn is None:
+                self._fail_desk(desk, exc.LeaderNotAvailableError("broker %s is gone" % desk.broker_id), changes)
+            elif conn.closing:
+                self._fail_desk(desk, conn.error, changes)
+            elif not conn.ready:  # what it speaks decides how messages are written
+                desk.opening = True
+                conn.connect().add_done_callback(functools.partial(self._opened, desk))
+            else:
+                try:
+                    self._launch(desk, conn, changes)
+                except Exception as error:  # nobody else would ever move what waits here
+                    if not isinstance(error, exc.KielError):
+                        log.exception("Could not send a ProduceRequest")
+                    self._fail_desk(desk, error, changes)
+
+    def _opened(self, desk, future):
+        """The connection that a desk waited for is there, or failed."""
+        desk.opening = False
+        changes = Changes()
+        if future.exception() is not None:
+            self._fail_desk(desk, future.exception(), changes)
+        else:
+            self._work(desk, changes)
+        self._act(changes)
+
+    def _fail_desk(self, desk, error, changes):
+        """All that waits at a desk failed with one error."""
+        waiting = list(desk.ready)
+        desk.ready.clear()
+        for outbox in waiting:
+            self._trouble(outbox, error, changes, whole=True)
+
+    def _launch(self, desk, conn, changes):
+        """Sends the heads of as many outboxes as fit into one request."""
+        version = conn.wire.version(produce.ProduceRequest)
+        cargo = []
+        size = 0
+        while desk.ready:
+            outbox = desk.ready[0]
+            leader = self.cluster.leaders.get(outbox.topic, {}).get(outbox.partition)
+            if not outbox.batches or leader != desk.broker_id:
+                desk.ready.popleft()
+                outbox.go("moved")
+                changes.moved.append(outbox)
+                continue
+            if cargo and size + outbox.batches[0].size > self.producer.max_request_bytes:
+                break
+            batch = outbox.seal()
+            if not self._encode(outbox, batch, version, changes):
+                continue
+            desk.ready.popleft()
+            outbox.go("sent")
+            if len(outbox.batches) == 1:
+                outbox.due = False
+            size += batch.size
+            cargo.append((outbox, batch))
+        if cargo:
+            flight = Flight(desk, cargo, self._request(cargo))
+            desk.flights += 1
+            self.sent[flight.request.correlation_id] = flight
+            conn.send(flight.request).add_done_callback(functools.partial(self._landed, flight))
+
+    def _encode(self, outbox, batch, version, changes):
+        """
+        Makes the bytes of a head; False when there are none, as the head is another one now.
+
+        Bytes that are there are kept: a batch whose fate is unknown is sent again, never made again.
+        """
+        magic = 2 if version >= 3 else 1 if version == 2 else 0
+        codec = self.producer.compression or 0
+        if batch.version == (magic, codec):
+            return True
+        try:
+            if codec == ZSTD and version < 7:
+                raise exc.UnsupportedVersionError(
+                    "zstd needs Kafka 2.1 or newer", "produce", (7, version), (0, version)
+                )
+            if magic < 2 and any(record[2] for record in batch.records):
+                return self._refuse_headers(outbox, batch, changes)
+            batch.data = messages.encode_batch(batch.records, magic, codec, batch.records[0][3])
+            batch.version = (magic, codec)
+            return True
+        except Exception as error:
+            if not isinstance(error, exc.KielError):
+                log.exception("%r can't be encoded", batch)
+            self._finish(batch, changes, failure(error, batch.topic, batch.partition))
+            outbox.drop(batch)
+            return False
+
+    def _refuse_headers(self, outbox, batch, changes):
+        """Fails the messages with headers, which the broker's format has no place for, and keeps the others."""
+        error = exc.UnsupportedVersionError("this broker's message format has no headers (Kafka 0.11 is the first)")
+        flags = [bool(record[2]) for record in batch.records]
+        cuts = [i for i in range(1, len(flags)) if flags[i] != flags[i - 1]]
+        for part, refused in zip(outbox.split(cuts), [flags[i] for i in [0] + cuts]):
+            if refused:
+                self._finish(part, changes, failure(error, part.topic, part.partition))
+                outbox.drop(part)
+        return False
+
+    def _request(self, cargo):
+        """The ProduceRequest of some batches."""
+        topics = collections.OrderedDict()
+        for outbox, batch in cargo:
+            topics.setdefault(outbox.topic, []).append(produce.PartitionRequest(
+                partition_id=outbox.partition, message_set=messages.MessageSet.raw(batch.data)
+            ))
+        request = produce.ProduceRequest(
+            required_acks=self.producer.required_acks, timeout=self.producer.ack_timeout,
+            topics=[
+                produce.TopicRequest(
+                    name=name, topic_id=self.cluster.topic_ids.get(name, NO_TOPIC), partitions=partitions
+                ) for name, partitions in topics.items()
+            ]
+        )
+        if any(topic.topic_id == NO_TOPIC for topic in request.topics):
+            request.narrow = (0, 12)  # from 13 on there are no names
+        return request
+
+    # -- back --
+
+    def _landed(self, flight, future):
+        """A request was answered, or failed."""
+        try:
+            error = future.exception()
+            if error is not None:
+                self._lost(flight, error)
+            else:
+                self._answered(flight, future.result())
+        except Exception as error:
+            # nothing that was under way may be forgotten, whatever is wrong
+            log.exception("An answer could not be handled")
+            self._lost(flight, error)
+
+    def handle(self, response):
+        """Handles an answer; one to a request that is not ours is left alone."""
+        flight = self.sent.get(response.correlation_id)
+        if flight is not None:
+            self._answered(flight, response)
+
+    def _ended(self, flight):
+        """Takes a flight out of the books; False when it had gone already."""
+        if self.sent.pop(flight.request.correlation_id, None) is None:
+            return False
+        flight.desk.flights -= 1
+        return True
+
+    def _lost(self, flight, error):
+        """No answer came, and whether the messages were written is not known."""
+        self._ended(flight)
+        changes = Changes()
+        for outbox, batch in flight.cargo:
+            if outbox.state is IN_FLIGHT and outbox.batches[0] is batch:
+                self._trouble(outbox, error, changes)
+        self._next(flight.desk, changes)
+
+    def _answered(self, flight, response):
+        """The answer came; ``None`` is that of a request that asked for none, and has been written."""
+        if not self._ended(flight):
+            return
+        parts = {}
+        for topic in response.topics if response is not None else ():
+            for part in topic.partitions:
+                parts[topic.name, part.partition_id] = part
+        changes = Changes()
+        try:
+            for outbox, batch in flight.cargo:
+                part = parts.get((outbox.topic, outbox.partition))
+                if batch.done:  # given up meanwhile
+                    outbox.drop(batch)
+                elif response is None:
+                    self._written(outbox, batch, -1, -1, changes)
+                elif part is not None and part.error_code == 0:
+                    self._written(outbox, batch, part.offset, part.timestamp, changes)
+                elif part is not None and part.error_code in TOO_LARGE and len(batch) > 1:
+                    outbox.split([len(batch) // 2])
+                    outbox.due = True
+                else:
+                    self._trouble(outbox, _error(part), changes)
+                    continue
+                outbox.go("answered")
+                changes.moved.append(outbox)
+        finally:  # what is done is told, whatever may be wrong with the rest
+            self._next(flight.desk, changes)
+
+    def _written(self, outbox, batch, offset, timestamp, changes):
+        """A batch arrived."""
+        self._finish(batch, changes, None, offset, timestamp)
+        outbox.drop(batch)
+        outbox.clock = None
+
+    def _next(self, desk, changes):
+        """A flight to this desk is over, so another may start."""
+        if desk.ready:
+            self._work(desk, changes)
+        self._act(changes)
+
+
+def _error(part):
+    """The exception for what a broker says of one partition."""
+    if part is None:
+        return exc.ProtocolError("the broker's answer says nothing of the partition")
+    text = part.error_message
+    for record in part.record_errors or ():
+        text = "%s (message %d of the batch: %s)" % (text or "refused", record.batch_index, record.message)
+    return exc.for_code(part.error_code, text)
+
+
+def _cancel(io_loop, timer):
+    """Takes back a timer, if there is one; gives None."""
+    if timer is not None:
+        io_loop.remove_timeout(timer)
+    return None

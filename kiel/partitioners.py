@@ -1,0 +1,72 @@
+"""Which partition a message goes to: functions of a key and the partition ids, for ``Producer(partitioner=...)``."""
+from __future__ import absolute_import
+
+import random
+import struct
+
+import six
+
+#: chooses among ids; kiel 0.9's default partitioner was this, whatever the key
+_choice = random.choice
+
+_MASK = 0xffffffff
+_M = 0x5bd1e995
+
+
+def random_partition(key, partitions):
+    """
+    A partition by chance, whatever the key: the default, as in kiel 0.9.
+
+    The producer prefers partitions that have a leader when it uses this one.
+    """
+    return _choice(partitions)
+
+
+def murmur2(key, partitions):
+    """
+    The partition where Java's client puts the same key, so that producers of both kinds agree.
+
+    A key that is not bytes counts as the bytes it is written as: text in UTF-8, other values as their text. Without a
+    key (``None``) chance decides, as it does in Java.
+
+    :param partitions: all ids of the topic, in order, as the producer hands them over
+    """
+    if key is None:
+        return _choice(partitions)
+    return partitions[(murmur2_hash(to_bytes(key)) & 0x7fffffff) % len(partitions)]
+
+
+def murmur2_hash(data):
+    """
+    MurmurHash 2 of some bytes with Kafka's seed, as an unsigned 32-bit number.
+
+    Source: ``org.apache.kafka.common.utils.Utils.murmur2``, which gives the same number as a signed one.
+    """
+    size = len(data)
+    h = 0x9747b28c ^ size
+    whole = size >> 2
+    for k in struct.unpack_from("<%dI" % whole, data):
+        k = k * _M & _MASK
+        h = (h * _M & _MASK) ^ ((k ^ k >> 24) * _M & _MASK)
+    rest = bytearray(data[whole << 2:])
+    if rest:
+        for place, byte in enumerate(rest):
+            h ^= byte << (8 * place)
+        h = h * _M & _MASK
+    h = (h ^ h >> 13) * _M & _MASK
+    return h ^ h >> 15
+
+
+def to_bytes(value):
+    """
+    A key or a value as bytes: bytes as they are, text in UTF-8, ``None`` as it is, anything else by its text.
+
+    That is what kiel 0.9 wrote.
+    """
+    if value is None or type(value) is bytes:
+        return value
+    if isinstance(value, six.text_type):
+        return value.encode("utf-8")
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return bytes(value) if not isinstance(value, memoryview) else value.tobytes()
+    return six.text_type(value).encode("utf-8")
