@@ -26,22 +26,22 @@ class MetadataRequest(Request):
     """
     Asks for the brokers and for topics; no topics, ``[]``, asks for all of them, in every version.
 
-    Topics are names, or `TopicRequest` in version 10 and later.
+    Topics are names, or `TopicRequest` in version 9 and later.
     """
 
     api, versions, flexible = api_name, "0-13", "9+"
     parts = (
-        ("topics", Array.of(String), when("0-9", nullable="1-9")),
-        ("topics", Array.of(TopicRequest), when("10+", nullable="10+")),
+        ("topics", Array.of(String), when("0-8", nullable="1-8")),
+        ("topics", Array.of(TopicRequest), when("9+", nullable="9+")),
         ("allow_auto_topic_creation", Boolean, when("4+", default=True)),
         ("include_cluster_authorized_operations", Boolean, when("8-10")),
         ("include_topic_authorized_operations", Boolean, when("8+")),
     )
 
     def for_version(self, version):
-        """All topics are null from version 1 on; from 10 on a topic is a structure."""
+        """All topics are null from version 1 on; from 9 on a topic is a structure."""
         topics = self.topics or []
-        if version >= 10:
+        if version >= 9:
             topics = [topic if isinstance(topic, TopicRequest) else TopicRequest(name=topic)
                       for topic in topics]
         if version >= 1:
