@@ -1,0 +1,190 @@
+"""What every client has: a cluster, one round of requests (`Client.send`), and rounds until done (`Client.attempt`)."""
+from __future__ import absolute_import
+
+import logging
+
+from tornado import gen, ioloop, iostream
+
+from kiel import exc
+from kiel.cluster import Cluster
+from kiel.connection import Settings
+from kiel.retry import Backoff
+
+log = logging.getLogger(__name__)
+
+
+class Client(object):
+    """
+    The base of producers and consumers.
+
+    Clients may be made before any IOLoop runs; `connect` captures the loop that is current then.
+
+    :param brokers: bootstrap hosts: a list of "host:port", or one string with commas
+    :param client_id: the name that brokers log and set quotas for
+    :param connect_timeout: seconds for dialling, TLS and login together
+    :param request_timeout: seconds for an answer, on top of the wait that a request itself asks for
+    :param metadata_max_age: seconds after which metadata is asked again without any error
+    :param ssl: an `ssl.SSLContext`, or ``True`` for the system's authorities with the host name checked
+    :param sasl: `kiel.sasl.Plain` or `kiel.sasl.Scram`
+    :param retry: the `kiel.retry.Backoff` of everything that is tried again
+    """
+
+    def __init__(self, brokers, client_id="kiel", connect_timeout=10, request_timeout=30, metadata_max_age=300,
+                 ssl=None, sasl=None, retry=None):
+        self.settings = Settings(
+            client_id=client_id, connect_timeout=connect_timeout, request_timeout=request_timeout, ssl=ssl, sasl=sasl
+        )
+        self.cluster = Cluster(brokers, self.settings, metadata_max_age)
+        self.retry = retry or Backoff()
+        #: set by a handler of answers: metadata is out of date and is asked for at the end of the round
+        self.heal_cluster = False
+        #: True from the beginning of `close` on
+        self.closing = False
+        #: the loop that `connect` ran on
+        self.io_loop = None
+
+    @gen.coroutine
+    def connect(self):
+        """
+        Finds the cluster. A second call does no harm.
+
+        :raises kiel.exc.NoBrokersError: when no bootstrap host answers
+        :raises kiel.exc.AuthenticationError: when a login or a certificate is not accepted
+        """
+        self.io_loop = ioloop.IOLoop.current()
+        self.closing = False
+        yield self.cluster.start()
+
+    @gen.coroutine
+    def close(self):
+        """Ends what is under way (`wind_down`), then every connection."""
+        self.closing = True
+        try:
+            yield self.wind_down()
+        finally:
+            self.cluster.stop()
+
+    def wind_down(self):
+        """What a kind of client does before its connections close; gives a Future."""
+        raise NotImplementedError
+
+    @gen.coroutine
+    def send(self, request_mapping):
+        """
+        Sends one request to each of several brokers: one round, nothing is tried again.
+
+        Answers go, in the order in which they come, to ``handle_<api>_response(response)``, which may give a Future.
+        Gives ``{broker id: the handler's result}``; a broker whose request failed is left out. The first exception of
+        a handler is raised when all answers have been handled.
+
+        :param request_mapping: ``{broker id: request}``
+        :raises kiel.exc.UnhandledResponseError: when there is no handler for an api; nothing is sent then
+        """
+        for request in request_mapping.values():
+            if not hasattr(self, "handle_%s_response" % request.api):
+                raise exc.UnhandledResponseError(request.api)
+        results = {}
+        failures = []
+        yield [
+            self._send_one(broker_id, request, results, failures) for broker_id, request in request_mapping.items()
+        ]
+        if self.heal_cluster:
+            self.heal_cluster = False
+            try:
+                yield self.cluster.heal()
+            except exc.KielError as error:
+                # what the answers brought must not be lost to the look at the cluster that comes after (D26)
+                log.warning("The cluster could not be asked again: %s", error)
+        if failures:
+            raise failures[0]
+        raise gen.Return(results)
+
+    @gen.coroutine
+    def _send_one(self, broker_id, request, results, failures):
+        """Sends one request of a round and has its answer handled."""
+        try:
+            response = yield self.cluster[broker_id].send(request)
+        except KeyError:
+            log.error("Broker %s is not known (any more)", broker_id)
+            self.heal_cluster = True
+            return
+        except iostream.StreamClosedError:
+            log.error("The connection to broker %s was closed", broker_id)
+            return
+        except exc.UnsupportedVersionError as error:
+            failures.append(error)
+            return
+        except Exception as error:
+            log.error("Request '%s' to broker %s failed: %s", request.api, broker_id, error)
+            self.heal_cluster = True
+            return
+        try:
+            result = yield gen.maybe_future(getattr(self, "handle_%s_response" % request.api)(response))
+        except Exception as error:
+            failures.append(error)
+        else:
+            results[broker_id] = result
+
+    @gen.coroutine
+    def attempt(self, keys, round, deadline=None):
+        """
+        Repeats a round until every key has a result: the only retry loop of kiel's requests.
+
+        ``round(wanted)`` gives, plainly or as a Future, ``{key: value or KielError}`` for the keys still wanted. A key
+        that is missing there, or whose error is retriable, stays wanted: the error's ``cure`` is run, and after the
+        delay that `kiel.retry.Backoff` gives, the next round begins.
+
+        Gives ``{key: value or KielError}`` with all keys; at the deadline, each unfinished key has its last error.
+
+        :param deadline: seconds; default: that of the client's ``retry``
+        """
+        clock = self.retry.start(deadline)
+        done = {}
+        last = {}
+        wanted = list(keys)
+        while wanted:
+            outcome = {}
+            try:
+                outcome = (yield gen.maybe_future(round(wanted))) or {}
+            except exc.KielError as error:
+                outcome = dict((key, error) for key in wanted)
+            cures = set()
+            still = []
+            for key in wanted:
+                value = outcome.get(key, _NO_ANSWER)
+                if not isinstance(value, exc.KielError):
+                    done[key] = value
+                elif value.retriable and not self.closing:
+                    last[key] = value
+                    cures.add(value.cure)
+                    still.append(key)
+                else:
+                    done[key] = value
+            wanted = still
+            if not wanted:
+                break
+            delay = clock.delay()
+            if delay is None:
+                done.update((key, last[key]) for key in wanted)
+                break
+            yield gen.sleep(delay)
+            yield self._cure(cures)
+        raise gen.Return(done)
+
+    @gen.coroutine
+    def _cure(self, cures):
+        """Renews what errors said has to be; failing to is no error, since the next round shows it anyway."""
+        if "coordinator" in cures:
+            self.lose_coordinator()
+        if "metadata" in cures or "coordinator" in cures:
+            try:
+                yield self.cluster.heal()
+            except exc.KielError as error:
+                log.warning("The cluster could not be asked again: %s", error)
+
+    def lose_coordinator(self):
+        """Forgets the group's coordinator, where a client has one; it is looked up at the next need."""
+
+
+#: what a key gets that a round said nothing about: the broker's answer did not come
+_NO_ANSWER = exc.NoBrokersError("no answer came")

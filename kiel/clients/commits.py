@@ -1,0 +1,256 @@
+"""
+How far a group has come: finding its coordinator, reading committed offsets, and committing them.
+
+Kafka has two stores of offsets that know nothing of each other. Version 0 of the two apis keeps them in ZooKeeper, where
+kiel 0.9 has all of its; later versions keep them in Kafka. A group that 0.9 members may belong to uses both, and takes
+the higher position of both, so that members old and new can take over from each other.
+"""
+from __future__ import absolute_import
+
+import collections
+import logging
+import random
+
+from tornado import gen
+
+from kiel import exc
+from kiel.protocol import coordinator, errors, offset_commit, offset_fetch
+
+log = logging.getLogger(__name__)
+
+ZOOKEEPER, KAFKA = "zookeeper", "kafka"
+
+#: store -> the versions of OffsetFetch and OffsetCommit that reach it
+STORES = {ZOOKEEPER: (0, 0), KAFKA: (1, 10)}
+
+
+class OffsetStore(object):
+    """
+    The stores of a group's offsets, as part of a `kiel.clients.client.Client` with a ``group_name``.
+
+    ``coordinator_id`` is the broker that coordinates the group, None while it is not known.
+    """
+
+    coordinator_id = None
+    #: whether this group may have offsets in ZooKeeper
+    uses_zookeeper = False
+    _finding = None
+    _no_zookeeper = False
+
+    # -- the coordinator --
+
+    def determine_coordinator(self):
+        """
+        Finds the group's coordinator, asking broker by broker with pauses; gives a Future of whether it was found.
+
+        Those who ask while a search is under way share it.
+        """
+        if self._finding is None or self._finding.done():
+            self._finding = self._find_coordinator()
+            self._finding.add_done_callback(lambda future: future.exception())
+        return self._finding
+
+    @gen.coroutine
+    def _find_coordinator(self):
+        """One search, until found or the retry deadline is over."""
+        found = yield self.attempt([self.group_name], self._ask_for_coordinator)
+        answer = found[self.group_name]
+        if isinstance(answer, exc.KielError):
+            self.coordinator_id = None
+            self.last_error = answer
+            log.error("No coordinator for group %s: %s", self.group_name, answer)
+            raise gen.Return(False)
+        raise gen.Return(True)
+
+    @gen.coroutine
+    def _ask_for_coordinator(self, wanted):
+        """One round: asks the brokers, in an order of chance, until one knows."""
+        answer = exc.NoBrokersError("no broker is connected")
+        brokers = [broker_id for broker_id, conn in self.cluster.conns.items() if not conn.closing]
+        random.shuffle(brokers)
+        for broker_id in brokers:
+            answers = yield self.send({
+                broker_id: coordinator.GroupCoordinatorRequest(group=self.group_name)
+            })
+            answer = answers.get(broker_id, answer)
+            if not isinstance(answer, exc.KielError):
+                break
+        raise gen.Return({self.group_name: answer})
+
+    def handle_group_coordinator_response(self, response):
+        """Takes over the coordinator; gives True, or the error."""
+        error = exc.for_code(response.error_code, "coordinator of group %s" % self.group_name)
+        if error is not None:
+            log.info("Group %s has no coordinator yet: %s", self.group_name, error)
+            return error
+        self.coordinator_id = response.coordinator_id
+        return True
+
+    def lose_coordinator(self):
+        """Forgets the coordinator; it is looked up at the next need."""
+        self.coordinator_id = None
+
+    @gen.coroutine
+    def _coordinator(self):
+        """Gives the coordinator's id, looked up when it is not known or not connected."""
+        if self.coordinator_id not in self.cluster or self.cluster[self.coordinator_id].closing:
+            self.coordinator_id = None
+        if self.coordinator_id is None:
+            answer = (yield self._ask_for_coordinator(()))[self.group_name]
+            if isinstance(answer, exc.KielError):
+                raise answer
+            if self.coordinator_id not in self.cluster:
+                raise exc.for_code(errors.coordinator_not_available,
+                                   "broker %s of group %s is not known" % (self.coordinator_id, self.group_name))
+        raise gen.Return(self.coordinator_id)
+
+    def _stores(self, api):
+        """The stores that the coordinator has and this group uses, by the api that reaches them."""
+        wire = self.cluster[self.coordinator_id].wire
+        stores = []
+        if self.uses_zookeeper and not self._no_zookeeper and wire.supports(api, 0):
+            stores.append(ZOOKEEPER)
+        if wire.versions.get(api, (0, 0))[1] >= 1:
+            stores.append(KAFKA)
+        return stores
+
+    # -- reading --
+
+    @gen.coroutine
+    def committed_offsets(self, keys):
+        """
+        Gives what the group has committed: ``{(topic, partition): offset, None or KielError}``.
+
+        :param keys: ``(topic, partition)`` pairs
+        """
+        found = yield self.attempt(keys, self._fetch_committed)
+        raise gen.Return(dict(
+            (key, value if isinstance(value, exc.KielError) or value >= 0 else None) for key, value in found.items()
+        ))
+
+    @gen.coroutine
+    def _fetch_committed(self, wanted):
+        """One round: asks every store for the offsets, and gives the highest, -1 for none."""
+        coordinator_id = yield self._coordinator()
+        found = {}
+        for store in self._stores("offset_fetch"):
+            request = offset_fetch.OffsetFetchRequest(
+                group_name=self.group_name, topics=self._by_topic(offset_fetch.TopicRequest, wanted, lambda key: key[1])
+            )
+            request.narrow = STORES[store]
+            answers = yield self.send({coordinator_id: request})
+            answer = answers.get(coordinator_id)
+            if answer is None:
+                raise gen.Return({})
+            for key in wanted:
+                value = answer.get(key, exc.for_code(-1, "the answer left out %s:%s" % key))
+                if store == ZOOKEEPER and isinstance(value, exc.UnsupportedVersionError):
+                    self._no_zookeeper = True
+                    value = -1
+                if isinstance(found.get(key), exc.KielError):
+                    continue
+                found[key] = value if isinstance(value, exc.KielError) else max(value, found.get(key, -1))
+        raise gen.Return(found)
+
+    def handle_offset_fetch_response(self, response):
+        """Gives ``{(topic, partition): offset or KielError}``, -1 for none."""
+        found = _Answer(response.error_code, "offsets of group %s" % self.group_name)
+        for topic in response.topics:
+            for part in topic.partitions:
+                key = topic.name, part.partition_id
+                code = part.error_code
+                if code == errors.unknown_topic_or_partition and response.api_version == 0:
+                    code = errors.no_error  # the ZooKeeper store says so when there is none
+                found[key] = exc.for_code(code, "committed offset of %s:%s" % key) or part.offset
+        return found
+
+    # -- committing --
+
+    @gen.coroutine
+    def commit(self, offsets, metadata="", deadline=None):
+        """
+        Commits offsets to every store that the group uses.
+
+        Gives ``{(topic, partition): True or KielError}``.
+
+        :param offsets: ``{(topic, partition): offset}``, the next offsets to read
+        :param metadata: a text that Kafka keeps beside each offset; left away where it is too long
+        :param deadline: seconds until what failed retriably is given up
+        """
+        words = [metadata]
+        result = yield self.attempt(
+            list(offsets), lambda keys: self._commit_round(dict((key, offsets[key]) for key in keys), words), deadline
+        )
+        raise gen.Return(result)
+
+    @gen.coroutine
+    def _commit_round(self, offsets, words):
+        """One round of `commit`."""
+        coordinator_id = yield self._coordinator()
+        member_id, generation = self.allocator.identity
+        result = {}
+        for store in self._stores("offset_commit"):
+            request = offset_commit.OffsetCommitRequest(
+                group=self.group_name, generation=generation, consumer_id=member_id,
+                topics=self._by_topic(
+                    offset_commit.TopicRequest, offsets,
+                    lambda key: offset_commit.PartitionRequest(
+                        partition_id=key[1], offset=offsets[key], metadata=words[0]
+                    )
+                )
+            )
+            request.narrow = STORES[store]
+            answers = yield self.send({coordinator_id: request})
+            answer = answers.get(coordinator_id)
+            if answer is None:
+                raise gen.Return({})
+            for key in offsets:
+                error = answer.get(key, exc.for_code(-1, "the answer left out %s:%s" % key))
+                if store == ZOOKEEPER and isinstance(error, exc.UnsupportedVersionError):
+                    self._no_zookeeper = True
+                    error = None
+                if isinstance(error, exc.OffsetMetadataTooLargeError) and words[0]:
+                    error = _Shorter()
+                if not isinstance(result.get(key), exc.KielError):
+                    result[key] = error or True
+        if any(isinstance(value, _Shorter) for value in result.values()):
+            words[0] = ""
+        raise gen.Return(result)
+
+    def handle_offset_commit_response(self, response):
+        """Gives ``{(topic, partition): None or KielError}``."""
+        result = {}
+        for topic in response.topics:
+            for part in topic.partitions:
+                key = topic.name, part.partition_id
+                result[key] = exc.for_code(part.error_code, "commit of %s:%s" % key)
+        return result
+
+    def _by_topic(self, cls, keys, make):
+        """Groups ``(topic, partition)`` pairs for a request."""
+        topics = collections.OrderedDict()
+        for key in keys:
+            topics.setdefault(key[0], []).append(make(key))
+        ids = self.cluster.topic_ids
+        return [
+            cls(name=topic, topic_id=ids.get(topic, cls.topic_id), partitions=partitions)
+            for topic, partitions in topics.items()
+        ]
+
+
+class _Answer(dict):
+    """The partitions of an answer; an error of the answer as a whole stands for those it leaves out."""
+
+    def __init__(self, code, where):
+        super(_Answer, self).__init__()
+        self.error = exc.for_code(code, where)
+
+    def get(self, key, default=None):
+        """The key's value, the whole answer's error, or the default."""
+        return super(_Answer, self).get(key, self.error or default)
+
+
+class _Shorter(exc.OffsetMetadataTooLargeError):
+    """The metadata is too long: again, without it."""
+
+    retriable = True

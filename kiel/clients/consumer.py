@@ -1,0 +1,400 @@
+"""What single and grouped consumers share: `consume`, positions, and what becomes of messages that can't be read."""
+from __future__ import absolute_import
+
+import binascii
+import collections
+import json
+import logging
+import os
+import socket
+import time
+
+import six
+from tornado import gen
+
+from kiel import constants, exc
+from kiel.clients.client import Client
+from kiel.clients.cursor import UNSET
+from kiel.clients.fetcher import Fetcher
+from kiel.clients.offsets import BEGINNING, OffsetLookup
+from kiel.clients.record import Record
+from kiel.fairness import Turn
+from kiel.retry import monotonic
+
+log = logging.getLogger(__name__)
+
+
+class BaseConsumer(OffsetLookup, Client):
+    """
+    The base of consumers; subclasses say which partitions are theirs and where to begin.
+
+    :param brokers: bootstrap hosts, see `kiel.clients.client.Client`, which also takes ``settings``
+    :param deserializer: makes a message of a value (bytes, or None for a null value); default `json.loads`. With
+        ``bytes`` the values are given as they are, null as None.
+    :param max_wait_time: milliseconds that `consume` waits for messages
+    :param min_bytes: bytes that a broker waits for before it answers, up to ``max_wait_time``
+    :param max_bytes: bytes, as on the wire, that one answer of a broker and one call of `consume` may bring; a single
+        message may be larger
+    :param buffer_bytes: bytes fetched and not yet handed out, over all partitions
+    :param check_crcs: whether checksums are verified
+    :param on_error: called with a `Record` (its value the raw bytes) and the exception when a message does not
+        deserialise, and may give a Future; the default logs, and the message is stepped over. When it raises, the
+        position stays at that message and `consume` raises the error.
+    """
+
+    #: what an uncommitted transaction's messages are: visible
+    isolation_level = constants.READ_UNCOMMITTED
+
+    def __init__(self, brokers, deserializer=None, max_wait_time=1000, min_bytes=1, max_bytes=1024 * 1024,
+                 buffer_bytes=16 * 1024 * 1024, check_crcs=True, on_error=None, **settings):
+        super(BaseConsumer, self).__init__(brokers, **settings)
+        self.deserializer = deserializer or json.loads
+        self.max_wait_time = max_wait_time
+        self.min_bytes = min_bytes
+        self.max_bytes = max_bytes
+        self.buffer_bytes = buffer_bytes
+        self.check_crcs = check_crcs
+        self.on_error = on_error or self.log_error
+        #: unique among the consumers of all processes
+        self.name = make_name()
+        #: topic -> {partition id: the offset after the last message handed out}; written by the consumer alone
+        self.offsets = collections.defaultdict(lambda: collections.defaultdict(int))
+        #: the last error of a fetch or look-up, whether or not it was raised; None after messages came again
+        self.last_error = None
+        self.fetcher = Fetcher(self)
+        self._locating = set()
+        self._unknown = set()
+        self._turn = Turn()
+        self.cluster.listeners.append(self._on_metadata)
+
+    # -- for subclasses --
+
+    @property
+    def allocation(self):
+        """The partitions that are this consumer's: topic -> list of ids."""
+        raise NotImplementedError()
+
+    def determine_offsets(self, topic, start=None):
+        """
+        Finds where to begin in the partitions of a topic that have no position yet; gives a Future.
+
+        :raises kiel.exc.NoOffsetsError: when it can't be found
+        """
+        raise NotImplementedError()
+
+    def reset_start(self, cursor):
+        """Where a partition begins anew when its position is out of range: what it began with."""
+        return cursor.start
+
+    # -- consuming --
+
+    @gen.coroutine
+    def consume(self, topic, start=None):
+        """
+        Gives the next messages of a topic, deserialised: a list, empty when none came within ``max_wait_time``.
+
+        Messages of one partition are in order. When the consumer is closing, gives None.
+
+        :param start: where to begin in partitions that have no position yet
+        :raises kiel.exc.NoBrokersError: when no broker could be reached for ``request_timeout``; call again
+        :raises kiel.exc.CorruptMessageError: for a batch that can't be read, with its topic, partition and offset;
+            step over it with ``seek``, or call again to have it fetched again
+        :raises kiel.exc.BrokerError: for an error that trying again does not mend, such as a missing permission
+        """
+        result = yield self._consume(topic, start, self._read_values)
+        raise gen.Return(result)
+
+    @gen.coroutine
+    def consume_records(self, topic, start=None):
+        """Gives the next messages of a topic like `consume`, as a list of `kiel.clients.record.Record`."""
+        result = yield self._consume(topic, start, self._read_records)
+        raise gen.Return(result)
+
+    @gen.coroutine
+    def _consume(self, topic, start, read):
+        """The loop of `consume`: takes what is there, or waits."""
+        begun = monotonic()
+        while not self.closing:
+            cursors = self._own_cursors(topic, start)
+            self._raise_pending(cursors)
+            taken = self.fetcher.take(topic, self.max_bytes)
+            if taken:
+                self.fetcher.pump()  # the network works while the messages are decoded and handled
+                messages = yield self._hand_out(taken, read)
+                if messages:
+                    self.last_error = None
+                    raise gen.Return(messages)
+                continue
+            waited = monotonic() - begun
+            left = self.max_wait_time / 1000.0 - waited
+            if left <= 0:
+                if self.cluster.down_since is None:
+                    break
+                left = self.settings.request_timeout - waited
+                if left <= 0:
+                    raise self.cluster.last_error if isinstance(self.cluster.last_error, exc.AuthenticationError) \
+                        else exc.NoBrokersError("no broker can be reached: %s" % self.cluster.last_error)
+            if not cursors:
+                yield self._find(topic, left)
+                continue
+            if any(cursor.state == UNSET for cursor in cursors):
+                self._locate(topic, start)
+            yield self.fetcher.wait(topic, left)
+        raise gen.Return(None if self.closing else [])
+
+    def _own_cursors(self, topic, start):
+        """Gives the cursors of the topic's partitions that are ours, made or given up as the allocation says."""
+        own = self.allocation.get(topic) or ()
+        known = self.fetcher.cursors.get(topic, {})
+        if len(known) == len(own) and all(partition in known for partition in own):
+            return list(known.values())
+        for partition in set(known).difference(own):
+            self.fetcher.revoke(topic, partition)
+        if known:
+            start = BEGINNING  # a partition that came later: whatever is in it came while we were reading the topic
+        return [self.fetcher.cursor(topic, partition, start) for partition in own]
+
+    @staticmethod
+    def _raise_pending(cursors):
+        """Raises the error that a partition ended the call before with, once; the partition is tried again."""
+        for cursor in cursors:
+            if cursor.error is not None:
+                error, cursor.error = cursor.error, None
+                raise error
+
+    @gen.coroutine
+    def _hand_out(self, taken, read):
+        """Decodes what was taken, and moves positions on; the loop has its turn in between."""
+        messages = []
+        for cursor, turn, batches in taken:
+            for batch in batches:
+                if self._turn.over(time.time()):
+                    yield gen.moment
+                if cursor.turn != turn:
+                    break  # sought elsewhere, or given away meanwhile
+                try:
+                    slow = read(cursor, turn, batch, messages)
+                    if slow is not None:
+                        yield slow
+                except Exception as error:
+                    if isinstance(error, exc.CorruptMessageError):
+                        error.topic, error.partition = cursor.topic, cursor.partition
+                        log.error("%s", error)
+                    self._stay(cursor, turn, error)
+                    break
+        if not messages:
+            self._raise_pending([cursor for cursor, _, _ in taken])
+        raise gen.Return(messages)
+
+    def _stay(self, cursor, turn, error):
+        """A message could not be handed out: the position stays there, and a coming call raises the error."""
+        self.last_error = error
+        if cursor.turn == turn:
+            cursor.move(cursor.handed)
+            cursor.rest()
+            cursor.error = error
+
+    def _read_values(self, cursor, turn, batch, messages):
+        """Adds a batch's messages, deserialised, to a list; gives a Future or None."""
+        values = batch.values(cursor.handed, self.check_crcs)
+        deserializer = self.deserializer
+        if deserializer is bytes:
+            messages.extend(values)
+        else:
+            count = len(messages)
+            append = messages.append
+            try:
+                for value in values:
+                    append(deserializer(value))
+            except Exception:
+                # the slow way, from the message that failed on
+                done = len(messages) - count
+                return self._read_slowly(cursor, turn, batch, messages, done, lambda record: record.value)
+        self._moved(cursor, batch.next_offset)
+        return None
+
+    def _read_records(self, cursor, turn, batch, messages):
+        """Adds a batch's messages as records to a list; gives a Future or None."""
+        topic, partition = cursor.topic, cursor.partition
+        records = batch.records(cursor.handed, self.check_crcs)
+        deserializer = self.deserializer
+        new = tuple.__new__
+        count = len(messages)
+        if deserializer is bytes:
+            where = (topic, partition)
+            messages.extend([new(Record, where + record) for record in records])
+        else:
+            append = messages.append
+            try:
+                for offset, timestamp, key, value, headers in records:
+                    append(new(Record, (topic, partition, offset, timestamp, key, deserializer(value), headers)))
+            except Exception:
+                done = len(messages) - count
+                return self._read_slowly(cursor, turn, batch, messages, done, lambda record: record)
+        self._moved(cursor, batch.next_offset)
+        return None
+
+    @gen.coroutine
+    def _read_slowly(self, cursor, turn, batch, messages, done, shape):
+        """Goes through the rest of a batch one by one, since a message in it does not deserialise."""
+        for record in batch.records(cursor.handed, False)[done:]:
+            raw = Record(cursor.topic, cursor.partition, *record)
+            try:
+                value = self.deserializer(raw.value)
+            except Exception as error:
+                self._moved(cursor, raw.offset)  # those before it are handed out, whatever comes
+                yield gen.maybe_future(self.on_error(raw, error))
+                if cursor.turn != turn:
+                    return
+            else:
+                messages.append(shape(Record(*(raw[:5] + (value,) + raw[6:]))))
+        self._moved(cursor, batch.next_offset)
+
+    def _moved(self, cursor, offset):
+        """Messages before ``offset`` are handed out."""
+        cursor.handed = offset
+        self.offsets[cursor.topic][cursor.partition] = offset
+
+    def log_error(self, record, error):
+        """What happens by default to a message that does not deserialise: a line in the log."""
+        log.error("Message %s:%s at %s is stepped over, it does not deserialise: %s: %s",
+                  record.topic, record.partition, record.offset, type(error).__name__, error)
+
+    # -- finding topics and positions --
+
+    @gen.coroutine
+    def _find(self, topic, seconds):
+        """
+        Asks for a topic that has no partition for us, upon which the broker may make it; then waits for one.
+
+        :raises kiel.exc.BrokerError: when asking again does not help
+        """
+        deadline = monotonic() + seconds
+        if topic not in self.cluster.topics:
+            try:
+                yield self.cluster.ensure(topic, seconds)
+            except exc.NoBrokersError as error:
+                self.last_error = error
+        if self.closing or self.allocation.get(topic):
+            return
+        if topic not in self.cluster.topics:
+            self.last_error = self.cluster.topic_errors.get(topic) or self.last_error
+            if topic not in self._unknown:
+                self._unknown.add(topic)
+                log.warning("Topic %s is not there; it is read from its start once it is", topic)
+        yield self.fetcher.wait(topic, max(0.0, deadline - monotonic()))
+
+    def _locate(self, topic, start):
+        """Has the positions of a topic's partitions looked up, one look-up at a time."""
+        if topic in self._locating:
+            return
+        self._locating.add(topic)
+        self.io_loop.add_future(self._determine(topic, start), lambda future: self._located(topic, future))
+
+    @gen.coroutine
+    def _determine(self, topic, start):
+        """Looks positions up; an error is put where the next `consume` raises it."""
+        try:
+            yield self.determine_offsets(topic, start)
+        except exc.KielError as error:
+            log.error("No offsets for topic %s: %s", topic, error)
+            self.last_error = error
+            for cursor in self.fetcher.of(topic):
+                if cursor.state == UNSET and not error.retriable:
+                    cursor.error = error
+            yield gen.sleep(0.1)
+
+    def _located(self, topic, future):
+        """A look-up ended."""
+        self._locating.discard(topic)
+        error = future.exception()
+        if error is not None:
+            log.error("Looking up offsets failed", exc_info=(type(error), error, None))
+            self.last_error = error
+            for cursor in self.fetcher.of(topic):
+                if cursor.state == UNSET:
+                    cursor.error = error
+        self.fetcher.wake(topic)
+        self.fetcher.pump()
+
+    def _on_metadata(self):
+        """Topics, partitions or leaders may have changed."""
+        if self.io_loop is not None and not self.closing:
+            self._unknown.intersection_update(set(self._unknown).difference(self.cluster.topics))
+            self.fetcher.wake()
+            self.fetcher.pump()
+
+    def handle_fetch_response(self, response, ticket=None, share=0):
+        """Gives an answer's messages to the cursors that asked for them."""
+        self.fetcher.answer(response, ticket, share)
+
+    # -- positions --
+
+    @property
+    def synced_offsets(self):
+        """The set of topics all of whose partitions have a position."""
+        return set(
+            topic for topic, cursors in self.fetcher.cursors.items()
+            if cursors and all(cursor.state != UNSET for cursor in cursors.values())
+        )
+
+    def seek(self, topic, partition, offset):
+        """
+        Goes on at another offset of a partition: what is buffered or on its way is dropped.
+
+        :param offset: a number, or a ``start`` as `consume` takes it
+        :raises ValueError: when the partition is not this consumer's
+        """
+        if partition not in (self.allocation.get(topic) or ()):
+            raise ValueError("partition %s of topic %r is not this consumer's" % (partition, topic))
+        cursor = self.fetcher.cursor(topic, partition, offset)
+        cursor.reset()
+        if isinstance(offset, six.integer_types) and offset >= 0:
+            cursor.locate(offset)
+            self.offsets[topic][partition] = offset
+        else:
+            cursor.start = offset
+            cursor.sought = True
+        cursor.not_before = 0
+        self.fetcher.wake(topic)
+
+    def pause(self, topic, partition=None):
+        """Neither fetches nor hands out a partition, or all that the topic has now, until `resume`."""
+        for cursor in self._some(topic, partition):
+            cursor.paused = True
+
+    def resume(self, topic, partition=None):
+        """Ends `pause`."""
+        for cursor in self._some(topic, partition):
+            cursor.paused = False
+        self.fetcher.wake(topic)
+        self.fetcher.pump()
+
+    def _some(self, topic, partition):
+        """The cursors of one partition or of all."""
+        own = self._own_cursors(topic, None)
+        return [cursor for cursor in own if partition is None or cursor.partition == partition]
+
+    def position(self, topic, partition):
+        """The offset that is handed out next; None when it is not looked up yet."""
+        cursor = self.fetcher.cursors.get(topic, {}).get(partition)
+        return None if cursor is None else cursor.handed
+
+    def lag(self, topic, partition):
+        """
+        How many offsets the position is behind the high watermark, as of the last answer; None when not known yet.
+        """
+        cursor = self.fetcher.cursors.get(topic, {}).get(partition)
+        if cursor is None or cursor.high_watermark is None or cursor.handed is None:
+            return None
+        return max(0, cursor.high_watermark - cursor.handed)
+
+    @gen.coroutine
+    def wind_down(self):
+        """Gives up all partitions; a `consume` under way ends with None."""
+        self.fetcher.stop()
+
+
+def make_name():
+    """Gives ``<hostname>:<number>``, the number unlike that of any other consumer of any process (D55)."""
+    return "%s:%d" % (socket.gethostname(), int(binascii.hexlify(os.urandom(7)), 16))

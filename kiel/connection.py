@@ -1,0 +1,576 @@
+"""
+One broker socket on the IOLoop: dialling, TLS, the handshake, and a Future for each request.
+
+What goes over the socket is decided by `kiel.protocol.wire.Wire`; errors of sockets, TLS and name look-ups become
+`kiel.exc` errors here and nowhere else.
+"""
+from __future__ import absolute_import
+
+import collections
+import datetime
+import errno
+import logging
+import socket
+import ssl
+
+import tornado
+from tornado import concurrent, gen, ioloop, iostream, netutil, tcpclient
+
+from kiel import constants, exc
+from kiel.protocol import api_versions, metadata, sasl_authenticate, sasl_handshake
+from kiel.protocol import response as responses
+from kiel.protocol.wire import SERVED_BY_0_8, SERVED_BY_0_9, Wire, correlation_struct, size_struct
+from kiel.retry import monotonic
+
+log = logging.getLogger(__name__)
+
+#: api name -> the class of its answer
+response_classes = responses.classes
+
+#: Bytes that one read of the socket asks for; Tornado's own 64 KiB cost a loop turn each at megabytes a fetch.
+READ_CHUNK = 1024 * 1024
+
+#: Lanes: requests that may take their time go over sockets of their own, since a broker answers one connection's
+#: requests one after the other. Everything else takes the broker's first, quick one.
+LANES = {"produce": "produce", "fetch": "fetch", "join_group": "join", "sync_group": "join"}
+
+
+class Settings(object):
+    """
+    What all connections of one client share.
+
+    :param client_id: the name that brokers log and set quotas for
+    :param connect_timeout: seconds for dialling, TLS, version probe and login together
+    :param request_timeout: seconds for an answer, on top of the wait that a request itself asks for
+    :param probe_timeout: seconds in which a broker has to answer the version probe before it may be taken for an old
+        one that never will
+    :param ssl: an `ssl.SSLContext`, or ``True`` for the system's authorities with the host name checked
+    :param sasl: a mechanism of `kiel.sasl`
+    """
+
+    def __init__(self, client_id=constants.CLIENT_ID, connect_timeout=10, request_timeout=30, probe_timeout=2,
+                 ssl=None, sasl=None):
+        self.client_id = client_id
+        self.connect_timeout = connect_timeout
+        self.request_timeout = request_timeout
+        self.probe_timeout = probe_timeout
+        self.ssl = ssl
+        self.sasl = sasl
+        #: whether any broker of the cluster has answered ApiVersions: then none is taken for one too old to do so
+        self.modern = False
+
+    def ssl_context(self):
+        """The `ssl.SSLContext` to dial with, or ``None`` for plain text."""
+        if self.ssl is True:
+            self.ssl = ssl.create_default_context()
+        return self.ssl or None
+
+
+class Connection(object):
+    """
+    One socket to one broker.
+
+    A connection lives once: `connect`, any number of `send`, then `close` or the first error. ``closing`` is True
+    from then on, and no Future that `send` gave stays pending.
+
+    :param host: name or address
+    :param port: number
+    :param broker_id: the broker's id, for errors and logs
+    :param settings: `Settings`
+    """
+
+    def __init__(self, host, port, broker_id=None, settings=None):
+        self.host = host
+        self.port = int(port)
+        self.broker_id = broker_id
+        self.settings = settings or Settings()
+        self.wire = Wire()
+        self.stream = None
+        self.closing = False
+        self.io_loop = None
+        #: why the connection ended, once it has
+        self.error = None
+        #: correlation id -> Future, oldest first
+        self.pending = collections.OrderedDict()
+        #: correlation id -> the api's name, of what is pending
+        self.api_correlation = {}
+        #: whether the handshake is through, so that requests may be sent
+        self.ready = False
+        self._timeouts = {}
+        self._opened = None
+        self._bare = None
+        self._old = None
+
+    def __repr__(self):
+        return "Connection(%s:%d)" % (self.host, self.port)
+
+    # -- opening --
+
+    def connect(self):
+        """
+        Dials, finds out what the broker speaks, and logs in.
+
+        Gives a Future; a second call gives the same one.
+
+        :raises kiel.exc.BrokerConnectionError: when the broker can't be reached within the connect time-out
+        :raises kiel.exc.AuthenticationError: when its certificate, or our login, is not accepted
+        """
+        if self._opened is None:
+            self._opened = self._connect()
+            self._opened.add_done_callback(_retrieve)
+        return self._opened
+
+    @gen.coroutine
+    def _connect(self):
+        """Does the work of `connect`, within the time-out; whatever goes wrong ends the connection."""
+        self.io_loop = ioloop.IOLoop.current()
+        work = self._handshake()
+        try:
+            yield gen.with_timeout(
+                datetime.timedelta(seconds=self.settings.connect_timeout), work, quiet_exceptions=Exception
+            )
+        except gen.TimeoutError:
+            error = exc.RequestTimeoutError(
+                self.host, self.port, self.broker_id,
+                hint="no connection within %g s" % self.settings.connect_timeout
+            )
+            self.fail(error)
+            raise error
+        except Exception as error:
+            error = self.translate(error)
+            self.fail(error)
+            self.error = error  # it may have ended before, with less to say
+            raise error
+
+    @gen.coroutine
+    def _handshake(self):
+        """Opens the socket and makes it ready for requests."""
+        yield self._open()
+        if not self.wire.versions.get("fetch"):
+            yield self._negotiate()
+        if self.settings.sasl is not None:
+            yield self._authenticate()
+        self.ready = True
+
+    @gen.coroutine
+    def _open(self):
+        """Dials; TCPClient tries every address of a name, IPv6 too."""
+        stream = yield _tcp_client().connect(
+            self.host, self.port, ssl_options=self.settings.ssl_context(), max_buffer_size=_BUFFER,
+            **self._dial_limit()
+        )
+        if self.closing:  # closed, or timed out, while the dialling went on
+            stream.close()
+            raise exc.BrokerConnectionError(self.host, self.port, self.broker_id, hint="closed while connecting")
+        stream.read_chunk_size = READ_CHUNK
+        stream.set_nodelay(True)
+        self.stream = stream
+        self.io_loop.add_callback(self.read_loop)
+
+    def _dial_limit(self):
+        """The time-out of TCPClient itself, from Tornado 5 on: without it, a dial given up would go on for minutes."""
+        return {} if tornado.version_info < (5,) else {"timeout": self.settings.connect_timeout}
+
+    @gen.coroutine
+    def _negotiate(self):
+        """
+        Asks for the versions that the broker serves.
+
+        Kafka 0.8 hangs up on the question and 0.9 never answers it. Either is believed only when another connection
+        answers a Metadata request of version 0 at that very time, and never where another broker of the same cluster
+        knows the question: a slow or paused broker, or one that is just coming up, must not be taken for an old one.
+        """
+        probe = self._ask_versions()
+        try:
+            yield gen.with_timeout(
+                datetime.timedelta(seconds=self.settings.probe_timeout), probe, quiet_exceptions=Exception
+            )
+        except gen.TimeoutError:
+            if self.settings.modern:
+                yield probe
+                return
+            yield self._ask_old(SERVED_BY_0_9)
+            if probe.done() and not probe.exception():
+                return  # slow, but not old
+            yield self._reopen(SERVED_BY_0_9)
+        except exc.BrokerConnectionError as error:
+            if self.settings.modern or not self._hung_up(error):
+                raise
+            self._begin_anew()
+            try:
+                yield self._ask_old(SERVED_BY_0_8)
+            except exc.KielError:
+                raise error
+            yield self._reopen(SERVED_BY_0_8)
+
+    def _hung_up(self, error):
+        """Whether the broker closed the connection upon the probe, as 0.8 does; brokers with SASL are newer."""
+        return self.settings.sasl is None and (
+            isinstance(error.cause, iostream.StreamClosedError) or
+            getattr(error.cause, "errno", None) in (errno.ECONNRESET, errno.EPIPE)
+        )
+
+    @gen.coroutine
+    def _ask_versions(self):
+        """Sends ApiVersions, in the version that the broker prefers after at most one refusal (KIP-511)."""
+        response = yield self._transmit(api_versions.ApiVersionsRequest(
+            client_software_name="kiel", client_software_version=_software_version()
+        ))
+        if response.error_code == 35:
+            highest = 0
+            for served in response.api_keys:
+                if served.api_key == constants.API_KEYS["api_versions"]:
+                    highest = served.max_version
+            request = api_versions.ApiVersionsRequest(
+                client_software_name="kiel", client_software_version=_software_version()
+            )
+            request.narrow = (0, highest)
+            response = yield self._transmit(request)
+        if response.error_code:
+            raise exc.for_code(response.error_code, "asked %r for its versions" % self)
+        self.wire.learn(response.api_keys)
+        self.settings.modern = True
+
+    @gen.coroutine
+    def _ask_old(self, versions):
+        """Asks for metadata over another connection, as an old broker that serves ``versions`` takes it."""
+        old = self._old = Connection(self.host, self.port, self.broker_id, self.settings)
+        old.io_loop = self.io_loop
+        old.wire.versions = versions
+        try:
+            yield old._open()
+            # no topic, since on 0.8 a name would create it
+            yield old.send(metadata.MetadataRequest(topics=[]))
+        finally:
+            self._old = None
+            old.close()
+
+    @gen.coroutine
+    def _reopen(self, versions):
+        """Dials once more, an old broker: nothing more can be asked over the connection of the probe."""
+        if self.closing:  # closed meanwhile
+            raise self.error
+        log.info("%r does not know ApiVersions: taken for Kafka 0.%d", self, 9 if "heartbeat" in versions else 8)
+        self._begin_anew()
+        self.wire = Wire(versions)
+        yield self._open()
+
+    def _begin_anew(self):
+        """Forgets the connection of the probe."""
+        previous, self.stream = self.stream, None
+        if previous is not None:
+            previous.close()
+        self._drop_pending(exc.BrokerConnectionError(self.host, self.port, self.broker_id))
+        self.closing = False
+        self.error = None
+
+    @gen.coroutine
+    def _authenticate(self):
+        """Logs in by SASL: framed by SaslAuthenticate from Kafka 1.0 on (KIP-152), as bare tokens before."""
+        mechanism = self.settings.sasl
+        try:
+            response = yield self._transmit(sasl_handshake.SaslHandshakeRequest(mechanism=mechanism.name))
+        except exc.BrokerConnectionError as error:
+            raise exc.AuthenticationError(
+                "%r hung up on a SASL login (%s): does this port expect SASL?" % (self, error)
+            )
+        except exc.UnsupportedVersionError as error:
+            raise exc.AuthenticationError("%r offers no SASL login: %s" % (self, error))
+        if response.error_code:
+            raise exc.AuthenticationError("%r refuses the SASL mechanism %s (%s); it offers: %s" % (
+                self, mechanism.name, exc.for_code(response.error_code), ", ".join(response.mechanisms) or "none"
+            ))
+        framed = self.wire.supports("sasl_authenticate", 0)
+        session = mechanism.session()
+        token = session.step(None)
+        try:
+            while token is not None:
+                if framed:
+                    answer = yield self._transmit(sasl_authenticate.SaslAuthenticateRequest(auth_bytes=token))
+                    if answer.error_code:
+                        raise exc.AuthenticationError("%r refused the login by %s: %s" % (
+                            self, mechanism.name, answer.error_message or exc.for_code(answer.error_code)
+                        ))
+                    challenge = answer.auth_bytes
+                else:
+                    challenge = yield self._exchange_bare(token)
+                token = session.step(challenge)
+        except exc.BrokerConnectionError as error:
+            if isinstance(error, exc.RequestTimeoutError):
+                raise
+            raise exc.AuthenticationError(
+                "%r hung up during the login by %s: user name or password is wrong" % (self, mechanism.name)
+            )
+
+    @gen.coroutine
+    def _exchange_bare(self, token):
+        """Sends one SASL token the way brokers before 1.0 take it, size and bytes alone, and gives the answer."""
+        future = concurrent.Future()
+        self._bare = future
+        self.pending["bare"] = future
+        self.stream.write(size_struct.pack(len(token)) + token)
+        challenge = yield future
+        raise gen.Return(challenge)
+
+    # -- sending and receiving --
+
+    def send(self, request):
+        """
+        Sends a request; gives a Future of its response at once.
+
+        The Future ends in time: with the response (``None`` when the request asks for none, once it is written), with
+        `kiel.exc.RequestTimeoutError`, or with the error that ended the connection.
+        """
+        return self._transmit(request)
+
+    def _transmit(self, request):
+        """`send`, for the handshake too, which comes before anybody else's requests."""
+        future = concurrent.Future()
+        if self.closing or self.stream is None:
+            future.set_exception(self._refusal())
+            return future
+        request.client_id = self.settings.client_id
+        try:
+            data = self.wire.send(request)
+        except Exception as error:  # nothing was written: the connection is as good as before
+            future.set_exception(error if isinstance(error, exc.KielError) else _unsendable(request, error))
+            return future
+        if request.expects_response:
+            key = request.correlation_id
+            self.pending[key] = future
+            self.api_correlation[key] = request.api
+            self._timeouts[key] = self.io_loop.call_later(
+                self.settings.request_timeout + request.wait_time / 1000.0, self._time_out, request
+            )
+        try:
+            written = self.stream.write(data)
+        except Exception as error:
+            self.fail(self.translate(error))
+            if not future.done():
+                future.set_exception(self.error)
+            return future
+        if not request.expects_response:
+            _copy_when_done(written, future, self)
+        else:
+            written.add_done_callback(_retrieve)
+        return future
+
+    def _refusal(self):
+        """The error of a request on a connection that is not, or no longer, open."""
+        if isinstance(self.error, exc.AuthenticationError):
+            return self.error
+        cause = None if self.error is None else getattr(self.error, "cause", None) or self.error
+        hint = getattr(self.error, "hint", None)
+        return exc.BrokerConnectionError(self.host, self.port, self.broker_id, cause=cause, hint=hint)
+
+    @gen.coroutine
+    def read_loop(self):
+        """Reads answers until the connection ends."""
+        stream = self.stream
+        try:
+            while not self.closing and self.stream is stream:
+                yield self.read_message()
+        except Exception as error:
+            if self.stream is stream:  # not the probe's socket, given up for that of an old broker
+                self.fail(self.translate(error))
+
+    @gen.coroutine
+    def read_message(self):
+        """Reads one answer and resolves its request's Future; gives the response."""
+        prefix = yield self.stream.read_bytes(size_struct.size)
+        if self._bare is not None:
+            # a token, which may be empty: PLAIN's answer is
+            size, = size_struct.unpack(prefix)
+            token = b"" if size == 0 else (yield self.stream.read_bytes(Wire.frame_size(prefix)))
+            future, self._bare = self._bare, None
+            self.pending.pop("bare", None)
+            future.set_result(token)
+            return
+        size = Wire.frame_size(prefix)
+        frame = yield self.stream.read_bytes(size)
+        if not self.wire.pending:
+            raise exc.ProtocolError("an answer came that nobody asked for (id %d)" %
+                                    correlation_struct.unpack_from(frame))
+        request, response = self.wire.receive(frame)
+        future = self._forget(response.correlation_id)  # the request's own may be that of its second sending
+        if future is not None and not future.done():
+            future.set_result(response)
+        raise gen.Return(response)
+
+    def _forget(self, key):
+        """Takes a request out of the books; gives its Future."""
+        timeout = self._timeouts.pop(key, None)
+        if timeout is not None:
+            self.io_loop.remove_timeout(timeout)
+        self.api_correlation.pop(key, None)
+        return self.pending.pop(key, None)
+
+    def _time_out(self, request):
+        """Ends the connection: what comes after an answer that is missing can't be waited for either."""
+        self.fail(exc.RequestTimeoutError(
+            self.host, self.port, self.broker_id,
+            hint="no answer to '%s' within %g s" % (
+                request.api, self.settings.request_timeout + request.wait_time / 1000.0
+            )
+        ))
+
+    # -- ending --
+
+    def close(self):
+        """Ends the connection; what is pending fails with `kiel.exc.BrokerConnectionError`. May be called twice."""
+        self.abort()
+
+    def abort(self, error=None):
+        """The same as `close`, with an error for what is pending."""
+        self.fail(error or exc.BrokerConnectionError(self.host, self.port, self.broker_id))
+
+    def fail(self, error):
+        """Ends the connection and fails all that is pending: the one place where that happens."""
+        if self.closing:
+            return
+        self.closing = True
+        self.error = error
+        if self.stream is not None:
+            self.stream.close()
+        if self._old is not None:
+            self._old.fail(error)
+        self._drop_pending(error)
+
+    def _drop_pending(self, error):
+        """Fails every pending Future. State first: on Tornado 4.5 a waiter runs inside ``set_exception``."""
+        pending, self.pending = self.pending, collections.OrderedDict()
+        timeouts, self._timeouts = self._timeouts, {}
+        self.api_correlation.clear()
+        self.wire.pending.clear()
+        self._bare = None
+        for timeout in timeouts.values():
+            self.io_loop.remove_timeout(timeout)
+        for future in pending.values():
+            if not future.done():
+                future.set_exception(error)
+                future.exception()  # seen: a caller that has gone away makes no noise in the log
+
+    def translate(self, error):
+        """Turns a stranger's exception into one of kiel's, with the cause kept and a hint where there is one."""
+        if isinstance(error, exc.KielError):
+            return error
+        hint = None
+        if isinstance(error, iostream.StreamClosedError):
+            error = error.real_error or error
+        # ENOTCONN: what Tornado 4.5 gives for a TLS handshake that the other side hung up on
+        if isinstance(error, iostream.StreamClosedError) or getattr(error, "errno", None) in (
+                errno.ECONNRESET, errno.EPIPE, errno.ENOTCONN):
+            hint = "the broker closed the connection"
+            if not self.settings.modern:
+                hint += "; does the port %s?" % ("speak TLS" if self.settings.ssl else "expect TLS or SASL")
+        if isinstance(error, (ssl.CertificateError, ssl.SSLError)):
+            if isinstance(error, ssl.CertificateError) or "CERTIFICATE" in str(error).upper():
+                return exc.AuthenticationError(
+                    "the certificate of %s:%d is not accepted: %s (check the host name, and the authorities in ssl=)"
+                    % (self.host, self.port, error)
+                )
+            hint = "does the port speak TLS?"
+        elif isinstance(error, socket.gaierror):
+            hint = "the host name can't be resolved: check the spelling, and the broker's advertised listeners"
+        return exc.BrokerConnectionError(self.host, self.port, self.broker_id, cause=error, hint=hint)
+
+
+class Broker(Connection):
+    """
+    All connections to one broker: itself the quick one, and a lane for each kind of request that takes its time.
+
+    Lanes are opened when first needed and closed together with the broker. ``send`` routes by api.
+    """
+
+    def __init__(self, host, port, broker_id=None, settings=None):
+        super(Broker, self).__init__(host, port, broker_id, settings)
+        self.lanes = {}
+
+    def __repr__(self):
+        return "Broker(%s at %s:%d)" % (self.broker_id, self.host, self.port)
+
+    def send(self, request, lane=None):
+        """
+        Sends a request over the lane of its api; gives a Future of its response at once.
+
+        :param lane: the name of another lane
+        """
+        name = lane or LANES.get(request.api)
+        if name is None:
+            if not self.ready and self._opened is not None and not self.closing:
+                return self._send_when_open(self, request)
+            return self._transmit(request)
+        connection = self.lanes.get(name)
+        if connection is None or connection.closing:
+            if self.closing:
+                future = concurrent.Future()
+                future.set_exception(self._refusal())
+                return future
+            connection = self.lanes[name] = Connection(self.host, self.port, self.broker_id, self.settings)
+            if self.wire.versions.get("fetch"):
+                connection.wire.versions = self.wire.versions  # the same broker: no need to ask again
+            connection.connect()
+        if connection.ready:
+            return connection.send(request)
+        return self._send_when_open(connection, request)
+
+    @gen.coroutine
+    def _send_when_open(self, connection, request):
+        """Sends once the connection is there; those who wait for it are served in their order."""
+        yield connection.connect()
+        response = yield connection._transmit(request)
+        raise gen.Return(response)
+
+    def fail(self, error):
+        """Ends the broker's connection and its lanes."""
+        super(Broker, self).fail(error)
+        lanes, self.lanes = self.lanes, {}
+        for connection in lanes.values():
+            connection.fail(error)
+
+
+#: TLS and Tornado may hold a frame twice
+_BUFFER = 600 * 1024 * 1024
+
+
+def _tcp_client():
+    """A TCPClient whose name look-ups don't block; before Tornado 5 the default resolver did."""
+    if tornado.version_info < (5,):
+        return tcpclient.TCPClient(resolver=netutil.ThreadedResolver())
+    return tcpclient.TCPClient()
+
+
+def _software_version():
+    """kiel's version in the letters that KIP-511 allows."""
+    from kiel import __version__
+    return __version__
+
+
+def _unsendable(request, error):
+    """The error of a request whose values don't fit its fields."""
+    return exc.ProtocolError("the '%s' request can't be written: %s: %s" % (
+        request.api, type(error).__name__, error
+    ))
+
+
+def _retrieve(future):
+    """Looks at a Future's exception, so that it is not logged; a failed write shows on the reading side too."""
+    future.exception()
+
+
+def _copy_when_done(written, future, connection):
+    """Resolves ``future`` with None when the bytes are written, or with the connection's error."""
+    def copy(done):
+        """Runs when the write is through."""
+        error = done.exception()
+        if future.done():
+            return
+        if error is None:
+            future.set_result(None)
+        else:
+            future.set_exception(connection.error or connection.translate(error))
+    written.add_done_callback(copy)
+
+
+__all__ = ["Broker", "Connection", "Settings", "LANES", "correlation_struct", "monotonic", "response_classes",
+           "size_struct"]

@@ -1,0 +1,141 @@
+"""
+The protocol of one connection without the connection: requests in, bytes out; bytes in, responses out.
+
+A `Wire` knows which versions both sides speak and which requests wait for an answer. It never touches a socket.
+"""
+from __future__ import absolute_import
+
+import collections
+import struct
+
+from kiel import constants, exc
+from kiel.protocol import request as requests
+from kiel.protocol import response as responses
+
+#: the frame's size, and the correlation id at the beginning of each answer: signed 32 bits, big-endian
+size_struct = struct.Struct(">i")
+correlation_struct = struct.Struct(">i")
+
+#: A frame larger than this is taken for bytes that are not Kafka's. Kafka itself bounds an answer by what was asked.
+MAX_FRAME = 256 * 1024 * 1024
+
+#: What brokers serve that don't know ApiVersions (0.9 and older), by kiel's name of the api: (lowest, highest).
+#: From the sources of those releases; see KIP-35 for why they can't tell.
+SERVED_BY_0_8 = {
+    "produce": (0, 0), "fetch": (0, 0), "offset": (0, 0), "metadata": (0, 0), "offset_commit": (0, 1),
+    "offset_fetch": (0, 1), "group_coordinator": (0, 0),
+}
+SERVED_BY_0_9 = dict(
+    SERVED_BY_0_8, produce=(0, 1), fetch=(0, 1), offset_commit=(0, 2), join_group=(0, 0), heartbeat=(0, 0),
+    leave_group=(0, 0), sync_group=(0, 0), describe_groups=(0, 0), list_groups=(0, 0)
+)
+
+#: api key -> kiel's name
+API_NAMES = dict((key, name) for name, key in constants.API_KEYS.items())
+
+
+class Wire(object):
+    """
+    One connection's side of the protocol: picks versions, makes frames, and matches answers with requests.
+
+    ``versions`` maps an api's name to the range ``(lowest, highest)`` that the broker serves; it changes once, when
+    the handshake has found out. ``pending`` holds the requests whose answers are still to come, oldest first.
+    """
+
+    def __init__(self, versions=None):
+        # until the broker has said more, only what every broker understands; ApiVersions itself begins at its highest
+        self.versions = dict(versions or {"metadata": (0, 0), "api_versions": (0, 5)})
+        self.pending = collections.OrderedDict()
+
+    def learn(self, api_versions):
+        """
+        Takes over what the broker serves.
+
+        :param api_versions: the ``api_keys`` of an ApiVersions answer
+        """
+        versions = {}
+        for served in api_versions:
+            name = API_NAMES.get(served.api_key)
+            if name is not None:
+                versions[name] = (served.min_version, served.max_version)
+        # From 4.0 on, brokers list Produce from 0 for librdkafka's sake but hang up on 0 to 2 (KAFKA-18659).
+        lowest, highest = versions.get("produce", (0, 0))
+        if highest >= 12:
+            versions["produce"] = (max(lowest, 3), highest)
+        self.versions = versions
+
+    def version(self, request):
+        """
+        The version in which a request (an instance, or a class of them) would go out: the highest that both speak.
+
+        :raises kiel.exc.UnsupportedVersionError: when there is none
+        """
+        if isinstance(request, type):
+            lowest, highest = request.version_range
+        else:
+            lowest, highest = request.min_version, request.max_version
+        theirs = self.versions.get(request.api)
+        if theirs is not None:
+            version = min(highest, theirs[1])
+            if version >= max(lowest, theirs[0]):
+                return version
+        raise exc.UnsupportedVersionError(api=request.api, ours=(lowest, highest), theirs=theirs)
+
+    def supports(self, api, version):
+        """Whether the broker serves that version of an api."""
+        lowest, highest = self.versions.get(api, (0, -1))
+        return lowest <= version <= highest
+
+    def send(self, request):
+        """
+        Gives the bytes of a request, frame and all, and remembers it when an answer is due.
+
+        :raises kiel.exc.UnsupportedVersionError: no common version, or a value that the version can't carry
+        """
+        version = self.version(request)
+        if request.correlation_id in self.pending:  # the same object, sent twice
+            request.correlation_id = requests.generate_correlation_id()
+        payload = request.serialize(version)
+        if request.expects_response:
+            self.pending[request.correlation_id] = (request, version)
+        return size_struct.pack(len(payload)) + payload
+
+    @staticmethod
+    def frame_size(prefix):
+        """
+        Reads the size that precedes a frame.
+
+        :raises kiel.exc.ProtocolError: for a size that no broker sends
+        """
+        size, = size_struct.unpack(prefix)
+        if not correlation_struct.size <= size <= MAX_FRAME:
+            hint = ""
+            if prefix[:1] in (b"\x15", b"\x16"):
+                hint = "; it looks like TLS: does the port expect it? Then pass ssl="
+            elif prefix == b"HTTP":
+                hint = "; it is an HTTP server"
+            raise exc.ProtocolError("a frame of %d bytes is no answer of Kafka's%s" % (size, hint))
+        return size
+
+    def receive(self, frame):
+        """
+        Reads one frame, without its size, and gives ``(request, response)``.
+
+        Kafka answers in the order of the requests, so an id other than the oldest one's means that the stream is
+        out of step and nothing on it can be trusted.
+
+        :raises kiel.exc.ProtocolError: for a strange id or bytes that can't be read; the connection is to be ended
+        """
+        correlation_id, = correlation_struct.unpack_from(frame)
+        if not self.pending:
+            raise exc.ProtocolError("an answer with id %d came, but nothing was asked" % correlation_id)
+        expected = next(iter(self.pending))
+        if correlation_id != expected:
+            raise exc.ProtocolError(
+                "an answer with id %d came where %d was due" % (correlation_id, expected)
+            )
+        request, version = self.pending.pop(correlation_id)
+        response = responses.classes[request.api].deserialize(frame, version, correlation_struct.size)
+        response.correlation_id = correlation_id
+        response.answers(request)
+        return request, response
