@@ -17,15 +17,18 @@ from __future__ import absolute_import
 
 import collections
 import errno
+import functools
+import gc
 import struct
 import uuid
 
 from tornado import gen, ioloop, iostream, netutil, tcpserver
 
 from kiel import constants
+from kiel.connection import Connection
 from kiel.protocol import response as responses
 
-from tests import answers
+from tests import answers, loop
 from tests.logs import PartitionLog
 
 CLOSE, MUTE, CUT = "close", "mute", "cut"
@@ -362,3 +365,33 @@ class _Server(tcpserver.TCPServer):
 
     def handle_stream(self, stream, address):
         return self.broker.serve(stream)
+
+
+def with_cluster(**settings):
+    """
+    Runs the test, a generator function of a started `FakeCluster`, on an IOLoop of its own.
+
+    Afterwards no connection may have a Future pending.
+    """
+    def decorate(test):
+        @functools.wraps(test)
+        def run(**kwargs):
+            @gen.coroutine
+            def body():
+                cluster = FakeCluster(**settings).start()
+                try:
+                    yield gen.coroutine(test)(cluster, **kwargs)
+                finally:
+                    cluster.stop()
+                yield gen.sleep(0.01)
+                assert not pending()
+            loop.run(body)
+        if hasattr(run, "__wrapped__"):
+            del run.__wrapped__  # pytest must not take the cluster for a fixture
+        return run
+    return decorate
+
+
+def pending():
+    """All connections of kiel, in the whole process, that have a Future pending."""
+    return [item for item in gc.get_objects() if isinstance(item, Connection) and item.pending]

@@ -2,7 +2,6 @@
 from __future__ import absolute_import
 
 import contextlib
-import functools
 import socket
 import ssl
 import time
@@ -16,25 +15,7 @@ from kiel.connection import Broker, Connection, Settings
 from kiel.protocol import fetch, metadata
 
 from tests import fake, loop
-
-
-def with_cluster(**settings):
-    """Runs the test, a generator function of a started `fake.FakeCluster`, on an IOLoop of its own."""
-    def decorate(test):
-        @functools.wraps(test)
-        def run(**kwargs):
-            @gen.coroutine
-            def body():
-                cluster = fake.FakeCluster(**settings).start()
-                try:
-                    yield gen.coroutine(test)(cluster, **kwargs)
-                finally:
-                    cluster.stop()
-            loop.run(body)
-        run.__wrapped__ = None  # pytest must not take the cluster for a fixture
-        del run.__wrapped__
-        return run
-    return decorate
+from tests.fake import with_cluster
 
 
 def connection(cluster, cls=Connection, broker_id=1, **settings):
