@@ -1,4 +1,6 @@
-"""The loop's turn: a caller that only ever gets answers that are ready must not starve everybody else."""
+"""
+The loop's turn: a caller that only ever gets answers that are ready must not starve everybody else.
+"""
 from __future__ import absolute_import
 
 from tornado import concurrent, ioloop
@@ -8,9 +10,9 @@ class Turn(object):
     """
     Counts how long answers have been ready in a row, and says when the IOLoop is due its turn.
 
-    A coroutine that yields Futures which are done already never gives way to the loop. So whoever hands such answers
-    out asks now and then (`tick`, at least once a millisecond of work), and when `over` says so, gives the next answer
-    through `later`.
+    A coroutine that yields Futures which are done already never gives way to the loop. So whoever
+    hands such answers out asks now and then (`tick`, at least once a millisecond of work), and when
+    `over` says so, gives the next answer through `later`.
 
     ``ms`` is the time of the last `tick` in milliseconds since 1970, good for time stamps.
 
@@ -39,7 +41,8 @@ class Turn(object):
         """
         Whether answers have been ready for long enough, so that the next has to wait for the loop.
 
-        Only for answers that are ready: one that waits for a broker anyway gives the loop its turn by itself.
+        Only for answers that are ready: one that waits for a broker anyway gives the loop its turn
+        by itself.
         """
         if not self._watching:
             self._watching = True

@@ -1,4 +1,7 @@
-"""Which partition a message goes to: functions of a key and the partition ids, for ``Producer(partitioner=...)``."""
+"""
+Which partition a message goes to: functions of a key and the partition ids, for
+``Producer(partitioner=...)``.
+"""
 from __future__ import absolute_import
 
 import random
@@ -26,8 +29,8 @@ def murmur2(key, partitions):
     """
     The partition where Java's client puts the same key, so that producers of both kinds agree.
 
-    A key that is not bytes counts as the bytes it is written as: text in UTF-8, other values as their text. Without a
-    key (``None``) chance decides, as it does in Java.
+    A key that is not bytes counts as the bytes it is written as: text in UTF-8, other values as
+    their text. Without a key (``None``) chance decides, as it does in Java.
 
     :param partitions: all ids of the topic, in order, as the producer hands them over
     """
@@ -40,7 +43,8 @@ def murmur2_hash(data):
     """
     MurmurHash 2 of some bytes with Kafka's seed, as an unsigned 32-bit number.
 
-    Source: ``org.apache.kafka.common.utils.Utils.murmur2``, which gives the same number as a signed one.
+    Source: ``org.apache.kafka.common.utils.Utils.murmur2``, which gives the same number as a signed
+    one.
     """
     size = len(data)
     h = 0x9747b28c ^ size
@@ -59,7 +63,8 @@ def murmur2_hash(data):
 
 def to_bytes(value):
     """
-    A key or a value as bytes: bytes as they are, text in UTF-8, ``None`` as it is, anything else by its text.
+    A key or a value as bytes: bytes as they are, text in UTF-8, ``None`` as it is, anything else by
+    its text.
 
     That is what kiel 0.9 wrote.
     """

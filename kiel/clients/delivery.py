@@ -1,4 +1,7 @@
-"""What a caller holds of a message on its way: a promise of where it was written, or of why it was not."""
+"""
+What a caller holds of a message on its way: a promise of where it was written, or of why it was
+not.
+"""
 from __future__ import absolute_import
 
 import bisect
@@ -6,17 +9,21 @@ import collections
 
 from tornado import concurrent, gen
 
-#: Where a message was written. ``offset`` is -1 where the broker does not tell (``required_acks=0``); ``timestamp`` is
-#: in milliseconds: the message's own, or the broker's where the topic is set to LogAppendTime.
-RecordMetadata = collections.namedtuple("RecordMetadata", ("topic", "partition", "offset", "timestamp"))
+#: Where a message was written. ``offset`` is -1 where the broker does not tell
+#: (``required_acks=0``); ``timestamp`` is in milliseconds: the message's own, or the broker's where
+#: the topic is set to LogAppendTime.
+RecordMetadata = collections.namedtuple(
+    "RecordMetadata", ("topic", "partition", "offset", "timestamp")
+)
 
 
 class Delivery(object):
     """
-    One accepted message: yield or await it for its `RecordMetadata`, or the error that kept it from being written.
+    One accepted message: yield or await it for its `RecordMetadata`, or the error that kept it from
+    being written.
 
-    It may be ignored: a failure that nobody asks about is logged, once for all messages that shared it. Nothing waits
-    behind a `Delivery` until somebody asks.
+    It may be ignored: a failure that nobody asks about is logged, once for all messages that shared
+    it. Nothing waits behind a `Delivery` until somebody asks.
     """
 
     __slots__ = ("_batch", "_index")
@@ -41,7 +48,10 @@ class Delivery(object):
         return batch.done
 
     def exception(self):
-        """The error that kept the message from being written, ``None`` if it was; to be asked when `done`."""
+        """
+        The error that kept the message from being written, ``None`` if it was; to be asked when
+        `done`.
+        """
         batch, _ = self._finished()
         return batch.look()
 
@@ -81,7 +91,8 @@ class Deliveries(object):
     """
     The messages of one ``produce_many``, in their order: a sequence of `Delivery`.
 
-    Yield or await it for the list of their `RecordMetadata`; the first error is raised, once all are known.
+    Yield or await it for the list of their `RecordMetadata`; the first error is raised, once all
+    are known.
     """
 
     __slots__ = ("_starts", "_runs", "_count")
@@ -132,9 +143,6 @@ class Deliveries(object):
     def _results(self):
         """Waits for all batches, then gives all results or the first error."""
         yield self.whole()
-        errors = [error for error in (delivery.exception() for delivery in self) if error is not None]
-        if errors:
-            raise errors[0]
         raise gen.Return([delivery.result() for delivery in self])
 
     def future(self):
@@ -156,7 +164,8 @@ gen.convert_yielded.register(Deliveries, _to_future)
 
 class Ticket(object):
     """
-    Waits for a number of batches: ``future`` is done when the last of them is, with ``error`` the first failure.
+    Waits for a number of batches: ``future`` is done when the last of them is, with ``error`` the
+    first failure.
 
     ``future`` itself never fails.
 

@@ -1,8 +1,9 @@
 """
 The write side of one partition: batches in their order, and what state the first of them is in.
 
-No socket and no loop in here; `kiel.clients.shipping` moves outboxes along. A batch that failed and may be sent again
-stays where it is, at the head, and only the head is ever sent: order is kept by that alone.
+No socket and no loop in here; `kiel.clients.shipping` moves outboxes along. A batch that failed and
+may be sent again stays where it is, at the head, and only the head is ever sent: order is kept by
+that alone.
 """
 from __future__ import absolute_import
 
@@ -17,7 +18,8 @@ from kiel.clients.delivery import RecordMetadata, Ticket
 
 log = logging.getLogger(__name__)
 
-#: what a record takes besides key, value and headers: the most that any message format needs (magic 1)
+#: what a record takes besides key, value and headers: the most that any message format needs (magic
+#: 1)
 RECORD_OVERHEAD = 34
 #: the same for a batch, with the topic's name and the rest of its share of the request around it
 BATCH_OVERHEAD = 400
@@ -43,18 +45,19 @@ class Batch(object):
     """
     Messages of one partition that are sent, acknowledged or refused together.
 
-    ``records`` are ``(key, value, headers, timestamp)`` as they are encoded, and go once the batch is done; ``size``
-    is the most that the batch takes on the wire; ``data`` are its encoded bytes, kept so that sending again sends the
-    same. ``done`` changes once, for good, and with it either ``error``
-    is set or ``offset``, the one of the first message.
+    ``records`` are ``(key, value, headers, timestamp)`` as they are encoded, and go once the batch
+    is done; ``size`` is the most that the batch takes on the wire; ``data`` are its encoded bytes,
+    kept so that sending again sends the same. ``done`` changes once, for good, and with it either
+    ``error`` is set or ``offset``, the one of the first message.
 
     :param opened: when the first message came (`kiel.retry.monotonic`)
     :param deadline: when the batch is given up
     """
 
     __slots__ = (
-        "topic", "partition", "records", "count", "size", "opened", "deadline", "data", "version", "last_error",
-        "done", "error", "offset", "timestamp", "timestamps", "parts", "_waiters", "tickets", "_unseen",
+        "topic", "partition", "records", "count", "size", "opened", "deadline", "data", "version",
+        "last_error", "done", "error", "offset", "timestamp", "timestamps", "parts", "tickets",
+        "_waiters", "_unseen",
     )
 
     def __init__(self, topic, partition, opened=0.0, deadline=0.0):
@@ -152,8 +155,8 @@ class Batch(object):
         """
         Ends the batch, delivered or with an error; gives what `resolve` has to be told.
 
-        Nobody is told in here, so that all state is right before anybody acts on it (on Tornado 4.5 a waiter runs at
-        once).
+        Nobody is told in here, so that all state is right before anybody acts on it (on Tornado 4.5
+        a waiter runs at once).
         """
         self.done = True
         self.error = error
@@ -206,7 +209,9 @@ class Batch(object):
         return parts
 
     def __repr__(self):
-        return "Batch(%s:%s, %d messages, %d bytes)" % (self.topic, self.partition, len(self), self.size)
+        return "Batch(%s:%s, %d messages, %d bytes)" % (
+            self.topic, self.partition, len(self), self.size
+        )
 
 
 class _Unseen(object):
@@ -229,7 +234,10 @@ class _Unseen(object):
 
 
 def resolve(outcome):
-    """Tells all that `Batch.finish` said is to be told; the last thing to do, since others act on it at once."""
+    """
+    Tells all that `Batch.finish` said is to be told; the last thing to do, since others act on it
+    at once.
+    """
     for future, result, error in outcome:
         if future.done():  # somebody gave up waiting
             continue
@@ -243,8 +251,9 @@ class Outbox(object):
     """
     What is to be written to one partition, oldest batch first.
 
-    ``open`` is the batch that takes more messages, the last one or None. ``due`` says whether what is here is to go
-    out without lingering. ``clock`` are the delays of the attempts with the head, None while none failed.
+    ``open`` is the batch that takes more messages, the last one or None. ``due`` says whether what
+    is here is to go out without lingering. ``clock`` are the delays of the attempts with the head,
+    None while none failed.
     """
 
     __slots__ = ("topic", "partition", "batches", "open", "state", "due", "clock")
@@ -282,7 +291,9 @@ class Outbox(object):
             self.open = None
 
     def sweep(self):
-        """Takes out all batches that are done, but for a head in flight, which still holds its place."""
+        """
+        Takes out all batches that are done, but for a head in flight, which still holds its place.
+        """
         head = self.batches[0] if self.state is IN_FLIGHT else None
         for batch in [batch for batch in self.batches if batch.done and batch is not head]:
             self.drop(batch)
@@ -301,7 +312,9 @@ class Outbox(object):
         return sum(len(batch) for batch in list(self.batches)[first:])
 
     def __repr__(self):
-        return "Outbox(%s:%s, %s, %d batches)" % (self.topic, self.partition, self.state, len(self.batches))
+        return "Outbox(%s:%s, %s, %d batches)" % (
+            self.topic, self.partition, self.state, len(self.batches)
+        )
 
 
 def record_size(record):
@@ -314,7 +327,9 @@ def record_size(record):
 
 
 def failure(error, topic, partition=None):
-    """A copy of the error that says in its attributes ``topic`` and ``partition`` where it happened."""
+    """
+    A copy of the error that says in its attributes ``topic`` and ``partition`` where it happened.
+    """
     error = copy.copy(error)  # one lost connection is the failure of many partitions
     error.topic = topic
     error.partition = partition
@@ -323,7 +338,7 @@ def failure(error, topic, partition=None):
 
 def timed_out(batch):
     """The error of a batch whose time is over."""
+    last = batch.last_error
     return failure(exc.DeliveryTimeoutError(
-        "not acknowledged in time; the last error: %s" % (batch.last_error or "none, it was waiting to be sent"),
-        batch.last_error
+        "not acknowledged in time; the last error: %s" % (last or "none, it was not sent yet"), last
     ), batch.topic, batch.partition)

@@ -1,8 +1,9 @@
 """
 Takes batches from the outboxes to the leaders of their partitions and brings the answers back.
 
-A `Desk` per broker: outboxes queue there, and the heads of as many as fit go out in one ProduceRequest. What failed
-and may be tried again stays at the head of its outbox and rests there for a while, with the metadata renewed.
+A `Desk` per broker: outboxes queue there, and the heads of as many as fit go out in one
+ProduceRequest. What failed and may be tried again stays at the head of its outbox and rests there
+for a while, with the metadata renewed.
 """
 from __future__ import absolute_import
 
@@ -13,9 +14,12 @@ import logging
 from tornado import gen
 
 from kiel import exc
-from kiel.clients.outbox import BATCH_OVERHEAD, IN_FLIGHT, LINGERING, Outbox, failure, resolve, timed_out
-from kiel.protocol import errors, messages, produce
-from kiel.protocol.topic_ids import NO_TOPIC
+from kiel.clients import freight
+from kiel.clients.freight import Changes, Desk, Flight
+from kiel.clients.outbox import (
+    BATCH_OVERHEAD, IN_FLIGHT, LINGERING, Outbox, failure, resolve, timed_out
+)
+from kiel.protocol import produce
 from kiel.retry import Backoff, monotonic
 
 log = logging.getLogger(__name__)
@@ -23,58 +27,13 @@ log = logging.getLogger(__name__)
 #: Requests on their way to one broker at once; each partition is in one of them at most.
 FLIGHTS = 2
 
-#: what a broker answers to a batch that is more than it takes at once, though its messages alone may not be
-TOO_LARGE = (errors.message_size_too_large, errors.record_list_too_large)
-
-ZSTD = 4
-
-
-class Desk(object):
-    """What waits to go to one broker, and how much is on its way there."""
-
-    __slots__ = ("broker_id", "ready", "flights", "opening")
-
-    def __init__(self, broker_id):
-        self.broker_id = broker_id
-        self.ready = collections.deque()
-        self.flights = 0
-        self.opening = False
-
-
-class Flight(object):
-    """One request on its way: ``cargo`` are its ``(outbox, batch)`` pairs."""
-
-    __slots__ = ("desk", "cargo", "request")
-
-    def __init__(self, desk, cargo, request):
-        self.desk = desk
-        self.cargo = cargo
-        self.request = request
-
-
-class Changes(object):
-    """
-    What one event brought, collected while state changes and acted upon when all of it is right.
-
-    ``told`` is for `kiel.clients.outbox.resolve`, ``freed`` the bytes of buffer that are free again, ``moved`` the
-    outboxes that are LINGERING and may go on, ``failed`` pairs of an outbox that rests and its error.
-    """
-
-    __slots__ = ("told", "freed", "moved", "failed")
-
-    def __init__(self):
-        self.told = []
-        self.freed = 0
-        self.moved = []
-        self.failed = []
-
 
 class Shipper(object):
     """
     Moves the outboxes of one producer along.
 
-    :param producer: has the settings: ``cluster``, ``required_acks``, ``ack_timeout``, ``compression``,
-        ``max_request_bytes``, ``delivery_timeout``, ``retry``, ``io_loop``
+    :param producer: has the settings: ``cluster``, ``required_acks``, ``ack_timeout``,
+        ``compression``, ``max_request_bytes``, ``delivery_timeout``, ``retry``, ``io_loop``
     :param lingering: seconds for which a batch that is not full waits for more messages
     :param on_room: called with the number of bytes that have left the buffer
     """
@@ -111,7 +70,10 @@ class Shipper(object):
     # -- what comes in --
 
     def begin(self, outbox):
-        """Gives a new batch at the end of an outbox; `added` is to follow once it has its first message."""
+        """
+        Gives a new batch at the end of an outbox; `added` is to follow once it has its first
+        message.
+        """
         now = monotonic()
         patience = self.producer.delivery_timeout
         if self._deadline_timer is None:
@@ -158,7 +120,10 @@ class Shipper(object):
     # -- what follows from what happened --
 
     def _act(self, changes):
-        """Lets all that follows from some changes happen: outboxes go on or rest, requests go out, waiters wake."""
+        """
+        Lets all that follows from some changes happen: outboxes go on or rest, requests go out,
+        waiters wake.
+        """
         while changes.moved:
             moved, changes.moved = changes.moved, []
             desks = []
@@ -174,7 +139,10 @@ class Shipper(object):
         resolve(changes.told)
 
     def _advance(self, outbox, desks, changes):
-        """Takes an outbox that is LINGERING on: to its leader's desk, to idleness, or to wait for the timer."""
+        """
+        Takes an outbox that is LINGERING on: to its leader's desk, to idleness, or to wait for the
+        timer.
+        """
         if not outbox.batches:
             outbox.go("emptied")
             outbox.due = False
@@ -225,7 +193,8 @@ class Shipper(object):
 
     def _trouble(self, outbox, error, changes, whole=False):
         """
-        The head of an outbox failed: it rests to be sent again, or is given up when the error is no passing one.
+        The head of an outbox failed: it rests to be sent again, or is given up when the error is no
+        passing one.
 
         :param whole: the error is one of all batches, not of the head alone
         """
@@ -254,7 +223,10 @@ class Shipper(object):
             delay = max(delay, outbox.clock.delay())
             if error.cure == "metadata":
                 topics.add(outbox.topic)
-            log.info("%s:%s will be sent again in %.1f s: %s", outbox.topic, outbox.partition, delay, error)
+            log.info(
+                "%s:%s will be sent again in %.1f s: %s",
+                outbox.topic, outbox.partition, delay, error
+            )
         changes = Changes()
         try:
             yield gen.sleep(delay)
@@ -271,7 +243,10 @@ class Shipper(object):
 
     @gen.coroutine
     def _cure(self, topics):
-        """Renews metadata; a topic that is gone is asked for by name, upon which most brokers create it."""
+        """
+        Renews metadata; a topic that is gone is asked for by name, upon which most brokers create
+        it.
+        """
         if self.stopped:
             return
         for topic in topics:
@@ -291,12 +266,15 @@ class Shipper(object):
                 if batch.done:
                     continue
                 if batch.deadline > now:
-                    following = batch.deadline if following is None else min(following, batch.deadline)
+                    if following is None or batch.deadline < following:
+                        following = batch.deadline
                     break
                 self._finish(batch, changes, timed_out(batch))
             self._clear(outbox, changes)
         if following is not None:
-            self._deadline_timer = self.producer.io_loop.call_later(following - now, self._on_deadline)
+            self._deadline_timer = self.producer.io_loop.call_later(
+                following - now, self._on_deadline
+            )
         self._act(changes)
 
     # -- out --
@@ -306,7 +284,8 @@ class Shipper(object):
         while desk.ready and desk.flights < FLIGHTS and not desk.opening:
             conn = self.cluster.conns.get(desk.broker_id)
             if conn is None:
-                self._fail_desk(desk, exc.LeaderNotAvailableError("broker %s is gone" % desk.broker_id), changes)
+                gone = exc.LeaderNotAvailableError("broker %s is gone" % desk.broker_id)
+                self._fail_desk(desk, gone, changes)
             elif conn.closing:
                 self._fail_desk(desk, conn.error, changes)
             elif not conn.ready:  # what it speaks decides how messages are written
@@ -362,67 +341,28 @@ class Shipper(object):
             size += batch.size
             cargo.append((outbox, batch))
         if cargo:
-            flight = Flight(desk, cargo, self._request(cargo))
+            flight = Flight(desk, cargo, freight.request(self.producer, cargo))
             desk.flights += 1
             self.sent[flight.request.correlation_id] = flight
             conn.send(flight.request).add_done_callback(functools.partial(self._landed, flight))
 
     def _encode(self, outbox, batch, version, changes):
-        """
-        Makes the bytes of a head; False when there are none, as the head is another one now.
-
-        Bytes that are there are kept: a batch whose fate is unknown is sent again, never made again.
-        """
-        magic = 2 if version >= 3 else 1 if version == 2 else 0
-        codec = self.producer.compression or 0
-        if batch.version == (magic, codec):
-            return True
+        """Makes the bytes of a head; False when there are none, as the head is another one now."""
         try:
-            if codec == ZSTD and version < 7:
-                raise exc.UnsupportedVersionError(
-                    "zstd needs Kafka 2.1 or newer", "produce", (7, version), (0, version)
-                )
-            if magic < 2 and any(record[2] for record in batch.records):
-                return self._refuse_headers(outbox, batch, changes)
-            batch.data = messages.encode_batch(batch.records, magic, codec, batch.records[0][3])
-            batch.version = (magic, codec)
+            freight.encode(batch, version, self.producer.compression or 0)
             return True
+        except freight.Headers as found:
+            # the messages with headers fail, all others are kept
+            for part, refused in zip(outbox.split(found.cuts), found.flags):
+                if refused:
+                    self._finish(part, changes, failure(found.error, part.topic, part.partition))
+                    outbox.drop(part)
         except Exception as error:
             if not isinstance(error, exc.KielError):
                 log.exception("%r can't be encoded", batch)
             self._finish(batch, changes, failure(error, batch.topic, batch.partition))
             outbox.drop(batch)
-            return False
-
-    def _refuse_headers(self, outbox, batch, changes):
-        """Fails the messages with headers, which the broker's format has no place for, and keeps the others."""
-        error = exc.UnsupportedVersionError("this broker's message format has no headers (Kafka 0.11 is the first)")
-        flags = [bool(record[2]) for record in batch.records]
-        cuts = [i for i in range(1, len(flags)) if flags[i] != flags[i - 1]]
-        for part, refused in zip(outbox.split(cuts), [flags[i] for i in [0] + cuts]):
-            if refused:
-                self._finish(part, changes, failure(error, part.topic, part.partition))
-                outbox.drop(part)
         return False
-
-    def _request(self, cargo):
-        """The ProduceRequest of some batches."""
-        topics = collections.OrderedDict()
-        for outbox, batch in cargo:
-            topics.setdefault(outbox.topic, []).append(produce.PartitionRequest(
-                partition_id=outbox.partition, message_set=messages.MessageSet.raw(batch.data)
-            ))
-        request = produce.ProduceRequest(
-            required_acks=self.producer.required_acks, timeout=self.producer.ack_timeout,
-            topics=[
-                produce.TopicRequest(
-                    name=name, topic_id=self.cluster.topic_ids.get(name, NO_TOPIC), partitions=partitions
-                ) for name, partitions in topics.items()
-            ]
-        )
-        if any(topic.topic_id == NO_TOPIC for topic in request.topics):
-            request.narrow = (0, 12)  # from 13 on there are no names
-        return request
 
     # -- back --
 
@@ -462,7 +402,9 @@ class Shipper(object):
         self._next(flight.desk, changes)
 
     def _answered(self, flight, response):
-        """The answer came; ``None`` is that of a request that asked for none, and has been written."""
+        """
+        The answer came; ``None`` is that of a request that asked for none, and has been written.
+        """
         if not self._ended(flight):
             return
         parts = {}
@@ -479,11 +421,11 @@ class Shipper(object):
                     self._written(outbox, batch, -1, -1, changes)
                 elif part is not None and part.error_code == 0:
                     self._written(outbox, batch, part.offset, part.timestamp, changes)
-                elif part is not None and part.error_code in TOO_LARGE and len(batch) > 1:
+                elif part is not None and part.error_code in freight.TOO_LARGE and len(batch) > 1:
                     outbox.split([len(batch) // 2])
                     outbox.due = True
                 else:
-                    self._trouble(outbox, _error(part), changes)
+                    self._trouble(outbox, freight.error_of(part), changes)
                     continue
                 outbox.go("answered")
                 changes.moved.append(outbox)
@@ -501,16 +443,6 @@ class Shipper(object):
         if desk.ready:
             self._work(desk, changes)
         self._act(changes)
-
-
-def _error(part):
-    """The exception for what a broker says of one partition."""
-    if part is None:
-        return exc.ProtocolError("the broker's answer says nothing of the partition")
-    text = part.error_message
-    for record in part.record_errors or ():
-        text = "%s (message %d of the batch: %s)" % (text or "refused", record.batch_index, record.message)
-    return exc.for_code(part.error_code, text)
 
 
 def _cancel(io_loop, timer):

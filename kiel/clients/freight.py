@@ -1,0 +1,130 @@
+"""
+What producers send and what comes back, between batches and the protocol: encoding, requests,
+errors.
+"""
+from __future__ import absolute_import
+
+import collections
+
+from kiel import constants, exc
+from kiel.protocol import errors, messages, produce
+from kiel.protocol.topic_ids import NO_TOPIC
+
+#: what a broker answers to a batch that is more than it takes at once, though its messages alone
+#: may not be
+TOO_LARGE = (errors.message_size_too_large, errors.record_list_too_large)
+
+
+class Desk(object):
+    """What waits to go to one broker, and how much is on its way there."""
+
+    __slots__ = ("broker_id", "ready", "flights", "opening")
+
+    def __init__(self, broker_id):
+        self.broker_id = broker_id
+        self.ready = collections.deque()
+        self.flights = 0
+        self.opening = False
+
+
+class Flight(object):
+    """One request on its way: ``cargo`` are its ``(outbox, batch)`` pairs."""
+
+    __slots__ = ("desk", "cargo", "request")
+
+    def __init__(self, desk, cargo, request):
+        self.desk = desk
+        self.cargo = cargo
+        self.request = request
+
+
+class Changes(object):
+    """
+    What one event brought, collected while state changes and acted upon when all of it is right.
+
+    ``told`` is for `kiel.clients.outbox.resolve`, ``freed`` the bytes of buffer that are free
+    again, ``moved`` the outboxes that are LINGERING and may go on, ``failed`` pairs of an outbox
+    that rests and its error.
+    """
+
+    __slots__ = ("told", "freed", "moved", "failed")
+
+    def __init__(self):
+        self.told = []
+        self.freed = 0
+        self.moved = []
+        self.failed = []
+
+
+class Headers(Exception):
+    """
+    A batch has headers, and the broker's message format no place for them.
+
+    ``cuts`` are the indexes at which to split it, ``flags`` tell of each part whether it has
+    headers, ``error`` is what becomes of those that have.
+    """
+
+    def __init__(self, records):
+        super(Headers, self).__init__()
+        having = [bool(record[2]) for record in records]
+        self.cuts = [i for i in range(1, len(having)) if having[i] != having[i - 1]]
+        self.flags = [having[i] for i in [0] + self.cuts]
+        self.error = exc.UnsupportedVersionError(
+            "this broker's message format has no headers (Kafka 0.11 is the first to have them)"
+        )
+
+
+def encode(batch, version, codec):
+    """
+    Makes the bytes of a batch in the format that a version of ProduceRequest carries.
+
+    Bytes that are there are kept: a batch whose fate is unknown is sent again, never made again.
+
+    :param codec: a number of `kiel.constants`, or 0
+    :raises Headers: when there are any, and no place for them
+    :raises kiel.exc.UnsupportedVersionError: for zstd where the broker does not know it
+    :raises kiel.exc.MissingCodecError: when the codec's package is not installed
+    """
+    magic = 2 if version >= 3 else 1 if version == 2 else 0
+    if batch.version == (magic, codec):
+        return
+    if codec == constants.ZSTD and version < 7:
+        raise exc.UnsupportedVersionError(
+            "zstd needs Kafka 2.1 or newer", "produce", (7, 7), (0, version)
+        )
+    if magic < 2 and any(record[2] for record in batch.records):
+        raise Headers(batch.records)
+    batch.data = messages.encode_batch(batch.records, magic, codec, batch.records[0][3])
+    batch.version = (magic, codec)
+
+
+def request(producer, cargo):
+    """The ProduceRequest of ``(outbox, batch)`` pairs whose batches are encoded."""
+    topics = collections.OrderedDict()
+    for outbox, batch in cargo:
+        topics.setdefault(outbox.topic, []).append(produce.PartitionRequest(
+            partition_id=outbox.partition, message_set=messages.MessageSet.raw(batch.data)
+        ))
+    ids = producer.cluster.topic_ids
+    made = produce.ProduceRequest(
+        required_acks=producer.required_acks, timeout=producer.ack_timeout,
+        topics=[
+            produce.TopicRequest(name=name, topic_id=ids.get(name, NO_TOPIC), partitions=partitions)
+            for name, partitions in topics.items()
+        ]
+    )
+    if any(topic.topic_id == NO_TOPIC for topic in made.topics):
+        made.narrow = (0, 12)  # from 13 on there are no names
+    return made
+
+
+def error_of(part):
+    """The exception for what a broker says of one partition; of none, when it says nothing."""
+    if part is None:
+        return exc.ProtocolError("the broker's answer says nothing of the partition")
+    text = part.error_message
+    for record in part.record_errors or ():
+        text = "%s (message %d of the batch: %s)" % (
+            text or "refused", record.batch_index, record.message
+        )
+    return exc.for_code(part.error_code, text)

@@ -1,0 +1,356 @@
+"""How a producer takes messages: where they go, whether there is room, and what has to wait."""
+from __future__ import absolute_import
+
+import collections
+import random
+import time
+
+from tornado import concurrent, gen, ioloop
+
+from kiel import exc
+from kiel.clients.client import Client
+from kiel.clients.delivery import Delivery, Ticket
+from kiel.clients.outbox import BATCH_OVERHEAD, IDLE, RECORD_OVERHEAD, Batch, failure, record_size
+from kiel.partitioners import random_partition, to_bytes
+
+#: `Intake._take` stopped to let the loop have its turn
+TURN = object()
+
+
+class Route(object):
+    """
+    Where the messages of one topic can go, as metadata last said.
+
+    ``ids`` are all partitions, in order; ``led`` those that have a leader (all, while none has).
+    """
+
+    __slots__ = ("ids", "led", "outboxes")
+
+    def __init__(self, cluster, shipper, topic):
+        leaders = cluster.leaders.get(topic, {})
+        self.ids = list(cluster.topics[topic])
+        self.led = [partition for partition in self.ids if partition in leaders] or self.ids
+        self.outboxes = dict((number, shipper.outbox(topic, number)) for number in self.ids)
+
+
+class Incoming(object):
+    """A message that can't be accepted yet: its topic is looked up, or there is no room."""
+
+    __slots__ = ("topic", "key", "partition", "record", "size", "outbox", "future")
+
+    def __init__(self, topic, key, partition, record, size):
+        self.topic = topic
+        self.key = key
+        self.partition = partition
+        self.record = record
+        self.size = size
+        self.outbox = None
+        self.future = concurrent.Future()
+
+
+class Intake(Client):
+    """
+    The side of a producer that messages come in by.
+
+    Messages keep the order in which they were given, also those that wait for their topic to be
+    looked up, or for room: nothing is accepted while others wait for room.
+    """
+
+    def _take(self, source, keyed, topic, partition, deliveries):
+        """
+        Takes messages as long as nothing stands in the way.
+
+        Gives None at their end, `TURN` when the loop is due its turn, or a `Incoming` that has to
+        wait.
+        """
+        serializer, key_maker, partitioner = self.serializer, self.key_maker, self.partitioner
+        turn = self._turn
+        by_chance = partitioner is random_partition
+        append = current = None
+        first = 0
+        limit = self.max_request_bytes
+        stop = None
+        for message in source:
+            try:
+                key = None
+                if keyed:
+                    message, key = message
+                value = serializer(message)
+                if type(value) is not bytes:
+                    value = to_bytes(value)
+                if key is None and key_maker is not None:
+                    key = key_maker(message)
+                now = time.time()
+                if not turn.last <= now < turn.next:
+                    turn.tick(now)
+                    if turn.over(now):
+                        stop = TURN
+                if key is None:
+                    record = (None, value, None, turn.ms)
+                    size = RECORD_OVERHEAD if value is None else RECORD_OVERHEAD + len(value)
+                else:
+                    record, size = full_record(key, value, None, turn.ms)
+                route = self._routes.get(topic)
+                if route is None or self.buffered + size > self._limit or self.closing:
+                    stop = Incoming(topic, key, partition, record, size)
+                    break
+                if partition is not None:
+                    chosen = partition
+                elif by_chance:
+                    led = route.led
+                    chosen = led[int(random.random() * len(led))] if len(led) > 1 else led[0]
+                else:
+                    chosen = partitioner(key, route.ids)
+                outbox = route.outboxes.get(chosen)
+                if outbox is None:
+                    stop = Incoming(topic, key, chosen, record, size)
+                    break
+                batch = outbox.open
+                if batch is None or batch.size + size > limit:
+                    batch = self._new_batch(outbox, topic, size)
+            except Exception as error:
+                if current is not None:
+                    deliveries.add(current, first, len(current) - first)
+                    current = None
+                deliveries.add(refused(topic, error), 0)
+                continue
+            if batch is not current:
+                if current is not None:
+                    deliveries.add(current, first, len(current) - first)
+                current, append = batch, batch.records.append
+                first = len(batch.records)
+            append(record)
+            batch.size += size
+            self.buffered += size
+            self._filled += 1
+            if outbox.state is IDLE:
+                self._shipper.added(outbox)
+            if stop is not None:
+                break
+        if current is not None:
+            deliveries.add(current, first, len(current) - first)
+        return stop
+
+    def _prepare(self, topic, message, key, partition, headers, timestamp):
+        """Makes a `Incoming` of what the caller gave; raises what is wrong with it."""
+        value = to_bytes(self.serializer(message))
+        if key is None and self.key_maker is not None:
+            key = self.key_maker(message)
+        if timestamp is None:
+            timestamp = time.time() * 1000
+        record, size = full_record(key, value, headers, timestamp)
+        return Incoming(topic, key, partition, record, size)
+
+    # -- messages that can't be accepted at once --
+
+    def _later(self, message):
+        """
+        Gives the Future of a message for whose topic or room we have to wait; messages keep their
+        order.
+        """
+        topic = message.topic
+        if self.closing:
+            message.future.set_exception(closed(topic))
+            return message.future
+        waiting = self._lookups.get(topic)
+        route = None
+        if waiting is None:
+            route = self._routes.get(topic) or self._learn(topic)
+            # a partition that is not known may have been added lately
+            if route is not None and message.partition not in route.outboxes:
+                route = route if message.partition is None else None
+        if route is not None:
+            self._place(message, route)
+        elif waiting is not None:
+            waiting.append(message)
+        else:
+            self._lookups[topic] = collections.deque([message])
+            self._look_up(topic)
+        return message.future
+
+    @gen.coroutine
+    def _look_up(self, topic):
+        """Asks the brokers for a topic, which may make it, and takes what waits for that."""
+        error = None
+        if self.io_loop is None:
+            self.io_loop = ioloop.IOLoop.current()
+        try:
+            yield self.cluster.ensure(topic)
+        except Exception as failed:
+            error = failed
+        route = self._learn(topic)
+        if error is None or route is not None:
+            error = self.cluster.topic_errors.get(topic) or exc.UnknownTopicOrPartitionError(
+                "there is no topic %s, and the brokers do not create it" % topic
+            )
+        waiting = self._lookups.pop(topic)
+        while waiting:
+            message = waiting.popleft()
+            if message.future.done():
+                continue
+            if route is None:
+                message.future.set_exception(failure(error, topic))
+            else:
+                self._place(message, route)
+
+    def _place(self, message, route):
+        """Accepts a message whose topic is known, or lets it wait for room."""
+        try:
+            self._choose(message, route)
+        except Exception as error:
+            message.future.set_exception(error)
+            return
+        if self._waiting or (self.buffered and self.buffered + message.size > self.buffer_bytes):
+            self._waiting.append(message)
+            self._limit = -1
+            self._set_off()
+        else:
+            self._admit(message)
+
+    def _choose(self, message, route):
+        """Settles where a message goes."""
+        if message.size + BATCH_OVERHEAD > self.max_request_bytes:
+            raise too_large(message.topic, message.size, self.max_request_bytes)
+        partition = message.partition
+        if partition is None:
+            if self.partitioner is random_partition:
+                partition = random_partition(message.key, route.led)
+            else:
+                partition = self.partitioner(message.key, route.ids)
+        message.outbox = route.outboxes.get(partition)
+        if message.outbox is None:
+            raise failure(exc.UnknownTopicOrPartitionError(
+                "topic %s has the partitions %s, not %r" % (message.topic, route.ids, partition)
+            ), message.topic, partition)
+
+    def _accept(self, message):
+        """Puts a message into its outbox; gives its batch and its index there."""
+        outbox, size = message.outbox, message.size
+        batch = outbox.open
+        if batch is None or batch.size + size > self.max_request_bytes:
+            batch = self._new_batch(outbox, message.topic, size)
+        index = len(batch.records)
+        batch.records.append(message.record)
+        batch.size += size
+        self.buffered += size
+        self._filled += 1
+        if outbox.state is IDLE:
+            self._shipper.added(outbox)
+        return batch, index
+
+    def _admit(self, message):
+        """Accepts a message that waited, and tells who waited for it."""
+        if message.future.done():  # given up
+            return
+        try:
+            batch, index = self._accept(message)
+        except Exception as error:
+            message.future.set_exception(error)
+            return
+        delivery = Delivery(batch, index)
+        if self._filled >= self._fuse and self._set_off():
+            self._through(delivery, batch, index, message.future)
+        else:
+            message.future.set_result(delivery)
+
+    def _on_room(self, freed):
+        """Some bytes have left the buffer: lets in those who wait, first come first served."""
+        self.buffered -= freed
+        while self._waiting:
+            if self.buffered and self.buffered + self._waiting[0].size > self.buffer_bytes:
+                return
+            self._admit(self._waiting.popleft())
+        self._limit = self.buffer_bytes
+
+    # -- batches --
+
+    def _new_batch(self, outbox, topic, size):
+        """
+        Opens a batch for a message of that size; the one before, if any, is full, which sets off
+        sending.
+        """
+        if size + BATCH_OVERHEAD > self.max_request_bytes:
+            raise too_large(topic, size, self.max_request_bytes)
+        full = outbox.open is not None
+        batch = self._shipper.begin(outbox)
+        if full:
+            self._set_off()
+        return batch
+
+    def _set_off(self):
+        """Sends all that is there; gives whether who filled the batch is to wait for it."""
+        self._filled = 0
+        self._shipper.release()
+        return self.linger is None
+
+    def _through(self, delivery, batch, index, future=None):
+        """
+        A Future of the delivery, done when what was just sent off is through; fails if the message
+        did.
+        """
+        if self._shipper.prompt:
+            return batch.wait(index, delivery, future)
+        ticket = self._watch(Ticket(looks=False))
+        if not ticket.left:
+            return batch.wait(index, delivery, future)
+        if future is None:
+            future = concurrent.Future()
+        ticket.future.add_done_callback(lambda _: batch.wait(index, delivery, future))
+        return future
+
+    def _watch(self, ticket):
+        """Lets a ticket wait for all that is not done; gives it."""
+        for batch in self._shipper.batches():
+            batch.watch(ticket)
+        return ticket
+
+    # -- metadata --
+
+    def _learn(self, topic):
+        """Makes the route of a topic that metadata knows; gives it, or None."""
+        if not self.cluster.topics.get(topic):
+            return None
+        route = self._routes[topic] = Route(self.cluster, self._shipper, topic)
+        return route
+
+    def _on_metadata(self):
+        """Metadata came: partitions and leaders may be others now, topics may be gone."""
+        for topic in list(self._routes):
+            if self._learn(topic) is None:
+                del self._routes[topic]
+
+    def _not_accepted(self):
+        """The messages that wait for their topic or for room."""
+        waiting = list(self._waiting)
+        for messages in self._lookups.values():
+            waiting.extend(messages)
+        return waiting
+
+
+def full_record(key, value, headers, timestamp):
+    """A record with its key and headers as bytes, and its size."""
+    if headers:
+        pairs = headers.items() if hasattr(headers, "items") else headers
+        headers = [(to_bytes(name), to_bytes(header)) for name, header in pairs]
+    record = (to_bytes(key), value, headers or None, int(timestamp))
+    return record, record_size(record)
+
+
+def refused(topic, error):
+    """A batch of one message that was not even accepted."""
+    batch = Batch(topic, getattr(error, "partition", None))
+    batch.records.append((None, None, None, -1))
+    batch.finish(error)
+    return batch
+
+
+def closed(topic):
+    """The error of a message that came too late."""
+    return failure(exc.ClosedError("the producer is closing and takes no more messages"), topic)
+
+
+def too_large(topic, size, limit):
+    """The error of a message that no request could hold."""
+    return failure(exc.MessageSizeTooLargeError(
+        "the message takes %d bytes, a request no more than max_request_bytes=%d" % (size, limit)
+    ), topic)
