@@ -28,7 +28,9 @@ html_title = "kiel %s" % release
 # `name` in a docstring links where there is something to link to, and is code where not: see missing_reference()
 default_role = "py:obj"
 add_module_names = False
-autodoc_default_options = {"members": True, "show-inheritance": True, "member-order": "bysource"}
+autodoc_default_options = {"members": True, "show-inheritance": True, "member-order": "bysource",
+                           # what a package hands on is documented where it is made
+                           "ignore-module-all": True}
 autodoc_inherit_docstrings = True
 nitpicky = True
 nitpick_ignore_regex = [(r"py:.*", r"(tornado|kazoo|concurrent|ssl|socket|datetime|pytest|_pytest|collections)\..*")]

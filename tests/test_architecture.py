@@ -80,6 +80,14 @@ def imports(path, package=""):
                 base = ".".join(above[:len(above) - node.level + 1] + ([base] if base else []))
             names.add(base)
             names.update("%s.%s" % (base, alias.name) for alias in node.names)
+    if "socket" in names:
+        used = set(
+            node.attr for node in ast.walk(tree)
+            if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "socket"
+        )
+        if used == {"gethostname"}:
+            # the name of this machine is no I/O
+            names.discard("socket")
     return names
 
 
@@ -133,3 +141,11 @@ def test_imports_are_found_in_every_form(tmpdir):
     path = tmpdir.join("m.py")
     path.write("import a.b\nfrom c import d\nfrom . import e\nfrom ..f import g\ndef h():\n    import i\n")
     assert imports(str(path), "p.q") == {"a.b", "c", "c.d", "p.q", "p.q.e", "p.f", "p.f.g", "i"}
+
+
+def test_a_socket_is_more_than_the_name_of_the_machine(tmpdir):
+    path = tmpdir.join("m.py")
+    path.write("import socket\nsocket.gethostname()\n")
+    assert imports(str(path)) == set()
+    path.write("import socket\nsocket.gethostname()\nsocket.socket()\n")
+    assert imports(str(path)) == {"socket"}

@@ -29,14 +29,15 @@ TOX = ("tox<4.6", "virtualenv<20.22")
 #: seconds between signs of life of environments that run side by side
 SIGN_OF_LIFE = 20
 
-STRICT = os.environ.get("KIEL_STRICT", "") not in ("", "0") or os.environ.get("CI", "").lower() in ("1", "true")
+STRICT = (os.environ.get("KIEL_STRICT", "") not in ("", "0")
+          or os.environ.get("CI", "").lower() in ("1", "true"))
 
 
 def say(text):
     print(text, flush=True)
 
 
-# --- interpreters -----------------------------------------------------------------------------------------------
+# --- interpreters ----------------------------------------------------------------------------
 
 def places():
     """Directories that may hold interpreters: those of PATH, then those of every Python that pyenv has."""
@@ -49,7 +50,7 @@ def version_of(path):
     """The "X.Y" of an interpreter, and its full version; None when it doesn't run, as a pyenv shim without one."""
     code = "import sys; print('%d.%d %d.%d.%d' % (sys.version_info[:2] + sys.version_info[:3]))"
     try:
-        out = subprocess.run([path, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=20).stdout
+        out = subprocess.check_output([path, "-c", code], stderr=subprocess.DEVNULL, timeout=20)
     except (OSError, subprocess.SubprocessError):
         return None
     return tuple(out.decode().split()) or None
@@ -78,7 +79,7 @@ def version_of_env(env):
     return "%s.%s" % digits.groups()
 
 
-# --- environments -----------------------------------------------------------------------------------------------
+# --- environments ----------------------------------------------------------------------------
 
 def listed_envs():
     """tox.ini's own list: what has to be there for a release."""
@@ -110,7 +111,9 @@ def plan(found, unit, integration):
             if version_of_env(env) not in found:
                 lacking.append((env, "no Python %s" % version_of_env(env)))
             elif missing:
-                lacking.append((env, "no %s: apt-get install openjdk-17-jdk-headless maven" % " and no ".join(missing)))
+                lacking.append((
+                    env, "no %s: apt-get install openjdk-17-jdk-headless maven" % " and no ".join(missing)
+                ))
             else:
                 run.append(env)
     return run, lacking
@@ -140,12 +143,12 @@ def build_settings():
     settings = {}
     if shutil.which("gcc") or shutil.which("cc"):
         settings["KIEL_CRC32C27"] = "crc32c<2.5"
-        if any(os.path.exists(os.path.join(place, "snappy-c.h")) for place in ("/usr/include", "/usr/local/include")):
+        if any(os.path.exists(place + "/snappy-c.h") for place in ("/usr/include", "/usr/local/include")):
             settings["KIEL_SNAPPY27"] = "python-snappy<0.7"
     return settings
 
 
-# --- running ----------------------------------------------------------------------------------------------------
+# --- running ---------------------------------------------------------------------------------
 
 class Run(object):
     """One tox environment: its process, its log, its outcome."""
@@ -214,7 +217,8 @@ def run_all(envs, command, environ, jobs):
             finished.append(run)
             if jobs > 1 and run.status:
                 say("\n".join(run.lines[-150:]))
-            say("== %s %s after %d s: %s" % (run.env, "FAILED" if run.status else "ok", run.seconds, run.summary))
+            outcome = "FAILED" if run.status else "ok"
+            say("== %s %s after %d s: %s" % (run.env, outcome, run.seconds, run.summary))
         if jobs > 1 and running:
             if time.time() - shown > SIGN_OF_LIFE:
                 shown = time.time()

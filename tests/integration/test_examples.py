@@ -1,0 +1,236 @@
+"""The examples, and what the README shows, against a real Kafka."""
+from __future__ import absolute_import
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+import uuid
+
+import pytest
+from tornado import gen, ioloop
+
+from kiel import clients, testing
+from kiel.protocol import fetch, messages
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.path.insert(0, os.path.join(ROOT, "docs"))
+
+import checks  # noqa: E402
+
+try:
+    import snappy
+except ImportError:
+    try:
+        import cramjam as snappy
+    except ImportError:
+        snappy = None
+
+#: seconds that a script may take for a step
+PATIENCE = 60
+README = checks.code_blocks(os.path.join(ROOT, "README.rst"))
+
+
+class Script(object):
+    """A Python program that runs beside the test; what it prints is collected."""
+
+    def __init__(self, *command):
+        self.lines = []
+        self.process = subprocess.Popen(
+            [sys.executable, "-u"] + list(command), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT, env=dict(os.environ, PYTHONPATH=ROOT), cwd=ROOT,
+        )
+        self.reader = threading.Thread(target=self.read)
+        self.reader.daemon = True
+        self.reader.start()
+
+    def read(self):
+        for line in iter(self.process.stdout.readline, b""):
+            self.lines.append(line.decode("utf-8").rstrip())
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+        self.process.stdin.close()
+
+    @property
+    def text(self):
+        return "\n".join(self.lines)
+
+    def wait_for(self, pattern):
+        """Waits for a printed line that matches."""
+        deadline = time.time() + PATIENCE
+        while not any(re.search(pattern, line) for line in list(self.lines)):
+            assert self.process.poll() is None, "it ended with %s:\n%s" % (self.process.returncode, self.text)
+            assert time.time() < deadline, "no %r in:\n%s" % (pattern, self.text)
+            time.sleep(0.05)
+
+    def end(self):
+        """Waits for the end; gives the exit code."""
+        deadline = time.time() + PATIENCE
+        while self.process.poll() is None:
+            assert time.time() < deadline, "it does not end:\n%s" % self.text
+            time.sleep(0.05)
+        self.reader.join(5)
+        return self.process.returncode
+
+    def interrupt(self):
+        """Sends Ctrl-C; the program has to end in order."""
+        self.process.send_signal(signal.SIGINT)
+        assert self.end() == 0, self.text
+        assert "Traceback" not in self.text
+
+
+def example(name, *arguments):
+    return Script(os.path.join("examples", name), *arguments)
+
+
+@pytest.fixture(scope="module")
+def kafka():
+    with testing.Kafka("4.4.0") as cluster:
+        yield cluster
+
+
+@pytest.fixture(scope="module")
+def zookeeper():
+    with testing.ZooKeeper() as server:
+        yield server
+
+
+@pytest.fixture
+def topic(kafka):
+    name = "colors-" + uuid.uuid4().hex[:8]
+    kafka.create_topic(name, partitions=3)
+    return name
+
+
+def on_loop(function, *arguments):
+    """Runs a coroutine to its end, on a loop of its own."""
+    loop = ioloop.IOLoop()
+    loop.make_current()
+    try:
+        return loop.run_sync(lambda: function(*arguments), timeout=PATIENCE)
+    finally:
+        loop.close(all_fds=True)
+        ioloop.IOLoop.clear_current()
+
+
+@gen.coroutine
+def read_all(brokers, topic):
+    """Every record of a topic, and the codecs of its batches."""
+    consumer = clients.SingleConsumer(brokers)
+    yield consumer.connect()
+    records, codecs = [], set()
+    ends = yield consumer.end_offsets(topic)
+    while len(records) < sum(ends.values()):
+        records.extend((yield consumer.consume_records(topic, start=consumer.BEGINNING)))
+    for partition_id in ends:
+        request = fetch.FetchRequest(max_wait_time=100, min_bytes=1, max_bytes=1 << 20, topics=[fetch.TopicRequest(
+            name=topic, topic_id=consumer.cluster.topic_ids[topic],
+            partitions=[fetch.PartitionRequest(partition_id=partition_id, offset=0, max_bytes=1 << 20)],
+        )])
+        response = yield consumer.cluster[consumer.cluster.get_leader(topic, partition_id)].send(request)
+        message_set = response.topics[0].partitions[0].message_set
+        codecs.update(batch.codec for batch in messages.batches(message_set.data))
+    yield consumer.close()
+    raise gen.Return((records, codecs))
+
+
+@pytest.mark.parametrize("compression,codec", [(None, 0), ("gzip", 1), ("snappy", 2)])
+def test_maker(kafka, topic, compression, codec):
+    if compression == "snappy" and snappy is None:
+        pytest.skip("no package for snappy in this environment")
+    options = ["--compression", compression] if compression else []
+    with example("maker.py", ",".join(kafka.bootstrap), topic, "--batch_size", "20", "--status_interval", "0.5",
+                 *options) as maker:
+        maker.wait_for(r"^[1-9]\d* events \(\d+/sec\)$")
+        maker.interrupt()
+    count = int(re.search(r"^closed after (\d+) events$", maker.text, re.M).group(1))
+    records, codecs = on_loop(read_all, kafka.bootstrap, topic)
+    # all that was made has arrived, the part-filled batch at the end too
+    assert sorted(record.value["counter"] for record in records) == list(range(count))
+    assert all(record.key == str(record.value["counter"]).encode() for record in records)
+    assert all(record.partition == record.value["counter"] % 3 for record in records)
+    assert codecs == {codec}
+
+
+def test_counter(kafka, topic):
+    brokers = ",".join(kafka.bootstrap)
+    with example("counter.py", brokers, topic, "--status_interval", "0.3", "--debug") as counter:
+        counter.wait_for("^counts:$")
+        counter.wait_for("DEBUG:")
+        with example("maker.py", brokers, topic) as maker:
+            counter.wait_for(r"^  (red|orange|yellow|green|blue|indigo|violet|white) +\d+$")
+            maker.interrupt()
+        made = int(re.search(r"closed after (\d+) events", maker.text).group(1))
+        deadline, counted = time.time() + PATIENCE, 0
+        while counted < made and time.time() < deadline:
+            time.sleep(0.1)
+            last = counter.text.rpartition("counts:")[2]
+            counted = sum(int(number) for number in re.findall(r"^  \w+ +(\d+)$", last, re.M))
+        assert counted == made
+        counter.interrupt()
+    assert counter.lines[-1] == "closed"
+
+
+def test_worker_goes_on_where_the_one_before_stopped(kafka, zookeeper, topic):
+    brokers = ",".join(kafka.bootstrap)
+    with example("maker.py", brokers, topic) as maker:
+        with example("worker.py", brokers, zookeeper.hosts, topic) as worker:
+            worker.wait_for("'counter': 20[,}]")
+            maker.interrupt()
+            made = int(re.search(r"closed after (\d+) events", maker.text).group(1))
+            worker.wait_for("'counter': %d[,}]" % (made - 1))
+            time.sleep(1)
+            worker.interrupt()
+    assert worker.lines[-1] == "closed"
+    assert "DEBUG:" not in worker.text
+    counters = [int(number) for number in re.findall(r"'counter': (\d+)", worker.text)]
+    assert sorted(counters) == list(range(made))
+
+    with example("worker.py", brokers, zookeeper.hosts, topic, "--debug", "true") as worker:
+        worker.wait_for("DEBUG:")
+        with example("maker.py", brokers, topic) as maker:
+            worker.wait_for("'counter': 5[,}]")
+            maker.interrupt()
+        made = int(re.search(r"closed after (\d+) events", maker.text).group(1))
+        worker.wait_for("'counter': %d[,}]" % (made - 1))
+        time.sleep(1)
+        worker.interrupt()
+    counters = [int(number) for number in re.findall(r"^{.*'counter': (\d+)", worker.text, re.M)]
+    assert sorted(counters) == list(range(made)), "what was committed came again"
+
+
+def test_an_idle_worker_can_be_interrupted(kafka, zookeeper, topic):
+    with example("worker.py", ",".join(kafka.bootstrap), zookeeper.hosts, topic, "--debug") as worker:
+        worker.wait_for("DEBUG:")
+        time.sleep(3)
+        worker.interrupt()
+    assert worker.lines[-1] == "closed"
+
+
+def test_demo():
+    with example("demo.py") as demo:
+        assert demo.end() == 0, demo.text
+    assert "All 12 messages were produced, read alone and read by the group, each once." in demo.text
+    assert len(re.findall(r"-> partition \d, offset \d+", demo.text)) == 12
+
+
+@pytest.mark.parametrize("line,text", README, ids=["README.rst:%d" % line for line, _ in README])
+def test_what_the_readme_shows(kafka, tmpdir, line, text):
+    if "await" in text and sys.version_info < (3, 7):
+        pytest.skip("asyncio.run needs Python 3.7")
+    topic = "readme-" + uuid.uuid4().hex[:8]
+    assert "localhost:9092" in text and '"colors"' in text
+    script = tmpdir.join("readme.py")
+    script.write(text.replace("localhost:9092", kafka.bootstrap[0]).replace('"colors"', '"%s"' % topic))
+    with Script(str(script)) as snippet:
+        assert snippet.end() == 0, snippet.text
+    assert snippet.lines == ["red"]
