@@ -1,9 +1,9 @@
 """
 The codecs of messages, by the number that stands in a batch's attributes.
 
-Each is a module with ``compress(data)`` and ``decompress(data, limit)``, bytes to bytes, whose optional package is
-looked up when it is first needed. What comes from the network goes through `decompress` here, which knows the bounds
-and the errors.
+Each is a module with ``compress(data)`` and ``decompress(data, limit)``, bytes to bytes, whose
+optional package is looked up when it is first needed. What comes from the network goes through
+`decompress` here, which knows the bounds and the errors.
 """
 from __future__ import absolute_import
 
@@ -69,7 +69,8 @@ class Codec(object):
         """
         What compressed bytes hold.
 
-        :raises kiel.exc.CorruptMessageError: when it can't be read, or would be longer than ``limit`` bytes
+        :raises kiel.exc.CorruptMessageError: when it can't be read, or would be longer than
+            ``limit`` bytes
         """
         module = self.require()
         try:

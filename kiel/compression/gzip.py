@@ -11,7 +11,7 @@ ERRORS = (zlib.error, ValueError)
 #: zlib's word for "with a gzip header", whose time stamp it leaves 0
 _GZIP = 16 + zlib.MAX_WBITS
 
-#: Kafka's clients write one; what follows a member is copied, so that very many would take very long
+#: Kafka's clients write one; each copies what follows it, so that very many would take very long
 MOST_MEMBERS = 100
 
 

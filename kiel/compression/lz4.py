@@ -1,8 +1,10 @@
 """
-LZ4 frames, by the ``lz4`` package, with the wrong header checksum of old Kafka where that is wanted.
+LZ4 frames, by the ``lz4`` package, with the wrong header checksum of old Kafka where that is
+wanted.
 
-Kafka 0.8 and 0.9 took the frame's magic number into the checksum of its header, and refuse a frame without that mistake
-(KAFKA-3160). Messages of magic 0 keep it: `legacy_compress` writes it, `decompress` takes either.
+Kafka 0.8 and 0.9 took the frame's magic number into the checksum of its header, and refuse a frame
+without that mistake (KAFKA-3160). Messages of magic 0 keep it: `legacy_compress` writes it,
+`decompress` takes either.
 """
 from __future__ import absolute_import
 
@@ -38,7 +40,10 @@ def available():
 
 
 def compress(data):
-    """Compresses bytes into a frame of independent blocks, the only kind that Kafka's Java client reads."""
+    """
+    Compresses bytes into a frame of independent blocks, the only kind that Kafka's Java client
+    reads.
+    """
     package = _package()
     return bytes(package.compress(
         data, block_size=package.BLOCKSIZE_MAX64KB, block_linked=False, store_size=False
@@ -56,7 +61,8 @@ def decompress(data, limit=compression.LIMIT):
     """
     Decompresses a frame, whose header may have the right checksum or old Kafka's.
 
-    :raises ValueError: when it is cut off, or holds more than ``limit`` bytes; RuntimeError when it is no frame
+    :raises ValueError: when it is cut off, or holds more than ``limit`` bytes; RuntimeError when it
+        is no frame
     """
     end = header_size(data)
     if data[end - 1:end] == checksum(data[:end - 1]):

@@ -35,7 +35,10 @@ _size = struct.Struct(">i")
 
 
 def _find():
-    """The functions that compress and decompress a raw block, or ``None`` twice; and what they raise for bad data."""
+    """
+    The functions that compress and decompress a raw block, or ``None`` twice; and what they raise
+    for bad data.
+    """
     try:
         from cramjam import snappy as package, DecompressionError
         return package.compress_raw, package.decompress_raw, DecompressionError
@@ -43,9 +46,7 @@ def _find():
         pass
     try:
         import snappy as package
-        # since 0.7 the package's own error is another one, made from cramjam's
-        error = getattr(package, "UncompressError", None) or getattr(package, "CompressedLengthError")
-        return package.compress, package.decompress, error
+        return package.compress, package.decompress, package.UncompressError
     except (ImportError, AttributeError):
         return None, None, ValueError
 
@@ -85,7 +86,8 @@ def decompress(data, limit=compression.LIMIT):
     Decompresses bytes, framed or raw.
 
     :raises RuntimeError: when there is no package for it
-    :raises ValueError: when they are neither, or hold more than ``limit`` bytes; a package's own error for a bad block
+    :raises ValueError: when they are neither, or hold more than ``limit`` bytes; a package's own
+        error for a bad block
     """
     if not snappy_available:
         raise RuntimeError("Snappy compression unavailable.")
@@ -115,7 +117,10 @@ def decompress(data, limit=compression.LIMIT):
 
 
 def _raw(block, room, limit=None):
-    """A raw block decompressed, and its length; the length it claims is checked before anything is allocated."""
+    """
+    A raw block decompressed, and its length; the length it claims is checked before anything is
+    allocated.
+    """
     claimed = shift = 0
     for byte in bytearray(block[:5]):
         claimed |= (byte & 127) << shift

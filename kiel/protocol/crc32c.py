@@ -1,9 +1,10 @@
 """
 CRC-32C, the checksum of record batches, with or without the optional ``crc32c`` package.
 
-The package uses the processor's own instruction. Without it: on Python 3 inputs from 4 KiB on go through *lanes*, where
-one big-integer XOR and four `bytes.translate` take a step of hundreds of lanes at once; everything else goes through
-two 16-bit tables, four bytes a step. The tables are built when first needed.
+The package uses the processor's own instruction. Without it: on Python 3 inputs from 4 KiB on go
+through *lanes*, where one big-integer XOR and four `bytes.translate` take a step of hundreds of
+lanes at once; everything else goes through two 16-bit tables, four bytes a step. The tables are
+built when first needed.
 """
 from __future__ import absolute_import
 
@@ -107,11 +108,15 @@ def _planes():
 
 
 def _advance_tables(count):
-    """Four tables that together take a checksum over ``count`` zero bytes; kept, so ``count`` has few values."""
+    """
+    Four tables that together take a checksum over ``count`` zero bytes; kept, so ``count`` has few
+    values.
+    """
     tables = _tables.get(count)
     if tables is None:
         table = byte_table()
-        # a 32x32 bit matrix as what becomes of each single bit: first for one zero byte, then raised to `count`
+        # a 32x32 bit matrix as what becomes of each single bit: first for one zero byte, then
+        # raised to `count`
         power = [(1 << bit) >> 8 ^ table[(1 << bit) & 255] for bit in range(32)]
         result = [1 << bit for bit in range(32)]
         rest = count
@@ -142,9 +147,10 @@ def by_lanes(data, value=0):
     """
     The CRC-32C of many lanes at once (Python 3).
 
-    The data is cut into L lanes of K contiguous bytes and a short tail. The states of all lanes are four big integers,
-    the planes: byte j of plane p is byte p of lane j's state. Step i takes byte i of every lane. Last, the lanes are
-    joined: the checksum so far is taken over K zero bytes and XORed with the next lane's state.
+    The data is cut into L lanes of K contiguous bytes and a short tail. The states of all lanes are
+    four big integers, the planes: byte j of plane p is byte p of lane j's state. Step i takes byte
+    i of every lane. Last, the lanes are joined: the checksum so far is taken over K zero bytes and
+    XORed with the next lane's state.
     """
     size = len(data)
     # few values of K, since the tables of the join hang on it; L grows with the data

@@ -1,9 +1,10 @@
 """
-Message sets, the formats before Kafka 0.11: magic 0 (0.8, 0.9) and magic 1 (0.10, KIP-31 and KIP-32).
+Message sets, the formats before Kafka 0.11: magic 0 (0.8, 0.9) and magic 1 (0.10, KIP-31 and
+KIP-32).
 
-A set is a row of messages, each with its offset and size. Compressed, it is the value of one *wrapper* message, whose
-offset is that of the last message inside and whose checksum covers all. Inside a wrapper magic 1 has offsets that count
-from 0; magic 0 has the real ones.
+A set is a row of messages, each with its offset and size. Compressed, it is the value of one
+*wrapper* message, whose offset is that of the last message inside and whose checksum covers all.
+Inside a wrapper magic 1 has offsets that count from 0; magic 0 has the real ones.
 """
 from __future__ import absolute_import
 
@@ -16,7 +17,8 @@ from kiel.compression import lz4
 CODEC_BITS = 0x07
 LOG_APPEND_TIME = 0x08
 
-#: offset, size of what follows, CRC-32 of what follows it, magic, attributes, (time stamp,) key size
+#: offset, size of what follows, CRC-32 of what follows it, magic, attributes, (time stamp,) key
+#: size
 _HEADS = (struct.Struct(">qiIbbi"), struct.Struct(">qiIbbqi"))
 _SIZE = struct.Struct(">i")
 _ENTRY = struct.Struct(">qi")
@@ -28,13 +30,17 @@ SMALLEST = (14, 22)
 
 class MessageBatch(object):
     """
-    A wrapper message, or a row of plain messages with the same attributes, of magic 0 or 1, read lazily.
+    A wrapper message, or a row of plain messages with the same attributes, of magic 0 or 1, read
+    lazily.
 
-    It has what `kiel.protocol.records.Batch` has. ``base_offset`` of a wrapper is the offset of its *last* message, as
-    the first is known only inside. Time stamps of magic 0, which has none, are -1.
+    It has what `kiel.protocol.records.Batch` has. ``base_offset`` of a wrapper is the offset of its
+    *last* message, as the first is known only inside. Time stamps of magic 0, which has none, are
+    -1.
     """
 
-    __slots__ = ("data", "start", "size", "base_offset", "last_offset", "magic", "attributes", "count")
+    __slots__ = (
+        "data", "start", "size", "base_offset", "last_offset", "magic", "attributes", "count",
+    )
 
     # what only record batches can say
     is_control = is_transactional = False
@@ -94,8 +100,8 @@ class MessageBatch(object):
 
     def records(self, start=0, check_crcs=True):
         """
-        The messages from offset ``start`` on as ``(offset, timestamp, key, value, headers)``; the list of headers is
-        empty, the time stamp -1 for magic 0.
+        The messages from offset ``start`` on as ``(offset, timestamp, key, value, headers)``; the
+        list of headers is empty, the time stamp -1 for magic 0.
 
         :raises kiel.exc.CorruptMessageError: when the bytes are not what they should be
         :raises kiel.exc.MissingCodecError: when the codec's package is not installed
@@ -138,9 +144,9 @@ def real_offsets(offsets, last_offset):
     """
     The offsets of the messages in a wrapper whose own offset is that of the last of them.
 
-    Whether they are relative (magic 1) or real (magic 0), the last one tells by how much they are off. Where they don't
-    even rise, as when a producer's -1 came back unchanged, they are counted back from the wrapper's. A wrapper that
-    never was in a log (offset -1) leaves them as they are.
+    Whether they are relative (magic 1) or real (magic 0), the last one tells by how much they are
+    off. Where they don't even rise, as when a producer's -1 came back unchanged, they are counted
+    back from the wrapper's. A wrapper that never was in a log (offset -1) leaves them as they are.
     """
     if last_offset < 0 or not offsets:
         return offsets
@@ -154,7 +160,8 @@ def read(data, pos, end, check_crcs, inside=None):
     """
     The messages in ``data[pos:end]`` as tuples ``(offset, timestamp, key, value, headers)``.
 
-    :param inside: the magic of the wrapper they are in: they have to be of the same, and not compressed again
+    :param inside: the magic of the wrapper they are in: they have to be of the same, and not
+        compressed again
     """
     out = []
     unpack_size = _SIZE.unpack_from

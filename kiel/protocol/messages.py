@@ -1,8 +1,9 @@
 """
-Messages, whatever their format: the door to message sets (magic 0 and 1) and record batches (magic 2).
+Messages, whatever their format: the door to message sets and record batches (magic 0, 1 and 2).
 
-`batches` reads and `encode_batch` writes; both leave the format to a number, the *magic*. `MessageSet` is the field of
-Fetch and Produce that carries them, and, with `Message`, what kiel 0.9 offered to those who make requests by hand.
+`batches` reads and `encode_batch` writes; both leave the format to a number, the *magic*.
+`MessageSet` is the field of Fetch and Produce that carries them, and, with `Message`, what kiel 0.9
+offered to those who make requests by hand.
 """
 from __future__ import absolute_import
 
@@ -15,7 +16,8 @@ from kiel.protocol.part import Part
 from kiel.protocol.primitives import Bytes, Int8, Int32, Records
 from kiel.protocol.records import Batch
 
-#: offset, size of what follows; then comes a checksum or an epoch, and in every format the magic at byte 16
+#: offset, size of what follows; then comes a checksum or an epoch, and in every format the magic at
+#: byte 16
 _ENTRY = struct.Struct(">qi4xBB")
 
 #: the bytes that offset and size take
@@ -27,7 +29,8 @@ _SMALLEST = {0: message_batch.SMALLEST[0], 1: message_batch.SMALLEST[1], 2: 49}
 
 class CorruptBatch(object):
     """
-    What stands where a batch should be: bytes that can't be one, or one of a magic that kiel does not know.
+    What stands where a batch should be: bytes that can't be one, or one of a magic that kiel does
+    not know.
 
     It has the attributes of `kiel.protocol.records.Batch`; reading it raises.
     """
@@ -68,11 +71,12 @@ class CorruptBatch(object):
 
 def batches(data):
     """
-    The batches in the bytes of a fetch, in order: headers are looked at, nothing is decompressed or checked.
+    The batches in the bytes of a fetch, in order: headers are looked at, nothing is decompressed or
+    checked.
 
-    A wrapper message is a batch of its own, plain messages of magic 0 and 1 make one as long as their attributes are the
-    same. What is cut off at the end is dropped, as Kafka cuts there; see `needed`. Never raises: what can't be a batch
-    is a `CorruptBatch`, which raises when it is read.
+    A wrapper message is a batch of its own, plain messages of magic 0 and 1 make one as long as
+    their attributes are the same. What is cut off at the end is dropped, as Kafka cuts there; see
+    `needed`. Never raises: what can't be a batch is a `CorruptBatch`, which raises when it is read.
     """
     out = []
     if data is None:
@@ -112,7 +116,8 @@ def batches(data):
 
 def needed(data):
     """
-    How many bytes the first batch of a fetch takes, though it may be cut off; 0 when not even that can be told.
+    How many bytes the first batch of a fetch takes, though it may be cut off; 0 when not even that
+    can be told.
 
     A fetch that brings something but no whole batch has to be repeated with at least this limit.
     """
@@ -122,18 +127,21 @@ def needed(data):
 
 
 def encode_batch(
-    records, magic, codec, now_ms, producer_id=-1, producer_epoch=-1, base_sequence=-1, transactional=False
+    records, magic, codec, now_ms, producer_id=-1, producer_epoch=-1, base_sequence=-1,
+    transactional=False
 ):
     """
     The bytes of one batch of messages for a produce request.
 
-    :param records: a list of tuples ``(key, value, headers, timestamp)``: bytes or ``None``, bytes or ``None``, pairs of
-        name and bytes or ``None``, milliseconds or ``None`` for now; at least one
+    :param records: a list of tuples ``(key, value, headers, timestamp)``: bytes or ``None``, bytes
+        or ``None``, pairs of name and bytes or ``None``, milliseconds or ``None`` for now; at least
+        one
     :param magic: the format: 2 from Kafka 0.11 on, 1 for 0.10, 0 before that
     :param codec: a number of `kiel.constants`, 0 or ``None`` for none
     :param now_ms: milliseconds since 1970 UTC
     :raises kiel.exc.MissingCodecError: when the codec's package is not installed
-    :raises kiel.exc.UnsupportedVersionError: for what the older formats do not have: headers, producer ids, zstd
+    :raises kiel.exc.UnsupportedVersionError: for what the older formats do not have: headers,
+        producer ids, zstd
     """
     codec = codec or 0
     if not records:
@@ -141,7 +149,8 @@ def encode_batch(
     if magic == 2:
         compress = compression.get(codec).compress if codec else None
         return records_encode.encode(
-            records, codec, now_ms, producer_id, producer_epoch, base_sequence, transactional, compress
+            records, codec, now_ms, producer_id, producer_epoch, base_sequence, transactional,
+            compress
         )
     if magic not in (0, 1):
         raise ValueError("no message format has the magic %r" % magic)
@@ -154,8 +163,9 @@ class Message(Part):
     """
     One message as kiel 0.9 had it: ``key`` and ``value``, bytes or ``None``.
 
-    Also ``magic`` (0 unless given), ``attributes``, ``timestamp`` (milliseconds, written in magic 1 only) and ``crc``,
-    which is worked out when writing, whatever it says. Messages are equal when key and value are.
+    Also ``magic`` (0 unless given), ``attributes``, ``timestamp`` (milliseconds, written in magic 1
+    only) and ``crc``, which is worked out when writing, whatever it says. Messages are equal when
+    key and value are.
     """
 
     parts = (
@@ -188,7 +198,8 @@ class Message(Part):
     @classmethod
     def decode(cls, buff, offset=0, version=0):
         """
-        Reads a message, without offset and size, that takes the rest of the bytes or ends before: ``(message, end)``.
+        Reads a message, without offset and size, that takes the rest of the bytes or ends before:
+        ``(message, end)``.
 
         A compressed one has the decompressed bytes as its value.
         """
@@ -232,8 +243,8 @@ class MessageSet(Records):
     """
     The field of Fetch and Produce that carries messages.
 
-    ``data`` are its bytes, or ``None`` for null; ``messages`` a list of ``(offset, Message)``. Made from one, it works
-    out the other when asked: what a fetch brought is not looked into before.
+    ``data`` are its bytes, or ``None`` for null; ``messages`` a list of ``(offset, Message)``. Made
+    from one, it works out the other when asked: what a fetch brought is not looked into before.
     """
 
     def __init__(self, messages=None):
@@ -277,7 +288,8 @@ class MessageSet(Records):
     @classmethod
     def compressed(cls, compression_flag, msgs):
         """
-        A set of these messages for a producer, all offsets -1; with a codec, as one message that holds them.
+        A set of these messages for a producer, all offsets -1; with a codec, as one message that
+        holds them.
 
         :param compression_flag: a number of `kiel.constants`, or ``None``
         """

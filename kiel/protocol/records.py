@@ -7,8 +7,8 @@ from kiel import compression, exc
 from kiel.protocol import records_decode
 from kiel.protocol.crc32c import crc32c
 
-#: base offset, length of what follows, leader epoch, magic, CRC-32C, attributes, last offset delta, first and largest
-#: time stamp, producer id and epoch, first sequence, count of records
+#: base offset, length of what follows, leader epoch, magic, CRC-32C, attributes, last offset delta,
+#: first and largest time stamp, producer id and epoch, first sequence, count of records
 HEADER = struct.Struct(">qiibIhiqqqhii")
 
 CODEC_BITS = 0x07
@@ -24,16 +24,19 @@ _CONTROL_KEY = struct.Struct(">hh")
 
 class Batch(object):
     """
-    A run of messages that belong together on the wire; nothing of it is read before it is asked for.
+    A run of messages that belong together on the wire; nothing of it is read before it is asked
+    for.
 
-    This one is a record batch (magic 2); `kiel.protocol.message_batch.MessageBatch` has the same attributes for magic 0
-    and 1. ``size`` is in bytes on the wire, time stamps are milliseconds since 1970 UTC, ``codec`` a number of
-    `kiel.constants` (0: none), ``timestamp_type`` 0 for the producer's time, 1 for the broker's.
+    This one is a record batch (magic 2); `kiel.protocol.message_batch.MessageBatch` has the same
+    attributes for magic 0 and 1. ``size`` is in bytes on the wire, time stamps are milliseconds
+    since 1970 UTC, ``codec`` a number of `kiel.constants` (0: none), ``timestamp_type`` 0 for the
+    producer's time, 1 for the broker's.
     """
 
     __slots__ = (
-        "data", "start", "size", "base_offset", "last_offset", "magic", "leader_epoch", "crc", "attributes",
-        "base_timestamp", "max_timestamp", "producer_id", "producer_epoch", "base_sequence", "count",
+        "data", "start", "size", "base_offset", "last_offset", "magic", "leader_epoch", "crc",
+        "attributes", "base_timestamp", "max_timestamp", "producer_id", "producer_epoch",
+        "base_sequence", "count",
     )
 
     def __init__(self, data, start, size):
@@ -69,12 +72,15 @@ class Batch(object):
 
     @property
     def is_control(self):
-        """Whether the batch is a marker of the broker's, such as the end of a transaction, and holds no messages."""
+        """
+        Whether the batch is a marker of the broker's, such as the end of a transaction, and holds
+        no messages.
+        """
         return bool(self.attributes & CONTROL)
 
     def check(self):
         """Raises `kiel.exc.CorruptMessageError` unless the checksum is right."""
-        # behind the CRC's four bytes; a memoryview would save the copy, but CRCs of 2.7 want a string
+        # from behind the CRC on; a memoryview would save the copy, but CRCs of 2.7 want a string
         if crc32c(self.data[self.start + 21:self.start + self.size]) != self.crc:
             raise self.corrupt("the batch's CRC-32C is wrong")
 
@@ -84,7 +90,8 @@ class Batch(object):
 
     def values(self, start=0, check_crcs=True):
         """
-        The values of the messages from offset ``start`` on, bytes or ``None`` each; none of a control batch.
+        The values of the messages from offset ``start`` on, bytes or ``None`` each; none of a
+        control batch.
 
         :raises kiel.exc.CorruptMessageError: when the bytes are not what they should be
         :raises kiel.exc.MissingCodecError: when the codec's package is not installed
@@ -99,8 +106,8 @@ class Batch(object):
 
     def records(self, start=0, check_crcs=True):
         """
-        The messages from offset ``start`` on as ``(offset, timestamp, key, value, headers)``, headers as a list of
-        ``(text, bytes or None)``; none of a control batch.
+        The messages from offset ``start`` on as ``(offset, timestamp, key, value, headers)``,
+        headers as a list of ``(text, bytes or None)``; none of a control batch.
 
         :raises kiel.exc.CorruptMessageError: when the bytes are not what they should be
         :raises kiel.exc.MissingCodecError: when the codec's package is not installed
@@ -118,7 +125,10 @@ class Batch(object):
         return out
 
     def control(self):
-        """What a control batch says: ``(version, type)``, type 0 for an aborted transaction and 1 for a committed one."""
+        """
+        What a control batch says: ``(version, type)``, type 0 for an aborted transaction and 1 for
+        a committed one.
+        """
         self.check()
         try:
             return _CONTROL_KEY.unpack_from(self._read(records_decode.records, 0, 0, None)[0][2])
@@ -126,7 +136,10 @@ class Batch(object):
             raise self.corrupt("a control batch without its key")
 
     def _read(self, how, *args):
-        """Runs a decoder over the records, decompressed; what goes wrong in it becomes a CorruptMessageError."""
+        """
+        Runs a decoder over the records, decompressed; what goes wrong in it becomes a
+        CorruptMessageError.
+        """
         data, pos, end = self.data, self.start + HEADER.size, self.start + self.size
         codec = self.attributes & CODEC_BITS
         try:

@@ -1,13 +1,16 @@
 """
-Reads the records of a batch of magic 2: hand-written loops, since this is where a consumer spends its time.
+Reads the records of a batch of magic 2: hand-written loops, since this is where a consumer spends
+its time.
 
-Both loops take the one- and two-byte varints in line and leave longer ones to `kiel.protocol.varints`. They index
-``buff`` and slice ``data``: the same bytes on Python 3, a `bytearray` twin on Python 2 where indexing a string is slow.
-Between pieces of the loop `kiel.protocol.records_runs` looks whether the next records are all of one shape, and takes
-those as columns at a multiple of the speed. The loops are checked against plain twins in the tests.
+Both loops take the one- and two-byte varints in line and leave longer ones to
+`kiel.protocol.varints`. They index ``buff`` and slice ``data``: the same bytes on Python 3, a
+`bytearray` twin on Python 2 where indexing a string is slow. Between pieces of the loop
+`kiel.protocol.records_runs` looks whether the next records are all of one shape, and takes those as
+columns at a multiple of the speed. The loops are checked against plain twins in the tests.
 
-What is wrong raises `ValueError` or `IndexError` (a `struct.error` never): a length that is negative, or records that do
-not end where their batch ends. No more is allocated than there are bytes to read.
+What is wrong raises `ValueError` or `IndexError` (a `struct.error` never): a length that is
+negative, or records that do not end where their batch ends. No more is allocated than there are
+bytes to read.
 """
 from __future__ import absolute_import
 
@@ -109,9 +112,11 @@ def values(data, pos, end, count):
 
 def records(data, pos, end, count, base_offset, base_timestamp, log_append_time):
     """
-    The tuples ``(offset, timestamp, key, value, headers)`` of ``count`` records in ``data[pos:end]``.
+    The tuples ``(offset, timestamp, key, value, headers)`` of ``count`` records in
+    ``data[pos:end]``.
 
-    :param log_append_time: the one time stamp of all records, where the broker has set it; else ``None``
+    :param log_append_time: the one time stamp of all records, where the broker has set it; else
+        ``None``
     """
     buff = bytearray(data) if six.PY2 else data
     out = []

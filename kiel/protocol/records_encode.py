@@ -1,19 +1,25 @@
 """
-Writes record batches (magic 2), as columns where the records are alike and in one flat list where they are not.
+Writes record batches (magic 2), as columns where the records are alike and in one flat list where
+they are not.
 
-Both ways end in one ``join`` of pieces that exist already: varints come from a table, keys and values are the caller's
-bytes. Records without key and headers, all of one time stamp, are the common case and take no Python loop at all.
+Both ways end in one ``join`` of pieces that exist already: varints come from a table, keys and
+values are the caller's bytes. Records without key and headers, all of one time stamp, are the
+common case and take no Python loop at all.
 """
 from __future__ import absolute_import
 
 import struct
+from itertools import repeat
+
+from six.moves import map, range, zip
 
 from kiel.protocol.crc32c import crc32c
 from kiel.protocol.varints import TABLE, encode as varint
 
 #: base offset, length of what follows, leader epoch, magic, CRC-32C of all that follows
 HEAD = struct.Struct(">qiibI")
-#: attributes, last offset delta, first and largest time stamp, producer id and epoch, first sequence, count
+#: attributes, last offset delta, first and largest time stamp, producer id and epoch, first
+#: sequence, count
 REST = struct.Struct(">hiqqqhii")
 
 TRANSACTIONAL = 0x10
@@ -22,7 +28,9 @@ TRANSACTIONAL = 0x10
 _WIDTHS = ((64, 1), (8192, 2), (1048576, 3), (1 << 31, 4))
 
 
-def encode(records, codec, now_ms, producer_id, producer_epoch, base_sequence, transactional, compress):
+def encode(
+    records, codec, now_ms, producer_id, producer_epoch, base_sequence, transactional, compress
+):
     """
     A record batch for the wire; see `kiel.protocol.messages.encode_batch`.
 
@@ -58,8 +66,8 @@ def encode(records, codec, now_ms, producer_id, producer_epoch, base_sequence, t
 
 class _Heads(dict):
     """
-    Value length -> how such a record begins: the zero header count that ends the record before, the record's own
-    length, attributes and time stamp delta 0. Filled as lengths are met.
+    Value length -> how such a record begins: the zero header count that ends the record before, the
+    record's own length, attributes and time stamp delta 0. Filled as lengths are met.
     """
 
     def __init__(self, width):
@@ -91,7 +99,10 @@ _mids = _Mids()
 
 
 def values_only(values):
-    """The records of a batch whose keys are null, with no headers and all of one time stamp; ``values`` are bytes."""
+    """
+    The records of a batch whose keys are null, with no headers and all of one time stamp;
+    ``values`` are bytes.
+    """
     count = len(values)
     sizes = list(map(len, values))
     size = sizes[0]
@@ -107,10 +118,7 @@ def values_only(values):
         start = stop
         if stop == count:
             break
-    if count <= len(TABLE):
-        flat[1:-1:4] = TABLE[:count]
-    else:
-        flat[1:-1:4] = TABLE + [varint(delta) for delta in range(len(TABLE), count)]
+    flat[1:-1:4] = _offsets(count)
     flat[2:-1:4] = [_mids[size]] * count if fixed else map(_mids.__getitem__, sizes)
     flat[3:-1:4] = values
     flat[0] = flat[0][1:]
@@ -119,52 +127,55 @@ def values_only(values):
 
 
 def any_records(keys, values, headers, stamps, first, alike):
-    """The records of a batch of whatever form, each piece appended to one flat list."""
-    flat = []
-    table = TABLE
-    append = flat.append
-    stamp_delta = b"\0"
-    delta = 0
-    for key, value, pairs in zip(keys, values, headers):
-        if not alike:
-            since = stamps[delta] - first
-            stamp_delta = table[since] if 0 <= since < 8192 else varint(since)
-        offset_delta = table[delta] if delta < 8192 else varint(delta)
-        delta += 1
-        length = len(stamp_delta) + len(offset_delta)
-        if key is None:
-            key = key_size = b""
-            # the null's length and the key's place in one piece
-            key_size = b"\1"
-            length += 1
-        else:
-            size = len(key)
-            key_size = table[size] if size < 8192 else varint(size)
-            length += len(key_size) + size
-        if value is None:
-            value = b""
-            value_size = b"\1"
-            length += 1
-        else:
-            size = len(value)
-            value_size = table[size] if size < 8192 else varint(size)
-            length += len(value_size) + size
-        if pairs:
-            tail = _headers(pairs)
-            length += 1 + len(tail)
-        else:
-            tail = b"\0"
-            length += 2
-        append(table[length] if length < 8192 else varint(length))
-        append(b"\0")
-        append(stamp_delta)
-        append(offset_delta)
-        append(key_size)
-        append(key)
-        append(value_size)
-        append(value)
-        append(tail)
+    """
+    The records of a batch of whatever form: a head per record, up to the value, then its value and what ends it.
+
+    :param first: the time stamp that all others are counted from
+    :param alike: whether they are all the same
+    """
+    count = len(values)
+    sizes = [-1 if value is None else len(value) for value in values]
+    longest = max(sizes)
+    if longest < 0 or min(sizes) < 0:
+        values = [value or b"" for value in values]
+    key_sizes = [0 if key is None else len(key) for key in keys]
+    size_of = _for(min(sizes), max(longest, max(key_sizes)))
+    if alike:
+        stamps = repeat(b"\0")
+    else:
+        deltas = [stamp - first for stamp in stamps]
+        stamps = map(_for(min(deltas), max(deltas)), deltas)
+    heads = [
+        b"\0" + stamp + offset + (b"\1" if key is None else size_of(key_size) + key) + size_of(size)
+        for stamp, offset, key, key_size, size in zip(
+            stamps, _offsets(count), keys, key_sizes, sizes)
+    ]
+    if any(headers):
+        tails = [_headers(pairs) if pairs else b"\0" for pairs in headers]
+        lengths = [
+            len(head) + len(value) + len(tail) for head, value, tail in zip(heads, values, tails)
+        ]
+    else:
+        tails = [b"\0"] * count
+        lengths = [len(head) + len(value) + 1 for head, value in zip(heads, values)]
+    flat = [None] * (4 * count)
+    flat[0::4] = map(_for(0, max(lengths)), lengths)
+    flat[1::4] = heads
+    flat[2::4] = values
+    flat[3::4] = tails
     return b"".join(flat)
+
+
+def _offsets(count):
+    """The varints of 0 to ``count`` - 1, a list."""
+    if count <= len(TABLE):
+        return TABLE[:count]
+    return TABLE + [varint(delta) for delta in range(len(TABLE), count)]
+
+
+def _for(least, most):
+    """What gives the varint of any number from ``least`` to ``most``: the table where it will do."""
+    return TABLE.__getitem__ if least >= 0 and most < len(TABLE) else varint
 
 
 def _headers(pairs):

@@ -1,10 +1,11 @@
 """
-Runs of records of one shape: same length, same place of the value. They are taken as columns, not one by one.
+Runs of records of one shape: same length, same place of the value. They are taken as columns, not
+one by one.
 
-Records of fixed size are common (counters, sensor readings, packed structs). In a run of them the lengths stand at
-equal distances, so that one slice with a stride gives the same byte of every record, and one call tells how far it is
-what the shape wants: a constant, or a byte that continues or ends a varint. The values then come out of one
-`struct` call for 64 records.
+Records of fixed size are common (counters, sensor readings, packed structs). In a run of them the
+lengths stand at equal distances, so that one slice with a stride gives the same byte of every
+record, and one call tells how far it is what the shape wants: a constant, or a byte that continues
+or ends a varint. The values then come out of one `struct` call for 64 records.
 """
 from __future__ import absolute_import
 
@@ -29,12 +30,16 @@ _structs = {}
 
 
 class Shape(object):
-    """Where the parts of a record stand, counted from its begin, and what its other bytes may be."""
+    """
+    Where the parts of a record stand, counted from its begin, and what its other bytes may be.
+    """
 
     __slots__ = ("columns", "key", "value", "stamp", "offset")
 
     def __init__(self, buff, data, mark, stop):
-        """Describes the record in ``data[mark:stop]``, which has no headers and has been read before."""
+        """
+        Describes the record in ``data[mark:stop]``, which has no headers and has been read before.
+        """
         pos = varint(buff, mark)[1]
         columns = [(at - mark, data[at:at + 1]) for at in range(mark, pos)]
         pos += 1
@@ -71,7 +76,8 @@ class Shape(object):
 
 def values(data, buff, mark, pos, end, left, out):
     """
-    Appends the values of the records from ``pos`` on that are like the one in ``data[mark:pos]``; gives their number.
+    Appends the values of the records from ``pos`` on that are like the one in ``data[mark:pos]``;
+    gives their number.
 
     :param left: most records that there can be
     """
@@ -97,7 +103,9 @@ def values(data, buff, mark, pos, end, left, out):
 
 
 def _take(data, pos, stride, count, place, out):
-    """Appends the part of ``count`` records that stands at ``place``, ``(begin, size)`` or ``None``."""
+    """
+    Appends the part of ``count`` records that stands at ``place``, ``(begin, size)`` or ``None``.
+    """
     if place is None:
         out.extend([None] * count)
         return

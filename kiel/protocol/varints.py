@@ -1,9 +1,9 @@
 """
 Zigzag varints, the numbers inside a record batch: small magnitudes of either sign take few bytes.
 
-The hot loops of `kiel.protocol.records_decode` and `kiel.protocol.records_encode` read and write the one- and two-byte
-forms by themselves; here are the table they use and the plain functions for everything else (KIP-98, and
-`ByteUtils` of Kafka's Java client).
+The hot loops of `kiel.protocol.records_decode` and `kiel.protocol.records_encode` read and write
+the one- and two-byte forms by themselves; here are the table they use and the plain functions for
+everything else (KIP-98, and `ByteUtils` of Kafka's Java client).
 """
 from __future__ import absolute_import
 
@@ -32,7 +32,8 @@ def encode(number):
 
 def decode(buff, offset, longest=5):
     """
-    Reads the varint at an offset of something that gives integers when indexed; gives ``(number, new offset)``.
+    Reads the varint at an offset of something that gives integers when indexed; gives ``(number,
+    new offset)``.
 
     :param longest: most bytes that it may take: 5 for 32 bits, 10 for 64
     :raises ValueError: for one that is longer
