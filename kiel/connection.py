@@ -30,6 +30,10 @@ response_classes = responses.classes
 #: Bytes that one read of the socket asks for; Tornado's own 64 KiB cost a loop turn each at megabytes a fetch.
 READ_CHUNK = 1024 * 1024
 
+#: Seconds for the version probe where another broker of the cluster is known never to answer it; it still takes a
+#: second connection's answer to believe the silence.
+OLD_PROBE_TIMEOUT = 0.25
+
 #: Lanes: requests that may take their time go over sockets of their own, since a broker answers one connection's
 #: requests one after the other. Everything else takes the broker's first, quick one.
 LANES = {"produce": "produce", "fetch": "fetch", "join_group": "join", "sync_group": "join"}
@@ -58,6 +62,8 @@ class Settings(object):
         self.sasl = sasl
         #: whether any broker of the cluster has answered ApiVersions: then none is taken for one too old to do so
         self.modern = False
+        #: whether a broker was found to be one that never answers ApiVersions: others are probed more briefly
+        self.old = False
 
     def ssl_context(self):
         """The `ssl.SSLContext` to dial with, or ``None`` for plain text."""
@@ -181,10 +187,11 @@ class Connection(object):
         knows the question: a slow or paused broker, or one that is just coming up, must not be taken for an old one.
         """
         probe = self._ask_versions()
+        patience = self.settings.probe_timeout
+        if self.settings.old:
+            patience = min(patience, OLD_PROBE_TIMEOUT)
         try:
-            yield gen.with_timeout(
-                datetime.timedelta(seconds=self.settings.probe_timeout), probe, quiet_exceptions=Exception
-            )
+            yield gen.with_timeout(datetime.timedelta(seconds=patience), probe, quiet_exceptions=Exception)
         except gen.TimeoutError:
             if self.settings.modern:
                 yield probe
@@ -230,6 +237,7 @@ class Connection(object):
             raise exc.for_code(response.error_code, "asked %r for its versions" % self)
         self.wire.learn(response.api_keys)
         self.settings.modern = True
+        self.settings.old = False
 
     @gen.coroutine
     def _ask_old(self, versions):
@@ -251,6 +259,7 @@ class Connection(object):
         if self.closing:  # closed meanwhile
             raise self.error
         log.info("%r does not know ApiVersions: taken for Kafka 0.%d", self, 9 if "heartbeat" in versions else 8)
+        self.settings.old = True
         self._begin_anew()
         self.wire = Wire(versions)
         yield self._open()
@@ -506,10 +515,7 @@ class Broker(Connection):
                 future = concurrent.Future()
                 future.set_exception(self._refusal())
                 return future
-            connection = self.lanes[name] = Connection(self.host, self.port, self.broker_id, self.settings)
-            if self.wire.versions.get("fetch"):
-                connection.wire.versions = self.wire.versions  # the same broker: no need to ask again
-            connection.connect()
+            connection = self.lanes[name] = Lane(self)
         if connection.ready:
             return connection.send(request)
         return self._send_when_open(connection, request)
@@ -527,6 +533,21 @@ class Broker(Connection):
         lanes, self.lanes = self.lanes, {}
         for connection in lanes.values():
             connection.fail(error)
+
+
+class Lane(Connection):
+    """A further connection to a broker, opened once the first is: what that found out of the broker holds for it."""
+
+    def __init__(self, broker):
+        super(Lane, self).__init__(broker.host, broker.port, broker.broker_id, broker.settings)
+        self.broker = broker
+
+    @gen.coroutine
+    def _handshake(self):
+        """Opens the socket with the versions that the broker's first connection knows."""
+        yield self.broker.connect()
+        self.wire.versions = self.broker.wire.versions
+        yield super(Lane, self)._handshake()
 
 
 #: TLS and Tornado may hold a frame twice
