@@ -121,78 +121,93 @@ def records(data, pos, end, count, base_offset, base_timestamp, log_append_time)
     buff = bytearray(data) if six.PY2 else data
     out = []
     append = out.append
-    for _ in repeat(None, count):
+    left = count
+    piece = FEW
+    while left:
+        if piece > left:
+            piece = left
         mark = pos
-        if buff[pos] > 127:
-            pos += 1
+        for _ in repeat(None, piece):
+            mark = pos
             if buff[pos] > 127:
-                pos = varint(buff, mark)[1] - 1
-        pos += 2
-        delta = buff[pos]
-        pos += 1
-        if delta > 127:
-            delta, pos = varint(buff, pos - 1, 10)
-        else:
-            delta = delta >> 1 ^ -(delta & 1)
-        offset = buff[pos]
-        pos += 1
-        if offset > 127:
-            high = buff[pos]
-            if high < 128:
-                offset = offset & 127 | high << 7
                 pos += 1
-                offset = offset >> 1 ^ -(offset & 1)
+                if buff[pos] > 127:
+                    pos = varint(buff, mark)[1] - 1
+            pos += 2
+            delta = buff[pos]
+            pos += 1
+            if delta > 127:
+                delta, pos = varint(buff, pos - 1, 10)
             else:
-                offset, pos = varint(buff, pos - 1)
-        else:
-            offset = offset >> 1 ^ -(offset & 1)
-        size = buff[pos]
-        pos += 1
-        if size == 1:
-            key = None
-        else:
-            if size > 127:
-                size, pos = varint(buff, pos - 1)
-                if size < 0:
-                    raise ValueError("a key of negative length")
-            elif size & 1:
-                raise ValueError("a key of negative length")
-            else:
-                size >>= 1
-            start = pos
-            pos += size
-            key = data[start:pos]
-        size = buff[pos]
-        pos += 1
-        if size == 1:
-            value = None
-        else:
-            if size > 127:
+                delta = delta >> 1 ^ -(delta & 1)
+            offset = buff[pos]
+            pos += 1
+            if offset > 127:
                 high = buff[pos]
-                if high < 128 and not size & 1:
+                if high < 128:
+                    offset = offset & 127 | high << 7
                     pos += 1
-                    size = (size - 128 >> 1) + (high << 6)
+                    offset = offset >> 1 ^ -(offset & 1)
                 else:
+                    offset, pos = varint(buff, pos - 1)
+            else:
+                offset = offset >> 1 ^ -(offset & 1)
+            size = buff[pos]
+            pos += 1
+            if size == 1:
+                key = None
+            else:
+                if size > 127:
                     size, pos = varint(buff, pos - 1)
                     if size < 0:
-                        raise ValueError("a value of negative length")
-            elif size & 1:
-                raise ValueError("a value of negative length")
-            else:
-                size >>= 1
-            start = pos
-            pos += size
-            value = data[start:pos]
-        if buff[pos]:
-            headers, pos = _headers(data, buff, mark, pos)
-        else:
+                        raise ValueError("a key of negative length")
+                elif size & 1:
+                    raise ValueError("a key of negative length")
+                else:
+                    size >>= 1
+                start = pos
+                pos += size
+                key = data[start:pos]
+            size = buff[pos]
             pos += 1
-            headers = []
-        append((
-            base_offset + offset,
-            base_timestamp + delta if log_append_time is None else log_append_time,
-            key, value, headers
-        ))
+            if size == 1:
+                value = None
+            else:
+                if size > 127:
+                    high = buff[pos]
+                    if high < 128 and not size & 1:
+                        pos += 1
+                        size = (size - 128 >> 1) + (high << 6)
+                    else:
+                        size, pos = varint(buff, pos - 1)
+                        if size < 0:
+                            raise ValueError("a value of negative length")
+                elif size & 1:
+                    raise ValueError("a value of negative length")
+                else:
+                    size >>= 1
+                start = pos
+                pos += size
+                value = data[start:pos]
+            if buff[pos]:
+                headers, pos = _headers(data, buff, mark, pos)
+            else:
+                pos += 1
+                headers = []
+            append((
+                base_offset + offset,
+                base_timestamp + delta if log_append_time is None else log_append_time,
+                key, value, headers
+            ))
+        left -= piece
+        if left:
+            found = records_runs.records(
+                data, buff, mark, pos, end, left, out, base_offset, base_timestamp, log_append_time
+            )
+            if found:
+                pos += found * (pos - mark)
+                left -= found
+            piece = FEW if found > 32 else min(4 * piece, MANY)
     if pos != end:
         raise ValueError("records that end at byte %d of %d" % (pos, end))
     return out

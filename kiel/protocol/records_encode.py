@@ -128,42 +128,47 @@ def values_only(values):
 
 def any_records(keys, values, headers, stamps, first, alike):
     """
-    The records of a batch of whatever form: a head per record, up to the value, then its value and what ends it.
+    The records of a batch of whatever form: a head per record, up to the value, then its value and
+    what ends it.
 
     :param first: the time stamp that all others are counted from
     :param alike: whether they are all the same
     """
     count = len(values)
-    sizes = [-1 if value is None else len(value) for value in values]
-    longest = max(sizes)
-    if longest < 0 or min(sizes) < 0:
-        values = [value or b"" for value in values]
-    key_sizes = [0 if key is None else len(key) for key in keys]
-    size_of = _for(min(sizes), max(longest, max(key_sizes)))
+    values, sizes, value_heads = _column(values)
+    keys, _, key_heads = _column(keys)
     if alike:
-        stamps = repeat(b"\0")
+        stamps = repeat(b"\0", count)
     else:
         deltas = [stamp - first for stamp in stamps]
         stamps = map(_for(min(deltas), max(deltas)), deltas)
-    heads = [
-        b"\0" + stamp + offset + (b"\1" if key is None else size_of(key_size) + key) + size_of(size)
-        for stamp, offset, key, key_size, size in zip(
-            stamps, _offsets(count), keys, key_sizes, sizes)
-    ]
+    heads = list(map(b"".join, zip(
+        repeat(b"\0", count), stamps, _offsets(count), key_heads, keys, value_heads)))
     if any(headers):
         tails = [_headers(pairs) if pairs else b"\0" for pairs in headers]
-        lengths = [
-            len(head) + len(value) + len(tail) for head, value, tail in zip(heads, values, tails)
-        ]
+        lengths = list(map(sum, zip(map(len, heads), sizes, map(len, tails))))
     else:
         tails = [b"\0"] * count
-        lengths = [len(head) + len(value) + 1 for head, value in zip(heads, values)]
+        lengths = [len(head) + size + 1 for head, size in zip(heads, sizes)]
     flat = [None] * (4 * count)
     flat[0::4] = map(_for(0, max(lengths)), lengths)
     flat[1::4] = heads
     flat[2::4] = values
     flat[3::4] = tails
     return b"".join(flat)
+
+
+def _column(parts):
+    """
+    Keys or values as three columns: bytes, their sizes, and the varints of their sizes. A null is
+    empty bytes whose size is written as -1.
+    """
+    if None in parts:
+        heads = [b"\1" if part is None else varint(len(part)) for part in parts]
+        parts = [b"" if part is None else part for part in parts]
+        return parts, list(map(len, parts)), heads
+    sizes = list(map(len, parts))
+    return parts, sizes, map(_for(0, max(sizes)), sizes)
 
 
 def _offsets(count):
@@ -174,7 +179,9 @@ def _offsets(count):
 
 
 def _for(least, most):
-    """What gives the varint of any number from ``least`` to ``most``: the table where it will do."""
+    """
+    What gives the varint of any number from ``least`` to ``most``: the table where it will do.
+    """
     return TABLE.__getitem__ if least >= 0 and most < len(TABLE) else varint
 
 

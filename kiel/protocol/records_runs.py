@@ -10,10 +10,11 @@ or ends a varint. The values then come out of one `struct` call for 64 records.
 from __future__ import absolute_import
 
 import struct
+from itertools import repeat
 
-import six
+from six.moves import range, zip
 
-from kiel.protocol.varints import decode as varint
+from kiel.protocol.varints import TABLE, decode as varint
 
 _ALL = bytes(bytearray(range(256)))
 #: bytes that end a varint, bytes that continue it
@@ -34,7 +35,7 @@ class Shape(object):
     Where the parts of a record stand, counted from its begin, and what its other bytes may be.
     """
 
-    __slots__ = ("columns", "key", "value", "stamp", "offset")
+    __slots__ = ("columns", "key", "value", "stamp", "offset", "after")
 
     def __init__(self, buff, data, mark, stop):
         """
@@ -49,6 +50,7 @@ class Shape(object):
         columns.append((after - 1 - mark, _LAST))
         self.offset = after - mark
         pos = varint(buff, after)[1]
+        self.after = pos - mark
         columns += [(at - mark, _MORE) for at in range(after, pos - 1)]
         columns.append((pos - 1 - mark, _LAST))
         for part in ("key", "value"):
@@ -56,8 +58,9 @@ class Shape(object):
             columns += [(at - mark, data[at:at + 1]) for at in range(pos, after)]
             setattr(self, part, None if size < 0 else (after - mark, size))
             pos = after + max(size, 0)
+        # the header count; a record with headers is left to the loop
         columns.append((stop - 1 - mark, b"\0"))
-        self.columns = columns
+        self.columns = columns if pos == stop - 1 else None
 
     def alike(self, data, pos, stride, most):
         """How many of the ``most`` records from ``pos`` on are of this shape."""
@@ -74,41 +77,108 @@ class Shape(object):
         return most
 
 
-def values(data, buff, mark, pos, end, left, out):
+def find(data, buff, mark, pos, end, left):
     """
-    Appends the values of the records from ``pos`` on that are like the one in ``data[mark:pos]``;
-    gives their number.
+    Gives ``(shape, place, count)`` for each piece of the run of records from ``pos`` on that are
+    like the one in ``data[mark:pos]``; nothing when the next one differs.
 
     :param left: most records that there can be
     """
     stride = pos - mark
     # most often the next record's length tells that there is no run
     if buff[pos] != buff[mark] or buff[pos + 1] != buff[mark + 1] or buff[pos - 1]:
-        return 0
+        return
     shape = Shape(buff, data, mark, pos)
+    if shape.columns is None:
+        return
     most = min(left, (end - pos) // stride)
-    total = 0
     step = FIRST
     while most:
         step = min(step, most)
         found = shape.alike(data, pos, stride, step)
-        _take(data, pos, stride, found, shape.value, out)
-        total += found
+        if found:
+            yield shape, pos, found
         if found < step:
-            break
+            return
         pos += found * stride
         most -= found
         step = min(4 * step, MOST)
+
+
+def values(data, buff, mark, pos, end, left, out):
+    """Appends the values of the run that `find` finds; gives their number."""
+    stride = pos - mark
+    total = 0
+    for shape, pos, count in find(data, buff, mark, pos, end, left):
+        out += _take(data, pos, stride, count, shape.value)
+        total += count
     return total
 
 
-def _take(data, pos, stride, count, place, out):
-    """
-    Appends the part of ``count`` records that stands at ``place``, ``(begin, size)`` or ``None``.
-    """
+def records(data, buff, mark, pos, end, left, out, base_offset, base_timestamp, append_time):
+    """Appends the records of the run that `find` finds, as tuples; gives their number."""
+    stride = pos - mark
+    total = 0
+    for shape, pos, count in find(data, buff, mark, pos, end, left):
+        delta = varint(buff, pos + shape.offset)[0]
+        if 0 <= delta and _rises(data, pos, stride, count, shape, delta):
+            offsets = range(base_offset + delta, base_offset + delta + count)
+        else:
+            offsets = _numbers(data, pos, stride, count, shape.offset, shape.after, base_offset)
+        if append_time is not None:
+            stamps = repeat(append_time, count)
+        elif _constant(data, pos, stride, count, shape):
+            stamps = repeat(base_timestamp + varint(buff, pos + shape.stamp, 10)[0], count)
+        else:
+            stamps = _numbers(data, pos, stride, count, shape.stamp, shape.offset, base_timestamp)
+        out += zip(
+            offsets, stamps, _take(data, pos, stride, count, shape.key),
+            _take(data, pos, stride, count, shape.value), [[] for _ in range(count)]
+        )
+        total += count
+    return total
+
+
+def _rises(data, pos, stride, count, shape, delta):
+    """Whether the offset deltas of a run are ``delta`` and the numbers behind it, without a gap."""
+    expected = TABLE[delta:delta + count]
+    if len(expected) < count:
+        return False
+    width = shape.after - shape.offset
+    begin = pos + shape.offset
+    stop = pos + count * stride
+    found = bytearray(width * count)
+    for at in range(width):
+        found[at::width] = data[begin + at:stop:stride]
+    return found == b"".join(expected)
+
+
+def _constant(data, pos, stride, count, shape):
+    """Whether the time stamps of a run are all the same."""
+    stop = pos + count * stride
+    for at in range(pos + shape.stamp, pos + shape.offset):
+        column = data[at:stop:stride]
+        if column.count(column[:1]) != count:
+            return False
+    return True
+
+
+def _numbers(data, pos, stride, count, begin, end, base):
+    """The varints between ``begin`` and ``end`` of each record of a run, added to ``base``."""
+    stop = pos + count * stride
+    numbers = bytearray(data[pos + end - 1:stop:stride])
+    # from the highest byte to the lowest
+    for at in range(end - 2, begin - 1, -1):
+        lower = bytearray(data[pos + at:stop:stride])
+        numbers = [high << 7 | low & 127 for high, low in zip(numbers, lower)]
+    return [base + (number >> 1 ^ -(number & 1)) for number in numbers]
+
+
+def _take(data, pos, stride, count, place):
+    """The part of ``count`` records that stands at ``place``, ``(begin, size)`` or ``None``."""
     if place is None:
-        out.extend([None] * count)
-        return
+        return [None] * count
+    out = []
     begin, size = place
     if count >= UNIT:
         key = begin, size, stride
@@ -124,4 +194,5 @@ def _take(data, pos, stride, count, place, out):
             pos += unit.size
         count %= UNIT
     start = pos + begin
-    out += [data[at:at + size] for at in six.moves.range(start, start + count * stride, stride)]
+    out += [data[at:at + size] for at in range(start, start + count * stride, stride)]
+    return out
