@@ -1,4 +1,7 @@
-"""Kafka's protocol, bytes in and values out: no socket, no loop. ``errors`` is the table of error codes by name."""
+"""
+Kafka's protocol, bytes in and values out: no socket, no loop. ``errors`` is the table of error
+codes by name.
+"""
 from __future__ import absolute_import
 
 # hides the submodule of that name, as in kiel 0.9

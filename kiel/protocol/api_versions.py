@@ -82,7 +82,10 @@ class ApiVersionsResponse(Response):
 
     @classmethod
     def deserialize(cls, raw, version=0, offset=0):
-        """Reads an answer; that of a broker which does not know the version asked for is in version 0 (KIP-511)."""
+        """
+        Reads an answer; that of a broker which does not know the version asked for is in version 0
+        (KIP-511).
+        """
         if raw[offset:offset + 2] == b"\x00\x23":
             version = 0
         return super(ApiVersionsResponse, cls).deserialize(raw, version, offset)

@@ -1,8 +1,8 @@
 """
 What consumers of a group tell one another: subscriptions and assignments.
 
-Kafka itself does not look into them: they travel as bytes inside JoinGroup, SyncGroup and DescribeGroups, with a
-version of their own before them, and are never flexible.
+Kafka itself does not look into them: they travel as bytes inside JoinGroup, SyncGroup and
+DescribeGroups, with a version of their own before them, and are never flexible.
 """
 from __future__ import absolute_import
 
@@ -14,7 +14,10 @@ __all__ = ["Assignment", "Embedded", "Subscription", "TopicAssignment"]
 
 
 class Embedded(Bytes):
-    """Bytes that hold a part with its version before it; a part or ready bytes are written, bytes are read."""
+    """
+    Bytes that hold a part with its version before it; a part or ready bytes are written, bytes are
+    read.
+    """
 
     @staticmethod
     def to_bytes(value):

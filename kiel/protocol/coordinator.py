@@ -15,7 +15,10 @@ GROUP, TRANSACTION, SHARE = 0, 1, 2
 
 
 class GroupCoordinatorRequest(Request):
-    """Asks for the coordinator of a group; ``group`` is a transactional id with the key type `TRANSACTION`."""
+    """
+    Asks for the coordinator of a group; ``group`` is a transactional id with the key type
+    `TRANSACTION`.
+    """
 
     api, versions, flexible = api_name, "0-6", "3+"
     parts = (
@@ -45,7 +48,10 @@ class Coordinator(Part):
 
 
 class GroupCoordinatorResponse(Response):
-    """The broker that coordinates the group, in ``coordinator_id``, ``coordinator_host`` and ``coordinator_port``."""
+    """
+    The broker that coordinates the group, in ``coordinator_id``, ``coordinator_host`` and
+    ``coordinator_port``.
+    """
 
     api, versions, flexible = api_name, "0-6", "3+"
     parts = (

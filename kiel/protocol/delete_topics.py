@@ -21,7 +21,10 @@ class TopicRequest(Part):
 
 
 class DeleteTopicsRequest(Request):
-    """Asks the controller to delete ``topic_names``, or ``topics`` by id (version 6); waits up to ``timeout`` ms."""
+    """
+    Asks the controller to delete ``topic_names``, or ``topics`` by id (version 6); waits up to
+    ``timeout`` ms.
+    """
 
     api, versions, flexible = api_name, "0-6", "4+"
     parts = (

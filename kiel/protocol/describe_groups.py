@@ -26,7 +26,10 @@ class DescribeGroupsRequest(Request):
 
 
 class MemberDescription(Part):
-    """A member; for consumers `Subscription.unpack` reads ``metadata``, `Assignment.unpack` reads ``assignment``."""
+    """
+    A member; for consumers `Subscription.unpack` reads ``metadata``, `Assignment.unpack` reads
+    ``assignment``.
+    """
 
     parts = (
         ("member_id", String),

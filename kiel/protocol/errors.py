@@ -5,7 +5,10 @@ from kiel import constants
 
 
 class Errors(object):
-    """An attribute per name in `kiel.constants.ERROR_CODES`, and ``retriable``, the set of retriable numbers."""
+    """
+    An attribute per name in `kiel.constants.ERROR_CODES`, and ``retriable``, the set of retriable
+    numbers.
+    """
 
     def __init__(self):
         for code, name in constants.ERROR_CODES.items():

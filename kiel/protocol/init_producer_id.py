@@ -15,8 +15,8 @@ class InitProducerIdRequest(Request):
     """
     Asks for a producer id, or with ``producer_id`` and ``producer_epoch`` for the next epoch of that one.
 
-    ``transaction_timeout`` is in milliseconds. Version 6 (KIP-939) is not final in Kafka 4.4: it goes out only where
-    ``narrow`` asks for it.
+    ``transaction_timeout`` is in milliseconds. Version 6 (KIP-939) is not final in Kafka 4.4: it
+    goes out only where ``narrow`` asks for it.
     """
 
     api, versions, flexible = api_name, "0-6", "2+"

@@ -41,7 +41,10 @@ class TopicRequest(Part):
 
 
 class OffsetRequest(Request):
-    """Asks leaders for offsets by time; a reader of committed messages gets the last stable offset for `LATEST`."""
+    """
+    Asks leaders for offsets by time; a reader of committed messages gets the last stable offset for
+    `LATEST`.
+    """
 
     api, versions, flexible = api_name, "0-11", "6+"
     parts = (
@@ -59,10 +62,11 @@ class OffsetRequest(Request):
 
 class PartitionResponse(Part):
     """
-    The first offset at or after the time asked for, or -1 when nothing is that late; ``timestamp`` is that message's.
+    The first offset at or after the time asked for, or -1 when nothing is that late; ``timestamp``
+    is that message's.
 
-    Version 0 knows log segments only and gives a list, the newest first: `OffsetResponse.answers` makes ``offset``
-    of it.
+    Version 0 knows log segments only and gives a list, the newest first: `OffsetResponse.answers`
+    makes ``offset`` of it.
     """
 
     parts = (
@@ -97,7 +101,8 @@ class OffsetResponse(Response):
         """
         Takes ``offset`` from the list of version 0.
 
-        An empty list there means that every segment is younger than the time: ``offset`` becomes `EARLIEST`, -2.
+        An empty list there means that every segment is younger than the time: ``offset`` becomes
+        `EARLIEST`, -2.
         """
         for topic in self.topics:
             for partition in topic.partitions:

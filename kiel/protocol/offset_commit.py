@@ -50,7 +50,8 @@ class OffsetCommitRequest(Request):
     """
     Commits offsets of a group, signed with the member's id and generation where it has them.
 
-    ``consumer_id`` is what Kafka calls the member id; ``retention_time`` is in milliseconds, -1 for the broker's own.
+    ``consumer_id`` is what Kafka calls the member id; ``retention_time`` is in milliseconds, -1 for
+    the broker's own.
     """
 
     api, versions, flexible = api_name, "0-10", "8+"

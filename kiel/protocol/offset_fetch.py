@@ -110,7 +110,10 @@ class OffsetFetchResponse(Response):
     )
 
     def answers(self, request):
-        """Takes the first group of version 8 and later for the one asked for, and gives topics their names."""
+        """
+        Takes the first group of version 8 and later for the one asked for, and gives topics their
+        names.
+        """
         if self.groups:
             self.topics = self.groups[0].topics
             self.error_code = self.groups[0].error_code

@@ -1,4 +1,7 @@
-"""Where a leader's epoch ends in the log: tells a reader whether the log it read was cut (KIP-101, KIP-320)."""
+"""
+Where a leader's epoch ends in the log: tells a reader whether the log it read was cut (KIP-101,
+KIP-320).
+"""
 from __future__ import absolute_import
 
 from kiel import constants

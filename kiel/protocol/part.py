@@ -11,8 +11,8 @@ A message, or a piece of one, as a table of its fields; compiled once per versio
             ("topics", Array.of(TopicRequest)),
         )
 
-The order of the table is the order on the wire. A name may stand on two lines whose versions do not meet: that is a
-field that changed its type.
+The order of the table is the order on the wire. A name may stand on two lines whose versions do not
+meet: that is a field that changed its type.
 """
 from __future__ import absolute_import
 
@@ -23,7 +23,7 @@ import struct
 import six
 
 from kiel import exc
-from kiel.protocol import primitives
+from kiel.protocol import lengths, primitives
 
 #: what bytes that make no sense raise beneath `Part.decode`
 BAD_BYTES = (struct.error, IndexError, ValueError, OverflowError, MemoryError)
@@ -108,9 +108,13 @@ class PartType(type):
         if "parts" not in namespace:
             return
         cls.fields = tuple(Field(*line) for line in cls.parts)
-        cls.names = tuple(sorted(set(field.name for field in cls.fields), key=[
-            field.name for field in cls.fields].index))
-        cls._known = frozenset(cls.names)
+        names = [field.name for field in cls.fields]
+        for name in names:
+            if hasattr(Part, name):
+                raise TypeError("a field can't be called %r: every Part has an attribute of that name" % name)
+        # a name on two lines counts once
+        cls._names = tuple(sorted(set(names), key=names.index))
+        cls._known = frozenset(names)
         cls._lists = tuple(field.name for field in cls.fields
                            if field.is_array and field.default is not None)
         for field in cls.fields:
@@ -123,8 +127,8 @@ class Part(object):
     """
     A structure of Kafka's protocol; subclasses say in ``parts`` what it is made of.
 
-    Every field is an attribute and a keyword of the constructor, whatever the version; what is not given has its
-    default. A keyword that is no field raises ValueError.
+    Every field is an attribute and a keyword of the constructor, whatever the version; what is not
+    given has its default. A keyword that is no field raises ValueError.
     """
 
     #: lines of ``(name, type)`` or ``(name, type, when(...))``
@@ -134,7 +138,7 @@ class Part(object):
     #: the versions with compact lengths and tagged fields (KIP-482), or None
     flexible = None
 
-    fields = names = _lists = ()
+    fields = _names = _lists = ()
     _known = frozenset()
 
     def __init__(self, **kwargs):
@@ -151,8 +155,8 @@ class Part(object):
         """
         The bytes of this part in that version.
 
-        Raises `kiel.exc.UnsupportedVersionError` when a field is set that this version can't tell, and ValueError for
-        a value that does not fit its field.
+        Raises `kiel.exc.UnsupportedVersionError` when a field is set that this version can't tell,
+        and ValueError for a value that does not fit its field.
         """
         out = []
         write = self.codec(version, self.is_flexible(version))[0]
@@ -169,8 +173,7 @@ class Part(object):
 
         Bytes that make no sense raise `kiel.exc.ProtocolError`, whatever is wrong with them.
         """
-        if not isinstance(buff, bytes):
-            buff = bytes(buff)
+        buff = lengths.as_bytes(buff)
         read = cls.codec(version, cls.is_flexible(version))[1]
         try:
             return read(buff, offset)
@@ -212,7 +215,7 @@ class Part(object):
             return False
         if not isinstance(other, Part):
             return False
-        return all(getattr(self, name) == getattr(other, name) for name in self.names)
+        return all(getattr(self, name) == getattr(other, name) for name in self._names)
 
     def __ne__(self, other):
         return not self == other
@@ -241,7 +244,7 @@ def _nullable(write_part, read_part):
             write_part(add, value)
 
     def read(buff, offset):
-        if primitives.ORD[buff[offset]] > 0x7f:
+        if lengths.ORD[buff[offset]] > 0x7f:
             return None, offset + 1
         return read_part(buff, offset + 1)
 
@@ -252,10 +255,11 @@ def compile_codec(cls, version, flexible):
     """
     Makes the functions (write, read) of a part for one version.
 
-    The only place where kiel writes code as text. Fields of a fixed width that stand side by side share one struct
-    call, any other field is a call to its type's codec. `linecache` gets the text, so that tracebacks show it.
+    The only place where kiel writes code as text. Fields of a fixed width that stand side by side
+    share one struct call, any other field is a call to its type's codec. `linecache` gets the text,
+    so that tracebacks show it.
     """
-    names = {"cls": cls, "new": cls.__new__, "ZERO": primitives.ZERO, "absent": _absent,
+    names = {"cls": cls, "new": cls.__new__, "ZERO": lengths.ZERO, "absent": _absent,
              "read_tags": _read_tags, "write_tags": _write_tags, "add_tag": _add_tag}
     write = ["def write(add, self):"]
     read = ["def read(buff, offset):", "    self = new(cls)"]
@@ -339,19 +343,19 @@ def _add_tag(tags, tag, write, value):
 
 
 def _write_tags(add, tags):
-    primitives.write_unsigned_varint(add, len(tags))
+    lengths.write_unsigned_varint(add, len(tags))
     for tag, data in tags:
-        primitives.write_unsigned_varint(add, tag)
-        primitives.write_unsigned_varint(add, len(data))
+        lengths.write_unsigned_varint(add, tag)
+        lengths.write_unsigned_varint(add, len(data))
         add(data)
 
 
 def _read_tags(part, buff, offset, known):
     """Sets the tagged fields that are there; those nobody knows are stepped over."""
-    count, offset = primitives.read_unsigned_varint(buff, offset)
+    count, offset = lengths.read_unsigned_varint(buff, offset)
     for _ in six.moves.range(count):
-        tag, offset = primitives.read_unsigned_varint(buff, offset)
-        size, offset = primitives.read_unsigned_varint(buff, offset)
+        tag, offset = lengths.read_unsigned_varint(buff, offset)
+        size, offset = lengths.read_unsigned_varint(buff, offset)
         end = offset + size
         if end > len(buff):
             raise ValueError("tagged field %d is cut off" % tag)

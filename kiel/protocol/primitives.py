@@ -1,14 +1,15 @@
 """
 The types that fields have: integers, text, bytes, arrays, record sets; all big-endian.
 
-A type used in a ``parts`` table is a class with one class method, ``codec(version, flexible, nullable)``. It gives
-two functions for that version: ``write(add, value)`` calls ``add`` with the bytes, ``read(buff, offset)`` gives
-``(value, new offset)``. Fixed-width types have a ``fmt``, so that neighbours can share one `struct` call.
-Whether lengths are of a fixed size or "compact" (KIP-482) follows from the version of the message, so there
-is no ``CompactString``.
+A type used in a ``parts`` table is a class with one class method, ``codec(version, flexible,
+nullable)``. It gives two functions for that version: ``write(add, value)`` calls ``add`` with the
+bytes, ``read(buff, offset)`` gives ``(value, new offset)``. Fixed-width types have a ``fmt``, so
+that neighbours can share one `struct` call. Whether lengths are of a fixed size or "compact"
+(KIP-482) follows from the version of the message, so there is no ``CompactString``.
 
-Reading may raise `struct.error`, `IndexError` or `ValueError` on bytes that make no sense: `Part.decode` is the door
-that turns them into `kiel.exc.ProtocolError`. Null is always read, written only where ``nullable``.
+Reading may raise `struct.error`, `IndexError` or `ValueError` on bytes that make no sense:
+`Part.decode` is the door that turns them into `kiel.exc.ProtocolError`. Null is always read,
+written only where ``nullable``.
 """
 from __future__ import absolute_import
 
@@ -16,53 +17,9 @@ import struct
 
 import six
 
-#: a byte as indexing `bytes` gives it, on either Python -> its number
-ORD = dict((bytes(bytearray([number]))[0], number) for number in range(256))
+from kiel.protocol import lengths
 
-#: the zero byte as indexing `bytes` gives it
-ZERO = b"\0"[0]
-
-_BYTES = [bytes(bytearray([number])) for number in range(256)]
-
-_pack_int16 = struct.Struct(">h").pack
-_pack_int32 = struct.Struct(">i").pack
 _unpack_int16 = struct.Struct(">h").unpack_from
-_unpack_int32 = struct.Struct(">i").unpack_from
-
-
-def write_unsigned_varint(add, value):
-    """Writes a number of at most 32 bits, seven bits a byte, the lowest first."""
-    if value < 0x80:
-        add(_BYTES[value])
-        return
-    if value > 0xffffffff:
-        raise ValueError("%d does not fit an unsigned varint" % value)
-    while value > 0x7f:
-        add(_BYTES[value & 0x7f | 0x80])
-        value >>= 7
-    add(_BYTES[value])
-
-
-def read_unsigned_varint(buff, offset, limit=32):
-    """Reads what `write_unsigned_varint` writes; more than ``limit`` bits are a ValueError."""
-    value = shift = 0
-    while True:
-        byte = ORD[buff[offset]]
-        offset += 1
-        value |= (byte & 0x7f) << shift
-        if byte < 0x80:
-            break
-        shift += 7
-        if shift >= limit:
-            raise ValueError("a varint of more than %d bits" % limit)
-    if value >> limit:
-        raise ValueError("a varint of more than %d bits" % limit)
-    return value, offset
-
-
-def no_null(value):
-    """Refuses None for a field that can't be null in this version."""
-    raise ValueError("null is not allowed here")
 
 
 class Primitive(object):
@@ -169,7 +126,7 @@ class UnsignedVarint(Primitive):
     @classmethod
     def codec(cls, version=0, flexible=False, nullable=False):
         """The pair of functions (write, read) of this type."""
-        return write_unsigned_varint, read_unsigned_varint
+        return lengths.write_unsigned_varint, lengths.read_unsigned_varint
 
 
 class Varlong(Primitive):
@@ -187,12 +144,12 @@ class Varlong(Primitive):
                 raise ValueError("%d does not fit %d bits" % (value, bits))
             value = value << 1 ^ value >> bits - 1
             while value > 0x7f:
-                add(_BYTES[value & 0x7f | 0x80])
+                add(lengths.BYTES[value & 0x7f | 0x80])
                 value >>= 7
-            add(_BYTES[value])
+            add(lengths.BYTES[value])
 
         def read(buff, offset):
-            value, offset = read_unsigned_varint(buff, offset, bits)
+            value, offset = lengths.read_unsigned_varint(buff, offset, bits)
             return value >> 1 ^ -(value & 1), offset
 
         return write, read
@@ -202,76 +159,6 @@ class Varint(Varlong):
     """A signed integer of at most 32 bits in as few bytes as its absolute value needs (zigzag)."""
 
     bits = 32
-
-
-def _sizes(flexible, nullable, classic):
-    """
-    The pair (write_size, read_size) for what has a length: ``None`` stands for null.
-
-    ``classic`` is the type of the length in versions that are not flexible, `Int16` or `Int32`.
-    """
-    if flexible:
-        def write_size(add, size):
-            if size is None:
-                add(b"\0" if nullable else no_null(size))
-            elif size < 127:
-                add(_BYTES[size + 1])
-            else:
-                write_unsigned_varint(add, size + 1)
-
-        def read_size(buff, offset):
-            size = ORD[buff[offset]]
-            if size < 0x80:
-                offset += 1
-            else:
-                size, offset = read_unsigned_varint(buff, offset)
-            return (size - 1 if size else None), offset
-
-        return write_size, read_size
-
-    packer = struct.Struct(">" + classic.fmt)
-    pack, unpack, width = packer.pack, packer.unpack_from, packer.size
-    null = pack(-1)
-
-    def write_size(add, size):
-        if size is None:
-            add(null if nullable else no_null(size))
-        else:
-            add(pack(size))
-
-    def read_size(buff, offset):
-        size = unpack(buff, offset)[0]
-        offset += width
-        if size < 0:
-            if size != -1:
-                raise ValueError("a length of %d" % size)
-            return None, offset
-        return size, offset
-
-    return write_size, read_size
-
-
-def _chunks(flexible, nullable, classic):
-    """The pair (write, read) for bytes with their length before them."""
-    write_size, read_size = _sizes(flexible, nullable, classic)
-
-    def write(add, value):
-        if value is None:
-            write_size(add, None)
-        else:
-            write_size(add, len(value))
-            add(value)
-
-    def read(buff, offset):
-        size, offset = read_size(buff, offset)
-        if size is None:
-            return None, offset
-        end = offset + size
-        if end > len(buff):
-            raise ValueError("%d bytes announced, %d there" % (size, len(buff) - offset))
-        return buff[offset:end], end
-
-    return write, read
 
 
 class VariablePrimitive(Primitive):
@@ -284,10 +171,8 @@ class VariablePrimitive(Primitive):
     @staticmethod
     def to_bytes(value):
         """The bytes that stand for a value on the wire."""
-        if isinstance(value, bytes):
-            return value
-        if isinstance(value, (bytearray, memoryview)):
-            return bytes(value) if six.PY3 else bytes(bytearray(value))
+        if isinstance(value, (bytes, bytearray, memoryview)):
+            return lengths.as_bytes(value)
         if not isinstance(value, six.text_type):
             value = str(value)
         return value if isinstance(value, bytes) else value.encode("utf-8")
@@ -295,7 +180,7 @@ class VariablePrimitive(Primitive):
     @classmethod
     def codec(cls, version=0, flexible=False, nullable=False):
         """The pair of functions (write, read) of this type."""
-        write_chunk, read = _chunks(flexible, nullable, cls.size_primitive)
+        write_chunk, read = lengths.chunks(flexible, nullable, cls.size_primitive.fmt)
         to_bytes = cls.to_bytes
 
         def write(add, value):
@@ -323,7 +208,7 @@ class String(VariablePrimitive):
         if flexible:
             # the most frequent of all: one call less than by way of read_chunk
             def read(buff, offset):
-                size = ORD[buff[offset]]
+                size = lengths.ORD[buff[offset]]
                 if not 0 < size < 0x80:
                     value, offset = read_chunk(buff, offset)
                     return (value if value is None else value.decode("utf-8")), offset
@@ -365,11 +250,12 @@ class Array(Primitive):
     @classmethod
     def codec(cls, version=0, flexible=False, nullable=False):
         """The pair of functions (write, read); None is written as an empty array unless null is allowed."""
-        write_size, read_size = _sizes(flexible, nullable, Int32)
-        if getattr(cls.item_class, "fmt", None):
-            write_items, read_items = cls._fixed(cls.item_class.fmt)
+        write_size, read_size = lengths.sizes(flexible, nullable, Int32.fmt)
+        fmt = getattr(cls.item_class, "fmt", None)
+        if fmt:
+            write_items, read_items = cls._fixed(fmt)
         else:
-            write_items, read_items = cls._walked(cls.item_class, version, flexible)
+            write_items, read_items = cls._walked(*cls.item_class.codec(version, flexible, False))
 
         def write(add, values):
             if values is None:
@@ -391,28 +277,31 @@ class Array(Primitive):
 
     @staticmethod
     def _fixed(fmt):
-        """Items of a fixed width: one struct call for all; small counts have theirs made ready."""
-        width = struct.calcsize(">" + fmt)
-        ready = [struct.Struct(">" + fmt * count) for count in range(16)]
-
-        def packer(count):
-            return ready[count] if count < 16 else struct.Struct(">" + fmt * count)
+        """Items of a fixed width: one struct call for all, made ready for the short lists of metadata."""
+        packers = [struct.Struct(">" + fmt * count) for count in range(16)]
+        packs = [packer.pack for packer in packers]
+        unpacks = [(packer.unpack_from, packer.size) for packer in packers]
 
         def write_items(add, values):
-            add(packer(len(values)).pack(*values))
+            if len(values) < 16:
+                add(packs[len(values)](*values))
+            else:
+                add(struct.Struct(">" + fmt * len(values)).pack(*values))
 
         def read_items(buff, offset, count):
-            end = offset + count * width
-            if end > len(buff):
-                raise ValueError("%d items announced, too few bytes there" % count)
-            return list(packer(count).unpack_from(buff, offset)), end
+            if count < 16:
+                unpack, size = unpacks[count]
+                return list(unpack(buff, offset)), offset + size
+            if count * unpacks[1][1] > len(buff) - offset:
+                raise ValueError("%d items announced, %d bytes there" % (count, len(buff) - offset))
+            packer = struct.Struct(">" + fmt * count)
+            return list(packer.unpack_from(buff, offset)), offset + packer.size
 
         return write_items, read_items
 
     @staticmethod
-    def _walked(item_class, version, flexible):
-        write_item, read_item = item_class.codec(version, flexible, False)
-
+    def _walked(write_item, read_item):
+        """Items that are read one after the other."""
         def write_items(add, values):
             for value in values:
                 write_item(add, value)
@@ -420,7 +309,7 @@ class Array(Primitive):
         def read_items(buff, offset, count):
             items = []
             append = items.append
-            for _ in range(count):
+            for _ in six.moves.range(count):
                 item, offset = read_item(buff, offset)
                 append(item)
             return items, offset
@@ -435,8 +324,8 @@ class Records(object):
     """
     The field that holds messages; `kiel.protocol.messages.MessageSet` is the class of its values.
 
-    A subclass has the attribute ``data`` (bytes for the wire, or None) and the class method `raw`. Plain bytes are
-    written too. Nothing is looked into, neither when writing nor when reading.
+    A subclass has the attribute ``data`` (bytes for the wire, or None) and the class method `raw`.
+    Plain bytes are written too. Nothing is looked into, neither when writing nor when reading.
     """
 
     default = None
@@ -452,7 +341,7 @@ class Records(object):
     @classmethod
     def codec(cls, version=0, flexible=False, nullable=False):
         """The pair of functions (write, read) of the field."""
-        write_chunk, read_chunk = _chunks(flexible, nullable, Int32)
+        write_chunk, read_chunk = lengths.chunks(flexible, nullable, Int32.fmt)
         raw = cls.raw
 
         def write(add, value):

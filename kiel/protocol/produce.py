@@ -36,7 +36,10 @@ class TopicRequest(Part):
 
 
 class ProduceRequest(Request):
-    """Asks a leader to append; ``timeout`` is in milliseconds, ``required_acks`` 0, 1 or -1 for all replicas in sync."""
+    """
+    Asks a leader to append; ``timeout`` is in milliseconds, ``required_acks`` 0, 1 or -1 for all
+    replicas in sync.
+    """
 
     api, versions, flexible = api_name, "0-13", "9+"
     parts = (
@@ -93,7 +96,10 @@ class NodeEndpoint(Part):
 
 
 class PartitionResponse(Part):
-    """What became of one partition's messages; ``timestamp`` is the broker's own, -1 where the message's counts."""
+    """
+    What became of one partition's messages; ``timestamp`` is the broker's own, -1 where the
+    message's counts.
+    """
 
     parts = (
         ("partition_id", Int32),

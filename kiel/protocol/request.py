@@ -9,7 +9,7 @@ import zlib
 import six
 
 from kiel import constants, exc
-from kiel.protocol import part, primitives
+from kiel.protocol import lengths, part, primitives
 
 #: api name -> its request class, filled as the modules are imported
 classes = {}
@@ -81,7 +81,10 @@ class Request(part.Part):
         return 0
 
     def for_version(self, version):
-        """This request in the shape of that version: itself, or a changed copy with the same correlation id."""
+        """
+        This request in the shape of that version: itself, or a changed copy with the same
+        correlation id.
+        """
         return self
 
     def serialize(self, version=None):
@@ -114,9 +117,10 @@ def deserialize(raw):
     Reads a whole request, header and body, as a broker would: gives an instance of the api's class.
 
     Its ``api_version``, ``correlation_id`` and ``client_id`` are those of the header. Raises
-    `kiel.exc.ProtocolError` for bytes that make no sense, `kiel.exc.UnsupportedVersionError` for a version unknown.
+    `kiel.exc.ProtocolError` for bytes that make no sense, `kiel.exc.UnsupportedVersionError` for a
+    version unknown.
     """
-    raw = bytes(raw)
+    raw = lengths.as_bytes(raw)
     try:
         key, version, correlation_id = _header.unpack_from(raw)
         client_id, offset = _read_client_id(raw, _header.size)

@@ -4,7 +4,7 @@ from __future__ import absolute_import
 import six
 
 from kiel import exc
-from kiel.protocol import part
+from kiel.protocol import lengths, part
 
 #: api name -> its response class, filled as the modules are imported
 classes = {}
@@ -35,9 +35,10 @@ class Response(part.Part):
         """
         Reads what follows the correlation id, which begins at ``offset``: gives an instance.
 
-        Raises `kiel.exc.ProtocolError` for bytes that make no sense. What stands behind the message is left alone.
+        Raises `kiel.exc.ProtocolError` for bytes that make no sense. What stands behind the message
+        is left alone.
         """
-        raw = bytes(raw)
+        raw = lengths.as_bytes(raw)
         if cls.flexible_header and cls.is_flexible(version):
             try:
                 offset = part.skip_tags(raw, offset)

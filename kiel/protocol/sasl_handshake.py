@@ -11,7 +11,10 @@ api_name = "sasl_handshake"
 
 
 class SaslHandshakeRequest(Request):
-    """Names the mechanism; after version 0 the tokens follow bare, after version 1 as SaslAuthenticate requests."""
+    """
+    Names the mechanism; after version 0 the tokens follow bare, after version 1 as SaslAuthenticate
+    requests.
+    """
 
     api, versions = api_name, "0-1"
     parts = (
