@@ -10,7 +10,9 @@ from tornado import concurrent, gen, ioloop
 from kiel import exc
 from kiel.clients.client import Client
 from kiel.clients.delivery import Delivery, Ticket
-from kiel.clients.outbox import BATCH_OVERHEAD, IDLE, RECORD_OVERHEAD, Batch, failure, record_size
+from kiel.clients.outbox import (
+    BATCH_OVERHEAD, IDLE, MOST_RECORDS, RECORD_OVERHEAD, Batch, failure, record_size
+)
 from kiel.partitioners import random_partition, to_bytes
 
 #: `Intake._take` stopped to let the loop have its turn
@@ -106,7 +108,10 @@ class Intake(Client):
                     stop = Incoming(topic, key, chosen, record, size)
                     break
                 batch = outbox.open
-                if batch is None or batch.size + size > limit:
+                if (
+                    batch is None or batch.size + size > limit or
+                    len(batch.records) >= MOST_RECORDS
+                ):
                     batch = self._new_batch(outbox, topic, size)
             except Exception as error:
                 if current is not None:
@@ -227,7 +232,10 @@ class Intake(Client):
         """Puts a message into its outbox; gives its batch and its index there."""
         outbox, size = message.outbox, message.size
         batch = outbox.open
-        if batch is None or batch.size + size > self.max_request_bytes:
+        if (
+            batch is None or batch.size + size > self.max_request_bytes or
+            len(batch.records) >= MOST_RECORDS
+        ):
             batch = self._new_batch(outbox, message.topic, size)
         index = len(batch.records)
         batch.records.append(message.record)

@@ -24,6 +24,9 @@ RECORD_OVERHEAD = 34
 #: the same for a batch, with the topic's name and the rest of its share of the request around it
 BATCH_OVERHEAD = 400
 
+#: the most messages in a batch: what is encoded in one go holds up the loop
+MOST_RECORDS = 8192
+
 IDLE, LINGERING, READY, IN_FLIGHT, RESTING = "idle", "lingering", "ready", "in flight", "resting"
 
 #: The life of an outbox: state -> {event: next state}. An event that is not listed can't happen.
@@ -33,7 +36,7 @@ TRANSITIONS = {
     # waits for more messages, or for its time
     LINGERING: {"due": READY, "emptied": IDLE},
     # stands in the queue of its leader
-    READY: {"sent": IN_FLIGHT, "failed": RESTING, "moved": LINGERING, "emptied": IDLE},
+    READY: {"sent": IN_FLIGHT, "failed": RESTING, "moved": LINGERING},
     # the head is on its way
     IN_FLIGHT: {"answered": LINGERING, "failed": RESTING},
     # the head failed, and has to be sent again after a while

@@ -14,7 +14,7 @@ from tornado import concurrent, gen
 from kiel import constants, exc
 from kiel.clients.delivery import Deliveries, Delivery, Ticket
 from kiel.clients.intake import TURN, Incoming, Intake, closed, full_record, refused
-from kiel.clients.outbox import IDLE, IN_FLIGHT, RECORD_OVERHEAD, failure
+from kiel.clients.outbox import IDLE, IN_FLIGHT, MOST_RECORDS, RECORD_OVERHEAD, failure
 from kiel.clients.shipping import Shipper
 from kiel.fairness import Turn
 from kiel.partitioners import random_partition, to_bytes
@@ -190,7 +190,10 @@ class Producer(Intake):
             if outbox is None:
                 return self._later(Incoming(topic, key, partition, record, size))
             batch = outbox.open
-            if batch is None or batch.size + size > self.max_request_bytes:
+            if (
+                batch is None or batch.size + size > self.max_request_bytes or
+                len(batch.records) >= MOST_RECORDS
+            ):
                 batch = self._new_batch(outbox, topic, size)
         except Exception as error:
             return _failed(error)
@@ -354,13 +357,14 @@ class Producer(Intake):
         except exc.KielError as error:
             log.info("While closing: %s", error)
         error = exc.ClosedError("the producer was closed before the message was delivered")
-        self.undelivered = self._shipper.stop(error)
-        for message in self._not_accepted():
-            if not message.future.done():
-                key = (message.topic, message.partition)
-                self.undelivered[key] = self.undelivered.get(key, 0) + 1
-                message.future.set_exception(failure(error, *key))
+        # those first that are not accepted yet: they must not slip in as room comes
+        left = [message for message in self._not_accepted() if not message.future.done()]
         self._waiting.clear()
+        self.undelivered = self._shipper.stop(error)
+        for message in left:
+            key = (message.topic, message.partition)
+            self.undelivered[key] = self.undelivered.get(key, 0) + 1
+            message.future.set_exception(failure(error, *key))
         if self.undelivered:
             log.error("Closed with messages not delivered: %s", ", ".join(
                 "%d for %s:%s" % (count, topic, partition)

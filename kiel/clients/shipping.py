@@ -344,7 +344,13 @@ class Shipper(object):
             flight = Flight(desk, cargo, freight.request(self.producer, cargo))
             desk.flights += 1
             self.sent[flight.request.correlation_id] = flight
-            conn.send(flight.request).add_done_callback(functools.partial(self._landed, flight))
+            try:
+                future = conn.send(flight.request)
+            except Exception as error:
+                log.exception("A request could not be sent")
+                self._lost(flight, error)
+            else:
+                future.add_done_callback(functools.partial(self._landed, flight))
 
     def _encode(self, outbox, batch, version, changes):
         """Makes the bytes of a head; False when there are none, as the head is another one now."""

@@ -1,0 +1,229 @@
+"""Batches and outboxes: states event by event, splitting, who is told what, what is logged."""
+from __future__ import absolute_import
+
+import gc
+import logging
+
+import pytest
+from tornado import gen
+
+from kiel import exc
+from kiel.clients import outbox
+from kiel.clients.delivery import Deliveries, Delivery, RecordMetadata, Ticket
+from kiel.clients.outbox import (
+    IDLE, IN_FLIGHT, LINGERING, READY, RESTING, TRANSITIONS, Batch, Outbox, resolve
+)
+from tests import loop
+
+EVENTS = ("added", "due", "sent", "failed", "moved", "answered", "rested", "emptied")
+
+
+def batch(*values, **kwargs):
+    made = Batch("t", 3, 0.0, 1.0)
+    made.records = [(None, value, None, 1000 + i) for i, value in enumerate(values)]
+    return made
+
+
+@pytest.mark.parametrize("state,event,after", [
+    (IDLE, "added", LINGERING),
+    (LINGERING, "due", READY), (LINGERING, "emptied", IDLE),
+    (READY, "sent", IN_FLIGHT), (READY, "failed", RESTING), (READY, "moved", LINGERING),
+    (IN_FLIGHT, "answered", LINGERING), (IN_FLIGHT, "failed", RESTING),
+    (RESTING, "rested", LINGERING),
+])
+def test_transition(state, event, after):
+    box = Outbox("t", 0)
+    box.state = state
+    box.go(event)
+    assert box.state == after
+
+
+def test_no_other_transition_is_there():
+    allowed = set((state, event) for state, events in TRANSITIONS.items() for event in events)
+    assert len(allowed) == 9
+    for state in TRANSITIONS:
+        for event in EVENTS:
+            if (state, event) not in allowed:
+                box = Outbox("t", 0)
+                box.state = state
+                with pytest.raises(KeyError):
+                    box.go(event)
+                assert box.state == state
+
+
+def test_offsets_and_timestamps_of_a_batch():
+    made = batch(b"a", b"b")
+    first, second = Delivery(made, 0), Delivery(made, 1)
+    assert not first.done()
+    with pytest.raises(RuntimeError):
+        first.result()
+    resolve(made.finish(offset=40))
+    assert first.done() and first.result() == RecordMetadata("t", 3, 40, 1000)
+    assert second.result() == RecordMetadata("t", 3, 41, 1001)
+    assert second.exception() is None
+
+
+def test_log_append_time_is_that_of_the_broker():
+    made = batch(b"a", b"b")
+    made.finish(offset=40, timestamp=77)
+    assert Delivery(made, 1).result() == RecordMetadata("t", 3, 41, 77)
+
+
+def test_no_acks_no_offset():
+    made = batch(b"a", b"b")
+    made.finish()
+    assert Delivery(made, 1).result().offset == -1
+
+
+def test_deliveries_are_yieldable():
+    @gen.coroutine
+    def body():
+        made = batch(b"a", b"b")
+        early = Delivery(made, 1)
+        waiting = early.future()
+        resolve(made.finish(offset=7))
+        assert (yield waiting).offset == 8
+        assert (yield early).offset == 8
+        both = yield [Delivery(made, 0), Delivery(made, 1)]
+        assert [one.offset for one in both] == [7, 8]
+    loop.run(body)
+
+
+def test_a_failure_reaches_everybody():
+    @gen.coroutine
+    def body():
+        made = batch(b"a", b"b")
+        waiting = Delivery(made, 0).future()
+        resolve(made.finish(exc.MessageSizeTooLargeError("no")))
+        yield loop.raises(exc.MessageSizeTooLargeError, waiting)
+        yield loop.raises(exc.MessageSizeTooLargeError, Delivery(made, 1).future())
+        with pytest.raises(exc.MessageSizeTooLargeError):
+            Delivery(made, 1).result()
+        assert isinstance(Delivery(made, 1).exception(), exc.MessageSizeTooLargeError)
+    loop.run(body)
+
+
+@pytest.fixture
+def lines():
+    class Lines(logging.Handler):
+        def emit(self, record):
+            found.append(record.getMessage())
+    found = []
+    handler = Lines()
+    outbox.log.addHandler(handler)
+    yield found
+    outbox.log.removeHandler(handler)
+
+
+def test_a_failure_that_nobody_saw_is_logged_once_per_batch(lines):
+    made = batch(b"a", b"b")
+    deliveries = [Delivery(made, 0), Delivery(made, 1)]
+    made.finish(exc.MessageSizeTooLargeError("no"))
+    del made
+    gc.collect()
+    assert lines == []  # somebody may still ask
+    del deliveries
+    gc.collect()
+    assert len(lines) == 1 and "2 messages for t:3 not delivered" in lines[0]
+
+
+@pytest.mark.parametrize("look", [
+    lambda made: Delivery(made, 0).exception(),
+    lambda made: Delivery(made, 0).future().exception(),
+    lambda made: pytest.raises(exc.KielError, Delivery(made, 0).result),
+])
+def test_a_failure_that_was_seen_is_not_logged(lines, look):
+    made = batch(b"a", b"b")
+    made.finish(exc.MessageSizeTooLargeError("no"))
+    look(made)
+    del made
+    gc.collect()
+    assert lines == []
+
+
+def test_a_batch_split_in_two_keeps_its_promises():
+    @gen.coroutine
+    def body():
+        box = Outbox("t", 3)
+        made = batch(*[b"%d" % i if str is not bytes else str(i) for i in range(5)])
+        box.batches.extend([made, batch(b"later")])
+        deliveries = [Delivery(made, i) for i in range(5)]
+        futures = [delivery.future() for delivery in deliveries]
+        ticket = Ticket()
+        assert made.watch(ticket) == 1
+        one, two = box.split([2])
+        assert [len(each) for each in box.batches] == [2, 3, 1]
+        assert ticket.left == 2
+        resolve(one.finish(offset=10))
+        assert [delivery.done() for delivery in deliveries] == [True, True, False, False, False]
+        # and once more
+        box.batches.popleft()
+        three, four = box.split([1])
+        resolve(three.finish(exc.InvalidRecordError("bad")))
+        assert not ticket.future.done()
+        resolve(four.finish(offset=20))
+        assert ticket.future.done() and isinstance(ticket.error, exc.InvalidRecordError)
+        assert (yield futures[0]).offset == 10
+        assert (yield futures[1]).offset == 11
+        yield loop.raises(exc.InvalidRecordError, futures[2])
+        assert (yield deliveries[3]).offset == 20
+        assert (yield futures[4]).offset == 21
+        assert deliveries[4].result().timestamp == 1004
+    loop.run(body)
+
+
+def test_sizes_of_parts_add_up():
+    made = batch(b"a" * 10, b"b" * 20, None)
+    made.records[1] = (b"key", b"b" * 20, [(b"h", b"v")], 5)
+    made.size += sum(outbox.record_size(record) for record in made.records)
+    whole = made.size - outbox.BATCH_OVERHEAD
+    parts = made.split([1, 2])
+    assert sum(part.size - outbox.BATCH_OVERHEAD for part in parts) == whole
+
+
+def test_sweep_keeps_a_head_in_flight():
+    box = Outbox("t", 3)
+    box.batches.extend([batch(b"a"), batch(b"b"), batch(b"c")])
+    for made in list(box.batches)[:2]:
+        made.finish(exc.ClosedError("late")) and made.look()
+    box.state = IN_FLIGHT
+    box.sweep()
+    assert len(box.batches) == 2 and box.batches[0].done
+    box.state = LINGERING
+    box.sweep()
+    assert len(box.batches) == 1 and not box.batches[0].done
+
+
+def test_sealing_closes_the_batch():
+    box = Outbox("t", 3)
+    made = box.begin(0.0, 1.0)
+    assert box.open is made
+    assert box.seal() is made and box.open is None
+    box.begin(0.0, 1.0)
+    assert box.seal() is made and box.open is not made and box.open is not None
+
+
+def test_many_deliveries_without_an_object_each():
+    one, two = batch(b"a", b"b", b"c"), batch(b"d")
+    many = Deliveries()
+    many.add(one, 1, 2)
+    many.add(two, 0)
+    many.add(one, 0)
+    one.finish(offset=100)
+    two.finish(offset=50)
+    assert len(many) == 4
+    assert [delivery.result().offset for delivery in many] == [101, 102, 50, 100]
+    assert [many[i].result().offset for i in (0, 1, 2, 3, -1)] == [101, 102, 50, 100, 100]
+    assert [delivery.result().offset for delivery in many[1:3]] == [102, 50]
+    with pytest.raises(IndexError):
+        many[4]
+    assert many.done()
+
+
+def test_errors_say_where():
+    lost = exc.BrokerConnectionError("host", 1, 2)
+    one, two = outbox.failure(lost, "t", 0), outbox.failure(lost, "t", 1)
+    assert (one.topic, one.partition, two.partition) == ("t", 0, 1)
+    assert str(one) == str(lost) and type(one) is type(lost)
+    refused = outbox.failure(exc.for_code(4711, "words"), "t", 5)
+    assert (refused.code, refused.partition) == (4711, 5)
