@@ -28,6 +28,9 @@ BUSY_WAIT = 50
 #: the least bytes that a partition is asked for; anything smaller makes no progress
 LEAST_LIMIT = 16 * 1024
 
+#: the most bytes that a partition is asked for on behalf of a message that did not fit
+MOST_LIMIT = 128 * 1024 * 1024
+
 #: how often metadata is asked for while a partition has no leader
 HEALING = Backoff(first=0.1, most=2.0, deadline=None)
 
@@ -172,6 +175,8 @@ class Fetcher(object):
         slot = next((slot for slot in SLOTS if (leader, slot) not in self._busy), None)
         if slot is None:
             return
+        if slot == SLOTS[0] and (leader, SLOTS[1]) in self._busy and not any(cursor.hot for cursor in cursors):
+            return  # idle ones join those of the second lane, soon back, instead of missing them for ever
         share = self.share()
         if not self._make_room(share):
             return
@@ -313,25 +318,34 @@ class Fetcher(object):
         try:
             batches = [batch for batch in messages.batches(data) if batch.next_offset > cursor.position]
         except exc.CorruptMessageError as error:
-            error.topic, error.partition = cursor.topic, cursor.partition
-            if error.offset is None:
-                error.offset = cursor.position
-            log.error("%s", error)
-            cursor.failed()
-            cursor.error = error
-            self.consumer.last_error = error
-            self.wake(cursor.topic)
+            self._unreadable(cursor, error)
             return False
         if batches:
             cursor.fetched(batches)
             self.wake(cursor.topic)
         elif data:
             # a message larger than the limit, cut off by a broker older than fetch version 3
-            cursor.limit = max(cursor.limit, len(data)) * 2
-            cursor.nothing(cold=False)
+            if cursor.limit >= MOST_LIMIT:
+                self._unreadable(cursor, exc.CorruptMessageError(
+                    "a message of more than %d bytes, or one whose size is wrong" % MOST_LIMIT
+                ))
+            else:
+                cursor.limit = min(MOST_LIMIT, max(cursor.limit, len(data)) * 2)
+                cursor.nothing(cold=False)
         else:
             cursor.nothing(cold=not crowded)
         return False
+
+    def _unreadable(self, cursor, error):
+        """Has the next consume() raise what is wrong with a partition's messages."""
+        error.topic, error.partition = cursor.topic, cursor.partition
+        if error.offset is None:
+            error.offset = cursor.position
+        log.error("%s", error)
+        cursor.failed()
+        cursor.error = error
+        self.consumer.last_error = error
+        self.wake(cursor.topic)
 
     def _refused(self, cursor, error):
         """Deals with one partition's error; gives whether metadata is out of date."""
@@ -339,6 +353,7 @@ class Fetcher(object):
         if error.code == errors.offset_out_of_range:
             log.warning("%s: looking for a position anew", error)
             cursor.reset()
+            cursor.rest()  # should the position found anew be out of range, too, it must not go round and round
             cursor.sought = True
             cursor.start = self.consumer.reset_start(cursor)
             self.wake(cursor.topic)

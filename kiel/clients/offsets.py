@@ -49,7 +49,7 @@ class OffsetLookup(object):
     """The look-ups, as part of a `kiel.clients.client.Client`."""
 
     @gen.coroutine
-    def list_offsets(self, wanted, deadline=None):
+    def list_offsets(self, wanted, deadline=None, tell=None):
         """
         Asks the leaders for offsets by time.
 
@@ -58,9 +58,11 @@ class OffsetLookup(object):
 
         :param wanted: ``{(topic, partition): time}``, times in milliseconds, or `BEGINNING` or `END`
         :param deadline: seconds until what failed retriably is given up
+        :param tell: called with ``(key, offset)`` of each offset that there is as soon as it comes, so that none has to
+            wait for a slower one
         """
         found = yield self.attempt(
-            list(wanted), lambda keys: self._ask_leaders(dict((key, wanted[key]) for key in keys)), deadline
+            list(wanted), lambda keys: self._ask_leaders(dict((key, wanted[key]) for key in keys), tell), deadline
         )
         # version 0 says by an empty list that even the oldest segment is younger than the time: that is the beginning
         again = dict(
@@ -68,11 +70,11 @@ class OffsetLookup(object):
             if isinstance(value, tuple) and value[0] == BEGINNING and wanted[key] != BEGINNING
         )
         if again:
-            found.update((yield self.list_offsets(again, deadline)))
+            found.update((yield self.list_offsets(again, deadline, tell)))
         raise gen.Return(found)
 
     @gen.coroutine
-    def _ask_leaders(self, wanted):
+    def _ask_leaders(self, wanted, tell=None):
         """One round of `list_offsets`."""
         found = {}
         by_leader = collections.defaultdict(lambda: collections.defaultdict(list))
@@ -84,14 +86,20 @@ class OffsetLookup(object):
                 )
             else:
                 by_leader[leader][topic].append(offset_api.PartitionRequest(partition_id=partition, time=when))
-        answers = yield self.send(dict(
-            (leader, offset_api.OffsetRequest(isolation_level=self.isolation_level, topics=[
-                offset_api.TopicRequest(name=topic, partitions=partitions) for topic, partitions in topics.items()
-            ])) for leader, topics in by_leader.items()
-        ))
+        yield [self._ask_leader(leader, topics, found, tell) for leader, topics in by_leader.items()]
+        raise gen.Return(found)
+
+    @gen.coroutine
+    def _ask_leader(self, leader, topics, found, tell):
+        """Asks one leader, and adds what it says to ``found``."""
+        answers = yield self.send({leader: offset_api.OffsetRequest(isolation_level=self.isolation_level, topics=[
+            offset_api.TopicRequest(name=topic, partitions=partitions) for topic, partitions in topics.items()
+        ])})
         for answer in answers.values():
             found.update(answer)
-        raise gen.Return(found)
+            for key, value in answer.items() if tell is not None else ():
+                if isinstance(value, tuple) and value[0] >= 0:
+                    tell(key, value[0])
 
     def handle_offset_response(self, response):
         """Gives ``{(topic, partition): (offset, timestamp) or KielError}``."""
@@ -104,22 +112,24 @@ class OffsetLookup(object):
         return found
 
     @gen.coroutine
-    def positions_at(self, wanted):
+    def positions_at(self, wanted, deadline=None, tell=None):
         """
         Gives where reading begins for a ``start``: ``{(topic, partition): offset or KielError}``.
 
         A time later than the last message gives the end.
 
         :param wanted: ``{(topic, partition): start}``, see `start_to_timestamp`
+        :param deadline: as for `list_offsets`
+        :param tell: as for `list_offsets`
         """
         times = dict((key, start_to_timestamp(start)) for key, start in wanted.items())
-        found = yield self.list_offsets(times)
+        found = yield self.list_offsets(times, deadline, tell)
         positions = dict(
             (key, value[0] if isinstance(value, tuple) else value) for key, value in found.items()
         )
         late = dict((key, END) for key, offset in positions.items() if offset == -1)
         if late:
-            for key, value in (yield self.list_offsets(late)).items():
+            for key, value in (yield self.list_offsets(late, deadline, tell)).items():
                 positions[key] = value[0] if isinstance(value, tuple) else value
         raise gen.Return(positions)
 

@@ -13,6 +13,9 @@ from kiel.clients.offsets import EPOCH, start_to_timestamp
 
 log = logging.getLogger(__name__)
 
+#: seconds of one look-up of positions; what failed retriably is looked up again by the next
+LOOK_UP_TIME = 1.0
+
 
 class SingleConsumer(BaseConsumer):
     """
@@ -46,7 +49,16 @@ class SingleConsumer(BaseConsumer):
             if cursor.state == UNSET:
                 wanted[topic, partition] = cursor
         turns = dict((key, cursor.turn) for key, cursor in wanted.items())
-        found = yield self.positions_at(dict((key, cursor.start) for key, cursor in wanted.items()))
+
+        def tell(key, offset):
+            """A position came: its partition need not wait for those of slow, or no, leaders (D29)."""
+            cursor = wanted[key]
+            if cursor.state == UNSET and cursor.turn == turns[key]:
+                cursor.locate(offset)
+                self.fetcher.wake(topic)
+
+        starts = dict((key, cursor.start) for key, cursor in wanted.items())
+        found = yield self.positions_at(starts, LOOK_UP_TIME, tell)
         for key, cursor in wanted.items():
             offset = found[key]
             if cursor.state != UNSET or cursor.turn != turns[key]:
