@@ -1,9 +1,9 @@
 """
 Who owns which partition: the contract of every allocator, and the functions that share partitions out.
 
-A function that allocates is plain: ``fn(members, partitions)`` takes the sorted names of the members and the sorted
-list of ``"topic:id"`` strings, and gives ``{member: {topic: [ids]}}``. Each member computes it for itself, so it has to
-give the same answer for the same input everywhere.
+A function that allocates is plain: ``fn(members, partitions)`` takes the sorted names of the members and
+the sorted list of ``"topic:id"`` strings, and gives ``{member: {topic: [ids]}}``. Each member computes it
+for itself, so it has to give the same answer for the same input everywhere.
 """
 from __future__ import absolute_import
 
@@ -18,7 +18,8 @@ log = logging.getLogger(__name__)
 
 class Allocator(object):
     """
-    What a group consumer asks about its share of the partitions; one contract for ZooKeeper and for Kafka's groups.
+    What a group consumer asks about its share of the partitions; one contract for ZooKeeper and for Kafka's
+    groups.
 
     All attributes change, and all hooks are called, on the IOLoop only.
     """
@@ -26,14 +27,15 @@ class Allocator(object):
     #: topic -> sorted partition ids that this member owns now; empty before the first allocation
     allocation = {}
 
-    #: True while ownership is in doubt: then nothing of the allocation may be fetched, handed out or committed
+    #: True while ownership is in doubt: then nothing of the allocation may be fetched, handed out or
+    #: committed
     paused = False
 
     #: (member id, generation) that a commit is signed with
     identity = ("", -1)
 
-    #: called with (revoked, assigned), each topic -> partition ids, after `allocation` changed; may give a Future.
-    #: A revoked partition is given to nobody else before that Future is done, or a deadline is over
+    #: called with (revoked, assigned), each topic -> partition ids, after `allocation` changed; may give a
+    #: Future. A revoked partition is given to nobody else before that Future is done, or a deadline is over
     on_change = None
 
     #: called with the new value when `paused` changes
@@ -41,7 +43,8 @@ class Allocator(object):
 
     def start(self, partitions):
         """
-        Joins the group; gives a Future that is done when this member is in and has been allocated what was free.
+        Joins the group; gives a Future that is done when this member is in and has been allocated what was
+        free.
 
         :param partitions: topic -> ids of all partitions that are to be shared out
         """
@@ -93,8 +96,8 @@ def range_allocator(members, partitions):
     """
     Gives each member a run of neighbouring partitions of each topic, as Kafka's RangeAssignor does.
 
-    Partitions of the same number of two topics with equally many go to the same member. The first members get one
-    more where they don't come out even.
+    Partitions of the same number of two topics with equally many go to the same member. The first members
+    get one more where they don't come out even.
     """
     members = sorted(members)
     mapping = dict((member, {}) for member in members)
@@ -130,4 +133,4 @@ def group(items):
 
 def flatten(topics):
     """Topic -> ids -> the set of ``"topic:id"`` strings, ready for `group`."""
-    return set("%s:%d" % (topic, int(partition_id)) for topic, ids in topics.items() for partition_id in ids or ())
+    return set("%s:%d" % (topic, int(number)) for topic, ids in topics.items() for number in ids or ())

@@ -1,18 +1,19 @@
 """
 The one crossing between the IOLoop and other threads.
 
-kazoo, the ZooKeeper client, blocks its callers and calls back on threads of its own. `run_blocking` takes a blocking
-call off the loop, `call_on_loop` brings a callback onto it. Everything else in kiel runs on the loop's thread alone and
-needs no locks.
+kazoo, the ZooKeeper client, blocks its callers and calls back on threads of its own. `run_blocking` takes a
+blocking call off the loop, `call_on_loop` brings a callback onto it. Everything else in kiel runs on the
+loop's thread alone and needs no locks.
 """
 from __future__ import absolute_import
 
+import datetime
 import logging
 import sys
 import threading
 
 import six
-from tornado import concurrent
+from tornado import concurrent, gen
 
 
 log = logging.getLogger(__name__)
@@ -22,7 +23,8 @@ def wait_on_event(event, timeout=None):
     """
     Waits on a `threading.Event`; always gives ``None``.
 
-    On Python 2 a wait without a time-out can't be interrupted by a signal, so there it is a very long one, repeated.
+    On Python 2 a wait without a time-out can't be interrupted by a signal, so there it is a very long one,
+    repeated.
 
     :param timeout: seconds; ``None`` for as long as it takes
     """
@@ -40,7 +42,8 @@ def call_on_loop(io_loop, callback, *args):
     """
     Has ``callback(*args)`` called on the given IOLoop, from whichever thread.
 
-    Calls from one thread run in their order. When that loop is closed the call is dropped: nobody is left to care.
+    Calls from one thread run in their order. When that loop is closed the call is dropped: nobody is left
+    to care.
     """
     try:
         io_loop.add_callback(callback, *args)
@@ -53,8 +56,8 @@ def run_blocking(io_loop, fn, *args, **kwargs):
     """
     Runs ``fn(*args, **kwargs)`` in a thread and gives a Tornado Future of its result or exception.
 
-    The Future is resolved on ``io_loop``. The thread is a daemon of its own, so that a call that hangs holds up
-    neither another call nor the end of the process.
+    The Future is resolved on ``io_loop``. The thread is a daemon of its own, so that a call that hangs
+    holds up neither another call nor the end of the process.
     """
     future = concurrent.Future()
 
@@ -70,6 +73,15 @@ def run_blocking(io_loop, fn, *args, **kwargs):
     thread.daemon = True
     thread.start()
     return future
+
+
+def within(seconds, future):
+    """
+    A Future of the same result, or of `tornado.gen.TimeoutError` after so many seconds.
+
+    What the first Future ends with after that is of no interest any more and is not logged.
+    """
+    return gen.with_timeout(datetime.timedelta(seconds=seconds), future, quiet_exceptions=Exception)
 
 
 def _succeed(future, result):

@@ -6,8 +6,9 @@ def drain(iterable):
     """
     Empties a collection while yielding what was in it.
 
-    Takes from the left of a deque, pairs ``(key, value)`` from a dict, from the end of a list and in any order from a
-    set. What is added while draining is yielded too; what was not reached when the caller stops stays in.
+    Takes from the left of a deque, pairs ``(key, value)`` from a dict, from the end of a list and in any
+    order from a set. What is added while draining is yielded too; what was not reached when the caller
+    stops stays in.
 
     :param iterable: anything with ``popleft``, ``popitem`` or ``pop``, looked for in that order
     """

@@ -1,4 +1,4 @@
-"""ZooKeeper as the meeting place of a group: recipes on kazoo, and the allocator that runs them off the IOLoop."""
+"""ZooKeeper as a group's meeting place: recipes on kazoo, and the allocator that runs them off the IOLoop."""
 from __future__ import absolute_import
 
 from .party import Party

@@ -10,9 +10,10 @@ from kazoo.protocol import states
 import six
 from tornado import gen, ioloop, locks
 
-from kiel import allocation, exc, retry
+from kiel import allocation, events, exc, retry
 
 from .claims import Claims
+from .lease import Lease
 from .owners import Owners
 from .party import Party
 from .seeds import Seeds
@@ -22,22 +23,21 @@ from .shared_set import SharedSet
 
 log = logging.getLogger(__name__)
 
-#: parts of the session time-out: how often the server is asked whether this member is still in, and how old the last
-#: good answer may be. A process that was stopped for a while knows by it that others may have its partitions by now
-CONFIRM_EVERY = 0.2
-CONFIRMED_FOR = 0.8
+#: kazoo's own delays between attempts to connect double up to an hour; a member should be back soon
+CONNECTION_RETRY = {"max_tries": -1, "delay": 0.1, "backoff": 2, "max_delay": 2.0}
 
 
 class PartitionAllocator(allocation.Allocator):
     """
     Allocates by a function that every member of the group computes for itself from what ZooKeeper says.
 
-    Members of kiel 0.9 take part by the same znodes. Members of this kind also hold an owner znode for each partition
-    in `allocation`, so that among them no partition ever has two owners.
+    Members of kiel 0.9 take part by the same znodes. Members of this kind also hold an owner znode for each
+    partition in `allocation`, so that among them no partition ever has two owners.
 
     :param zk_hosts: list of ``host:port``, the last perhaps with a chroot
     :param group_name: the name of the group
-    :param consumer_name: ``<hostname>:<number>``; when that is taken at `start`, the attribute becomes another one
+    :param consumer_name: ``<hostname>:<number>``; when that is taken at `start`, the attribute becomes
+        another one
     :param allocator_fn: see `kiel.allocation`
     :param on_rebalance: called without arguments after each change
     :param timeout: seconds after which `start` fails without ZooKeeper, and for which `stop` waits for it
@@ -78,20 +78,24 @@ class PartitionAllocator(allocation.Allocator):
         self._claims = Claims(self._claims_changed, timeout, release_timeout)
         self._news = locks.Condition()
         self._joined = False
-        self._doubt = False
-        self._confirmed = None
-        self._ticker = None
+        self._lease = Lease(session_timeout, self._doubt_changed, self._gone)
         self._rebalance_due = False
         #: stands for one run from `start` to `stop`; None when stopped
         self._run = None
         self._start_future = None
         self._stop_future = None
-        self._seeds = Seeds()
-        self._sync_future = None
+        self._seeds = Seeds(self._alter_set)
 
     def _make_conn(self):
         """A kazoo client that connects nowhere yet."""
-        return client.KazooClient(hosts=",".join(self.zk_hosts), timeout=self.session_timeout)
+        return client.KazooClient(
+            hosts=self._hosts, timeout=self.session_timeout, connection_retry=dict(CONNECTION_RETRY)
+        )
+
+    @property
+    def _hosts(self):
+        """The text that kazoo is given."""
+        return ",".join(self.zk_hosts)
 
     @property
     def group_path(self):
@@ -120,13 +124,8 @@ class PartitionAllocator(allocation.Allocator):
 
     @property
     def paused(self):
-        """Whether ownership is in doubt: the connection is lost, or ZooKeeper's last good answer is too old."""
-        return self._doubt or (self._joined and self._stale)
-
-    @property
-    def _stale(self):
-        """Whether the session may have expired since the server was last heard to know this member."""
-        return retry.monotonic() - self._confirmed > self.session_timeout * CONFIRMED_FOR
+        """Whether ownership is in doubt: connection lost, or ZooKeeper's last good answer too old."""
+        return self._lease.doubtful
 
     # start and stop
 
@@ -134,8 +133,9 @@ class PartitionAllocator(allocation.Allocator):
         """
         Joins the group and adds the partitions to its set; a second call only adds.
 
-        The Future is done when this member is in and each of its partitions has been tried once; those that another
-        member is still giving up come later. Raises `exc.ZooKeeperError`; then `start` can be called again.
+        The Future is done when this member is in and each of its partitions has been tried once; those that
+        another member is still giving up come later. Raises `exc.ZooKeeperError`; then `start` can be
+        called again.
 
         :param seed_partitions: topic -> [ids]
         """
@@ -150,7 +150,6 @@ class PartitionAllocator(allocation.Allocator):
     @gen.coroutine
     def _start(self, run):
         """The work of `start`."""
-        self.io_loop = ioloop.IOLoop.current()
         if self._stop_future is not None:
             yield self._stop_future
         clock = retry.Backoff(deadline=self.timeout).start()
@@ -162,59 +161,87 @@ class PartitionAllocator(allocation.Allocator):
             if delay is None:
                 if run is self._run:
                     self._run = None
-                    self._set_doubt(False)
+                    self._lease.set(False)
                 raise failure
             yield gen.sleep(delay)
 
     @gen.coroutine
     def _enter(self, run):
-        """One attempt at a session, from the connection to the first claims; gives the error if it came to none."""
+        """One attempt, from the connection to the first claims; gives the error, if any."""
         if run is not self._run:
-            raise gen.Return(exc.ZooKeeperError(",".join(self.zk_hosts), "stopped while joining %s" % self.group_name))
-        session = self._open_session()
+            raise gen.Return(exc.ZooKeeperError(self._hosts, "stopped while joining %s" % self.group_name))
+        session = None
         try:
-            yield session.open(self.timeout)
+            session = yield self.connect()
             yield self._join(session)
         except Exception as error:
             failure = error
         else:
             raise gen.Return(None)
-        if self._session is session:
-            self._leave_session()
-        yield session.close(self.timeout)
+        if session is not None:
+            if self._session is session:
+                self._leave_session()
+            yield session.close(self.timeout)
         if not isinstance(failure, exc.ZooKeeperError):
-            failure = exc.ZooKeeperError(session.hosts, "joining group %s failed" % self.group_name, failure)
+            failure = exc.ZooKeeperError(self._hosts, "joining group %s failed" % self.group_name, failure)
         raise gen.Return(failure)
 
-    def _open_session(self):
-        """Makes the objects of one session."""
+    @gen.coroutine
+    def connect(self):
+        """
+        Connects to ZooKeeper and gives the `Session`, without joining the group; `start` does both.
+
+        Raises `exc.ZooKeeperError` after ``timeout`` seconds.
+        """
+        self.io_loop = ioloop.IOLoop.current()
         if not self._conn_is_new:
             self.conn = self._make_conn()
         self._conn_is_new = False
         self._session = session = Session(self.io_loop, self.conn, self.handle_connection_change)
+        try:
+            yield session.open(self.timeout)
+        except Exception as error:
+            failure = error
+        else:
+            raise gen.Return(session)
+        if self._session is session:
+            self._leave_session()
+        yield session.close(self.timeout)
+        raise failure
+
+    @gen.coroutine
+    def _join(self, session):
+        """Joins the group over an open session."""
         self.party = Party(
             self.conn, self.consumer_name, self.members_path, session.crossing(self.on_group_members_change)
         )
         self.shared_set = SharedSet(
             self.conn, self.partition_path, session.crossing(self.on_partition_change), self.lock_timeout
         )
-        return session
-
-    @gen.coroutine
-    def _join(self, session):
-        """Joins the group over an open session."""
         yield session.run(self.timeout, self.party.start)
         yield session.run(self.timeout, self.shared_set.start)
         self.consumer_name = yield session.run(self.timeout, self.party.join)
         self._seeds.again()
-        while self._seeds.add or self._seeds.remove:
-            yield self._alter_set(session)
+        yield self._seeds.push()
         owners = Owners(
             self.conn, self.consumer_name, self.owners_path, session.crossing(self._claims.freed)
         )
-        sent_at = retry.monotonic()
+        asked_at = retry.monotonic()
         yield session.run(self.timeout, owners.start)
+        yield self._collected(session)
 
+        self._joined = True
+        self._claims.open(session, owners)
+        self._lease.begin(self._confirm, asked_at)
+        self._lease.set(not self.connected.is_set())
+        try:
+            yield events.within(self.timeout, self.rebalance())
+        except gen.TimeoutError:
+            log.warning("Owners' znodes in group %s are slow to come, tried on", self.group_name)
+
+    @gen.coroutine
+    def _collected(self, session):
+        """Waits until the watches have told of the partitions, and of this member itself."""
         deadline = retry.monotonic() + self.timeout
         while not (self.partitions_collected.is_set() and self.consumer_name in self.members):
             left = deadline - retry.monotonic()
@@ -224,26 +251,11 @@ class PartitionAllocator(allocation.Allocator):
         if session.over or self._session is not session:
             raise exc.ZooKeeperError(session.hosts, "the session ended while joining")
 
-        self._joined = True
-        self._confirmed = sent_at
-        self._claims.open(session, owners)
-        self._ticker = ioloop.PeriodicCallback(self._tick, self.session_timeout * CONFIRM_EVERY * 1000)
-        self._ticker.start()
-        self._set_doubt(not self.connected.is_set())
-        try:
-            yield gen.with_timeout(
-                datetime.timedelta(seconds=self.timeout), self.rebalance(), quiet_exceptions=Exception
-            )
-        except gen.TimeoutError:
-            log.warning("Owners' znodes in group %s are slow to come, tried on", self.group_name)
-
     def _leave_session(self):
-        """Forgets what belonged to a session; gives a Future that is done when the users of its partitions are."""
+        """Forgets a session; gives a Future that is done when the users of its partitions are."""
         self._joined = False
         self._session = None
-        if self._ticker is not None:
-            self._ticker.stop()
-            self._ticker = None
+        self._lease.end()
         for flag in (self.connected, self.members_collected, self.partitions_collected):
             flag.clear()
         self.members = set()
@@ -253,11 +265,12 @@ class PartitionAllocator(allocation.Allocator):
 
     def stop(self):
         """
-        Gives the partitions up, leaves the group and closes the connection to ZooKeeper, whatever fails on the way.
+        Gives the partitions up, leaves the group and closes the connection to ZooKeeper, whatever fails on
+        the way.
 
         Done within about twice ``timeout`` seconds; raises nothing.
         """
-        if self._run is not None:
+        if self._run is not None or self._session is not None:
             self._run = None
             self._stop_future = self._stop()
         return self._stop_future or gen.maybe_future(None)
@@ -269,18 +282,16 @@ class PartitionAllocator(allocation.Allocator):
         if session is not None:
             if self._joined and self.connected.is_set():
                 try:
-                    yield gen.with_timeout(
-                        datetime.timedelta(seconds=self.timeout), self._give_up(session), quiet_exceptions=Exception
-                    )
+                    yield events.within(self.timeout, self._give_up(session))
                 except Exception as error:
-                    log.warning("Leaving group %s: %s", self.group_name, error or type(error).__name__)
+                    log.warning("Leaving group %s: %s", self.group_name, str(error) or type(error).__name__)
             dropped = self._leave_session()
             yield session.close(self.timeout)
             try:
-                yield gen.with_timeout(datetime.timedelta(seconds=self.timeout), dropped, quiet_exceptions=Exception)
+                yield events.within(self.timeout, dropped)
             except gen.TimeoutError:
-                log.warning("on_change did not end within %s s at the end of group %s", self.timeout, self.group_name)
-        self._set_doubt(False)
+                log.warning("on_change did not end in %s s at the end of %s", self.timeout, self.group_name)
+        self._lease.set(False)
 
     @gen.coroutine
     def _give_up(self, session):
@@ -294,19 +305,19 @@ class PartitionAllocator(allocation.Allocator):
         """Reacts to kazoo's word on the connection; on the IOLoop."""
         if state == states.KazooState.CONNECTED:
             self.connected.set()
-            self._confirm()
+            self._lease.ask()
         elif state == states.KazooState.SUSPENDED:
             self.connected.clear()
-            self._set_doubt(True)
+            self._lease.set(True)
         else:
             log.warning("ZooKeeper session of %s in group %s is lost", self.consumer_name, self.group_name)
             self._session_lost()
         self._news.notify_all()
 
     def _session_lost(self):
-        """Drops the allocation at once; joins again if this member was in (else whoever is joining finds out)."""
+        """Drops the allocation at once; joins again if this member was in (else the joiner finds out)."""
         session, was_in = self._session, self._joined
-        self._set_doubt(True)
+        self._lease.set(True)
         if session is None:
             return
         if was_in and self._run is not None:
@@ -328,43 +339,29 @@ class PartitionAllocator(allocation.Allocator):
             log.warning("Could not join group %s again, will try on: %s", self.group_name, failure)
             yield gen.sleep(clock.delay())
 
-    def _tick(self):
-        """Renews the certainty of being in, and repeats what failed."""
-        self._confirm()
-        if self._stale:
-            self._set_doubt(True)
-        if self.connected.is_set():
-            self._sync()
+    def _confirm(self, answered):
+        """
+        Asks the server whether this session still has its member znode; for the lease.
 
-    def _confirm(self):
-        """Asks the server whether this session still has its member znode."""
-        if not self._joined or not self.connected.is_set():
+        An answer that comes while the connection is lost again says nothing any more. What could not be done
+        before is tried again on the way.
+        """
+        if not self.connected.is_set():
             return
-        sent_at = retry.monotonic()
+        self._sync()
+        self._session.confirm(
+            self.party.member_path, lambda owned: answered(owned) if self.connected.is_set() else None
+        )
 
-        def on_answer(owned):
-            """Takes the answer, unless the connection was lost after the question."""
-            if not self._joined or not self.connected.is_set():
-                return
-            if not owned:
-                log.error("The znode of %s in group %s is gone or another's", self.consumer_name, self.group_name)
-                self._session_lost()
-                return
-            self._confirmed = max(self._confirmed, sent_at)
-            self._set_doubt(self._stale)
+    def _gone(self):
+        """The server says that this member is not in: somebody deleted its znode, or took its name."""
+        log.error("The znode of %s in group %s is gone or another's", self.consumer_name, self.group_name)
+        self._session_lost()
 
-        self._session.confirm(self.party.member_path, on_answer)
-
-    def _set_doubt(self, doubt):
-        """Changes `paused` and tells `on_pause`."""
-        if doubt == self._doubt:
-            return
-        self._doubt = doubt
+    def _doubt_changed(self, doubt):
+        """Tells `on_pause`."""
         if self.on_pause is not None:
-            try:
-                self.on_pause(doubt)
-            except Exception:
-                log.exception("on_pause(%s) failed", doubt)
+            self.on_pause(doubt)
 
     # members, partitions, mapping
 
@@ -376,7 +373,7 @@ class PartitionAllocator(allocation.Allocator):
         self._rebalance_soon()
 
     def on_partition_change(self, partitions):
-        """Takes the set of partitions; ``None``, when somebody deleted its znode, has it made again. On the IOLoop."""
+        """Takes the set of partitions, on the IOLoop; ``None``, when it was deleted, has it made again."""
         if partitions is None:
             log.warning("%s is gone, making it again", self.partition_path)
             self._seeds.want(self.partitions)
@@ -421,7 +418,7 @@ class PartitionAllocator(allocation.Allocator):
 
     def _claims_changed(self, revoked, assigned):
         """Hears of a change of `allocation` and passes it on; gives a Future."""
-        log.debug("%s in group %s: revoked %s, assigned %s", self.consumer_name, self.group_name, revoked, assigned)
+        log.debug("%s of %s: revoked %s, assigned %s", self.consumer_name, self.group_name, revoked, assigned)
         told = self.changed(revoked, assigned)
         if assigned:
             self._tell_rebalance()
@@ -442,9 +439,9 @@ class PartitionAllocator(allocation.Allocator):
         """
         Tells what the metadata says now; costs nothing when it is no news.
 
-        New partitions join the set. Ids that this member saw in a topic before and that are missing now leave it, as
-        after a topic was made again with fewer; a topic that is not named, or named without partitions, is left
-        alone. What fails is logged and tried again. Gives a Future.
+        New partitions join the set. Ids that this member saw in a topic before and that are missing now
+        leave it, as after a topic was made again with fewer; a topic that is not named, or named without
+        partitions, is left alone. What fails is logged and tried again. Gives a Future.
 
         :param partitions: topic -> [all ids, also of partitions without a leader]
         :param gone: names of topics that were deleted
@@ -463,27 +460,30 @@ class PartitionAllocator(allocation.Allocator):
         return self._sync()
 
     def _sync(self):
-        """Brings the set nearer to what this member noted, if anything is missing; gives a Future."""
-        if self._joined and self._sync_future is None and self._seeds.settle(self.partitions):
-            self._sync_future = self._sync_all()
-            if self._sync_future.done():
-                self._sync_future = None
-        return self._sync_future or gen.maybe_future(None)
+        """Brings the set nearer to what this member noted, once it is in; gives a Future."""
+        return self._seeds.sync(self.partitions) if self._joined else gen.maybe_future(None)
 
-    @gen.coroutine
-    def _sync_all(self):
-        """The work of `_sync`, for all that is noted meanwhile, too."""
+    def _alter_set(self, change):
+        """Changes the shared set by a function set -> set; gives a Future."""
+        if self._session is None:
+            raise exc.ZooKeeperError(self._hosts, "no session now")
+        return self._session.run(self.timeout + self.lock_timeout, self.shared_set.alter, change)
+
+
+def create_attempter(future):
+    """
+    Gives ``attempt(fn, *args)`` that calls the function unless the Future is done, and puts its exception
+    there.
+
+    For code that used 0.9's; kiel has `kiel.events.run_blocking` now.
+    """
+    def attempt(fn, *args):
+        """Calls the function, unless an attempt before failed."""
+        if future.done():
+            return
         try:
-            while self._joined and (self._seeds.add or self._seeds.remove):
-                yield self._alter_set(self._session)
+            fn(*args)
         except Exception as error:
-            log.warning("Changing the partitions of group %s: %s, will try again", self.group_name, error)
-        finally:
-            self._sync_future = None
+            future.set_exception(error)
 
-    @gen.coroutine
-    def _alter_set(self, session):
-        """One change of the shared set; what it did is not to be done any more."""
-        alter, done = self._seeds.change()
-        yield session.run(self.timeout + self.lock_timeout, self.shared_set.alter, alter)
-        done()
+    return attempt

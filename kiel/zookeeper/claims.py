@@ -1,12 +1,11 @@
 """What one member claims and holds: the life of each partition, as a table."""
 from __future__ import absolute_import
 
-import datetime
 import logging
 
 from tornado import gen
 
-from kiel import allocation, retry
+from kiel import allocation, events, retry
 
 
 log = logging.getLogger(__name__)
@@ -15,14 +14,15 @@ FREE, WINNING, WAITING, HELD, RELEASING = "free", "winning", "waiting", "held", 
 
 TRANSITIONS = {
     FREE: {"wanted": WINNING},
-    # asked for; the answer is on its way. It stays so until there is one: a node made unawares must not be forgotten
+    # asked for; the answer is on its way. It stays so until there is one: a node made unawares must not be
+    # forgotten
     WINNING: {"won": HELD, "won_unwanted": RELEASING, "taken": WAITING, "lost": FREE},
     # another member holds it; a watch tells when it may be free
     WAITING: {"freed": FREE, "unwanted": FREE, "lost": FREE},
     # the only state in which a partition is in the allocation
     HELD: {"unwanted": RELEASING, "lost": RELEASING},
-    # its user winds down (`on_change`), then the node goes. After a lost session there is no node, the user still
-    # has to be done before the partition comes again
+    # its user winds down (`on_change`), then the node goes. After a lost session there is no node, the user
+    # still has to be done before the partition comes again
     RELEASING: {"released": FREE, "lost": RELEASING},
 }
 
@@ -31,8 +31,8 @@ class Claims(object):
     """
     Brings what this member holds nearer to what it should have, one partition at a time; lives on the IOLoop.
 
-    :param changed: called with (revoked, assigned), each topic -> ids, after `held` changed; gives a Future, for which
-        a revoked partition's node is kept
+    :param changed: called with (revoked, assigned), each topic -> ids, after `held` changed; gives a
+        Future, for which a revoked partition's node is kept
     :param timeout: seconds that a round trip to ZooKeeper may take before it is tried again
     :param release_timeout: seconds that the Future of ``changed`` may take
     """
@@ -59,7 +59,7 @@ class Claims(object):
         self._session, self._owners = session, owners
 
     def lose(self):
-        """The session is gone, and with it all that was held; gives a Future that is done when the users are too."""
+        """The session is gone, with all that was held; gives a Future that is done when the users are too."""
         self._session = self._owners = None
         self.wanted = set()
         self._freed.clear()
@@ -90,11 +90,11 @@ class Claims(object):
         """Does what is due after any change; the only place where work is begun."""
         if self._owners is None:
             return gen.maybe_future(None)
-        waiting = [item for item, state in self.states.items() if state == WAITING and item not in self.wanted]
-        self._move(waiting, "unwanted")
+        waiting = set(item for item, state in self.states.items() if state == WAITING)
+        self._move(waiting - self.wanted, "unwanted")
         leaving = self.held - self.wanted
         self._move(leaving, "unwanted")
-        coming = set(item for item in self.wanted if item not in self.states)
+        coming = self.wanted - set(self.states)
         self._move(coming, "wanted")
         return gen.multi([self._release(leaving), self._win(coming)])
 
@@ -128,11 +128,10 @@ class Claims(object):
             return
         told = self.changed(allocation.group(items), {})
         try:
-            yield gen.with_timeout(
-                datetime.timedelta(seconds=self.release_timeout), told, quiet_exceptions=Exception
-            )
+            yield events.within(self.release_timeout, told)
         except gen.TimeoutError:
-            log.warning("%s not wound down within %s s, given up all the same", sorted(items), self.release_timeout)
+            log.warning("%s not wound down within %s s, given up all the same",
+                        sorted(items), self.release_timeout)
         yield self._dispose(items)
 
     @gen.coroutine
@@ -156,7 +155,8 @@ class Claims(object):
             except Exception as error:
                 if owners is not self._owners:
                     break
-                log.warning("Owners' znodes of %s: %s, will try again", sorted(items), error or type(error).__name__)
+                log.warning("Owners' znodes of %s: %s, will try again",
+                            sorted(items), str(error) or type(error).__name__)
                 yield gen.sleep(clock.delay())
             else:
                 raise gen.Return(result)

@@ -35,12 +35,14 @@ class Owners(object):
         """
         Tries to take each item and gives the set of those that this member's session now holds.
 
-        For the others `on_free` will be called, once each. All requests go out before the first answer is read.
+        For the others `on_free` will be called, once each. All requests go out before the first answer is
+        read.
         """
         won = set()
         data = self.member_name.encode("utf-8")
         asked = [
-            (item, self.client.create_async(self._path_of(item), data, ephemeral=True)) for item in sorted(items)
+            (item, self.client.create_async(self._path_of(item), data, ephemeral=True))
+            for item in sorted(items)
         ]
         for item, answer in asked:
             try:
@@ -73,7 +75,7 @@ class Owners(object):
     def _watch(self, item):
         """Waits for the item to be free; True if it is in fact this session's own (an answer got lost)."""
         def on_event(event):
-            """Once only: the node went or changed, or the connection was lost; in each case another try is due."""
+            """Once only: the node went or changed, or the connection was lost; another try is due."""
             self.on_free(item)
 
         stat = self.client.exists(self._path_of(item), watch=on_event)

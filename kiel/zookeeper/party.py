@@ -49,9 +49,9 @@ class Party(object):
         """
         Makes this member's znode and gives the name that it has.
 
-        A name that another session holds is left to it: the other may be a live member, such as a process forked
-        from the same parent. `member_name` is then another one of the same host. A node of this very session (a join
-        whose answer got lost) is taken as it is.
+        A name that another session holds is left to it: the other may be a live member, such as a process
+        forked from the same parent. `member_name` is then another one of the same host. A node of this very
+        session (a join whose answer got lost) is taken as it is.
         """
         for _ in range(MAX_NAMES):
             try:
@@ -80,5 +80,6 @@ class Party(object):
 def another_name(name):
     """A new ``<hostname>:<number>`` for the host of ``name``."""
     host = name.rsplit(":", 1)[0]
-    # the system's randomness: the module's own generator has the same state in processes forked from one parent
+    # the system's randomness: the module's own generator has the same state in processes forked from one
+    # parent
     return "%s:%d" % (host, random.SystemRandom().getrandbits(48))

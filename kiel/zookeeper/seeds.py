@@ -1,18 +1,29 @@
 """What one member wants to be in the group's set of partitions, and what not."""
 from __future__ import absolute_import
 
+import logging
+
+from tornado import gen
+
 from kiel import allocation
+
+
+log = logging.getLogger(__name__)
 
 
 class Seeds(object):
     """
     Notes what a member's metadata says until the shared set says so too.
 
-    An item is taken out of the set only by who knows that it went: by who saw it before, or is told outright. A
-    member with old metadata must not take away what another has just found.
+    An item is taken out of the set only by who knows that it went: by who saw it before, or is told
+    outright. A member with old metadata must not take away what another has just found.
+
+    :param alter: called with a function set -> set, to change the shared set by it; gives a Future
     """
 
-    def __init__(self):
+    def __init__(self, alter):
+        self.alter = alter
+        self._syncing = None
         #: topic -> ids that this member's metadata named last
         self.known = {}
         #: items that have to join the set, and to leave it
@@ -57,23 +68,41 @@ class Seeds(object):
         """All that is known has to be in; for a new session, which can't tell what became of the set."""
         self.want(allocation.flatten(self.known))
 
-    def settle(self, present):
-        """Forgets what the set has already; gives whether anything is left to do."""
-        self.add -= present
-        self.remove &= present
-        return bool(self.add or self.remove)
+    def sync(self, present):
+        """
+        Brings the shared set nearer to what was noted, where anything is missing; gives a Future that never
+        fails.
 
-    def change(self):
-        """The change that is due: a function for `SharedSet.alter`, and one to call when that is done."""
-        add, remove = set(self.add), set(self.remove)
+        What could not be done is logged, and stays noted for the next time.
 
-        def alter(items):
-            """Runs in a thread: works on its own copies only."""
-            return (items - remove) | add
+        :param present: the items that are in the set now
+        """
+        if self._syncing is None:
+            self.add -= present
+            self.remove &= present
+            if not (self.add or self.remove):
+                return gen.maybe_future(None)
+            syncing = self._sync()
+            if syncing.done():
+                return syncing
+            self._syncing = syncing
+        return self._syncing
 
-        def done():
-            """What was done is not due any more; what was noted meanwhile is."""
+    @gen.coroutine
+    def _sync(self):
+        """The work of `sync`."""
+        try:
+            yield self.push()
+        except Exception as error:
+            log.warning("Changing the group's set of partitions: %s, will try again", error)
+        finally:
+            self._syncing = None
+
+    @gen.coroutine
+    def push(self):
+        """Changes the shared set by all that is noted, and by what is noted meanwhile."""
+        while self.add or self.remove:
+            add, remove = set(self.add), set(self.remove)
+            yield self.alter(lambda items: (items - remove) | add)
             self.add -= add
             self.remove -= remove
-
-        return alter, done

@@ -1,7 +1,6 @@
 """One ZooKeeper session as the IOLoop sees it."""
 from __future__ import absolute_import
 
-import datetime
 import logging
 
 from kazoo.protocol import states
@@ -17,8 +16,8 @@ class Session(object):
     """
     A kazoo client from its start to its end: blocking calls go off the loop, callbacks come onto it.
 
-    After an expiry a new `Session` with a client of its own is made, so that nothing of an old session (an answer, a
-    watch, a request in a queue) is ever taken for the new one's.
+    After an expiry a new `Session` with a client of its own is made, so that nothing of an old session (an
+    answer, a watch, a request in a queue) is ever taken for the new one's.
 
     :param io_loop: the loop that everything is brought to
     :param conn: a `kazoo.client.KazooClient` that was not started yet
@@ -36,7 +35,7 @@ class Session(object):
         self._on_state = on_state
 
     def crossing(self, method):
-        """A function for kazoo to call on any thread: it has ``method`` called on the loop while this session lasts."""
+        """A function for kazoo's threads that has ``method`` called on the loop while this session lasts."""
         def on_loop(*args):
             """Runs on the loop; what comes after the end is dropped."""
             if not self.over:
@@ -53,16 +52,17 @@ class Session(object):
         """Connects within ``timeout`` seconds, or raises `exc.ZooKeeperError`."""
         self.conn.add_listener(self.crossing(self._state_changed))
         yield self.run(timeout, self.conn.start_async)
-        yield self._within(timeout, self._connected, "no connection within %s s; is it running, are hosts and ports "
-                           "right, does a firewall let them through?" % timeout)
+        yield self._within(timeout, self._connected, (
+            "no connection within %s s; is it running, are hosts and ports right, does a firewall let through?"
+        ) % timeout)
 
     @gen.coroutine
     def run(self, timeout, fn, *args):
         """
         Calls a blocking recipe off the loop and gives its result.
 
-        Raises what it raises, or `exc.ZooKeeperError` when it takes longer than ``timeout`` seconds or the session is
-        closed meanwhile. The call itself ends on its own then, unheeded.
+        Raises what it raises, or `exc.ZooKeeperError` when it takes longer than ``timeout`` seconds or the
+        session is closed meanwhile. The call itself ends on its own then, unheeded.
         """
         result = events.run_blocking(self.io_loop, fn, *args)
         yield self._within(timeout, result, "no answer within %s s" % timeout)
@@ -75,7 +75,7 @@ class Session(object):
         future.add_done_callback(lambda done: done.exception())
         first = gen.WaitIterator(future, self._ended)
         try:
-            yield gen.with_timeout(datetime.timedelta(seconds=timeout), first.next(), quiet_exceptions=Exception)
+            yield events.within(timeout, first.next())
         except gen.TimeoutError:
             raise exc.ZooKeeperError(self.hosts, complaint)
         except Exception:
@@ -88,7 +88,8 @@ class Session(object):
         """
         Asks whether this session still is the server's owner of ``path``; never blocks.
 
-        ``callback(owned)`` is called on the loop when there is an answer; without one (connection lost) never.
+        ``callback(owned)`` is called on the loop when there is an answer; without one (connection lost)
+        never.
         """
         answered = self.crossing(callback)
 
@@ -103,16 +104,16 @@ class Session(object):
 
     @gen.coroutine
     def close(self, timeout):
-        """Ends the session, waiting at most ``timeout`` seconds; kazoo goes on closing by itself where it takes longer."""
+        """Ends the session within ``timeout`` seconds; kazoo closes by itself where it takes longer."""
         if self.over:
             return
         self.over = True
         self._ended.set_result(None)
         shut = events.run_blocking(self.io_loop, _shut, self.conn)
         try:
-            yield gen.with_timeout(datetime.timedelta(seconds=timeout), shut, quiet_exceptions=Exception)
+            yield events.within(timeout, shut)
         except gen.TimeoutError:
-            log.warning("ZooKeeper client for %s is still closing after %s s, left to itself", self.hosts, timeout)
+            log.warning("The client of ZooKeeper at %s is not closed after %s s, left alone", self.hosts, timeout)
         except Exception as error:
             log.warning("Closing the ZooKeeper client for %s failed: %s", self.hosts, error)
 

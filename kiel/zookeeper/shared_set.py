@@ -23,9 +23,10 @@ class SharedSet(object):
 
     :param client: a started `kazoo.client.KazooClient`
     :param path: the znode
-    :param on_change: called with the set at the start and after each change, or with ``None`` when there is no such
-        node, on a thread of kazoo's
-    :param lock_timeout: seconds to wait for the lock, then `kazoo.exceptions.LockTimeout`; ``None`` for no limit
+    :param on_change: called with the set at the start and after each change, or with ``None`` when there is
+        no such node, on a thread of kazoo's
+    :param lock_timeout: seconds to wait for the lock, then `kazoo.exceptions.LockTimeout`; ``None`` for no
+        limit
     """
 
     def __init__(self, client, path, on_change, lock_timeout=None):
@@ -65,7 +66,8 @@ class SharedSet(object):
         """
         Puts ``change(items)`` in the place of the set and gives what is there then.
 
-        Looks first without the lock: the usual member brings nothing new, and should not wait for one that holds it.
+        Looks first without the lock: the usual member brings nothing new, and should not wait for one that
+        holds it.
         """
         items, _ = self._read()
         if items is not None and change(items) == items:
@@ -82,7 +84,7 @@ class SharedSet(object):
             lock.release()
 
     def _alter_locked(self, change):
-        """Reads, changes, writes; again if somebody wrote in between, as one who lost the lock unawares would."""
+        """Reads, changes, writes; again if somebody wrote in between, having lost the lock unawares."""
         while True:
             items, version = self._read()
             altered = change(items or set())
@@ -98,7 +100,7 @@ class SharedSet(object):
                 continue
 
     def _read(self):
-        """Gives the set and its version; ``(None, None)`` without a node, an empty set for bytes that are no set."""
+        """Gives the set and its version: (None, None) without a node; nonsense is an empty set."""
         try:
             data, stat = self.client.get(self.path)
         except exceptions.NoNodeError:
@@ -114,7 +116,7 @@ class SharedSet(object):
         return json.dumps(sorted(items)).encode("utf-8")
 
     def deserialize(self, data):
-        """The set that the bytes stand for; empty bytes are the empty set; ``ValueError`` for anything else."""
+        """The set that the bytes stand for; no bytes are the empty set; ``ValueError`` for anything else."""
         if not data:
             return set()
         items = json.loads(data.decode("utf-8"))
@@ -124,7 +126,7 @@ class SharedSet(object):
 
 
 def valid(item):
-    """Whether an entry of the set reads ``topic:partition``; a bad one must not stop every member's allocation."""
+    """Whether an entry reads ``topic:partition``; a bad one must not stop every member's allocation."""
     if isinstance(item, six.string_types) and ITEM.match(item):
         return True
     log.error("%r in the set of partitions is not of the form topic:partition, left out", item)

@@ -14,6 +14,8 @@ from tests import loop
 
 from .world import Member, OldMember, Ticker, kazoo, shared_out, stop_all, topics
 
+LOG = logging.getLogger("kiel.zookeeper.allocator")
+
 
 def test_attributes_before_the_start():
     member = Member("a:1,b:2", "g", "host:1").allocator
@@ -220,7 +222,7 @@ def test_d50_an_allocator_that_raises_does_not_end_the_watch(zk, group):
         one, two = Member(zk, group, "host:1", breaks), Member(zk, group, "host:2")
         yield one.allocator.start(topics(4))
         broken.append(RuntimeError("no idea"))
-        with testing.ExpectLog(logging.getLogger("kiel.zookeeper.allocator"), "The allocation function failed"):
+        with testing.ExpectLog(LOG, "The allocation function failed"):
             yield two.allocator.start(topics(4))
             yield gen.sleep(0.3)
         # it keeps what it has, and the other waits for it
@@ -241,7 +243,7 @@ def test_d50_nonsense_from_an_allocator_is_an_error_in_the_log(zk, group):
     def scenario():
         for answer in (None, [1], {"host:1": [1]}, {"host:1": {"t": ["x"]}}):
             member = Member(zk, group, "host:1", lambda members, partitions: answer)
-            with testing.ExpectLog(logging.getLogger("kiel.zookeeper.allocator"), "The allocation function failed"):
+            with testing.ExpectLog(LOG, "The allocation function failed"):
                 yield member.allocator.start(topics(1))
             assert member.allocator.allocation == {}
             yield member.allocator.stop()
@@ -281,7 +283,7 @@ def test_d51_a_member_znode_that_was_deleted_comes_back(zk, group):
         member = Member(zk, group, "host:1", session_timeout=2.0)
         yield member.allocator.start(topics(2))
         with kazoo(zk) as conn:
-            with testing.ExpectLog(logging.getLogger("kiel.zookeeper.allocator"), ".*is gone or another's"):
+            with testing.ExpectLog(LOG, ".*is gone or another's"):
                 conn.delete("/kiel/groups/%s/members/host:1" % group)
                 yield loop.until(lambda: len(member.changes) >= 2, 5)
                 yield shared_out([member], ["t:0", "t:1"])
@@ -461,7 +463,9 @@ def test_d54_state_changes_and_hooks_run_on_the_loop(zk, group):
     def scenario():
         seen = set()
         member = Member(zk, group, "host:1")
-        for name in ("on_group_members_change", "on_partition_change", "handle_connection_change", "rebalance"):
+        for name in (
+            "on_group_members_change", "on_partition_change", "handle_connection_change", "rebalance",
+        ):
             method = getattr(member.allocator, name)
             setattr(member.allocator, name, _spied(method, seen))
         yield member.allocator.start(topics(2))
@@ -512,7 +516,7 @@ def test_d56_partitions_and_topics_that_come_later(zk, group):
         yield [one.allocator.start(topics(2)), two.allocator.start(topics(2))]
         yield one.allocator.update({"t": [0, 1, 2, 3], "u": [0, 1]})
         yield shared_out([one, two], ["t:0", "t:1", "t:2", "t:3", "u:0", "u:1"])
-        # older metadata of another member takes nothing away, nor does a topic without partitions, nor one not named
+        # older metadata of another member takes nothing away, nor does a topic without partitions or unnamed
         yield two.allocator.update({"t": [0, 1], "u": []})
         yield two.allocator.update({})
         yield gen.sleep(0.2)
@@ -588,7 +592,7 @@ def test_d58_kazoo_is_closed_even_if_leaving_fails(zk, group):
             raise RuntimeError("stays")
 
         party.leave = leave
-        with testing.ExpectLog(logging.getLogger("kiel.zookeeper.allocator"), "Leaving group .*stays"):
+        with testing.ExpectLog(LOG, "Leaving group .*stays"):
             yield member.allocator.stop()
         assert not conn.connected
         assert conn._connection._write_sock is None
@@ -619,7 +623,7 @@ def test_a_failing_hook_is_logged(zk, group):
     def scenario():
         member = Member(zk, group, "host:1")
         member.allocator.on_rebalance = lambda: 1 // 0
-        with testing.ExpectLog(logging.getLogger("kiel.zookeeper.allocator"), "on_rebalance failed"):
+        with testing.ExpectLog(LOG, "on_rebalance failed"):
             yield member.allocator.start(topics(1))
         assert member.allocator.allocation == topics(1)
         yield member.allocator.stop()
