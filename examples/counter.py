@@ -16,6 +16,8 @@ from tornado import gen, ioloop
 
 from kiel import clients
 
+log = logging.getLogger("counter")
+
 
 def flag(text):
     """The value of an option that is on or off."""
@@ -33,7 +35,7 @@ def arguments():
     parser.add_argument("topic", metavar="TOPIC", help="the topic to consume from its end")
     parser.add_argument("--status_interval", type=float, default=2.0, help="seconds between counts (default: 2)")
     parser.add_argument("--debug", type=flag, nargs="?", const=True, default=False,
-                        help="true or false: log what kiel does (default: false)")
+                        help="true or false: log what happens in detail (default: false)")
     return parser.parse_args()
 
 
@@ -69,6 +71,7 @@ def run(args):
         ticker.start()
         while not stopping:
             messages = yield consumer.consume(args.topic)
+            log.debug("consumed %d messages", len(messages))
             counts.update(message["color"] for message in messages)
     finally:
         ticker.stop()

@@ -17,6 +17,8 @@ from tornado import gen, ioloop
 
 from kiel import clients, constants
 
+log = logging.getLogger("maker")
+
 COLORS = ("red", "orange", "yellow", "green", "blue", "indigo", "violet", "white")
 CODECS = {"gzip": constants.GZIP, "snappy": constants.SNAPPY}
 
@@ -39,7 +41,7 @@ def arguments():
     parser.add_argument("--batch_size", type=int, default=1, help="messages that make a batch (default: 1)")
     parser.add_argument("--status_interval", type=float, default=2.0, help="seconds between counts (default: 2)")
     parser.add_argument("--debug", type=flag, nargs="?", const=True, default=False,
-                        help="true or false: log what kiel does (default: false)")
+                        help="true or false: log what happens in detail (default: false)")
     return parser.parse_args()
 
 
@@ -98,7 +100,9 @@ def run(args):
         yield producer.connect()
         ticker.start()
         while not stopping:
-            yield producer.produce(args.topic, {"counter": status.count, "color": random.choice(COLORS)})
+            event = {"counter": status.count, "color": random.choice(COLORS)}
+            yield producer.produce(args.topic, event)
+            log.debug("produced %r", event)
             status.count += 1
     finally:
         ticker.stop()

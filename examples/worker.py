@@ -18,6 +18,8 @@ from tornado import gen, ioloop
 
 from kiel import clients
 
+log = logging.getLogger("worker")
+
 
 def flag(text):
     """The value of an option that is on or off."""
@@ -35,7 +37,7 @@ def arguments():
     parser.add_argument("zk_hosts", metavar="ZK_HOSTS", help="comma-separated host:port of ZooKeeper")
     parser.add_argument("topic", metavar="TOPIC", help="the topic to work on")
     parser.add_argument("--debug", type=flag, nargs="?", const=True, default=False,
-                        help="true or false: log what kiel does (default: false)")
+                        help="true or false: log what happens in detail (default: false)")
     return parser.parse_args()
 
 
@@ -68,6 +70,7 @@ def run(args):
             for message in messages:
                 print(message)
             sys.stdout.flush()
+            log.debug("consumed %d messages", len(messages))
             if messages:
                 yield consumer.commit_offsets()
     finally:

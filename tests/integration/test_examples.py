@@ -165,7 +165,7 @@ def test_counter(kafka, topic):
     brokers = ",".join(kafka.bootstrap)
     with example("counter.py", brokers, topic, "--status_interval", "0.3", "--debug") as counter:
         counter.wait_for("^counts:$")
-        counter.wait_for("DEBUG:")
+        counter.wait_for("^DEBUG:counter:consumed 0 messages$")
         with example("maker.py", brokers, topic) as maker:
             counter.wait_for(r"^  (red|orange|yellow|green|blue|indigo|violet|white) +\d+$")
             maker.interrupt()
@@ -196,7 +196,7 @@ def test_worker_goes_on_where_the_one_before_stopped(kafka, zookeeper, topic):
     assert sorted(counters) == list(range(made))
 
     with example("worker.py", brokers, zookeeper.hosts, topic, "--debug", "true") as worker:
-        worker.wait_for("DEBUG:")
+        worker.wait_for("^DEBUG:worker:consumed 0 messages$")
         with example("maker.py", brokers, topic) as maker:
             worker.wait_for("'counter': 5[,}]")
             maker.interrupt()
@@ -210,7 +210,7 @@ def test_worker_goes_on_where_the_one_before_stopped(kafka, zookeeper, topic):
 
 def test_an_idle_worker_can_be_interrupted(kafka, zookeeper, topic):
     with example("worker.py", ",".join(kafka.bootstrap), zookeeper.hosts, topic, "--debug") as worker:
-        worker.wait_for("DEBUG:")
+        worker.wait_for("^DEBUG:worker:consumed 0 messages$")
         time.sleep(3)
         worker.interrupt()
     assert worker.lines[-1] == "closed"
