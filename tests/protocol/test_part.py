@@ -243,3 +243,15 @@ def test_compiled_once_and_seen_in_tracebacks():
     # runs of fixed-width fields are one call
     names = write.__globals__
     assert names["pack_first"](1, 2) == b"\x00\x01\x00\x00\x00\x02"
+
+
+def test_items_without_a_byte_can_not_be_counted_for_ever():
+    """Where an item is empty in a version, nothing but the bytes that are there bounds the count."""
+    class Nothing(Part):
+        parts = (("later", Int8, when("1+")),)
+
+    class Many(Part):
+        parts = (("items", Array.of(Nothing)),)
+
+    with pytest.raises(exc.ProtocolError):
+        Many.decode(b"\x7f\xff\xff\xff" + b"\0" * 10)

@@ -137,6 +137,32 @@ def test_sample_coordinator():
         "000a 0000 00000005 0004 6b69656c 0001 67")
 
 
+#: api -> the versions from Kafka 0.8.2 to 4.4, the first flexible one; as its documentation lists them
+VERSIONS = {
+    "produce": (0, 13, 9), "fetch": (0, 18, 12), "offset": (0, 11, 6), "metadata": (0, 13, 9),
+    "offset_commit": (0, 10, 8), "offset_fetch": (0, 10, 6), "group_coordinator": (0, 6, 3), "join_group": (0, 9, 6),
+    "heartbeat": (0, 4, 4), "leave_group": (0, 5, 4), "sync_group": (0, 5, 4), "describe_groups": (0, 6, 5),
+    "list_groups": (0, 5, 3), "sasl_handshake": (0, 1, None), "api_versions": (0, 5, 3), "create_topics": (0, 7, 5),
+    "delete_topics": (0, 6, 4), "init_producer_id": (0, 6, 2), "offset_for_leader_epoch": (0, 4, 4),
+    "sasl_authenticate": (0, 2, 2),
+}
+
+
+@pytest.mark.parametrize("api", sorted(constants.API_KEYS))
+def test_d60_every_version_of_every_api(api):
+    """Not only version 0: all from the first to the newest, each written and read back."""
+    lowest, highest, flexible = VERSIONS[api]
+    for cls in request.classes[api], response.classes[api]:
+        assert cls.version_range == (lowest, highest)
+        for version in range(lowest, highest + 1):
+            assert cls.is_flexible(version) == (flexible is not None and version >= flexible)
+            raw = cls().encode(version)
+            assert cls.decode(raw, 0, version) == (cls(), len(raw))
+        for version in lowest - 1, highest + 1:
+            with pytest.raises(exc.UnsupportedVersionError):
+                cls().encode(version)
+
+
 def test_d61_commits_of_version_1_and_2():
     """Usable, with the right version in the header; the bytes are those of Kafka's definitions by hand."""
     one = commit(offset_commit.OffsetCommitV1Request, timestamp=7)
