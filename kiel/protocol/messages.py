@@ -95,8 +95,12 @@ def batches(data):
             break
         if pos + size > end:
             break
-        if magic == 2:
+        if magic == 2 and offset >= 0:
             out.append(Batch(data, pos, size))
+            row = None
+        elif magic == 2:
+            out.append(CorruptBatch(
+                data, pos, size, offset, magic, "a batch of offset %d" % offset))
             row = None
         elif magic > 2:
             out.append(CorruptBatch(

@@ -3,6 +3,8 @@ from __future__ import absolute_import
 
 import struct
 
+import six
+
 from kiel import compression, exc
 from kiel.protocol import records_decode
 from kiel.protocol.crc32c import crc32c
@@ -145,6 +147,10 @@ class Batch(object):
         try:
             if codec:
                 data = compression.decompress(codec, data[pos:end])
+                pos, end = 0, len(data)
+            elif six.PY2:
+                # the loops make a bytearray of what they get: not of the whole fetch for each batch
+                data = data[pos:end]
                 pos, end = 0, len(data)
             if not 0 <= self.count <= (end - pos) // SMALLEST:
                 raise ValueError("%d records in %d bytes" % (self.count, end - pos))
