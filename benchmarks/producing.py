@@ -1,8 +1,10 @@
 """
-How many messages a second a producer takes and delivers: ``python benchmarks/producing.py BROKERS [messages] [size]``.
+How many messages a second a producer takes and delivers: ``python benchmarks/producing.py BROKERS
+[messages] [size]``.
 
-Counts messages a second from the first call to the last acknowledgement, of `produce` in a loop that yields each
-time, of calls that are not yielded, of ``produce_many``; and the median time to produce one message and wait for it.
+Counts messages a second from the first call to the last acknowledgement, of `produce` in a loop
+that yields each time, of calls that are not yielded, of ``produce_many``; and the median time to
+produce one message and wait for it.
 """
 from __future__ import absolute_import, print_function
 
@@ -58,7 +60,9 @@ def main(brokers, count, size):
             yield producer.close()
             rates.append((count / (ended - begun), count / (taken - begun), count / cpu))
         rate, queued, cpu = sorted(rates)[1]
-        print("%-15s %9d messages/s   queued at %9d/s   %9d per CPU second" % (name, rate, queued, cpu))
+        print("%-15s %9d messages/s   queued at %9d/s   %9d per CPU second" % (
+            name, rate, queued, cpu
+        ))
     producer = clients.Producer(brokers, serializer=bytes)
     yield producer.connect()
     times = []
@@ -68,7 +72,9 @@ def main(brokers, count, size):
         times.append(time.time() - begun)
     yield producer.close()
     times.sort()
-    print("one and wait    median %.3f ms, 99 %% %.3f ms" % (times[1000] * 1000, times[1980] * 1000))
+    print("one and wait    median %.3f ms, 99 %% %.3f ms" % (
+        times[1000] * 1000, times[1980] * 1000
+    ))
 
 
 if __name__ == "__main__":

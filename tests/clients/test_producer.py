@@ -264,7 +264,9 @@ def test_many_with_keys_and_one_that_is_bad(cluster):
         return {b"a": 0, b"b": 1, b"c": 7}[key]
 
     producer = yield connected(cluster, partitioner=partitioner)
-    deliveries = yield producer.produce_many("t", [b"1", b"2", b"3", b"4"], keys=iter([b"a", b"x", b"b", b"c"]))
+    deliveries = yield producer.produce_many(
+        "t", [b"1", b"2", b"3", b"4"], keys=iter([b"a", b"x", b"b", b"c"])
+    )
     assert [delivery.exception().__class__ for delivery in deliveries] == [
         type(None), KeyError, type(None), exc.UnknownTopicOrPartitionError
     ]
@@ -546,7 +548,7 @@ def test_d70_a_lost_connection_loses_no_message(fault):
         cluster[1].on("produce", fault, times=1)
         yield loop.within(5, producer.produce("t", b"2"))
         written = values(cluster)
-        # where the answer was cut, the message had been written: without idempotence it is there twice
+        # where the answer was cut, the message had been written: without idempotence it is twice
         assert written == ([b"1", b"2", b"2"] if fault == CUT else [b"1", b"2"])
         assert producer.sent == {} and settled(producer)
         yield producer.close()
