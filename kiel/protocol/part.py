@@ -105,6 +105,7 @@ class PartType(type):
         # a class of its own table or not, what is compiled knows its class
         cls._codecs = {}
         cls.version_range = parse_range(cls.versions)
+        cls._flexible_range = parse_range(cls.flexible)
         if "parts" not in namespace:
             return
         cls.fields = tuple(Field(*line) for line in cls.parts)
@@ -188,7 +189,7 @@ class Part(object):
     @classmethod
     def is_flexible(cls, version):
         """Whether that version has compact lengths and tagged fields."""
-        return _within(version, parse_range(cls.flexible))
+        return _within(version, cls._flexible_range)
 
     @classmethod
     def codec(cls, version=0, flexible=False, nullable=False):
