@@ -52,12 +52,18 @@ def missing_reference(app, env, node, contnode):
     """
     Finds what a short name means when there is just one such name in kiel: `Backoff` is `kiel.retry.Backoff`.
 
+    So is what a package hands on: `kiel.testing.Kafka` is `kiel.testing.kafka.Kafka`.
+
     A bare `name` that means nothing documented is left as code; explicit roles stay strict.
     """
     if node.get("refdomain") != "py":
         return None
     domain = env.get_domain("py")
-    found = [name for name in domain.objects if name.endswith("." + node["reftarget"])]
+    package, _, last = node["reftarget"].rpartition(".")
+    found = [
+        name for name in domain.objects if name.endswith("." + node["reftarget"])
+        or package and name.startswith(package + ".") and name.endswith("." + last)
+    ]
     if len(found) == 1:
         entry = domain.objects[found[0]]
         return make_refnode(app.builder, node["refdoc"], entry.docname, entry.node_id, contnode, found[0])

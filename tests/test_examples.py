@@ -45,7 +45,7 @@ def parsed(monkeypatch, name, *arguments):
 
 
 def test_all_are_there():
-    assert EXAMPLES == ["counter.py", "demo.py", "maker.py", "worker.py"]
+    assert EXAMPLES == ["counter.py", "demo.py", "maker.py", "move_offsets.py", "worker.py"]
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
@@ -55,6 +55,7 @@ def test_help(name):
     for option in {"maker.py": ["--compression", "--batch_size", "--status_interval", "--debug"],
                    "counter.py": ["--status_interval", "--debug"],
                    "worker.py": ["--debug"],
+                   "move_offsets.py": ["GROUP"],
                    "demo.py": ["--kafka"]}[name]:
         assert option in out
 

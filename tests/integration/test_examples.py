@@ -13,7 +13,8 @@ import uuid
 import pytest
 from tornado import gen, ioloop
 
-from kiel import clients, testing
+from kiel import allocation, clients, testing
+from kiel.clients import client, commits
 from kiel.protocol import fetch, messages
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -234,3 +235,54 @@ def test_what_the_readme_shows(kafka, tmpdir, line, text):
     with Script(str(script)) as snippet:
         assert snippet.end() == 0, snippet.text
     assert snippet.lines == ["red"]
+
+
+# --- moving from 0.9 ----------------------------------------------------------------------------------------------
+
+class Stored(commits.OffsetStore, client.Client):
+    """A group's offsets in one store of the two."""
+
+    def __init__(self, brokers, group, old):
+        super(Stored, self).__init__(brokers)
+        self.group_name = group
+        self.uses_zookeeper = True
+        self.old = old
+        self.allocator = allocation.Allocator()
+
+    def _stores(self, api):
+        both = super(Stored, self)._stores(api)
+        assert both == [commits.ZOOKEEPER, commits.KAFKA]
+        return both[:1] if self.old else both[1:]
+
+    @gen.coroutine
+    def wind_down(self):
+        pass
+
+
+@gen.coroutine
+def stored(brokers, group, old, put=None, keys=None):
+    """Commits offsets to one store, or gives what is committed there."""
+    offsets = Stored(brokers, group, old)
+    yield offsets.connect()
+    assert (yield offsets.determine_coordinator())
+    result = yield (offsets.commit(put) if put else offsets.committed_offsets(keys))
+    yield offsets.close()
+    raise gen.Return(result)
+
+
+def test_d60_offsets_that_0_9_left_in_zookeeper_are_moved_once():
+    with testing.Kafka("2.8.2", mode="zk") as kafka:
+        for name in ("colors", "shapes"):
+            kafka.create_topic(name, partitions=2)
+        at_first = {("colors", 0): 11, ("colors", 1): 7, ("shapes", 0): 3}
+        on_loop(stored, kafka.bootstrap, "worker-group", True, at_first)
+        on_loop(stored, kafka.bootstrap, "worker-group", False, {("colors", 1): 9})
+        keys = [(name, number) for name in ("colors", "shapes") for number in (0, 1)]
+        with example("move_offsets.py", ",".join(kafka.bootstrap), "worker-group") as script:
+            assert script.end() == 0, script.text
+        assert script.lines == ["colors:0 at 11", "colors:1 at 9", "shapes:0 at 3",
+                                "3 partitions of group worker-group are in every store"]
+        wanted = dict(at_first)
+        wanted.update({("colors", 1): 9, ("shapes", 1): None})
+        for old in (True, False):
+            assert on_loop(stored, kafka.bootstrap, "worker-group", old, None, keys) == wanted
