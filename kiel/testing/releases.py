@@ -31,7 +31,8 @@ def LOG4J(version):
     )
 
 
-#: Each Kafka that is known; modes: the first is the default. java: the least Java release. megabytes: of jars, for showing how far a fetch is.
+#: Each Kafka that is known. modes: the first is the default; java: the least Java release; megabytes: of jars, for
+#: showing how far a fetch is.
 RELEASES = tuple(Release(*row) for row in (
     # version    Scala   modes            ZooKeeper  Java MB  extra jars                    pinned        JVM options
     ("0.8.1.1",  "2.10", ("zk",),         "3.3.4",    8,  13, (RELOAD4J,),                  (SLF4J,),     (OPENS_LANG,)),
