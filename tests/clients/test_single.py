@@ -466,7 +466,8 @@ def test_d25_the_caller_decides_about_a_poison_message(cluster):
 
 
 @pytest.mark.parametrize("fault", [
-    fake.CLOSE, fake.CUT, fake.MUTE, fake.error(1), fake.error(6), fake.error(29), fake.error(4711), b"\0nonsense",
+    fake.CLOSE, fake.CUT, fake.MUTE, fake.error(1), fake.error(6), fake.error(29), fake.error(4711),
+    b"\0nonsense",
 ])
 def test_d26_one_leader_fails_and_the_other_ones_messages_come_once(fault):
     @with_consumer(topics={"t": 2}, brokers=2)
