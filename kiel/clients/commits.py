@@ -1,7 +1,7 @@
 """
 How far a group has come: finding its coordinator, reading committed offsets, and committing them.
 
-Kafka has two stores of offsets that know nothing of each other. Version 0 of the two apis keeps them in ZooKeeper, where
+Kafka has two stores of offsets that know nothing of each other. Version 0 of the two apis keeps them in ZooKeeper: there
 kiel 0.9 has all of its; later versions keep them in Kafka. A group that 0.9 members may belong to uses both, and takes
 the higher position of both, so that members old and new can take over from each other.
 """
@@ -117,19 +117,22 @@ class OffsetStore(object):
     # -- reading --
 
     @gen.coroutine
-    def committed_offsets(self, keys):
+    def committed_offsets(self, keys, deadline=None, tell=None):
         """
         Gives what the group has committed: ``{(topic, partition): offset, None or KielError}``.
 
         :param keys: ``(topic, partition)`` pairs
+        :param deadline: seconds until what failed retriably is given up
+        :param tell: called with ``(key, offset)`` of each offset that there is as soon as it comes, so that none has to
+            wait for one that is hard to get
         """
-        found = yield self.attempt(keys, self._fetch_committed)
+        found = yield self.attempt(keys, lambda wanted: self._fetch_committed(wanted, tell), deadline)
         raise gen.Return(dict(
             (key, value if isinstance(value, exc.KielError) or value >= 0 else None) for key, value in found.items()
         ))
 
     @gen.coroutine
-    def _fetch_committed(self, wanted):
+    def _fetch_committed(self, wanted, tell):
         """One round: asks every store for the offsets, and gives the highest, -1 for none."""
         coordinator_id = yield self._coordinator()
         found = {}
@@ -150,6 +153,9 @@ class OffsetStore(object):
                 if isinstance(found.get(key), exc.KielError):
                     continue
                 found[key] = value if isinstance(value, exc.KielError) else max(value, found.get(key, -1))
+        for key, value in found.items() if tell is not None else ():
+            if not isinstance(value, exc.KielError) and value >= 0:
+                tell(key, value)
         raise gen.Return(found)
 
     def handle_offset_fetch_response(self, response):
@@ -166,12 +172,21 @@ class OffsetStore(object):
 
     # -- committing --
 
+    def withheld(self, keys):
+        """
+        Says which partitions may not be committed at this moment; asked before each request.
+
+        Gives ``{(topic, partition): outcome}``: an error where that may change soon, None where the partition is not
+        this member's any more.
+        """
+        return {}
+
     @gen.coroutine
     def commit(self, offsets, metadata="", deadline=None):
         """
         Commits offsets to every store that the group uses.
 
-        Gives ``{(topic, partition): True or KielError}``.
+        Gives ``{(topic, partition): True, None or KielError}``, None where `withheld` says so.
 
         :param offsets: ``{(topic, partition): offset}``, the next offsets to read
         :param metadata: a text that Kafka keeps beside each offset; left away where it is too long
@@ -186,35 +201,51 @@ class OffsetStore(object):
     @gen.coroutine
     def _commit_round(self, offsets, words):
         """One round of `commit`."""
+        result = self.withheld(offsets)
+        if len(result) == len(offsets):
+            raise gen.Return(result)
         coordinator_id = yield self._coordinator()
-        member_id, generation = self.allocator.identity
         result = {}
         for store in self._stores("offset_commit"):
-            request = offset_commit.OffsetCommitRequest(
-                group=self.group_name, generation=generation, consumer_id=member_id,
-                topics=self._by_topic(
-                    offset_commit.TopicRequest, offsets,
-                    lambda key: offset_commit.PartitionRequest(
-                        partition_id=key[1], offset=offsets[key], metadata=words[0]
-                    )
-                )
-            )
-            request.narrow = STORES[store]
-            answers = yield self.send({coordinator_id: request})
-            answer = answers.get(coordinator_id)
+            blocked = self.withheld(offsets)
+            result.update(blocked)
+            asked = dict((key, offset) for key, offset in offsets.items() if key not in blocked)
+            if not asked:
+                break
+            answer = yield self._commit_to(store, coordinator_id, asked, words[0])
             if answer is None:
-                raise gen.Return({})
-            for key in offsets:
-                error = answer.get(key, exc.for_code(-1, "the answer left out %s:%s" % key))
-                if store == ZOOKEEPER and isinstance(error, exc.UnsupportedVersionError):
-                    self._no_zookeeper = True
-                    error = None
-                if isinstance(error, exc.OffsetMetadataTooLargeError) and words[0]:
-                    error = _Shorter()
+                raise gen.Return(blocked)
+            for key in asked:
                 if not isinstance(result.get(key), exc.KielError):
-                    result[key] = error or True
+                    result[key] = answer[key] or True
         if any(isinstance(value, _Shorter) for value in result.values()):
             words[0] = ""
+        raise gen.Return(result)
+
+    @gen.coroutine
+    def _commit_to(self, store, coordinator_id, offsets, metadata):
+        """Commits to one store; gives ``{(topic, partition): None or KielError}``, None when no answer came."""
+        member_id, generation = self.allocator.identity
+        request = offset_commit.OffsetCommitRequest(
+            group=self.group_name, generation=generation, consumer_id=member_id,
+            topics=self._by_topic(
+                offset_commit.TopicRequest, offsets,
+                lambda key: offset_commit.PartitionRequest(partition_id=key[1], offset=offsets[key], metadata=metadata)
+            )
+        )
+        request.narrow = STORES[store]
+        answers = yield self.send({coordinator_id: request})
+        if coordinator_id not in answers:
+            raise gen.Return(None)
+        result = {}
+        for key in offsets:
+            error = answers[coordinator_id].get(key, exc.for_code(-1, "the answer left out %s:%s" % key))
+            if store == ZOOKEEPER and isinstance(error, exc.UnsupportedVersionError):
+                self._no_zookeeper = True
+                error = None
+            if isinstance(error, exc.OffsetMetadataTooLargeError) and metadata:
+                error = _Shorter()
+            result[key] = error
         raise gen.Return(result)
 
     def handle_offset_commit_response(self, response):

@@ -14,6 +14,7 @@ from kiel.clients.commits import OffsetStore
 from kiel.clients.consumer import BaseConsumer, make_name
 from kiel.clients.cursor import UNSET
 from kiel.clients.offsets import BEGINNING
+from kiel.retry import Backoff, monotonic
 from kiel.zookeeper.allocator import PartitionAllocator
 
 log = logging.getLogger(__name__)
@@ -23,6 +24,16 @@ INTERNAL = ("__consumer_offsets", "__transaction_state", "__share_group_state")
 
 #: seconds that an automatic commit is tried for, while the messages wait to be handed over
 AUTOCOMMIT_TIME = 5.0
+
+#: seconds of one look-up of positions; what failed retriably is looked up again by the next
+LOOK_UP_TIME = 1.0
+
+#: seconds that `GroupedConsumer.close` waits for messages at work ("processed" mode)
+CLOSING_TIME = 1.0
+
+#: seconds that metadata has to lack a topic for before the group is told that it is deleted: one broker that has not
+#: heard of a new topic yet must not take it away from all members
+GONE_AFTER = 2.0
 
 #: values of ``autocommit``
 AUTOCOMMIT = (True, False, "processed")
@@ -47,7 +58,7 @@ class GroupedConsumer(OffsetStore, BaseConsumer):
     :param zk_hosts: ZooKeeper's hosts, where the members meet
     :param partition_allocator: function ``(members, partitions) -> {member: {topic: [ids]}}``, the same for every
         member; default `kiel.allocation.naive_allocator`
-    :param rebalance_timeout: seconds that a partition to be given away waits for its messages at work
+    :param rebalance_timeout: seconds that a partition to be given away waits for its messages at work ("processed")
     :param settings: the rest as for `kiel.clients.consumer.BaseConsumer`
     """
 
@@ -61,23 +72,38 @@ class GroupedConsumer(OffsetStore, BaseConsumer):
             brokers, deserializer, max_wait_time, min_bytes, max_bytes, **settings
         )
         self.group_name = group
+        self._zk_hosts = zk_hosts if isinstance(zk_hosts, str) else ",".join(zk_hosts)
         self.autocommit = autocommit
         self.rebalance_timeout = rebalance_timeout
         self.allocator = PartitionAllocator(
-            zk_hosts, group, self.name, partition_allocator or naive_allocator, release_timeout=rebalance_timeout
+            zk_hosts, group, self.name, partition_allocator or naive_allocator,
+            # the partition must stay ours until its last commit is through, even if that is slow
+            release_timeout=rebalance_timeout + 2 * (AUTOCOMMIT_TIME + self.settings.request_timeout)
         )
-        self.allocator.on_change = self._on_change
-        self.allocator.on_pause = self._on_pause
         self._pid = os.getpid()
         #: (topic, partition) -> offset: handed out and, by the mode, ready to be committed
         self._due = {}
         #: topic -> {(topic, partition): offset}: handed out, and at work ("processed" mode)
-        self._at_work = collections.defaultdict(dict)
+        self._at_work = {}
+        #: topic -> Future that is done when what is at work is done with
         self._working = {}
+        #: topic -> calls of `consume` under way
         self._consuming = collections.Counter()
+        #: topic -> Future that is done when the hand-out under way is; each waits for the one before
+        self._handing = {}
+        #: (topic, partition) -> `_Share` being handed out
+        self._shares = {}
+        #: partitions taken from us, and still ours for their last commit
         self._releasing = set()
         self._committing = locks.Lock()
+        self._joined = False
+        #: topic -> ids that the allocator was told of last
         self._known_topics = {}
+        #: topic -> ids that there were when we first saw the topic
+        self._first_ids = {}
+        #: topic -> since when metadata lacks it
+        self._missing = {}
+        self._timer = None
 
     @property
     def allocation(self):
@@ -100,11 +126,20 @@ class GroupedConsumer(OffsetStore, BaseConsumer):
         if os.getpid() != self._pid:  # made before a fork: the parent has that name
             self._pid = os.getpid()
             self.name = self.allocator.consumer_name = make_name()
+        self.allocator.on_change = self._on_change
+        self.allocator.on_pause = self._on_pause
         yield super(GroupedConsumer, self).connect()
+        self._joined = True
         self._known_topics = self._shared_topics()
+        for topic, ids in self._known_topics.items():
+            self._first_ids.setdefault(topic, frozenset(ids))
         yield self.allocator.start(self._known_topics)
-        self.name = self.allocator.consumer_name
+        self._note_name()
         yield self.determine_coordinator()
+
+    def _note_name(self):
+        """The allocator took another name where this one's was taken."""
+        self.name = getattr(self.allocator, "consumer_name", self.name)
 
     def _shared_topics(self):
         """All topics but Kafka's own: topic -> ids."""
@@ -115,22 +150,24 @@ class GroupedConsumer(OffsetStore, BaseConsumer):
     @gen.coroutine
     def _consume(self, topic, start, read):
         """Consumes, and commits as `autocommit` says."""
-        processed = self.autocommit == "processed"
-        if processed:
-            if self._consuming[topic]:
-                raise exc.ConcurrentConsumeError(topic)
-            self._done_with(topic)
-            if self._due:
-                yield self._commit_quietly()
+        if self.closing:
+            self._done_with(topic)  # for the last commit, which close() does
+            raise gen.Return(None)
+        if self.autocommit == "processed" and self._consuming[topic]:
+            raise exc.ConcurrentConsumeError(topic)
         self._consuming[topic] += 1
         try:
+            if self.autocommit == "processed":
+                self._done_with(topic)
+                if self._due and not self.allocator.paused:
+                    yield self._commit_quietly()
             messages = yield super(GroupedConsumer, self)._consume(topic, start, read)
+            if not messages and self.autocommit is True and self._due and not (self.closing or self.allocator.paused):
+                yield self._commit_quietly()  # what could not be committed when it was handed out
         finally:
             self._consuming[topic] -= 1
-        if processed and self._at_work.get(topic):
-            self._working[topic] = concurrent.Future()
-        elif self.autocommit is True and self._due and not self.closing:
-            yield self._commit_quietly()
+            if not self._consuming[topic]:
+                del self._consuming[topic]
         raise gen.Return(messages)
 
     def _done_with(self, topic):
@@ -140,11 +177,101 @@ class GroupedConsumer(OffsetStore, BaseConsumer):
         if working is not None:
             working.set_result(None)
 
+    @gen.coroutine
+    def _hand_out(self, taken, read):
+        """
+        Decodes what was taken, commits it where `autocommit` is True, and gives what still is ours to give.
+
+        Between taking and giving, partitions may be revoked or their ownership get into doubt. Their messages are put
+        back then, unless they are committed already: nobody else would hand them out.
+        """
+        topic = taken[0][0].topic
+        before = self._handing.get(topic)
+        done = self._handing[topic] = concurrent.Future()
+        shares = [_Share(*entry) for entry in taken]
+        try:
+            if before is not None:
+                yield before  # in the order in which they were taken
+            for share in shares:
+                yield self._decode(share, read)
+            if self.autocommit is True and self._due and not (self.closing or self.allocator.paused):
+                yield self._commit_quietly()
+            holding = self._holding()
+            messages = []
+            for share in shares:
+                if share.committed or holding(share.key):
+                    messages.extend(share.messages)
+                else:
+                    self._put_back(share)
+        finally:
+            for share in shares:
+                self._shares.pop(share.key, None)
+            done.set_result(None)
+            if self._handing.get(topic) is done:
+                del self._handing[topic]
+        if messages and topic in self._at_work:
+            self._working.setdefault(topic, concurrent.Future())
+        if not messages:
+            self._raise_pending([share.cursor for share in shares])
+        raise gen.Return(messages)
+
+    @gen.coroutine
+    def _decode(self, share, read):
+        """Decodes one partition's share, and notes how far it goes."""
+        key = share.key
+        share.begun = share.cursor.handed
+        self._shares[key] = share
+        if not self._holding()(key):
+            return
+        try:
+            entry = share.cursor, share.turn, share.batches
+            share.messages = yield super(GroupedConsumer, self)._hand_out([entry], read)
+        except Exception as error:
+            # raised by `_hand_out` if there is nothing to give, else by the next call
+            share.cursor.error = error
+        if share.reached is not None and self._holding()(key):
+            book = self._due
+            if self.autocommit == "processed":
+                book = self._at_work.setdefault(key[0], {})
+            share.book, share.noted = book, book.get(key)
+            book[key] = share.reached
+
+    def _put_back(self, share):
+        """What was decoded is not handed out: the next fetch brings it again, to whom the partition belongs then."""
+        cursor, key = share.cursor, share.key
+        if share.book is not None and share.book.get(key) == share.reached:
+            if share.noted is None:
+                del share.book[key]
+            else:
+                share.book[key] = share.noted
+        if cursor.turn == share.turn:
+            cursor.move(share.begun)
+            cursor.rest()
+            if share.reached is not None:
+                self.offsets[cursor.topic][cursor.partition] = share.begun
+
     def _moved(self, cursor, offset):
-        """Messages before ``offset`` are handed out."""
+        """Messages before ``offset`` are decoded."""
         super(GroupedConsumer, self)._moved(cursor, offset)
-        book = self._at_work[cursor.topic] if self.autocommit == "processed" else self._due
-        book[cursor.topic, cursor.partition] = offset
+        share = self._shares.get((cursor.topic, cursor.partition))
+        if share is not None and share.cursor is cursor:
+            share.reached = offset
+
+    def _own_cursors(self, topic, start):
+        """Gives the cursors of our partitions; only partitions that are new to all members begin at their beginning."""
+        own = self.allocation.get(topic) or ()
+        known = self.fetcher.cursors.get(topic, {})
+        if len(known) == len(own) and all(partition in known for partition in own):
+            return list(known.values())
+        for partition in set(known).difference(own):
+            self.fetcher.revoke(topic, partition)
+        return [self._cursor(topic, partition, start) for partition in own]
+
+    def _cursor(self, topic, partition, start):
+        """Gives a partition's cursor; a new one begins at ``start`` or, if the partition is new, at its beginning."""
+        if partition not in self._first_ids.get(topic, (partition,)):
+            start = BEGINNING
+        return self.fetcher.cursor(topic, partition, start)
 
     @gen.coroutine
     def determine_offsets(self, topic, start=None):
@@ -155,29 +282,35 @@ class GroupedConsumer(OffsetStore, BaseConsumer):
         """
         cursors = {}
         for partition in self.allocation.get(topic) or ():
-            cursor = self.fetcher.cursor(topic, partition, start)
+            cursor = self._cursor(topic, partition, start)
             if cursor.state == UNSET:
                 cursors[topic, partition] = cursor
         turns = dict((key, cursor.turn) for key, cursor in cursors.items())
-        positions = yield self.committed_offsets([key for key, cursor in cursors.items() if not cursor.sought])
+
+        def tell(key, offset):
+            """A position came: its partition need not wait for the others."""
+            cursor = cursors[key]
+            if cursor.state == UNSET and cursor.turn == turns[key]:  # not given away, or sought, meanwhile
+                cursor.locate(offset)
+                self.fetcher.wake(topic)
+
+        asked = [key for key, cursor in cursors.items() if not cursor.sought]
+        positions = yield self.committed_offsets(asked, LOOK_UP_TIME, tell)
         fresh = dict(
             (key, BEGINNING if cursor.start is None else cursor.start) for key, cursor in cursors.items()
             if positions.get(key) is None
         )
         if fresh:
-            positions.update((yield self.positions_at(fresh)))
+            positions.update((yield self.positions_at(fresh, LOOK_UP_TIME, tell)))
         for key, cursor in cursors.items():
-            if cursor.state != UNSET or cursor.turn != turns[key]:
-                continue  # given away, or sought, meanwhile
             offset = positions[key]
-            if isinstance(offset, exc.KielError):
+            if not isinstance(offset, exc.KielError):
+                tell(key, offset)
+            elif cursor.state == UNSET and cursor.turn == turns[key]:
                 self.last_error = offset
                 log.error("No offset for %s:%s: %s", key[0], key[1], offset)
                 if not offset.retriable:
                     cursor.error = offset
-            else:
-                cursor.locate(offset)
-                self.fetcher.wake(topic)
         raise gen.Return(True)
 
     # -- committing --
@@ -210,8 +343,10 @@ class GroupedConsumer(OffsetStore, BaseConsumer):
         """Commits `_due`, one commit at a time so that none overtakes another; gives the first error or None."""
         first = None
         with (yield self._committing.acquire()):
-            offsets = dict((key, offset) for key, offset in self._due.items() if self._may_commit(key))
-            if offsets and not self.allocator.paused:
+            if not self.allocator.paused:
+                self._forget(self._due)
+            offsets = dict(self._due)
+            if offsets:
                 if metadata is None:
                     metadata = "committed by %s" % self.name
                 result = yield self.commit(offsets, metadata, deadline)
@@ -219,14 +354,43 @@ class GroupedConsumer(OffsetStore, BaseConsumer):
                     if isinstance(outcome, exc.KielError):
                         log.error("Commit of %s:%s at %s failed: %s", key[0], key[1], offsets[key], outcome)
                         first = first or outcome
-                    elif self._due.get(key) == offsets[key]:
-                        del self._due[key]
+                    elif outcome:
+                        self._committed(key, offsets[key])
         raise gen.Return(first)
 
-    def _may_commit(self, key):
-        """Whether a partition is ours, or still held for its last commit."""
-        topic, partition = key
-        return partition in (self.allocation.get(topic) or ()) or key in self._releasing
+    def _committed(self, key, offset):
+        """A commit succeeded."""
+        if self._due.get(key) == offset:
+            del self._due[key]
+        share = self._shares.get(key)
+        if share is not None and share.reached == offset:
+            share.committed = True
+
+    def withheld(self, keys):
+        """Says which partitions may not be committed now: all while ZooKeeper is in doubt, else those not ours."""
+        if self.allocator.paused:
+            return dict.fromkeys(keys, exc.ZooKeeperError(
+                self._zk_hosts, "it is not sure who owns which partition; nothing is committed until it is"
+            ))
+        holding = self._holding()
+        return dict((key, None) for key in keys if not holding(key))
+
+    def _holding(self):
+        """Gives a function that tells whether a partition is ours now, or still held for its last commit."""
+        if self.allocator.paused:
+            return lambda key: False
+        allocation, releasing = self.allocation, self._releasing
+        return lambda key: key[1] in (allocation.get(key[0]) or ()) or key in releasing
+
+    def _forget(self, keys):
+        """Forgets what is not committed of those partitions that are not ours any more."""
+        holding = self._holding()
+        for key in [key for key in keys if not holding(key)]:
+            self._due.pop(key, None)
+            work = self._at_work.get(key[0], {})
+            work.pop(key, None)
+            if not work:
+                self._at_work.pop(key[0], None)
 
     # -- the group --
 
@@ -244,54 +408,122 @@ class GroupedConsumer(OffsetStore, BaseConsumer):
         With "processed", messages at work are waited for, up to ``rebalance_timeout``; what is not done by then is not
         committed, and its new owner hands it out again.
         """
+        self._note_name()
         keys = set((topic, partition) for topic, ids in revoked.items() for partition in ids)
         for topic, partition in keys:
             self.fetcher.revoke(topic, partition)
-        if keys and not self.allocator.paused:
+        if keys and not (self.closing or self.allocator.paused):
             self._releasing |= keys
             try:
-                yield self._wait_for_work(revoked)
-                if any(key in self._due for key in keys) and self.autocommit is not False:
+                yield self._wait_for_work(keys, self.rebalance_timeout)
+                if self.autocommit is not False and keys.intersection(self._due) and not self.allocator.paused:
                     yield self._commit_quietly()
             finally:
                 self._releasing -= keys
-        for key in keys:
-            if not self._may_commit(key):
-                self._due.pop(key, None)
-                self._at_work.get(key[0], {}).pop(key, None)
+        self._forget(keys)
         self.fetcher.wake()
 
     @gen.coroutine
-    def _wait_for_work(self, revoked):
-        """Waits until the messages at work of some topics are done with, or the deadline."""
-        working = [self._working[topic] for topic in revoked if topic in self._working]
+    def _wait_for_work(self, keys, seconds):
+        """Waits until the messages at work of some partitions are done with, or the time is over."""
+        topics = set(topic for topic, work in self._at_work.items() if keys.intersection(work))
+        working = [self._working[topic] for topic in topics if topic in self._working]
         if working:
             try:
-                yield gen.with_timeout(datetime.timedelta(seconds=self.rebalance_timeout), gen.multi(working))
+                yield gen.with_timeout(datetime.timedelta(seconds=seconds), gen.multi(working))
             except gen.TimeoutError:
                 log.warning("Messages of %s were not done with within %g s; their new owner gets them again",
-                            ", ".join(sorted(revoked)), self.rebalance_timeout)
+                            ", ".join(sorted(topics)), seconds)
 
     def _on_metadata(self):
         """Topics may have come or gone: the group's set follows."""
         super(GroupedConsumer, self)._on_metadata()
-        if self.io_loop is None or self.closing or not self._known_topics and not self.cluster.topics:
+        if not self._joined or self.closing:
             return
         topics = self._shared_topics()
-        if topics != self._known_topics and topics:
-            gone = set(self._known_topics).difference(topics)
+        if not topics:
+            return  # a broker that has just started may say so
+        for topic, ids in topics.items():
+            self._first_ids.setdefault(topic, frozenset(ids))
+            self._missing.pop(topic, None)
+        gone = set()
+        for topic in set(self._known_topics).difference(topics):
+            if monotonic() - self._missing.setdefault(topic, monotonic()) < GONE_AFTER:
+                topics[topic] = self._known_topics[topic]
+                if self._timer is None:
+                    self._timer = self.io_loop.call_later(GONE_AFTER, self._look_again)
+            else:
+                gone.add(topic)
+                for book in (self._missing, self._first_ids, self.offsets):
+                    book.pop(topic, None)
+        if topics != self._known_topics:
             self._known_topics = topics
             self.io_loop.add_future(self.allocator.update(topics, gone), _log_failure)
+
+    def _look_again(self):
+        """Asks for metadata, to see whether a topic really is gone."""
+        self._timer = None
+        self.io_loop.add_future(self.cluster.heal(), lambda future: future.exception())
+
+    # -- the end --
 
     @gen.coroutine
     def wind_down(self):
         """Commits what is due, leaves the group, and ends every `consume`."""
+        self._joined = False
+        if self._timer is not None:
+            self.io_loop.remove_timeout(self._timer)
+            self._timer = None
         yield super(GroupedConsumer, self).wind_down()
         try:
-            if self._due and self.autocommit is not False and self.cluster.conns:
-                yield self._commit_quietly()
+            yield self._commit_at_last()
         finally:
-            yield self.allocator.stop()
+            try:
+                yield self.allocator.stop()
+            finally:
+                # positions of this membership must not be committed by the next
+                for book in (self._due, self._at_work, self._working, self._missing):
+                    book.clear()
+
+    @gen.coroutine
+    def _commit_at_last(self):
+        """Commits what is due by the mode, trying again for a while; a closing client does not by itself."""
+        yield self._wait_for_work(set(key for work in self._at_work.values() for key in work), CLOSING_TIME)
+        clock = Backoff(first=0.1, most=1.0, deadline=AUTOCOMMIT_TIME).start()
+        while self._due and self.autocommit is not False and not self.allocator.paused:
+            error = yield self._commit_due(deadline=AUTOCOMMIT_TIME)
+            if error is None:
+                return
+            delay = clock.delay()
+            if not error.retriable or delay is None:
+                log.error("Offsets of group %s could not be committed at the end: %s", self.group_name, error)
+                return
+            yield gen.sleep(delay)
+            yield self._cure({error.cure})
+
+
+class _Share(object):
+    """What one `consume` took of one partition, until it is handed out."""
+
+    __slots__ = ("cursor", "turn", "batches", "begun", "messages", "reached", "book", "noted", "committed")
+
+    def __init__(self, cursor, turn, batches):
+        self.cursor = cursor
+        self.turn = turn
+        self.batches = batches
+        #: the offset that the messages begin at
+        self.begun = None
+        self.messages = []
+        #: the offset after the last message decoded
+        self.reached = None
+        #: where that was noted to be committed, and what was noted there before
+        self.book = self.noted = None
+        self.committed = False
+
+    @property
+    def key(self):
+        """The partition, as (topic, partition)."""
+        return self.cursor.topic, self.cursor.partition
 
 
 def _log_failure(future):
