@@ -1,8 +1,8 @@
 """
 The hot loops by themselves: millions of records a second of reading and writing batches, without any network.
 
-``python benchmarks/hot_paths.py`` prints the best of several runs, in processor time, so that what else runs on the
-machine matters less. Everything that is measured is checked to be right first.
+``python benchmarks/hot_paths.py`` prints the best of several runs, in processor time, so that what else
+runs on the machine matters less. Everything that is measured is checked to be right first.
 """
 from __future__ import absolute_import, print_function
 

@@ -79,7 +79,7 @@ class MessageBatch(object):
 
     def check(self):
         """Raises `kiel.exc.CorruptMessageError` unless the checksums are right."""
-        self._read(read, self.data, self.start, self.start + self.size, True)
+        self._read(read, self.data, self.start, self.start + self.size, self.magic, True)
 
     def corrupt(self, reason):
         """The error that says what is wrong with this batch."""
@@ -106,7 +106,8 @@ class MessageBatch(object):
         :raises kiel.exc.CorruptMessageError: when the bytes are not what they should be
         :raises kiel.exc.MissingCodecError: when the codec's package is not installed
         """
-        out = self._read(read, self.data, self.start, self.start + self.size, check_crcs)
+        out = self._read(
+            read, self.data, self.start, self.start + self.size, self.magic, check_crcs)
         if self.codec:
             out = self._read(self._unwrap, out[0], check_crcs)
         # a wrapper with offsets below 0 never was in a log: a producer made it
@@ -130,7 +131,7 @@ class MessageBatch(object):
         if value is None:
             raise ValueError("a compressed message without a value")
         data = compression.decompress(self.codec, value)
-        inner = read(data, 0, len(data), check_crcs, self.magic)
+        inner = read(data, 0, len(data), self.magic, check_crcs, True)
         offsets = real_offsets([message[0] for message in inner], last_offset)
         if self.timestamp_type:
             return [
@@ -156,32 +157,33 @@ def real_offsets(offsets, last_offset):
     return [offset + shift for offset in offsets] if shift else offsets
 
 
-def read(data, pos, end, check_crcs, inside=None):
+def read(data, pos, end, magic, check_crcs, inside=False):
     """
     The messages in ``data[pos:end]`` as tuples ``(offset, timestamp, key, value, headers)``.
 
-    :param inside: the magic of the wrapper they are in: they have to be of the same, and not
-        compressed again
+    :param magic: what all of them are of
+    :param inside: whether they are in a wrapper, and so can't be compressed again
     """
     out = []
+    append = out.append
     unpack_size = _SIZE.unpack_from
+    unpack, width, least = _HEADS[magic].unpack_from, _HEADS[magic].size, SMALLEST[magic]
+    crc32 = zlib.crc32
+    stamp = -1
     while pos < end:
-        magic = bytearray(data[pos + 16:pos + 17])[0]
-        if magic > 1 or inside not in (None, magic):
-            raise ValueError("a message of magic %d" % magic)
-        stamp = -1
         if magic:
-            offset, size, crc, _, attributes, stamp, key_size = _HEADS[1].unpack_from(data, pos)
-            start = pos + 30
+            offset, size, crc, found, attributes, stamp, key_size = unpack(data, pos)
         else:
-            offset, size, crc, _, attributes, key_size = _HEADS[0].unpack_from(data, pos)
-            start = pos + 22
+            offset, size, crc, found, attributes, key_size = unpack(data, pos)
+        start = pos + width
         stop = pos + 12 + size
-        if size < SMALLEST[magic] or stop > end:
+        if found != magic:
+            raise ValueError("a message of magic %d among others of magic %d" % (found, magic))
+        if size < least or stop > end:
             raise ValueError("a message of %d bytes where %d are left" % (size, end - pos - 12))
-        if check_crcs and zlib.crc32(data[pos + 16:stop]) & 0xFFFFFFFF != crc:
+        if check_crcs and crc32(data[pos + 16:stop]) & 0xFFFFFFFF != crc:
             raise ValueError("the CRC-32 of the message at offset %d is wrong" % offset)
-        if inside is not None and attributes & CODEC_BITS:
+        if inside and attributes & CODEC_BITS:
             raise ValueError("a compressed message in a compressed message")
         if key_size < 0:
             if key_size != -1:
@@ -204,7 +206,7 @@ def read(data, pos, end, check_crcs, inside=None):
             start += value_size
         if start != stop:
             raise ValueError("a message of %d bytes whose parts end elsewhere" % size)
-        out.append((offset, stamp, key, value, []))
+        append((offset, stamp, key, value, []))
         pos = stop
     return out
 

@@ -215,7 +215,7 @@ class Message(Part):
             for _ in ("key", "value"):
                 end += 4 + max(struct.unpack_from(">i", buff, end)[0], 0)
             entry = struct.pack(">qi", 0, end - offset) + buff[offset:end]
-            (_, stamp, key, value, _), = message_batch.read(entry, 0, len(entry), True)
+            (_, stamp, key, value, _), = message_batch.read(entry, 0, len(entry), magic, True)
             crc, = struct.unpack_from(">i", buff, offset)
         except (struct.error, ValueError, IndexError) as error:
             raise exc.CorruptMessageError("a message that can't be read: %s" % error)

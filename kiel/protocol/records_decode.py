@@ -136,22 +136,32 @@ def records(data, pos, end, count, base_offset, base_timestamp, log_append_time)
             pos += 2
             delta = buff[pos]
             pos += 1
-            if delta > 127:
-                delta, pos = varint(buff, pos - 1, 10)
+            if not delta:
+                stamp = base_timestamp
+            elif delta > 127:
+                high = buff[pos]
+                if high < 128 and not delta & 1:
+                    pos += 1
+                    delta = (delta - 128 >> 1) + (high << 6)
+                else:
+                    delta, pos = varint(buff, pos - 1, 10)
+                stamp = base_timestamp + delta
             else:
-                delta = delta >> 1 ^ -(delta & 1)
+                stamp = base_timestamp + (delta >> 1 ^ -(delta & 1))
             offset = buff[pos]
             pos += 1
-            if offset > 127:
+            if offset & 1:
+                # negative, or of several bytes of which the first is odd
+                offset, pos = varint(buff, pos - 1)
+            elif offset > 127:
                 high = buff[pos]
                 if high < 128:
-                    offset = offset & 127 | high << 7
                     pos += 1
-                    offset = offset >> 1 ^ -(offset & 1)
+                    offset = (offset - 128 >> 1) + (high << 6)
                 else:
                     offset, pos = varint(buff, pos - 1)
             else:
-                offset = offset >> 1 ^ -(offset & 1)
+                offset >>= 1
             size = buff[pos]
             pos += 1
             if size == 1:
@@ -194,22 +204,19 @@ def records(data, pos, end, count, base_offset, base_timestamp, log_append_time)
             else:
                 pos += 1
                 headers = []
-            append((
-                base_offset + offset,
-                base_timestamp + delta if log_append_time is None else log_append_time,
-                key, value, headers
-            ))
+            append((base_offset + offset, stamp, key, value, headers))
         left -= piece
         if left:
             found = records_runs.records(
-                data, buff, mark, pos, end, left, out, base_offset, base_timestamp, log_append_time
-            )
+                data, buff, mark, pos, end, left, out, base_offset, base_timestamp)
             if found:
                 pos += found * (pos - mark)
                 left -= found
             piece = FEW if found > 32 else min(4 * piece, MANY)
     if pos != end:
         raise ValueError("records that end at byte %d of %d" % (pos, end))
+    if log_append_time is not None:
+        out = [(item[0], log_append_time) + item[2:] for item in out]
     return out
 
 

@@ -115,7 +115,7 @@ def values(data, buff, mark, pos, end, left, out):
     return total
 
 
-def records(data, buff, mark, pos, end, left, out, base_offset, base_timestamp, append_time):
+def records(data, buff, mark, pos, end, left, out, base_offset, base_timestamp):
     """Appends the records of the run that `find` finds, as tuples; gives their number."""
     stride = pos - mark
     total = 0
@@ -125,9 +125,7 @@ def records(data, buff, mark, pos, end, left, out, base_offset, base_timestamp, 
             offsets = range(base_offset + delta, base_offset + delta + count)
         else:
             offsets = _numbers(data, pos, stride, count, shape.offset, shape.after, base_offset)
-        if append_time is not None:
-            stamps = repeat(append_time, count)
-        elif _constant(data, pos, stride, count, shape):
+        if _constant(data, pos, stride, count, shape):
             stamps = repeat(base_timestamp + varint(buff, pos + shape.stamp, 10)[0], count)
         else:
             stamps = _numbers(data, pos, stride, count, shape.stamp, shape.offset, base_timestamp)
