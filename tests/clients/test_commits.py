@@ -1,4 +1,4 @@
-"""Committed offsets, their two stores and their coordinator, against a scripted broker; defects of 0.9 by their number."""
+"""Committed offsets, their two stores and the coordinator, against a scripted broker; defects of 0.9 by number."""
 from __future__ import absolute_import
 
 import logging
