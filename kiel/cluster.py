@@ -2,6 +2,7 @@
 from __future__ import absolute_import
 
 import collections
+import datetime
 import logging
 import random
 
@@ -20,6 +21,9 @@ REPAIR = Backoff(first=0.1, most=0.4, deadline=1.0)
 
 #: how long a failed address is left alone; ``deadline`` does not count
 RECONNECT = Backoff(first=0.1, most=2.0, deadline=None)
+
+#: seconds after which the next broker is asked for metadata while the one before has not answered
+METADATA_PATIENCE = 3.0
 
 #: seconds that `Cluster.ensure` waits for a broker to create a topic
 CREATION_TIME = 5.0
@@ -150,7 +154,7 @@ class Cluster(object):
         asked = []
         while not self._stopped:
             if response is None:
-                response = yield self.get_metadata(asked)
+                response = yield self.get_metadata(asked, create=False)
             if self._stopped:  # while the answer was on its way: nothing may be opened any more
                 break
             for broker_id, conn in list(self.conns.items()):
@@ -209,11 +213,12 @@ class Cluster(object):
         raise gen.Return(bool(self.leaders.get(topic)))
 
     @gen.coroutine
-    def get_metadata(self, topics=None):
+    def get_metadata(self, topics=None, create=True):
         """
         Asks one broker after the other until one answers, the least busy first; at last the bootstrap hosts.
 
         :param topics: names; none for all topics
+        :param create: whether the broker may create a topic that is not there; from Kafka 0.11 on it can be told not to
         :raises kiel.exc.NoBrokersError: when nobody answers
         """
         conns = [conn for conn in self.conns.values() if not conn.closing]
@@ -224,18 +229,28 @@ class Cluster(object):
             if conn.closing:
                 continue
             try:
-                response = yield self._ask(conn, topics)
+                # a broker that stands still must not hold up the others' metadata for the whole request time-out
+                response = yield gen.with_timeout(
+                    datetime.timedelta(seconds=METADATA_PATIENCE), self._ask(conn, topics, create),
+                    quiet_exceptions=exc.KielError
+                )
+            except gen.TimeoutError:
+                log.warning("No metadata from %r within %g s", conn, METADATA_PATIENCE)
             except exc.KielError as error:
                 log.warning("No metadata from %r: %s", conn, error)
             else:
                 raise gen.Return(response)
-        response = yield self._bootstrap(topics)
+        response = yield self._bootstrap(topics, create)
         raise gen.Return(response)
 
     @gen.coroutine
-    def _ask(self, conn, topics):
+    def _ask(self, conn, topics, create=True):
         """Gives one broker's metadata; an error in the answer as a whole is raised."""
-        response = yield conn.send(metadata.MetadataRequest(topics=list(topics or [])))
+        yield conn.connect()
+        request = metadata.MetadataRequest(topics=list(topics or []))
+        if not create and conn.wire.supports(request.api, 4):
+            request.allow_auto_topic_creation = False
+        response = yield conn.send(request)
         error = exc.for_code(response.error_code)
         if error is not None:
             raise error
@@ -243,7 +258,7 @@ class Cluster(object):
         raise gen.Return(response)
 
     @gen.coroutine
-    def _bootstrap(self, topics=None):
+    def _bootstrap(self, topics=None, create=True):
         """Gives the metadata of the first bootstrap host that answers; its connection is closed again."""
         error = None
         for bootstrap in self.bootstrap_hosts:
@@ -254,8 +269,7 @@ class Cluster(object):
                 continue
             conn = Connection(host, port, settings=self.settings)
             try:
-                yield conn.connect()
-                response = yield self._ask(conn, topics)
+                response = yield self._ask(conn, topics, create)
             except exc.KielError as failure:
                 log.warning("Bootstrap host %s: %s", bootstrap, failure)
                 self._note_failure(host, port)

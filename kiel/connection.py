@@ -280,9 +280,8 @@ class Connection(object):
         try:
             response = yield self._transmit(sasl_handshake.SaslHandshakeRequest(mechanism=mechanism.name))
         except exc.BrokerConnectionError as error:
-            raise exc.AuthenticationError(
-                "%r hung up on a SASL login (%s): does this port expect SASL?" % (self, error)
-            )
+            error.hint = error.hint or "the broker hung up on a SASL login: does this port expect SASL?"
+            raise
         except exc.UnsupportedVersionError as error:
             raise exc.AuthenticationError("%r offers no SASL login: %s" % (self, error))
         if response.error_code:
@@ -305,11 +304,14 @@ class Connection(object):
                     challenge = yield self._exchange_bare(token)
                 token = session.step(challenge)
         except exc.BrokerConnectionError as error:
-            if isinstance(error, exc.RequestTimeoutError):
+            # from 1.0 on a refusal is an answer; before, hanging up is all that a broker says
+            if framed or isinstance(error, exc.RequestTimeoutError):
                 raise
             raise exc.AuthenticationError(
                 "%r hung up during the login by %s: user name or password is wrong" % (self, mechanism.name)
             )
+        if not session.done:
+            raise exc.AuthenticationError("%r ended the login by %s before it was through" % (self, mechanism.name))
 
     @gen.coroutine
     def _exchange_bare(self, token):

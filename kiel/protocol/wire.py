@@ -71,7 +71,7 @@ class Wire(object):
         :raises kiel.exc.UnsupportedVersionError: when there is none
         """
         if isinstance(request, type):
-            lowest, highest = request.version_range
+            lowest, highest = request.narrow or request.version_range
         else:
             lowest, highest = request.min_version, request.max_version
         theirs = self.versions.get(request.api)

@@ -1,0 +1,81 @@
+"""aiokafka's tasks."""
+from __future__ import absolute_import
+
+import asyncio
+import json
+import time
+
+from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, TopicPartition
+
+from benchmarks.peers import task
+
+
+def consume(this, value=None, records=False):
+    """Values as bytes."""
+    async def work():
+        consumer = AIOKafkaConsumer(
+            bootstrap_servers=this.bootstrap, enable_auto_commit=False, auto_offset_reset="earliest",
+            max_partition_fetch_bytes=1 << 21, fetch_max_bytes=1 << 22, value_deserializer=value
+        )
+        await consumer.start()
+        partition = TopicPartition(this.topic, 0)
+        consumer.assign([partition])
+        await consumer.seek_to_beginning(partition)
+        this.begin()
+        while this.seen < this.count:
+            for messages in (await consumer.getmany(partition, timeout_ms=1000)).values():
+                this.took(messages if records and not this.check else [message.value for message in messages])
+        result = this.end()
+        await consumer.stop()
+        return result
+    return asyncio.run(work())
+
+
+def consume_json(this):
+    """Values from JSON."""
+    return consume(this, json.loads)
+
+
+def consume_records(this):
+    """Whole records."""
+    return consume(this, records=True)
+
+
+def produce(this):
+    """A call a message, acknowledged by all replicas."""
+    async def work():
+        producer = AIOKafkaProducer(
+            bootstrap_servers=this.bootstrap, acks="all", linger_ms=5, max_batch_size=1 << 19,
+            max_request_size=1000000
+        )
+        await producer.start()
+        values = task.values(this.count, this.size)
+        await producer.partitions_for(this.topic)
+        this.begin()
+        for value in values:
+            await producer.send(this.topic, value)
+        await producer.flush()
+        result = this.end()
+        await producer.stop()
+        return result
+    return asyncio.run(work())
+
+
+def produce_wait(this):
+    """One message at a time, each waited for."""
+    async def work():
+        producer = AIOKafkaProducer(bootstrap_servers=this.bootstrap, acks="all")
+        await producer.start()
+        value = b"x" * this.size
+        seconds = []
+        for number in range(this.count):
+            begun = time.time()
+            await producer.send_and_wait(this.topic, value)
+            seconds.append(time.time() - begun)
+        await producer.stop()
+        return task.latency(seconds[len(seconds) // 10:])
+    return asyncio.run(work())
+
+
+if __name__ == "__main__":
+    task.main(globals())

@@ -1,0 +1,92 @@
+"""confluent-kafka's tasks."""
+from __future__ import absolute_import
+
+import json
+import time
+
+from confluent_kafka import Consumer, Producer, TopicPartition
+
+from benchmarks.peers import task
+
+
+def consume(this, value=None, records=False):
+    """Values as bytes."""
+    consumer = Consumer({
+        "bootstrap.servers": ",".join(this.bootstrap), "group.id": "none", "enable.auto.commit": False,
+        "auto.offset.reset": "earliest", "fetch.message.max.bytes": 1 << 21, "fetch.max.bytes": 1 << 22,
+        "queued.min.messages": 500000, "check.crcs": True
+    })
+    consumer.assign([TopicPartition(this.topic, 0, 0)])
+    this.begin()
+    while this.seen < this.count:
+        messages = consumer.consume(10000, 1.0)
+        if value is not None:
+            messages = [value(message.value()) for message in messages]
+        elif not records or this.check:
+            messages = [message.value() for message in messages]
+        this.took(messages)
+    result = this.end()
+    consumer.close()
+    return result
+
+
+def consume_json(this):
+    """Values from JSON."""
+    return consume(this, json.loads)
+
+
+def consume_records(this):
+    """Whole records."""
+    return consume(this, records=True)
+
+
+def _producer(this, linger):
+    """A producer for throughput, or for none."""
+    return Producer({
+        "bootstrap.servers": ",".join(this.bootstrap), "acks": "all", "linger.ms": linger, "batch.size": 1000000,
+        "queue.buffering.max.messages": 1000000, "batch.num.messages": 100000
+    })
+
+
+def produce(this):
+    """A call a message, acknowledged by all replicas."""
+    producer = _producer(this, 5)
+    values = task.values(this.count, this.size)
+    producer.list_topics(this.topic)
+    topic = this.topic
+    send, poll = producer.produce, producer.poll
+    this.begin()
+    for value in values:
+        try:
+            send(topic, value)
+        except BufferError:
+            while True:
+                poll(0.01)
+                try:
+                    send(topic, value)
+                    break
+                except BufferError:
+                    continue
+    poll(0)
+    producer.flush()
+    return this.end()
+
+
+def produce_wait(this):
+    """One message at a time, each waited for."""
+    producer = _producer(this, 0)
+    value = b"x" * this.size
+    seconds = []
+    done = []
+    for number in range(this.count):
+        begun = time.time()
+        producer.produce(this.topic, value, callback=lambda error, message: done.append(message))
+        while not done:
+            producer.poll(1.0)
+        del done[:]
+        seconds.append(time.time() - begun)
+    return task.latency(seconds[len(seconds) // 10:])
+
+
+if __name__ == "__main__":
+    task.main(globals())

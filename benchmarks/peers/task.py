@@ -1,0 +1,74 @@
+"""
+What every peer's script shares: its arguments, the clocks, and the line of JSON that it prints.
+
+A peer module has a function for each task that it can do; `main` runs the one named on the command line, in a process
+of its own that keeps to one core.
+"""
+from __future__ import absolute_import, print_function
+
+import json
+import os
+import resource
+import sys
+import time
+
+#: digits at the beginning of each value that count the messages
+DIGITS = 10
+
+
+def values(count, size):
+    """The messages of a run: ``count`` values of ``size`` bytes that begin with their number."""
+    filler = b"x" * (size - DIGITS)
+    return [(b"%010d" % number) + filler for number in range(count)]
+
+
+class Run(object):
+    """The arguments of one run, and its result."""
+
+    def __init__(self, options):
+        self.bootstrap = options["bootstrap"]
+        self.topic = options["topic"]
+        self.count = options["count"]
+        self.size = options["size"]
+        self.check = options.get("check", False)
+        self.seen = 0
+        self.sum = 0
+
+    def begin(self):
+        """Starts the clocks: what came before, such as connecting and imports, does not count."""
+        self.memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        self.cpu = time.process_time()
+        self.wall = time.time()
+
+    def took(self, messages):
+        """Counts messages that were read; their bytes are looked at in a run that checks and is not timed."""
+        self.seen += len(messages)
+        if self.check:
+            for value in messages:
+                if isinstance(value, dict):
+                    value = b"%010d" % value["n"] + b"x" * (self.size - DIGITS)
+                if len(value) != self.size:
+                    raise ValueError("a value of %d bytes, not %d" % (len(value), self.size))
+                self.sum += int(value[:DIGITS])
+
+    def end(self):
+        """Stops the clocks; gives what is printed."""
+        wall, cpu = time.time() - self.wall, time.process_time() - self.cpu
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        if self.check and self.sum != self.count * (self.count - 1) // 2:
+            raise ValueError("the values read are not those written: sum %d of %d messages" % (self.sum, self.seen))
+        return {"count": self.count, "wall": wall, "cpu": cpu, "memory": (memory - self.memory) * 1024}
+
+
+def latency(seconds):
+    """The result of a task that measured each message by itself."""
+    ordered = sorted(seconds)
+    return {"median": ordered[len(ordered) // 2], "p99": ordered[len(ordered) * 99 // 100]}
+
+
+def main(namespace):
+    """Runs ``TASK OPTIONS`` of the command line with the functions of a module."""
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    result = namespace[sys.argv[1]](Run(json.loads(sys.argv[2])))
+    print(json.dumps(result))
