@@ -26,25 +26,25 @@ class Delivery(object):
     it. Nothing waits behind a `Delivery` until somebody asks.
     """
 
-    __slots__ = ("_batch", "_index")
+    __slots__ = ("batch", "index")
 
     def __init__(self, batch, index):
-        self._batch = batch
-        self._index = index
+        self.batch = batch
+        self.index = index
 
     @property
     def topic(self):
         """The topic's name."""
-        return self._batch.topic
+        return self.batch.topic
 
     @property
     def partition(self):
         """The partition's id, chosen when the message was accepted."""
-        return self._batch.partition
+        return self.batch.partition
 
     def done(self):
         """Whether it is known what became of the message."""
-        batch, _ = self._batch.leaf(self._index)
+        batch, _ = self.batch.leaf(self.index)
         return batch.done
 
     def exception(self):
@@ -65,10 +65,10 @@ class Delivery(object):
 
     def future(self):
         """A Future of `result`, made when asked for."""
-        return self._batch.wait(self._index)
+        return self.batch.wait(self.index)
 
     def _finished(self):
-        batch, index = self._batch.leaf(self._index)
+        batch, index = self.batch.leaf(self.index)
         if not batch.done:
             raise RuntimeError("%r has not been answered yet: yield it" % self)
         return batch, index
@@ -77,7 +77,7 @@ class Delivery(object):
         return self.future().__await__()
 
     def __repr__(self):
-        batch, index = self._batch.leaf(self._index)
+        batch, index = self.batch.leaf(self.index)
         if not batch.done:
             state = "on its way"
         elif batch.error is not None:
@@ -102,8 +102,10 @@ class Deliveries(object):
         self._runs = []  # (batch, index there of the first message of the run)
         self._count = 0
 
-    def add(self, batch, index, count=1):
+    def add(self, batch, index, count):
         """Notes that the next ``count`` messages stand in that batch from that index on."""
+        if not count:
+            return
         self._starts.append(self._count)
         self._runs.append((batch, index))
         self._count += count

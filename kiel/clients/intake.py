@@ -23,7 +23,8 @@ class Route(object):
     """
     Where the messages of one topic can go, as metadata last said.
 
-    ``ids`` are all partitions, in order; ``led`` those that have a leader (all, while none has).
+    ``ids`` are all partitions, in order; ``outboxes`` theirs by id; ``led`` the outboxes of those
+    that have a leader (of all, while none has).
     """
 
     __slots__ = ("ids", "led", "outboxes")
@@ -31,8 +32,9 @@ class Route(object):
     def __init__(self, cluster, shipper, topic):
         leaders = cluster.leaders.get(topic, {})
         self.ids = list(cluster.topics[topic])
-        self.led = [partition for partition in self.ids if partition in leaders] or self.ids
         self.outboxes = dict((number, shipper.outbox(topic, number)) for number in self.ids)
+        led = [number for number in self.ids if number in leaders] or self.ids
+        self.led = [self.outboxes[number] for number in led]
 
 
 class Incoming(object):
@@ -66,12 +68,11 @@ class Intake(Client):
         wait.
         """
         serializer, key_maker, partitioner = self.serializer, self.key_maker, self.partitioner
-        turn = self._turn
+        turn, limit = self._turn, self.max_request_bytes
         by_chance = partitioner is random_partition
-        append = current = None
-        first = 0
-        limit = self.max_request_bytes
-        stop = None
+        current = stop = None  # the batch that the run of messages lies in
+        start = end = 0  # and where in there
+        count = -1
         for message in source:
             try:
                 key = None
@@ -82,11 +83,13 @@ class Intake(Client):
                     value = to_bytes(value)
                 if key is None and key_maker is not None:
                     key = key_maker(message)
-                now = time.time()
-                if not turn.last <= now < turn.next:
-                    turn.tick(now)
-                    if turn.over(now):
-                        stop = TURN
+                count += 1
+                if not count & 15:
+                    now = time.time()
+                    if not turn.last <= now < turn.next:
+                        turn.tick(now)
+                        if turn.over(now):
+                            stop = TURN
                 if key is None:
                     record = (None, value, None, turn.ms)
                     size = RECORD_OVERHEAD if value is None else RECORD_OVERHEAD + len(value)
@@ -96,14 +99,14 @@ class Intake(Client):
                 if route is None or self.buffered + size > self._limit or self.closing:
                     stop = Incoming(topic, key, partition, record, size)
                     break
-                if partition is not None:
-                    chosen = partition
-                elif by_chance:
+                chosen = partition
+                if partition is None and by_chance:
                     led = route.led
-                    chosen = led[int(random.random() * len(led))] if len(led) > 1 else led[0]
+                    outbox = led[int(random.random() * len(led))] if len(led) > 1 else led[0]
                 else:
-                    chosen = partitioner(key, route.ids)
-                outbox = route.outboxes.get(chosen)
+                    if partition is None:
+                        chosen = partitioner(key, route.ids)
+                    outbox = route.outboxes.get(chosen)
                 if outbox is None:
                     stop = Incoming(topic, key, chosen, record, size)
                     break
@@ -114,17 +117,17 @@ class Intake(Client):
                 ):
                     batch = self._new_batch(outbox, topic, size)
             except Exception as error:
-                if current is not None:
-                    deliveries.add(current, first, len(current) - first)
-                    current = None
-                deliveries.add(refused(topic, error), 0)
+                deliveries.add(current, start, end - start)
+                start = end
+                deliveries.add(refused(topic, error), 0, 1)
                 continue
-            if batch is not current:
-                if current is not None:
-                    deliveries.add(current, first, len(current) - first)
-                current, append = batch, batch.records.append
-                first = len(batch.records)
-            append(record)
+            index = len(batch.records)
+            if batch is not current or index != end:
+                deliveries.add(current, start, end - start)
+                current = batch
+                start = end = index
+            end += 1
+            batch.records.append(record)
             batch.size += size
             self.buffered += size
             self._filled += 1
@@ -132,8 +135,7 @@ class Intake(Client):
                 self._shipper.added(outbox)
             if stop is not None:
                 break
-        if current is not None:
-            deliveries.add(current, first, len(current) - first)
+        deliveries.add(current, start, end - start)
         return stop
 
     def _prepare(self, topic, message, key, partition, headers, timestamp):
@@ -217,11 +219,11 @@ class Intake(Client):
         if message.size + BATCH_OVERHEAD > self.max_request_bytes:
             raise too_large(message.topic, message.size, self.max_request_bytes)
         partition = message.partition
+        if partition is None and self.partitioner is random_partition:
+            message.outbox = random_partition(message.key, route.led)
+            return
         if partition is None:
-            if self.partitioner is random_partition:
-                partition = random_partition(message.key, route.led)
-            else:
-                partition = self.partitioner(message.key, route.ids)
+            partition = self.partitioner(message.key, route.ids)
         message.outbox = route.outboxes.get(partition)
         if message.outbox is None:
             raise failure(exc.UnknownTopicOrPartitionError(
@@ -279,11 +281,11 @@ class Intake(Client):
         """
         if size + BATCH_OVERHEAD > self.max_request_bytes:
             raise too_large(topic, size, self.max_request_bytes)
-        full = outbox.open is not None
-        batch = self._shipper.begin(outbox)
-        if full:
+        if outbox.open is not None:
+            # before there is a new one, which must not be sent off empty
+            outbox.open = None
             self._set_off()
-        return batch
+        return self._shipper.begin(outbox)
 
     def _set_off(self):
         """Sends all that is there; gives whether who filled the batch is to wait for it."""

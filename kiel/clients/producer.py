@@ -33,6 +33,9 @@ CODECS = {
 
 _NEVER = float("inf")
 
+_Future = concurrent.Future
+_new = object.__new__
+
 _encode_json = json.JSONEncoder(sort_keys=True).encode
 
 
@@ -116,6 +119,7 @@ class Producer(Intake):
         self._turn = Turn()
         self._filled = 0
         self._patience = self.close_timeout
+        self._asyncio = None
         self._shipper = Shipper(self, LINGER if linger is None else linger, self._on_room)
         self.batch_size = batch_size
         self.cluster.listeners.append(self._on_metadata)
@@ -171,22 +175,22 @@ class Producer(Intake):
             looked = not turn.last <= now < turn.next
             if looked:
                 turn.tick(now)
-            if timestamp is None:
-                timestamp = turn.ms
+            timestamp = turn.ms if timestamp is None else int(timestamp)
             if key is None and headers is None:
-                record = (None, value, None, int(timestamp))
+                record = (None, value, None, timestamp)
             else:
                 record, size = full_record(key, value, headers, timestamp)
             route = self._routes.get(topic)
             if route is None or self.buffered + size > self._limit or self.closing:
                 return self._later(Incoming(topic, key, partition, record, size))
-            if partition is None:
-                if self.partitioner is random_partition:
-                    led = route.led
-                    partition = led[int(random.random() * len(led))] if len(led) > 1 else led[0]
-                else:
-                    partition = self.partitioner(key, route.ids)
-            outbox = route.outboxes.get(partition)
+            if partition is not None:
+                outbox = route.outboxes.get(partition)
+            elif self.partitioner is random_partition:
+                led = route.led
+                outbox = led[int(random.random() * len(led))] if len(led) > 1 else led[0]
+            else:
+                partition = self.partitioner(key, route.ids)
+                outbox = route.outboxes.get(partition)
             if outbox is None:
                 return self._later(Incoming(topic, key, partition, record, size))
             batch = outbox.open
@@ -204,12 +208,14 @@ class Producer(Intake):
         self._filled += 1
         if outbox.state is IDLE:
             self._shipper.added(outbox)
-        delivery = Delivery(batch, index)
+        delivery = _new(Delivery)  # half the time of its constructor
+        delivery.batch = batch
+        delivery.index = index
         if self._filled >= self._fuse and self._set_off():
             return self._through(delivery, batch, index)
         if looked and turn.over(now):
             return turn.later(delivery)
-        future = concurrent.Future()
+        future = _Future() if self._asyncio is None else _Future(loop=self._asyncio)
         future.set_result(delivery)
         return future
 
@@ -271,9 +277,9 @@ class Producer(Intake):
             try:
                 delivery = yield self._later(message)
             except Exception as error:
-                deliveries.add(refused(topic, error), 0)
+                deliveries.add(refused(topic, error), 0, 1)
             else:
-                deliveries.add(delivery._batch, delivery._index)
+                deliveries.add(delivery.batch, delivery.index, 1)
         if self._filled >= self._fuse and self._set_off():
             yield deliveries.whole()
         raise gen.Return(deliveries)
@@ -333,6 +339,8 @@ class Producer(Intake):
         """
         self._shipper.stopped = False
         yield super(Producer, self).connect()
+        # a Future that need not look for its loop is made in half the time
+        self._asyncio = getattr(self.io_loop, "asyncio_loop", None)
 
     @gen.coroutine
     def close(self, timeout=None):

@@ -207,8 +207,8 @@ def test_many_deliveries_without_an_object_each():
     one, two = batch(b"a", b"b", b"c"), batch(b"d")
     many = Deliveries()
     many.add(one, 1, 2)
-    many.add(two, 0)
-    many.add(one, 0)
+    many.add(two, 0, 1)
+    many.add(one, 0, 1)
     one.finish(offset=100)
     two.finish(offset=50)
     assert len(many) == 4
