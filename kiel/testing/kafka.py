@@ -93,7 +93,10 @@ class Kafka(object):
 
     def _prepare(self, classpath):
         self.classpath = classpath
-        self.cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode("ascii").rstrip("=")
+        # Kafka's own ids never begin with a dash either: tools would take it for an option.
+        self.cluster_id = "-"
+        while self.cluster_id.startswith("-"):
+            self.cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode("ascii").rstrip("=")
         for broker in self.nodes:
             broker.prepare(self._take_ports(2))
         if self.tls:

@@ -2,6 +2,7 @@
 from __future__ import absolute_import
 
 import contextlib
+import logging
 import os
 import socket
 import struct
@@ -22,6 +23,12 @@ maxClientCnxns=0
 admin.enableServer=false
 4lw.commands.whitelist=*
 """
+
+
+# The harness kills the servers that its own clients are connected to: what kazoo says to that is nobody's concern.
+_quiet = logging.getLogger("kiel.testing.kazoo")
+_quiet.addHandler(logging.NullHandler())
+_quiet.propagate = False
 
 
 class ZooKeeper(object):
@@ -170,7 +177,7 @@ class ZooKeeper(object):
 @contextlib.contextmanager
 def zookeeper_client(hosts):
     """A started ``kazoo`` client, closed at the end of the ``with`` block."""
-    client = KazooClient(hosts=hosts, timeout=10)
+    client = KazooClient(hosts=hosts, timeout=10, logger=_quiet)
     client.start(timeout=15)
     try:
         yield client
