@@ -18,6 +18,7 @@ from kiel.clients.cursor import UNSET
 from kiel.clients.fetcher import Fetcher
 from kiel.clients.offsets import BEGINNING, OffsetLookup
 from kiel.clients.record import Record
+from kiel.clients.values import from_json
 from kiel.fairness import Turn
 from kiel.retry import monotonic
 
@@ -197,7 +198,7 @@ class BaseConsumer(OffsetLookup, Client):
     def _read_values(self, cursor, turn, batch, messages):
         """Adds a batch's messages, deserialised, to a list; gives a Future or None."""
         values = batch.values(cursor.handed, self.check_crcs)
-        deserializer = self.deserializer
+        deserializer = self._read_value()
         if deserializer is bytes:
             messages.extend(values)
         else:
@@ -217,7 +218,7 @@ class BaseConsumer(OffsetLookup, Client):
         """Adds a batch's messages as records to a list; gives a Future or None."""
         topic, partition = cursor.topic, cursor.partition
         records = batch.records(cursor.handed, self.check_crcs)
-        deserializer = self.deserializer
+        deserializer = self._read_value()
         new = tuple.__new__
         count = len(messages)
         if deserializer is bytes:
@@ -233,6 +234,10 @@ class BaseConsumer(OffsetLookup, Client):
                 return self._read_slowly(cursor, turn, batch, messages, done, lambda record: record)
         self._moved(cursor, batch.next_offset)
         return None
+
+    def _read_value(self):
+        """The deserialiser, or one that gives the same sooner."""
+        return from_json if self.deserializer is json.loads else self.deserializer
 
     @gen.coroutine
     def _read_slowly(self, cursor, turn, batch, messages, done, shape):

@@ -1,0 +1,26 @@
+# -*- coding: utf-8 -*-
+"""The quick way to read JSON gives what the plain one gives, errors included."""
+from __future__ import absolute_import
+
+import json
+
+import pytest
+
+from kiel.clients.values import from_json
+
+
+@pytest.mark.parametrize("value", [
+    b'{"a": [1, 2.5, null, true], "b": {"c": "d"}}', b'"text"', b"12", b"null", b" {} ", b"\n[1]\n",
+    u'{"\u00e9": "\u20ac"}'.encode("utf-8"), b'"\\ud83d\\ude00"', b"NaN",
+])
+def test_same_as_json_loads(value):
+    assert repr(from_json(value)) == repr(json.loads(value))
+
+
+@pytest.mark.parametrize("value", [b"", b"{", b"{} {}", b"nope", b"\xff\xfe\xfd", b'{"a": }', None])
+def test_same_errors(value):
+    with pytest.raises(Exception) as plain:
+        json.loads(value)
+    with pytest.raises(type(plain.value)) as quick:
+        from_json(value)
+    assert str(quick.value) == str(plain.value)
