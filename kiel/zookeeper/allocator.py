@@ -13,6 +13,7 @@ from tornado import gen, ioloop, locks
 from kiel import allocation, events, exc, retry
 
 from .claims import Claims
+from .handler import Handler
 from .lease import Lease
 from .owners import Owners
 from .party import Party
@@ -88,8 +89,10 @@ class PartitionAllocator(allocation.Allocator):
 
     def _make_conn(self):
         """A kazoo client that connects nowhere yet."""
+        handler = Handler()
         return client.KazooClient(
-            hosts=self._hosts, timeout=self.session_timeout, connection_retry=dict(CONNECTION_RETRY)
+            hosts=self._hosts, timeout=self.session_timeout, handler=handler,
+            connection_retry=dict(CONNECTION_RETRY, sleep_func=handler.sleep_func),
         )
 
     @property

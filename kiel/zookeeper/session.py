@@ -55,6 +55,9 @@ class Session(object):
         yield self._within(timeout, self._connected, (
             "no connection within %s s; is it running, are hosts and ports right, does a firewall let through?"
         ) % timeout)
+        if self.conn.chroot and not (yield self.run(timeout, self.conn.exists, "/")):
+            raise exc.ZooKeeperError(self.hosts, "there is no %s there; make it, or mend the chroot in zk_hosts"
+                                     % self.conn.chroot)
 
     @gen.coroutine
     def run(self, timeout, fn, *args):

@@ -16,6 +16,9 @@ from .world import Member, OldMember, Ticker, kazoo, shared_out, stop_all, topic
 
 LOG = logging.getLogger("kiel.zookeeper.allocator")
 
+#: seconds that the loop may stand still on a busy machine; what would block it here takes a second and more
+LONGEST = 0.5
+
 
 def test_attributes_before_the_start():
     member = Member("a:1,b:2", "g", "host:1").allocator
@@ -354,7 +357,7 @@ def test_d53_start_fails_in_time_without_zookeeper_and_the_loop_goes_on(own_zk, 
             error = yield loop.raises(exc.ZooKeeperError, member.allocator.start(topics(1)), 4)
             yield member.allocator.stop()
         assert "is it running" in str(error) and own_zk.hosts in str(error)
-        assert ticker.longest < 0.2
+        assert ticker.longest < LONGEST
         assert member.allocator.allocation == {}
         assert member.allocator.paused is False
         own_zk.start()
@@ -374,7 +377,7 @@ def test_d53_a_mute_server(own_zk, group):
             with Ticker() as ticker:
                 yield loop.raises(exc.ZooKeeperError, member.allocator.start(topics(1)), 5)
                 yield loop.within(5, member.allocator.stop())
-            assert ticker.longest < 0.2
+            assert ticker.longest < LONGEST
         finally:
             own_zk.resume()
 
@@ -391,7 +394,7 @@ def test_d53_stop_ends_in_time_when_zookeeper_went(own_zk, group):
             end()
             with Ticker() as ticker:
                 yield loop.within(6, member.allocator.stop())
-            assert ticker.longest < 0.2
+            assert ticker.longest < LONGEST
             assert member.changes[-1] == (topics(1), {})
             assert member.allocator.allocation == {}
             if end == own_zk.kill:
@@ -415,7 +418,7 @@ def test_d53_the_lock_held_by_another_blocks_nobody(zk, group):
                 lock.release()
                 yield loop.within(4, starting)
                 yield member.allocator.stop()
-            assert ticker.longest < 0.2
+            assert ticker.longest < LONGEST
             assert member.changes[0] == ({}, topics(2))
 
     loop.run(scenario, 20)
@@ -436,7 +439,7 @@ def test_d53_a_lock_never_let_go_is_an_error_and_stop_during_start_ends_it(zk, g
                 yield gen.sleep(0.5)
                 yield loop.within(5, member.allocator.stop())
                 yield loop.raises(exc.ZooKeeperError, starting, 5)
-            assert ticker.longest < 0.2
+            assert ticker.longest < LONGEST
             assert conn.get_children("/kiel/groups/%s/members" % group) == []
             lock.release()
 
@@ -613,6 +616,23 @@ def test_d59_a_set_whose_znode_was_deleted_is_made_again(zk, group):
             yield loop.until(lambda: conn.exists(path) and conn.get(path)[0] != b"", 5, 0.05)
             assert json.loads(conn.get(path)[0].decode("ascii")) == ["t:0", "t:1"]
         yield shared_out([member], ["t:0", "t:1"])
+        yield member.allocator.stop()
+
+    loop.run(scenario, 20)
+
+
+def test_hosts_with_a_chroot_and_one_that_is_down(zk, group):
+    @gen.coroutine
+    def scenario():
+        hosts = "127.0.0.1:1,%s/apps/%s" % (zk.hosts, group)
+        member = Member(hosts, group, "host:1", timeout=1.5)
+        error = yield loop.raises(exc.ZooKeeperError, member.allocator.start(topics(1)))
+        assert "/apps/%s there" % group in str(error)
+        with kazoo(zk) as conn:
+            conn.ensure_path("/apps/%s" % group)
+            yield member.allocator.start(topics(1))
+            assert conn.get_children("/apps/%s/kiel/groups/%s/members" % (group, group)) == ["host:1"]
+        assert member.allocator.allocation == topics(1)
         yield member.allocator.stop()
 
     loop.run(scenario, 20)

@@ -98,22 +98,33 @@ def owned_by(*members):
     return sorted(item for child in members for item in child.items)
 
 
-def overlaps(one, other, gap=0.05):
-    """Where both say at the same time that they own an item: (item, time) pairs."""
-    def spans(child):
-        found = []
-        previous = None
-        for at, items, _ in child.samples():
-            if previous is not None and at - previous[0] <= gap:
-                found.extend((item, previous[0], at) for item in items & previous[1])
-            previous = at, items
-        return found
+def spans(samples, gap=0.05):
+    """[(item, begin, end)]: from when to when each item was owned; a silence longer than the gap is no owning."""
+    found, open_spans, last = [], {}, None
+    for at, items, _ in samples:
+        for item in list(open_spans):
+            if item not in items or at - last > gap:
+                found.append((item, open_spans.pop(item), last))
+        for item in items:
+            open_spans.setdefault(item, at)
+        last = at
+    return found + [(item, begin, last) for item, begin in open_spans.items()]
 
+
+def overlaps(one, other):
+    """Where both say at the same time that they own an item: [(item, time)]."""
+    others = spans(other.samples())
     return [
-        (item, begin) for item, begin, end in spans(one)
-        for other_item, other_begin, other_end in spans(other)
+        (item, begin) for item, begin, end in spans(one.samples())
+        for other_item, other_begin, other_end in others
         if item == other_item and begin < other_end and other_begin < end
     ]
+
+
+def test_the_overlap_check_can_fail():
+    samples = [(0.00, set("a"), ""), (0.01, set("a"), ""), (0.02, set("ab"), ""), (0.03, set("b"), ""),
+               (0.04, set("b"), ""), (1.00, set("b"), ""), (1.01, set("b"), "")]
+    assert sorted(spans(samples)) == [("a", 0.00, 0.02), ("b", 0.02, 0.04), ("b", 1.00, 1.01)]
 
 
 def test_d52_a_member_that_stood_still_never_shares_a_partition(zk, group, children, tmpdir):
@@ -184,6 +195,48 @@ def test_d55_forked_processes_have_different_names(zk, group):
     for joined in names:
         host, number = joined.split(":")
         assert host == "host" and number.isdigit()
+
+
+#: a member whose program ends without stop() once ZooKeeper is gone
+CARELESS = """
+import sys
+from tornado import gen, ioloop
+from kiel import allocation
+from kiel.zookeeper import allocator
+
+member = allocator.PartitionAllocator(
+    [sys.argv[1]], "careless", "host:1", allocation.naive_allocator, session_timeout=2.0)
+
+@gen.coroutine
+def main():
+    yield member.start({"t": [0]})
+    print("in")
+    sys.stdout.flush()
+    while not member.paused:
+        yield gen.sleep(0.01)
+    yield gen.sleep(3)
+
+ioloop.IOLoop.current().run_sync(main)
+print("out")
+"""
+
+
+def test_a_program_that_does_not_stop_its_member_ends_all_the_same(own_zk, tmpdir):
+    out = str(tmpdir.join("out"))
+    with open(out, "w") as target:
+        process = subprocess.Popen(
+            [sys.executable, "-c", CARELESS, own_zk.hosts], stdout=target, cwd=ROOT,
+            env=dict(os.environ, PYTHONPATH=ROOT, PYTHONDONTWRITEBYTECODE="1"),
+        )
+    try:
+        wait(lambda: open(out).read() == "in\n")
+        own_zk.kill()
+        wait(lambda: process.poll() is not None, 20)
+        assert (process.returncode, open(out).read()) == (0, "in\nout\n")
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait()
 
 
 def other_python():
