@@ -1,8 +1,8 @@
 """
 How far a group has come: finding its coordinator, reading committed offsets, and committing them.
 
-Kafka has two stores of offsets that know nothing of each other. Version 0 of the two apis keeps them in ZooKeeper, where
-kiel 0.9 has all of its; later versions keep them in Kafka. A group that 0.9 members may belong to uses both, and takes
+Kafka has two stores of offsets that know nothing of each other. Version 0 of the two apis keeps them in ZooKeeper, as
+kiel 0.9 does; later versions keep them in Kafka. A group that 0.9 members may belong to uses both, and takes
 the higher position of both, so that members old and new can take over from each other.
 """
 from __future__ import absolute_import
