@@ -1,8 +1,9 @@
 """
 A real Kafka in one line, for kiel's tests and demo and for the tests of those who use kiel.
 
-``with kiel.testing.Kafka("4.4.0", brokers=3) as kafka:`` gives a cluster on loopback whose addresses are ``kafka.bootstrap``.
-Everything here blocks; none of it is for an IOLoop. It needs Java and, the first time, Maven.
+``with kiel.testing.Kafka("4.4.0", brokers=3) as kafka:`` gives a cluster on loopback whose
+addresses are ``kafka.bootstrap``. Everything here blocks; none of it is for an IOLoop. It needs
+Java and, the first time, Maven.
 """
 from __future__ import absolute_import
 

@@ -1,8 +1,8 @@
 """
 A real Kafka for a developer's terminal.
 
-``python -m kiel.testing up 4.4.0`` runs one until Ctrl-C; ``fetch`` brings jars into the cache beforehand; ``versions`` lists what is
-known.
+``python -m kiel.testing up 4.4.0`` runs one until Ctrl-C; ``fetch`` brings jars into the cache
+beforehand; ``versions`` lists what is known.
 """
 from __future__ import absolute_import, print_function
 

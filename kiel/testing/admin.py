@@ -1,7 +1,9 @@
 """
-The few requests that the harness itself sends to a broker, packed by hand and sent over a blocking socket.
+The few requests that the harness itself sends to a broker, packed by hand and sent over a blocking
+socket.
 
-They do not use ``kiel.protocol``: what brings up the brokers that kiel is tested against must not depend on what is tested.
+They do not use ``kiel.protocol``: what brings up the brokers that kiel is tested against must not
+depend on what is tested.
 """
 from __future__ import absolute_import
 
@@ -77,10 +79,12 @@ def call(address, api, version, body, timeout=10):
 
 def metadata(address, topics=(), timeout=5):
     """
-    What a broker knows, by Metadata v0, which all releases serve: ``(brokers, topics)``, or None when it does not answer.
+    What a broker knows, by Metadata v0, which all releases serve: ``(brokers, topics)``, or None
+    when it does not answer.
 
-    ``brokers`` is a dict of id to (host, port), ``topics`` of name to a dict of partition id to (error, leader, replicas, isr). No
-    topic named means all; a topic named may be created by the broker.
+    ``brokers`` is a dict of id to (host, port), ``topics`` of name to a dict of partition id to
+    (error, leader, replicas, isr). No topic named means all; a topic named may be created by the
+    broker.
     """
     try:
         answer = call(address, METADATA, 0, _array(_string(topic) for topic in topics), timeout)
@@ -120,7 +124,10 @@ def delete_topic(address, name):
 
 
 def create_partitions(address, name, count, assignments):
-    """Grow a topic to ``count`` partitions by CreatePartitions v0; ``assignments`` has the broker ids of each new one."""
+    """
+    Grow a topic to ``count`` partitions by CreatePartitions v0; ``assignments`` has the broker ids
+    of each new one.
+    """
     new = _array(_array(_int(broker) for broker in brokers) for brokers in assignments)
     body = _array([_string(name) + _int(count) + new]) + struct.pack(">i?", 20000, False)
     answer = call(address, CREATE_PARTITIONS, 0, body, 30)

@@ -4,7 +4,7 @@ from __future__ import absolute_import
 import json
 import os
 
-from kiel.testing import admin, errors, java, logs, processes, releases, security, settings as tables
+from kiel.testing import admin, archive, errors, java, logs, processes, releases, security, settings as tables
 
 
 CONTROLLER_ID = 100
@@ -12,10 +12,11 @@ CONTROLLER_ID = 100
 
 class Broker(object):
     """
-    One broker of a :class:`kiel.testing.Kafka`; it keeps its port and its data over :meth:`stop`, :meth:`kill` and :meth:`start`.
+    One broker of a :class:`kiel.testing.Kafka`; it keeps its port and its data over :meth:`stop`,
+    :meth:`kill` and :meth:`start`.
 
-    ``id``, ``host``, ``port`` (of the clients' listener), ``pid``. ``settings`` (a dict) holds for this broker alone, from its next
-    start on.
+    ``id``, ``host``, ``port`` (of the clients' listener), ``pid``. ``settings`` (a dict) holds for
+    this broker alone, from its next start on.
     """
 
     def __init__(self, cluster, number, role="broker"):
@@ -70,6 +71,11 @@ class Broker(object):
         return "%s:%d" % (self._bracketed, self._controller_port)
 
     @property
+    def archive(self):
+        """Where it leaves its loaded classes when it ends (see :mod:`kiel.testing.archive`)."""
+        return os.path.join(self.directory, "classes.jsa")
+
+    @property
     def _bracketed(self):
         return "[%s]" % self.host if ":" in self.host else self.host
 
@@ -105,10 +111,12 @@ class Broker(object):
         tables.write(config, cluster.broker_settings(self))
         log4j2 = releases.numbers(cluster.version) >= (4, 0)
         logging = logs.options(self.directory, log4j2)
-        base = [java.java("Kafka " + cluster.version, cluster.release.java)]
+        base = [java.java("Kafka " + cluster.version, cluster.release.java)] + archive.options(cluster.classpath)
         if cluster.mode == "kraft" and not os.path.exists(os.path.join(self.data, "meta.properties")):
             self._format(base + ["-Xmx128m"] + cluster.jvm_options() + logging, config)
         command = base + ["-Xms64m", "-Xmx" + cluster.heap] + cluster.jvm_options() + logging
+        if self is cluster.brokers[0]:
+            command += archive.making(cluster.classpath, self.archive)
         if cluster.sasl and self.role == "broker":
             path = os.path.join(self.directory, "jaas.conf")
             with open(path, "w") as target:
@@ -146,7 +154,10 @@ class Broker(object):
         self.wait_ready(self.cluster.start_timeout)
 
     def _wait_forgotten(self):
-        """Wait until ZooKeeper has dropped the session of the process before: old releases give up on a node that is there."""
+        """
+        Wait until ZooKeeper has dropped the session of the process before: old releases give up on
+        a node that is there.
+        """
         with self.cluster.zookeeper_client() as client:
             if not processes.wait_until(lambda: not client.exists("/brokers/ids/%d" % self.id), 60):
                 raise errors.StartError("ZooKeeper still has broker %d registered" % self.id)

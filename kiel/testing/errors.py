@@ -7,7 +7,10 @@ class HarnessError(RuntimeError):
 
 
 class MissingToolError(HarnessError):
-    """A program that a real Kafka needs (Java, Maven, OpenSSL) is not installed, or is too old; says what to install."""
+    """
+    A program that a real Kafka needs (Java, Maven, OpenSSL) is not installed, or is too old; says
+    what to install.
+    """
 
 
 class FetchError(HarnessError):

@@ -1,9 +1,10 @@
 """
-Pytest fixtures with a real Kafka: ``pytest_plugins = ["kiel.testing.fixtures"]`` in the top ``conftest.py`` loads them.
+Pytest fixtures with a real Kafka: ``pytest_plugins = ["kiel.testing.fixtures"]`` in the top
+``conftest.py`` loads them.
 
-``kafka`` is a running cluster for the whole session, of the release given by ``--kafka-version``, else by the environment's
-``KIEL_KAFKA``, else the newest (``"3.9.1-zk"`` is 3.9.1 in ZooKeeper mode); ``zookeeper`` a ZooKeeper on its own; ``topic`` a
-topic name that no other test has.
+``kafka`` is a running cluster for the whole session, of the release given by ``--kafka-version``,
+else by the environment's ``KIEL_KAFKA``, else the newest (``"3.9.1-zk"`` is 3.9.1 in ZooKeeper
+mode); ``zookeeper`` a ZooKeeper on its own; ``topic`` a topic name that no other test has.
 """
 from __future__ import absolute_import
 

@@ -14,8 +14,8 @@ FAST_JVM = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Djava.awt.headless=
 INSTALL = {
     "java": "a Java runtime, 17 or later: on Debian or Ubuntu `apt-get install openjdk-17-jre-headless`, on Fedora"
             " `dnf install java-17-openjdk-headless`, on macOS `brew install openjdk@17`; or set JAVA_HOME",
-    "javac": "a JDK (the compiler), 17 or later: on Debian or Ubuntu `apt-get install openjdk-17-jdk-headless`, on Fedora"
-             " `dnf install java-17-openjdk-devel`, on macOS `brew install openjdk@17`; or set JAVA_HOME",
+    "javac": "a JDK (the compiler), 17 or later: on Debian or Ubuntu `apt-get install openjdk-17-jdk-headless`,"
+             " on Fedora `dnf install java-17-openjdk-devel`, on macOS `brew install openjdk@17`; or set JAVA_HOME",
     "keytool": "a Java runtime, which brings keytool: on Debian or Ubuntu `apt-get install openjdk-17-jre-headless`",
     "mvn": "Apache Maven: on Debian or Ubuntu `apt-get install maven`, on Fedora `dnf install maven`, on macOS"
            " `brew install maven`",
@@ -38,7 +38,8 @@ def tool(name, purpose):
     """
     The path of a program that is needed.
 
-    Java's own programs are looked for in ``JAVA_HOME`` first. Raises :class:`MissingToolError`, which says what to install.
+    Java's own programs are looked for in ``JAVA_HOME`` first. Raises :class:`MissingToolError`,
+    which says what to install.
     """
     path = None
     home = os.environ.get("JAVA_HOME")
@@ -51,16 +52,23 @@ def tool(name, purpose):
     return path
 
 
-def java_version(path):
-    """The feature release of a ``java`` program as a number: 8, 11, 17 ..."""
+def java_text(path):
+    """What a ``java`` program says of its version."""
     if path not in _versions:
         process = subprocess.Popen([path, "-version"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         text = process.communicate()[0].decode("utf-8", "replace")
-        found = re.search(r'version "(?:1\.)?(\d+)', text)
-        if process.returncode or not found:
+        if process.returncode:
             raise errors.MissingToolError("%s does not run: %s" % (path, text.strip()))
-        _versions[path] = int(found.group(1))
+        _versions[path] = text
     return _versions[path]
+
+
+def java_version(path):
+    """The feature release of a ``java`` program as a number: 8, 11, 17 ..."""
+    found = re.search(r'version "(?:1\.)?(\d+)', java_text(path))
+    if not found:
+        raise errors.MissingToolError("%s does not say what Java it is: %s" % (path, java_text(path).strip()))
+    return int(found.group(1))
 
 
 def java(purpose, least=8):
@@ -82,10 +90,12 @@ def options(release_options=(), least=8):
 
 def java_helper(source_path, classpath, *args):
     """
-    Run a Java program that is one source file, and give its process with pipes for input, output and errors.
+    Run a Java program that is one source file, and give its process with pipes for input, output
+    and errors.
 
-    ``classpath`` is a list of jars, as :func:`kiel.testing.jars` gives it. The process ends with this one, as brokers do. Raises
-    :class:`MissingToolError` when there is no JDK: a plain runtime has no compiler.
+    ``classpath`` is a list of jars, as :func:`kiel.testing.jars` gives it. The process ends with
+    this one, as brokers do. Raises :class:`MissingToolError` when there is no JDK: a plain runtime
+    has no compiler.
     """
     tool("javac", "Running %s" % os.path.basename(source_path))
     command = [java("Running %s" % os.path.basename(source_path), 11), "-Xmx256m"] + options()

@@ -7,7 +7,8 @@ import subprocess
 import uuid
 
 from kiel.testing import (
-    admin, errors, java, maven, ports, processes, releases, security, settings as tables, topics, zookeeper as zk,
+    admin, archive, errors, java, maven, ports, processes, releases, security, settings as tables, topics,
+    zookeeper as zk,
 )
 from kiel.testing.broker import CONTROLLER_ID, Broker
 
@@ -16,26 +17,32 @@ class Kafka(object):
     """
     A Kafka cluster of a given release, as a context manager or by :meth:`start` and :meth:`stop`.
 
-    ``with Kafka("4.4.0", brokers=3) as kafka:`` gives a running cluster; ``kafka.bootstrap`` is the list of ``"host:port"`` that
-    clients connect to. ``stop()`` ends its processes at once and removes its data.
+    ``with Kafka("4.4.0", brokers=3) as kafka:`` gives a running cluster; ``kafka.bootstrap`` is the
+    list of ``"host:port"`` that clients connect to. ``stop()`` ends its processes at once and
+    removes its data.
 
-    :param version: a full release (``"2.8.2"``), with its mode (``"3.9.1-zk"``), or a line (``"4.0"``: its newest known release).
+    :param version: a full release (``"2.8.2"``), with its mode (``"3.9.1-zk"``), or a line
+        (``"4.0"``: its newest known release).
     :param brokers: how many; their ids are 0, 1, 2 ...
     :param mode: ``"zk"`` or ``"kraft"``; by default KRaft where the release can.
-    :param settings: broker settings, over those of the harness; ``kafka.brokers[i].settings`` holds for one broker.
+    :param settings: broker settings, over those of the harness; ``kafka.brokers[i].settings`` holds
+        for one broker.
     :param tls: whether clients speak TLS to ``bootstrap``; ``ca_file`` is the authority to trust.
     :param sasl: SASL mechanisms of ``bootstrap``: any of PLAIN, SCRAM-SHA-256, SCRAM-SHA-512.
-    :param zookeeper: a :class:`ZooKeeper` or ``"host:port/chroot"`` to use instead of one of its own (ZooKeeper mode).
+    :param zookeeper: a :class:`ZooKeeper` or ``"host:port/chroot"`` to use instead of one of its
+        own (ZooKeeper mode).
     :param users: SASL users and passwords; by default alice with ``alice-secret``.
-    :param client_auth: whether TLS clients must have a certificate (``client_cert`` and ``client_key``).
-    :param tls_names: the names and addresses in the brokers' certificates; others make clients refuse them.
+    :param client_auth: whether TLS clients must have a certificate (``client_cert`` and
+        ``client_key``).
+    :param tls_names: the names and addresses in the brokers' certificates; others make clients
+        refuse them.
     :param host: the loopback address to listen on: ``"127.0.0.1"`` or ``"::1"``.
     :param heap: the brokers' greatest heap, in Java's notation.
     :param start_timeout: seconds until a cluster that is not up counts as failed.
     """
 
-    def __init__(self, version=releases.DEFAULT, brokers=1, mode=None, settings=None, tls=False, sasl=None, zookeeper=None,
-                 users=None, client_auth=False, tls_names=security.NAMES, host="127.0.0.1", heap="384m",
+    def __init__(self, version=releases.DEFAULT, brokers=1, mode=None, settings=None, tls=False, sasl=None,
+                 zookeeper=None, users=None, client_auth=False, tls_names=security.NAMES, host="127.0.0.1", heap="384m",
                  start_timeout=90):
         version, _, suffix = version.partition("-")
         mode = mode or suffix or None
@@ -67,6 +74,7 @@ class Kafka(object):
         self._owns_zookeeper = False
         self._zk_connect = None
         self._ports = []
+        self._up = False
         self._tls_settings = {}
         self._topics = (topics.KRaftTopics if self.mode == "kraft" else topics.ZooKeeperTopics)(self)
 
@@ -86,6 +94,7 @@ class Kafka(object):
                 broker.launch()
             for broker in self.brokers:
                 broker.wait_ready(self.start_timeout)
+            self._up = True
         except BaseException:
             self.stop()
             raise
@@ -131,7 +140,7 @@ class Kafka(object):
         if mechanisms:
             with self.zookeeper_client() as client:
                 for user, password in self.users.items():
-                    topics.ZooKeeperTopics._put(client, "/config/users/" + user, {"version": 1, "config": dict(
+                    topics.put(client, "/config/users/" + user, {"version": 1, "config": dict(
                         (mechanism, security.scram_credential(mechanism, password)) for mechanism in mechanisms)})
 
     def _make_certificates(self):
@@ -142,7 +151,15 @@ class Kafka(object):
         self._tls_settings = security.tls_settings(store, self.authority.trust_store(), self.client_auth)
 
     def stop(self):
-        """End all processes of the cluster at once and remove its data."""
+        """
+        End all processes of the cluster at once and remove its data.
+
+        The first cluster of a release takes some seconds for that: it keeps its loaded classes for
+        those that come.
+        """
+        if self._up:
+            self._up = False
+            self._keep_classes()
         for broker in self.nodes:
             broker.kill()
         if self.zookeeper is not None and self._owns_zookeeper:
@@ -155,6 +172,14 @@ class Kafka(object):
         self._ports = []
         processes.disown(self)
         self.directory = None
+
+    def _keep_classes(self):
+        first = self.brokers[0]
+        if archive.making(self.classpath, first.archive):
+            if first.live and not os.path.isfile(first.archive):
+                processes.tell("keeping the loaded classes of Kafka %s for quicker starts, once" % self.version)
+                first.stop(15)
+            archive.keep(self.classpath, first.archive)
 
     def __enter__(self):
         return self.start()
@@ -216,8 +241,8 @@ class Kafka(object):
         """
         Create a topic; returns when every live broker knows the leader of each partition.
 
-        ``config`` has the topic's own settings; ``assignment`` (partition id to broker ids) says where the replicas are, instead of
-        round robin.
+        ``config`` has the topic's own settings; ``assignment`` (partition id to broker ids) says
+        where the replicas are, instead of round robin.
         """
         if assignment is None:
             assignment = topics.spread([broker.id for broker in self.brokers], partitions, replicas)
@@ -262,9 +287,11 @@ class Kafka(object):
 
     def run_tool(self, *args, **options):
         """
-        Run a Java tool of the release (``run_tool("org.apache.kafka.tools.TopicCommand", "--list", ...)``); gives what it printed.
+        Run a Java tool of the release (``run_tool("org.apache.kafka.tools.TopicCommand", "--list",
+        ...)``); gives what it printed.
 
-        ``stdin`` (text) is given to it; ``jvm`` are options before the class. Raises :class:`HarnessError` when it fails.
+        ``stdin`` (text) is given to it; ``jvm`` are options before the class. Raises
+        :class:`HarnessError` when it fails.
         """
         stdin = options.pop("stdin", "")
         command = [java.java("Kafka's tools", self.release.java), "-Xmx256m"] + self.jvm_options()

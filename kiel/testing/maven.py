@@ -1,9 +1,10 @@
 """
 Jars, through Maven, once, into a cache that every run shares.
 
-The cache (``KIEL_CACHE``, else ``XDG_CACHE_HOME/kiel``, else ``~/.cache/kiel``) holds a local Maven repository and, for each set of
-artifacts, a file with its class path. When that file and all its jars are there, Maven is not asked and nothing goes over the
-network. Where Maven gets things from is the business of the user's Maven settings.
+The cache (``KIEL_CACHE``, else ``XDG_CACHE_HOME/kiel``, else ``~/.cache/kiel``) holds a local Maven
+repository and, for each set of artifacts, a file with its class path. When that file and all its
+jars are there, Maven is not asked and nothing goes over the network. Where Maven gets things from
+is the business of the user's Maven settings.
 """
 from __future__ import absolute_import
 
@@ -63,7 +64,8 @@ def pom(artifacts, pins=(), excluded=releases.EXCLUDED):
 
 def classpath(artifacts, pins=(), name="jars", megabytes=None, excluded=releases.EXCLUDED):
     """
-    The jars of the artifacts and of all they need at run time, as a list of paths; fetched when they are not in the cache.
+    The jars of the artifacts and of all they need at run time, as a list of paths; fetched when
+    they are not in the cache.
 
     ``name`` and ``megabytes`` are for telling how far a fetch is.
     """
@@ -182,7 +184,8 @@ def zookeeper_classpath(version):
 
 def jars(*artifacts):
     """
-    The class path (a list of jars) for a Java program that uses the given artifacts, each ``"group:artifact:version"``.
+    The class path (a list of jars) for a Java program that uses the given artifacts, each
+    ``"group:artifact:version"``.
 
     What the artifacts need comes with them. From the same cache as the brokers' jars.
     """

@@ -1,9 +1,10 @@
 """
 Free ports that stay ours.
 
-A port given out by the kernel (bind to 0) can be taken by any outgoing connection before a broker binds it, or while it is down
-between two starts. So ports are chosen outside the range of outgoing connections, and a lock file on each, held as long as this
-process lives, keeps other runs of the harness off.
+A port given out by the kernel (bind to 0) can be taken by any outgoing connection before a broker
+binds it, or while it is down between two starts. So ports are chosen outside the range of outgoing
+connections, and a lock file on each, held as long as this process lives, keeps other runs of the
+harness off.
 """
 from __future__ import absolute_import
 

@@ -1,9 +1,10 @@
 """
 Processes that never outlive the run that started them.
 
-Every process started here carries the run's token on its command line. They are ended in three ways: by their owner's ``stop()``; at
-exit of the interpreter; and, when the run dies without a word (SIGKILL, SIGTERM, a crash), by :mod:`kiel.testing.watchdog`.
-(PR_SET_PDEATHSIG would not do: it fires when the *thread* that started the process ends.)
+Every process started here carries the run's token on its command line. They are ended in three
+ways: by their owner's ``stop()``; at exit of the interpreter; and, when the run dies without a word
+(SIGKILL, SIGTERM, a crash), by :mod:`kiel.testing.watchdog`. (PR_SET_PDEATHSIG would not do: it
+fires when the *thread* that started the process ends.)
 """
 from __future__ import absolute_import
 
@@ -122,6 +123,23 @@ def _at_exit():
     wait_until(lambda: _run["watchdog"].poll() is not None, 5)
 
 
+def _all_stopped(pid):
+    """Whether every thread of the process stands still (where the system can tell; else a moment has passed)."""
+    tasks = "/proc/%d/task" % pid
+    if not os.path.isdir(tasks):
+        time.sleep(0.1)
+        return True
+    for task in os.listdir(tasks):
+        try:
+            with open("%s/%s/stat" % (tasks, task), "rb") as source:
+                state = source.read().rsplit(b")", 1)[1].split()[0]
+        except (IOError, OSError):
+            continue  # the thread has ended
+        if state not in (b"T", b"t", b"X", b"Z"):
+            return False
+    return True
+
+
 class Process(object):
     """One Java process with its log file: started, stopped, killed, paused, resumed and started again."""
 
@@ -187,6 +205,9 @@ class Process(object):
         """Stop the process where it stands (SIGSTOP): its connections stay open, and mute."""
         self._signal(signal.SIGSTOP)
         self.paused = True
+        # The signal reaches each thread in its own time: an answer could still be on its way.
+        if self.running and not wait_until(lambda: _all_stopped(self._popen.pid), 5):
+            raise errors.HarnessError("%s did not pause" % self.name)
 
     def resume(self):
         """Let a paused process go on (SIGCONT)."""
@@ -203,7 +224,10 @@ class Process(object):
         return text if tail is None else "\n".join(text.splitlines()[-tail:])
 
     def wait_ready(self, ready, timeout, what):
-        """Wait until ``ready()`` is true; raise :class:`StartError` with the log's tail when the process ends or the time does."""
+        """
+        Wait until ``ready()`` is true; raise :class:`StartError` with the log's tail when the
+        process ends or the time does.
+        """
         deadline = time.time() + timeout
         told = time.time() + 8
         while not ready():

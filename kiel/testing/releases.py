@@ -1,5 +1,6 @@
 """
-What each Kafka release needs to run on a current Java, as a table, and the rules for releases that are not in it.
+What each Kafka release needs to run on a current Java, as a table, and the rules for releases that
+are not in it.
 
 Every row was run for real. ``python -m kiel.testing versions`` prints the table.
 """
@@ -34,7 +35,7 @@ def LOG4J(version):
 #: Each Kafka that is known. modes: the first is the default; java: the least Java release; megabytes: of jars, for
 #: showing how far a fetch is.
 RELEASES = tuple(Release(*row) for row in (
-    # version    Scala   modes            ZooKeeper  Java MB  extra jars                    pinned        JVM options
+    # version    Scala   modes            ZooKeeper  Java MB  extra jars                    pinned        JVM
     ("0.8.1.1",  "2.10", ("zk",),         "3.3.4",    8,  13, (RELOAD4J,),                  (SLF4J,),     (OPENS_LANG,)),
     ("0.8.2.2",  "2.10", ("zk",),         "3.4.6",    8,  15, (RELOAD4J,),                  (SLF4J,),     ()),
     ("0.9.0.1",  "2.11", ("zk",),         "3.4.6",    8,  16, (RELOAD4J,),                  (SLF4J,),     ()),
@@ -91,8 +92,8 @@ def find(version):
     """
     What the given release needs, as a row of the table.
 
-    A short version (``"4.0"``) is the newest known of that line. A full version that is not in the table takes the needs of the
-    nearest earlier row: best effort.
+    A short version (``"4.0"``) is the newest known of that line. A full version that is not in the
+    table takes the needs of the nearest earlier row: best effort.
     """
     wanted = numbers(version)
     line = [row for row in RELEASES if numbers(row.version)[:len(wanted)] == wanted]

@@ -46,7 +46,8 @@ class Authority(object):
     """
     A certificate authority in a directory, with what it issues.
 
-    ``ca_file`` is its certificate. A second one, of another directory, makes certificates that nobody trusts.
+    ``ca_file`` is its certificate. A second one, of another directory, makes certificates that
+    nobody trusts.
     """
 
     def __init__(self, directory, name="kiel testing authority"):
@@ -55,10 +56,11 @@ class Authority(object):
         self._key = os.path.join(directory, "ca.key")
         if not os.path.isdir(directory):
             os.makedirs(directory)
-        config = self._write("ca.cnf", "[req]\ndistinguished_name=dn\nx509_extensions=ext\nprompt=no\n[dn]\nCN=%s\n[ext]\n"
+        config = self._write("ca.cnf", "[req]\ndistinguished_name=dn\nx509_extensions=ext\nprompt=no\n"
+                                       "[dn]\nCN=%s\n[ext]\n"
                                        "basicConstraints=critical,CA:true\nkeyUsage=critical,keyCertSign,cRLSign\n" % name)
-        self._openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-sha256", "-days", "3650", "-config", config,
-                      "-keyout", self._key, "-out", self.ca_file)
+        self._openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-sha256", "-days", "3650",
+                      "-config", config, "-keyout", self._key, "-out", self.ca_file)
 
     def issue(self, name, names=NAMES):
         """Give the paths of a certificate and its key, for a server of the given names or addresses, or a client."""
@@ -67,7 +69,8 @@ class Authority(object):
                                             "subjectAltName=%s\nextendedKeyUsage=serverAuth,clientAuth\n" % (
                                                 name, alternatives))
         cert, key, request = [os.path.join(self.directory, name + end) for end in (".pem", ".key", ".csr")]
-        self._openssl("req", "-newkey", "rsa:2048", "-nodes", "-sha256", "-config", config, "-keyout", key, "-out", request)
+        self._openssl("req", "-newkey", "rsa:2048", "-nodes", "-sha256", "-config", config,
+                      "-keyout", key, "-out", request)
         self._openssl("x509", "-req", "-in", request, "-CA", self.ca_file, "-CAkey", self._key, "-CAcreateserial",
                       "-sha256", "-days", "3650", "-extfile", config, "-extensions", "ext", "-out", cert)
         return cert, key

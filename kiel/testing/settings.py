@@ -1,4 +1,7 @@
-"""The broker settings that make a cluster quick to start and fit for tests, as a table, and the file that comes of it."""
+"""
+The broker settings that make a cluster quick to start and fit for tests, as a table, and the file
+that comes of it.
+"""
 from __future__ import absolute_import
 
 from kiel.testing import releases

@@ -12,6 +12,14 @@ def _dump(value):
     return json.dumps(value, separators=(",", ":"), sort_keys=True).encode("utf-8")
 
 
+def put(client, path, value):
+    """Write a value as JSON to a node of ZooKeeper, whether it is there or not."""
+    try:
+        client.set(path, _dump(value))
+    except NoNodeError:
+        client.create(path, _dump(value), makepath=True)
+
+
 def spread(broker_ids, partitions, replicas, first=0):
     """Replicas round robin over the brokers: a dict of partition id to broker ids, from partition ``first`` on."""
     if not 0 < replicas <= len(broker_ids):
@@ -37,7 +45,8 @@ class KRaftTopics(object):
 
     def grow(self, name, assignment, count):
         """Add the partitions of the assignment, to ``count`` in all."""
-        admin.create_partitions(self._address(), name, count, [assignment[partition] for partition in sorted(assignment)])
+        new = [assignment[partition] for partition in sorted(assignment)]
+        admin.create_partitions(self._address(), name, count, new)
 
     def alter(self, name, config):
         """Replace the topic's own configuration."""
@@ -59,10 +68,11 @@ class ZooKeeperTopics(object):
     def create(self, name, assignment, config):
         """Create a topic: its configuration first, which brokers read when they learn of the topic."""
         with self.cluster.zookeeper_client() as client:
-            self._put(client, "/config/topics/" + name, {"version": 1, "config": config})
+            put(client, "/config/topics/" + name, {"version": 1, "config": config})
             try:
-                client.create("/brokers/topics/" + name, _dump({
-                    "version": 1, "partitions": dict((str(key), assignment[key]) for key in assignment)}), makepath=True)
+                partitions = dict((str(key), assignment[key]) for key in assignment)
+                client.create(
+                    "/brokers/topics/" + name, _dump({"version": 1, "partitions": partitions}), makepath=True)
             except NodeExistsError:
                 raise errors.TopicError("Topic %s is there already" % name)
 
@@ -83,7 +93,10 @@ class ZooKeeperTopics(object):
             client.set("/brokers/topics/" + name, _dump(value))
 
     def alter(self, name, config):
-        """Replace the topic's own configuration, and tell the brokers by a sequential node, in the form of their time."""
+        """
+        Replace the topic's own configuration, and tell the brokers by a sequential node, in the
+        form of their time.
+        """
         version = releases.numbers(self.cluster.version)
         notice = {"version": 2, "entity_path": "topics/" + name}
         if version < (0, 9):
@@ -91,15 +104,8 @@ class ZooKeeperTopics(object):
         elif version < (0, 10, 1):
             notice = {"version": 1, "entity_type": "topics", "entity_name": name}
         with self.cluster.zookeeper_client() as client:
-            self._put(client, "/config/topics/" + name, {"version": 1, "config": config})
+            put(client, "/config/topics/" + name, {"version": 1, "config": config})
             client.create("/config/changes/config_change_", _dump(notice), sequence=True, makepath=True)
-
-    @staticmethod
-    def _put(client, path, value):
-        try:
-            client.set(path, _dump(value))
-        except NoNodeError:
-            client.create(path, _dump(value), makepath=True)
 
 
 def known_everywhere(brokers, name, partitions):

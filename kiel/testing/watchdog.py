@@ -1,9 +1,11 @@
 """
-The last line against processes left behind: run as a script beside a test run, it waits until that run is gone.
+The last line against processes left behind: run as a script beside a test run, it waits until that
+run is gone.
 
-Standard input is a pipe whose other end only the test run holds: first a line with the run's token, then a line for each
-directory to remove. Its end means that the run is over, even by SIGKILL. Whatever still has the token on its command line is then
-killed, and the directories are removed. It imports nothing of kiel, so that it starts at once.
+Standard input is a pipe whose other end only the test run holds: first a line with the run's token,
+then a line for each directory to remove. Its end means that the run is over, even by SIGKILL.
+Whatever still has the token on its command line is then killed, and the directories are removed. It
+imports nothing of kiel, so that it starts at once.
 """
 from __future__ import absolute_import
 

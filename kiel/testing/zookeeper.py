@@ -35,8 +35,9 @@ class ZooKeeper(object):
     """
     One ZooKeeper server, as a context manager or by :meth:`start` and :meth:`stop`.
 
-    ``hosts`` is ``"127.0.0.1:port"``. Its data survive :meth:`kill` and :meth:`halt` followed by :meth:`start`; :meth:`stop` ends the
-    server and removes the data. ``settings`` are lines of its configuration.
+    ``hosts`` is ``"127.0.0.1:port"``. Its data survive :meth:`kill` and :meth:`halt` followed by
+    :meth:`start`; :meth:`stop` ends the server and removes the data. ``settings`` are lines of its
+    configuration.
     """
 
     def __init__(self, version=releases.ZOOKEEPER_DEFAULT, host="127.0.0.1", settings=None, classpath=None, jvm=()):
@@ -119,7 +120,10 @@ class ZooKeeper(object):
         return self._process.log(tail) if self._process else ""
 
     def ask(self, word, timeout=2):
-        """The answer to one of ZooKeeper's four-letter words (``"ruok"``, ``"mntr"``, ``"cons"``), or None when there is none."""
+        """
+        The answer to one of ZooKeeper's four-letter words (``"ruok"``, ``"mntr"``, ``"cons"``), or
+        None when there is none.
+        """
         try:
             with contextlib.closing(socket.create_connection((self.host, self.port), timeout)) as connection:
                 connection.sendall(word.encode("ascii"))
@@ -140,8 +144,9 @@ class ZooKeeper(object):
         """
         Make the server drop a session as if it had timed out.
 
-        ``session`` is a ``kazoo`` client, or the pair of session id and password. The session is opened a second time with its own
-        password and closed there, which ends its ephemeral nodes and watches; its client learns of it when it reconnects.
+        ``session`` is a ``kazoo`` client, or the pair of session id and password. The session is
+        opened a second time with its own password and closed there, which ends its ephemeral nodes
+        and watches; its client learns of it when it reconnects.
         """
         session_id, password = getattr(session, "client_id", session)
         if not processes.wait_until(lambda: self._close_session(session_id, password), timeout):
