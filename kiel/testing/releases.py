@@ -35,25 +35,25 @@ def LOG4J(version):
 #: Each Kafka that is known. modes: the first is the default; java: the least Java release; megabytes: of jars, for
 #: showing how far a fetch is.
 RELEASES = tuple(Release(*row) for row in (
-    # version    Scala   modes            ZooKeeper  Java MB  extra jars                    pinned        JVM
-    ("0.8.1.1",  "2.10", ("zk",),         "3.3.4",    8,  13, (RELOAD4J,),                  (SLF4J,),     (OPENS_LANG,)),
-    ("0.8.2.2",  "2.10", ("zk",),         "3.4.6",    8,  15, (RELOAD4J,),                  (SLF4J,),     ()),
-    ("0.9.0.1",  "2.11", ("zk",),         "3.4.6",    8,  16, (RELOAD4J,),                  (SLF4J,),     ()),
-    ("0.10.0.1", "2.11", ("zk",),         "3.4.6",    8,  16, (RELOAD4J,),                  (SLF4J,),     ()),
-    ("0.10.2.2", "2.11", ("zk",),         "3.4.9",    8,  15, (RELOAD4J, JAXB),             (SLF4J,),     ()),
-    ("0.11.0.3", "2.11", ("zk",),         "3.4.10",   8,  17, (RELOAD4J, JAXB),             (SLF4J,),     ()),
-    ("1.1.1",    "2.11", ("zk",),         "3.4.10",   8,  25, (RELOAD4J,),                  (SLF4J,),     ()),
-    ("2.0.1",    "2.12", ("zk",),         "3.4.10",   8,  21, (RELOAD4J, OLD_ZOOKEEPER),    (SLF4J,),     ()),
-    ("2.3.1",    "2.12", ("zk",),         "3.4.10",   8,  27, (RELOAD4J, OLD_ZOOKEEPER),    (SLF4J,),     ()),
-    ("2.4.1",    "2.13", ("zk",),         "3.5.7",    8,  30, (RELOAD4J,),                  (SLF4J,),     ()),
-    ("2.8.2",    "2.13", ("zk",),         "3.5.9",    8,  36, (RELOAD4J,),                  (SLF4J,),     ()),
-    ("3.4.1",    "2.13", ("kraft", "zk"), "3.6.4",    8,  37, (RELOAD4J,),                  (SLF4J,),     ()),
-    ("3.7.2",    "2.13", ("kraft", "zk"), "3.8.4",    8,  46, (RELOAD4J,),                  (SLF4J,),     ()),
-    ("3.9.1",    "2.13", ("kraft", "zk"), "3.8.4",    8,  47, (RELOAD4J,),                  (SLF4J,),     ()),
-    ("4.0.2",    "2.13", ("kraft",),      None,      17,  43, LOG4J("2.24.3"),              (),           ()),
-    ("4.1.2",    "2.13", ("kraft",),      None,      17,  44, LOG4J("2.24.3"),              (),           ()),
-    ("4.3.1",    "2.13", ("kraft",),      None,      17,  45, LOG4J("2.25.4"),              (),           ()),
-    ("4.4.0",    "2.13", ("kraft",),      None,      17,  44, LOG4J("2.25.4"),              (),           ()),
+    # version    Scala   modes            ZooKeeper  Java MB  extra jars                  pinned        JVM
+    ("0.8.1.1",  "2.10", ("zk",),         "3.3.4",    8,  13, (RELOAD4J,),                (SLF4J,),     (OPENS_LANG,)),
+    ("0.8.2.2",  "2.10", ("zk",),         "3.4.6",    8,  15, (RELOAD4J,),                (SLF4J,),     ()),
+    ("0.9.0.1",  "2.11", ("zk",),         "3.4.6",    8,  16, (RELOAD4J,),                (SLF4J,),     ()),
+    ("0.10.0.1", "2.11", ("zk",),         "3.4.6",    8,  16, (RELOAD4J,),                (SLF4J,),     ()),
+    ("0.10.2.2", "2.11", ("zk",),         "3.4.9",    8,  15, (RELOAD4J, JAXB),           (SLF4J,),     ()),
+    ("0.11.0.3", "2.11", ("zk",),         "3.4.10",   8,  17, (RELOAD4J, JAXB),           (SLF4J,),     ()),
+    ("1.1.1",    "2.11", ("zk",),         "3.4.10",   8,  25, (RELOAD4J,),                (SLF4J,),     ()),
+    ("2.0.1",    "2.12", ("zk",),         "3.4.10",   8,  21, (RELOAD4J, OLD_ZOOKEEPER),  (SLF4J,),     ()),
+    ("2.3.1",    "2.12", ("zk",),         "3.4.10",   8,  27, (RELOAD4J, OLD_ZOOKEEPER),  (SLF4J,),     ()),
+    ("2.4.1",    "2.13", ("zk",),         "3.5.7",    8,  30, (RELOAD4J,),                (SLF4J,),     ()),
+    ("2.8.2",    "2.13", ("zk",),         "3.5.9",    8,  36, (RELOAD4J,),                (SLF4J,),     ()),
+    ("3.4.1",    "2.13", ("kraft", "zk"), "3.6.4",    8,  37, (RELOAD4J,),                (SLF4J,),     ()),
+    ("3.7.2",    "2.13", ("kraft", "zk"), "3.8.4",    8,  46, (RELOAD4J,),                (SLF4J,),     ()),
+    ("3.9.1",    "2.13", ("kraft", "zk"), "3.8.4",    8,  47, (RELOAD4J,),                (SLF4J,),     ()),
+    ("4.0.2",    "2.13", ("kraft",),      None,      17,  43, LOG4J("2.24.3"),            (),           ()),
+    ("4.1.2",    "2.13", ("kraft",),      None,      17,  44, LOG4J("2.24.3"),            (),           ()),
+    ("4.3.1",    "2.13", ("kraft",),      None,      17,  45, LOG4J("2.25.4"),            (),           ()),
+    ("4.4.0",    "2.13", ("kraft",),      None,      17,  44, LOG4J("2.25.4"),            (),           ()),
 ))  # noqa: E241
 
 #: The releases that kiel's own test matrix covers.

@@ -58,7 +58,8 @@ class Authority(object):
             os.makedirs(directory)
         config = self._write("ca.cnf", "[req]\ndistinguished_name=dn\nx509_extensions=ext\nprompt=no\n"
                                        "[dn]\nCN=%s\n[ext]\n"
-                                       "basicConstraints=critical,CA:true\nkeyUsage=critical,keyCertSign,cRLSign\n" % name)
+                                       "basicConstraints=critical,CA:true\n"
+                                       "keyUsage=critical,keyCertSign,cRLSign\n" % name)
         self._openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-sha256", "-days", "3650",
                       "-config", config, "-keyout", self._key, "-out", self.ca_file)
 
