@@ -10,7 +10,9 @@ import six
 from tornado import concurrent, gen, ioloop
 
 from kiel import constants, exc
-from kiel.connection import Broker, Connection, Settings
+from kiel.broker import Broker
+from kiel.connection import Connection
+from kiel.settings import Settings
 from kiel.protocol import errors, metadata
 from kiel.retry import Backoff, monotonic
 
@@ -36,7 +38,7 @@ class Cluster(object):
     ``cluster[broker_id]`` is the connection to a broker (KeyError when unknown); iteration and ``in`` go over ids.
 
     :param bootstrap_hosts: list of "host" or "host:port", or one such string, with commas where there are several
-    :param settings: `kiel.connection.Settings`
+    :param settings: `kiel.settings.Settings`
     :param metadata_max_age: seconds after which metadata is asked again without any error
     """
 

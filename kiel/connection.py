@@ -16,11 +16,10 @@ import ssl
 import tornado
 from tornado import concurrent, gen, ioloop, iostream, netutil, tcpclient
 
-from kiel import constants, exc
-from kiel.protocol import api_versions, metadata, sasl_authenticate, sasl_handshake
+from kiel import exc, handshake
 from kiel.protocol import response as responses
-from kiel.protocol.wire import SERVED_BY_0_8, SERVED_BY_0_9, Wire, correlation_struct, size_struct
-from kiel.retry import monotonic
+from kiel.protocol.wire import Wire, correlation_struct, size_struct
+from kiel.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -29,47 +28,6 @@ response_classes = responses.classes
 
 #: Bytes that one read of the socket asks for; Tornado's own 64 KiB cost a loop turn each at megabytes a fetch.
 READ_CHUNK = 1024 * 1024
-
-#: Seconds for the version probe where another broker of the cluster is known never to answer it; it still takes a
-#: second connection's answer to believe the silence.
-OLD_PROBE_TIMEOUT = 0.25
-
-#: Lanes: requests that may take their time go over sockets of their own, since a broker answers one connection's
-#: requests one after the other. Everything else takes the broker's first, quick one.
-LANES = {"produce": "produce", "fetch": "fetch", "join_group": "join", "sync_group": "join"}
-
-
-class Settings(object):
-    """
-    What all connections of one client share.
-
-    :param client_id: the name that brokers log and set quotas for
-    :param connect_timeout: seconds for dialling, TLS, version probe and login together
-    :param request_timeout: seconds for an answer, on top of the wait that a request itself asks for
-    :param probe_timeout: seconds in which a broker has to answer the version probe before it may be taken for an old
-        one that never will
-    :param ssl: an `ssl.SSLContext`, or ``True`` for the system's authorities with the host name checked
-    :param sasl: a mechanism of `kiel.sasl`
-    """
-
-    def __init__(self, client_id=constants.CLIENT_ID, connect_timeout=10, request_timeout=30, probe_timeout=2,
-                 ssl=None, sasl=None):
-        self.client_id = client_id
-        self.connect_timeout = connect_timeout
-        self.request_timeout = request_timeout
-        self.probe_timeout = probe_timeout
-        self.ssl = ssl
-        self.sasl = sasl
-        #: whether any broker of the cluster has answered ApiVersions: then none is taken for one too old to do so
-        self.modern = False
-        #: whether a broker was found to be one that never answers ApiVersions: others are probed more briefly
-        self.old = False
-
-    def ssl_context(self):
-        """The `ssl.SSLContext` to dial with, or ``None`` for plain text."""
-        if self.ssl is True:
-            self.ssl = ssl.create_default_context()
-        return self.ssl or None
 
 
 class Connection(object):
@@ -105,7 +63,7 @@ class Connection(object):
         self._timeouts = {}
         self._opened = None
         self._bare = None
-        self._old = None
+        self._companion = None
 
     def __repr__(self):
         return "Connection(%s:%d)" % (self.host, self.port)
@@ -130,7 +88,7 @@ class Connection(object):
     def _connect(self):
         """Does the work of `connect`, within the time-out; whatever goes wrong ends the connection."""
         self.io_loop = ioloop.IOLoop.current()
-        work = self._handshake()
+        work = self.prepare()
         try:
             yield gen.with_timeout(
                 datetime.timedelta(seconds=self.settings.connect_timeout), work, quiet_exceptions=Exception
@@ -149,17 +107,17 @@ class Connection(object):
             raise error
 
     @gen.coroutine
-    def _handshake(self):
+    def prepare(self):
         """Opens the socket and makes it ready for requests."""
-        yield self._open()
+        yield self.open()
         if not self.wire.versions.get("fetch"):
-            yield self._negotiate()
+            yield handshake.negotiate(self)
         if self.settings.sasl is not None:
-            yield self._authenticate()
+            yield handshake.authenticate(self)
         self.ready = True
 
     @gen.coroutine
-    def _open(self):
+    def open(self):
         """Dials; TCPClient tries every address of a name, IPv6 too."""
         stream = yield _tcp_client().connect(
             self.host, self.port, ssl_options=self.settings.ssl_context(), max_buffer_size=_BUFFER,
@@ -177,94 +135,16 @@ class Connection(object):
         """The time-out of TCPClient itself, from Tornado 5 on: without it, a dial given up would go on for minutes."""
         return {} if tornado.version_info < (5,) else {"timeout": self.settings.connect_timeout}
 
-    @gen.coroutine
-    def _negotiate(self):
+    def companion(self, versions):
         """
-        Asks for the versions that the broker serves.
-
-        Kafka 0.8 hangs up on the question and 0.9 never answers it. Either is believed only when another connection
-        answers a Metadata request of version 0 at that very time, and never where another broker of the same cluster
-        knows the question: a slow or paused broker, or one that is just coming up, must not be taken for an old one.
+        Gives another connection to the same broker, for one question in versions that are known; it ends with this.
         """
-        probe = self._ask_versions()
-        patience = self.settings.probe_timeout
-        if self.settings.old:
-            patience = min(patience, OLD_PROBE_TIMEOUT)
-        try:
-            yield gen.with_timeout(datetime.timedelta(seconds=patience), probe, quiet_exceptions=Exception)
-        except gen.TimeoutError:
-            if self.settings.modern:
-                yield probe
-                return
-            yield self._ask_old(SERVED_BY_0_9)
-            if probe.done() and not probe.exception():
-                return  # slow, but not old
-            yield self._reopen(SERVED_BY_0_9)
-        except exc.BrokerConnectionError as error:
-            if self.settings.modern or not self._hung_up(error):
-                raise
-            self._begin_anew()
-            try:
-                yield self._ask_old(SERVED_BY_0_8)
-            except exc.KielError:
-                raise error
-            yield self._reopen(SERVED_BY_0_8)
+        other = self._companion = Connection(self.host, self.port, self.broker_id, self.settings)
+        other.io_loop = self.io_loop
+        other.wire.versions = versions
+        return other
 
-    def _hung_up(self, error):
-        """Whether the broker closed the connection upon the probe, as 0.8 does; brokers with SASL are newer."""
-        return self.settings.sasl is None and (
-            isinstance(error.cause, iostream.StreamClosedError) or
-            getattr(error.cause, "errno", None) in (errno.ECONNRESET, errno.EPIPE)
-        )
-
-    @gen.coroutine
-    def _ask_versions(self):
-        """Sends ApiVersions, in the version that the broker prefers after at most one refusal (KIP-511)."""
-        response = yield self._transmit(api_versions.ApiVersionsRequest(
-            client_software_name="kiel", client_software_version=_software_version()
-        ))
-        if response.error_code == 35:
-            highest = 0
-            for served in response.api_keys:
-                if served.api_key == constants.API_KEYS["api_versions"]:
-                    highest = served.max_version
-            request = api_versions.ApiVersionsRequest(
-                client_software_name="kiel", client_software_version=_software_version()
-            )
-            request.narrow = (0, highest)
-            response = yield self._transmit(request)
-        if response.error_code:
-            raise exc.for_code(response.error_code, "asked %r for its versions" % self)
-        self.wire.learn(response.api_keys)
-        self.settings.modern = True
-        self.settings.old = False
-
-    @gen.coroutine
-    def _ask_old(self, versions):
-        """Asks for metadata over another connection, as an old broker that serves ``versions`` takes it."""
-        old = self._old = Connection(self.host, self.port, self.broker_id, self.settings)
-        old.io_loop = self.io_loop
-        old.wire.versions = versions
-        try:
-            yield old._open()
-            # no topic, since on 0.8 a name would create it
-            yield old.send(metadata.MetadataRequest(topics=[]))
-        finally:
-            self._old = None
-            old.close()
-
-    @gen.coroutine
-    def _reopen(self, versions):
-        """Dials once more, an old broker: nothing more can be asked over the connection of the probe."""
-        if self.closing:  # closed meanwhile
-            raise self.error
-        log.info("%r does not know ApiVersions: taken for Kafka 0.%d", self, 9 if "heartbeat" in versions else 8)
-        self.settings.old = True
-        self._begin_anew()
-        self.wire = Wire(versions)
-        yield self._open()
-
-    def _begin_anew(self):
+    def begin_anew(self):
         """Forgets the connection of the probe."""
         previous, self.stream = self.stream, None
         if previous is not None:
@@ -274,47 +154,7 @@ class Connection(object):
         self.error = None
 
     @gen.coroutine
-    def _authenticate(self):
-        """Logs in by SASL: framed by SaslAuthenticate from Kafka 1.0 on (KIP-152), as bare tokens before."""
-        mechanism = self.settings.sasl
-        try:
-            response = yield self._transmit(sasl_handshake.SaslHandshakeRequest(mechanism=mechanism.name))
-        except exc.BrokerConnectionError as error:
-            error.hint = error.hint or "the broker hung up on a SASL login: does this port expect SASL?"
-            raise
-        except exc.UnsupportedVersionError as error:
-            raise exc.AuthenticationError("%r offers no SASL login: %s" % (self, error))
-        if response.error_code:
-            raise exc.AuthenticationError("%r refuses the SASL mechanism %s (%s); it offers: %s" % (
-                self, mechanism.name, exc.for_code(response.error_code), ", ".join(response.mechanisms) or "none"
-            ))
-        framed = self.wire.supports("sasl_authenticate", 0)
-        session = mechanism.session()
-        token = session.step(None)
-        try:
-            while token is not None:
-                if framed:
-                    answer = yield self._transmit(sasl_authenticate.SaslAuthenticateRequest(auth_bytes=token))
-                    if answer.error_code:
-                        raise exc.AuthenticationError("%r refused the login by %s: %s" % (
-                            self, mechanism.name, answer.error_message or exc.for_code(answer.error_code)
-                        ))
-                    challenge = answer.auth_bytes
-                else:
-                    challenge = yield self._exchange_bare(token)
-                token = session.step(challenge)
-        except exc.BrokerConnectionError as error:
-            # from 1.0 on a refusal is an answer; before, hanging up is all that a broker says
-            if framed or isinstance(error, exc.RequestTimeoutError):
-                raise
-            raise exc.AuthenticationError(
-                "%r hung up during the login by %s: user name or password is wrong" % (self, mechanism.name)
-            )
-        if not session.done:
-            raise exc.AuthenticationError("%r ended the login by %s before it was through" % (self, mechanism.name))
-
-    @gen.coroutine
-    def _exchange_bare(self, token):
+    def exchange_bare(self, token):
         """Sends one SASL token the way brokers before 1.0 take it, size and bytes alone, and gives the answer."""
         future = concurrent.Future()
         self._bare = future
@@ -332,9 +172,9 @@ class Connection(object):
         The Future ends in time: with the response (``None`` when the request asks for none, once it is written), with
         `kiel.exc.RequestTimeoutError`, or with the error that ended the connection.
         """
-        return self._transmit(request)
+        return self.transmit(request)
 
-    def _transmit(self, request):
+    def transmit(self, request):
         """`send`, for the handshake too, which comes before anybody else's requests."""
         future = concurrent.Future()
         if self.closing or self.stream is None:
@@ -443,8 +283,8 @@ class Connection(object):
         self.error = error
         if self.stream is not None:
             self.stream.close()
-        if self._old is not None:
-            self._old.fail(error)
+        if self._companion is not None:
+            self._companion.fail(error)
         self._drop_pending(error)
 
     def _drop_pending(self, error):
@@ -486,72 +326,6 @@ class Connection(object):
         return exc.BrokerConnectionError(self.host, self.port, self.broker_id, cause=error, hint=hint)
 
 
-class Broker(Connection):
-    """
-    All connections to one broker: itself the quick one, and a lane for each kind of request that takes its time.
-
-    Lanes are opened when first needed and closed together with the broker. ``send`` routes by api.
-    """
-
-    def __init__(self, host, port, broker_id=None, settings=None):
-        super(Broker, self).__init__(host, port, broker_id, settings)
-        self.lanes = {}
-
-    def __repr__(self):
-        return "Broker(%s at %s:%d)" % (self.broker_id, self.host, self.port)
-
-    def send(self, request, lane=None):
-        """
-        Sends a request over the lane of its api; gives a Future of its response at once.
-
-        :param lane: the name of another lane
-        """
-        name = lane or LANES.get(request.api)
-        if name is None:
-            if not self.ready and self._opened is not None and not self.closing:
-                return self._send_when_open(self, request)
-            return self._transmit(request)
-        connection = self.lanes.get(name)
-        if connection is None or connection.closing:
-            if self.closing:
-                future = concurrent.Future()
-                future.set_exception(self._refusal())
-                return future
-            connection = self.lanes[name] = Lane(self)
-        if connection.ready:
-            return connection.send(request)
-        return self._send_when_open(connection, request)
-
-    @gen.coroutine
-    def _send_when_open(self, connection, request):
-        """Sends once the connection is there; those who wait for it are served in their order."""
-        yield connection.connect()
-        response = yield connection._transmit(request)
-        raise gen.Return(response)
-
-    def fail(self, error):
-        """Ends the broker's connection and its lanes."""
-        super(Broker, self).fail(error)
-        lanes, self.lanes = self.lanes, {}
-        for connection in lanes.values():
-            connection.fail(error)
-
-
-class Lane(Connection):
-    """A further connection to a broker, opened once the first is: what that found out of the broker holds for it."""
-
-    def __init__(self, broker):
-        super(Lane, self).__init__(broker.host, broker.port, broker.broker_id, broker.settings)
-        self.broker = broker
-
-    @gen.coroutine
-    def _handshake(self):
-        """Opens the socket with the versions that the broker's first connection knows."""
-        yield self.broker.connect()
-        self.wire.versions = self.broker.wire.versions
-        yield super(Lane, self)._handshake()
-
-
 #: TLS and Tornado may hold a frame twice
 _BUFFER = 600 * 1024 * 1024
 
@@ -561,12 +335,6 @@ def _tcp_client():
     if tornado.version_info < (5,):
         return tcpclient.TCPClient(resolver=netutil.ThreadedResolver())
     return tcpclient.TCPClient()
-
-
-def _software_version():
-    """kiel's version in the letters that KIP-511 allows."""
-    from kiel import __version__
-    return __version__
 
 
 def _unsendable(request, error):
@@ -595,5 +363,4 @@ def _copy_when_done(written, future, connection):
     written.add_done_callback(copy)
 
 
-__all__ = ["Broker", "Connection", "Settings", "LANES", "correlation_struct", "monotonic", "response_classes",
-           "size_struct"]
+__all__ = ["Connection", "Settings", "correlation_struct", "response_classes", "size_struct"]

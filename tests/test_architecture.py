@@ -16,7 +16,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 #: whatever reaches a socket, a loop or a thread
 IO = ("tornado", "socket", "ssl", "select", "selectors", "asyncio", "threading", "kazoo", "subprocess",
       "concurrent", "multiprocessing")
-SHELL = ("kiel.connection", "kiel.cluster", "kiel.clients", "kiel.zookeeper", "kiel.groups", "kiel.allocation",
+SHELL = ("kiel.connection", "kiel.handshake", "kiel.broker", "kiel.settings", "kiel.cluster", "kiel.clients", "kiel.zookeeper", "kiel.groups", "kiel.allocation",
          "kiel.events")
 
 RULES = (
@@ -30,6 +30,9 @@ RULES = (
     ("kiel.sasl",             IO + SHELL + ("kiel.compression",)),
     ("kiel.events",           SHELL[:-1] + ("kiel.protocol",)),
     ("kiel.connection",       ("kiel.cluster", "kiel.clients", "kiel.zookeeper", "kiel.groups", "kiel.allocation")),
+    ("kiel.settings",         ("kiel.protocol", "kiel.connection")),
+    ("kiel.handshake",        ("kiel.connection", "kiel.broker", "kiel.cluster", "kiel.clients")),
+    ("kiel.broker",           ("kiel.cluster", "kiel.clients", "kiel.zookeeper", "kiel.groups", "kiel.allocation")),
     ("kiel.cluster",          ("kiel.clients", "kiel.zookeeper", "kiel.groups", "kiel.allocation")),
     ("kiel.allocation",       ("kiel.clients", "kiel.zookeeper", "kiel.groups")),
     ("kiel.zookeeper",        ("kiel.clients", "kiel.connection", "kiel.cluster", "kiel.protocol", "kiel.groups")),

@@ -52,7 +52,7 @@ def test_d4_the_bootstrap_hosts_are_asked_again_when_all_is_lost(cluster):
     mine = make(cluster)
     yield mine.start()
     cluster.stop()
-    yield loop.until(lambda: all(mine[i].closing for i in mine))
+    yield loop.until(lambda: all(mine[i].stream.closed() for i in mine))
     yield loop.raises(exc.NoBrokersError, mine.heal(), 3)
     assert mine.last_error is not None and mine.down_since is not None
     cluster.start()

@@ -11,7 +11,8 @@ import pytest
 from tornado import gen, testing
 
 from kiel import constants, exc, sasl
-from kiel.connection import Broker, Connection, Settings
+from kiel.broker import Broker
+from kiel.connection import Connection, Settings
 from kiel.protocol import fetch, metadata
 
 from tests import fake, loop

@@ -7,7 +7,7 @@ from tornado import gen, ioloop, iostream
 
 from kiel import exc
 from kiel.cluster import Cluster
-from kiel.connection import Settings
+from kiel.settings import Settings
 from kiel.retry import Backoff
 
 log = logging.getLogger(__name__)

@@ -1,0 +1,165 @@
+"""One broker: a socket for each kind of request that may take its time, so that none waits for another."""
+from __future__ import absolute_import
+
+from tornado import concurrent, gen
+
+from kiel import exc
+from kiel.connection import Connection
+from kiel.settings import Settings
+
+#: The lane for all that is answered at once. It is opened first, and finds out what the broker speaks.
+QUICK = "quick"
+
+#: api -> the lane of requests that may take their time: a broker answers one connection's requests one after the other
+LANES = {"produce": "produce", "fetch": "fetch", "join_group": "join", "sync_group": "join"}
+
+
+class Broker(object):
+    """
+    The connections to one broker, each opened when first needed, and again after it was lost.
+
+    Losing one lane (a request that timed out, or a broker that closes what is idle) leaves the others alone.
+    ``closing`` is True once the broker was closed or could not be reached; then it is not used again.
+
+    :param host: name or address
+    :param port: number
+    :param broker_id: the broker's id
+    :param settings: `kiel.settings.Settings`
+    """
+
+    def __init__(self, host, port, broker_id=None, settings=None):
+        self.host = host
+        self.port = int(port)
+        self.broker_id = broker_id
+        self.settings = settings or Settings()
+        self.closing = False
+        #: why it can't be used any more
+        self.error = None
+        #: lane -> `kiel.connection.Connection`
+        self.lanes = {QUICK: Connection(host, port, broker_id, self.settings)}
+
+    def __repr__(self):
+        return "Broker(%s at %s:%d)" % (self.broker_id, self.host, self.port)
+
+    @property
+    def wire(self):
+        """The `kiel.protocol.wire.Wire` of the quick lane: what the broker serves."""
+        return self.lanes[QUICK].wire
+
+    @property
+    def pending(self):
+        """Requests on the quick lane that wait for their answers: correlation id -> Future."""
+        return self.lanes[QUICK].pending
+
+    @property
+    def api_correlation(self):
+        """Requests on the quick lane that wait for their answers: correlation id -> the api's name."""
+        return self.lanes[QUICK].api_correlation
+
+    @property
+    def stream(self):
+        """The quick lane's `tornado.iostream.IOStream`; None while it has none."""
+        return self.lanes[QUICK].stream
+
+    def version(self, request):
+        """The version in which a request would go out; see `kiel.protocol.wire.Wire.version`."""
+        return self.wire.version(request)
+
+    def supports(self, api, version):
+        """Whether the broker serves that version of an api."""
+        return self.wire.supports(api, version)
+
+    def connect(self):
+        """
+        Opens the quick lane, when it is not open; gives a Future.
+
+        :raises kiel.exc.KielError: as `kiel.connection.Connection.connect`; the broker is `closing` then
+        """
+        return self._open(QUICK)
+
+    def send(self, request, lane=None):
+        """
+        Sends a request over the lane of its api; gives a Future of its response at once.
+
+        :param lane: the name of another lane
+        """
+        name = lane or LANES.get(request.api, QUICK)
+        connection = self.lanes.get(name)
+        if connection is not None and connection.ready and not connection.closing:
+            return connection.send(request)
+        if self.closing:
+            future = concurrent.Future()
+            future.set_exception(self._refusal())
+            return future
+        return self._send_when_open(name, request)
+
+    @gen.coroutine
+    def _send_when_open(self, name, request):
+        """Sends once the lane is there; those who wait for it are served in their order."""
+        connection = yield self._open(name)
+        response = yield connection.send(request)
+        raise gen.Return(response)
+
+    def _open(self, name):
+        """Gives a Future of a lane that is open."""
+        connection = self.lanes.get(name)
+        if connection is None or connection.closing and not self.closing:
+            if name == QUICK:
+                connection = Connection(self.host, self.port, self.broker_id, self.settings)
+            else:
+                connection = Lane(self)
+            self.lanes[name] = connection
+        return self._opened(connection)
+
+    @gen.coroutine
+    def _opened(self, connection):
+        """Waits until a connection is open; a broker that can't be reached is given up."""
+        if self.closing:
+            raise self._refusal()
+        try:
+            yield connection.connect()
+        except exc.KielError as error:
+            self.fail(error)
+            raise
+        raise gen.Return(connection)
+
+    def _refusal(self):
+        """The error of a request to a broker that was given up."""
+        if isinstance(self.error, exc.AuthenticationError):
+            return self.error
+        return exc.BrokerConnectionError(
+            self.host, self.port, self.broker_id, cause=getattr(self.error, "cause", None),
+            hint=getattr(self.error, "hint", None)
+        )
+
+    def close(self):
+        """Closes every lane; what is pending fails with `kiel.exc.BrokerConnectionError`."""
+        self.abort()
+
+    def abort(self, error=None):
+        """The same as `close`, with an error for what is pending."""
+        self.fail(error or exc.BrokerConnectionError(self.host, self.port, self.broker_id))
+
+    def fail(self, error):
+        """Gives the broker up: fails all that is pending on any lane."""
+        if self.closing:
+            return
+        self.closing = True
+        self.error = error
+        for connection in list(self.lanes.values()):
+            connection.fail(error)
+
+
+class Lane(Connection):
+    """A further connection to a broker, opened once the first is: what that found out of the broker holds for it."""
+
+    def __init__(self, broker):
+        super(Lane, self).__init__(broker.host, broker.port, broker.broker_id, broker.settings)
+        self.broker = broker
+
+    @gen.coroutine
+    def prepare(self):
+        """Opens the socket with the versions that the broker's first connection knows."""
+        quick = yield self.broker.connect()
+        self.wire.versions = quick.wire.versions
+        yield super(Lane, self).prepare()

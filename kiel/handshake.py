@@ -1,0 +1,146 @@
+"""
+What is said on a new connection before anybody's requests: which versions the broker serves, and the login.
+"""
+from __future__ import absolute_import
+
+import datetime
+import errno
+import logging
+
+from tornado import gen, iostream
+
+from kiel import constants, exc
+from kiel.protocol import api_versions, metadata, sasl_authenticate, sasl_handshake
+from kiel.protocol.wire import SERVED_BY_0_8, SERVED_BY_0_9, Wire
+
+log = logging.getLogger(__name__)
+
+#: Seconds for the version probe where another broker of the cluster is known never to answer it; it still takes a
+#: second connection's answer to believe the silence.
+OLD_PROBE_TIMEOUT = 0.25
+
+
+@gen.coroutine
+def negotiate(conn):
+    """
+    Asks for the versions that the broker serves.
+
+    Kafka 0.8 hangs up on the question and 0.9 never answers it. Either is believed only when another connection
+    answers a Metadata request of version 0 at that very time, and never where another broker of the same cluster
+    knows the question: a slow or paused broker, or one that is just coming up, must not be taken for an old one.
+    """
+    probe = _ask_versions(conn)
+    patience = conn.settings.probe_timeout
+    if conn.settings.old:
+        patience = min(patience, OLD_PROBE_TIMEOUT)
+    try:
+        yield gen.with_timeout(datetime.timedelta(seconds=patience), probe, quiet_exceptions=Exception)
+    except gen.TimeoutError:
+        if conn.settings.modern:
+            yield probe
+            return
+        yield _ask_old(conn, SERVED_BY_0_9)
+        if probe.done() and not probe.exception():
+            return  # slow, but not old
+        yield _reopen(conn, SERVED_BY_0_9)
+    except exc.BrokerConnectionError as error:
+        if conn.settings.modern or not _hung_up(conn, error):
+            raise
+        conn.begin_anew()
+        try:
+            yield _ask_old(conn, SERVED_BY_0_8)
+        except exc.KielError:
+            raise error
+        yield _reopen(conn, SERVED_BY_0_8)
+
+
+def _hung_up(conn, error):
+    """Whether the broker closed the connection upon the probe, as 0.8 does; brokers with SASL are newer."""
+    return conn.settings.sasl is None and (
+        isinstance(error.cause, iostream.StreamClosedError) or
+        getattr(error.cause, "errno", None) in (errno.ECONNRESET, errno.EPIPE)
+    )
+
+
+@gen.coroutine
+def _ask_versions(conn):
+    """Sends ApiVersions, in the version that the broker prefers after at most one refusal (KIP-511)."""
+    response = yield conn.transmit(api_versions.ApiVersionsRequest())
+    if response.error_code == 35:
+        highest = 0
+        for served in response.api_keys:
+            if served.api_key == constants.API_KEYS["api_versions"]:
+                highest = served.max_version
+        request = api_versions.ApiVersionsRequest()
+        request.narrow = (0, highest)
+        response = yield conn.transmit(request)
+    if response.error_code:
+        raise exc.for_code(response.error_code, "asked %r for its versions" % conn)
+    conn.wire.learn(response.api_keys)
+    conn.settings.modern = True
+    conn.settings.old = False
+
+
+@gen.coroutine
+def _ask_old(conn, versions):
+    """Asks for metadata over another connection, as an old broker that serves ``versions`` takes it."""
+    old = conn.companion(versions)
+    try:
+        yield old.open()
+        # no topic, since on 0.8 a name would create it
+        yield old.send(metadata.MetadataRequest(topics=[]))
+    finally:
+        old.close()
+
+
+@gen.coroutine
+def _reopen(conn, versions):
+    """Dials once more, an old broker: nothing more can be asked over the connection of the probe."""
+    if conn.closing:  # closed meanwhile
+        raise conn.error
+    log.info("%r does not know ApiVersions: taken for Kafka 0.%d", conn, 9 if "heartbeat" in versions else 8)
+    conn.settings.old = True
+    conn.begin_anew()
+    conn.wire = Wire(versions)
+    yield conn.open()
+
+
+@gen.coroutine
+def authenticate(conn):
+    """Logs in by SASL: framed by SaslAuthenticate from Kafka 1.0 on (KIP-152), as bare tokens before."""
+    mechanism = conn.settings.sasl
+    try:
+        response = yield conn.transmit(sasl_handshake.SaslHandshakeRequest(mechanism=mechanism.name))
+    except exc.BrokerConnectionError as error:
+        error.hint = error.hint or "the broker hung up on a SASL login: does this port expect SASL?"
+        raise
+    except exc.UnsupportedVersionError as error:
+        raise exc.AuthenticationError("%r offers no SASL login: %s" % (conn, error))
+    if response.error_code:
+        raise exc.AuthenticationError("%r refuses the SASL mechanism %s (%s); it offers: %s" % (
+            conn, mechanism.name, exc.for_code(response.error_code), ", ".join(response.mechanisms) or "none"
+        ))
+    framed = conn.wire.supports("sasl_authenticate", 0)
+    session = mechanism.session()
+    token = session.step(None)
+    try:
+        while token is not None:
+            if framed:
+                answer = yield conn.transmit(sasl_authenticate.SaslAuthenticateRequest(auth_bytes=token))
+                if answer.error_code:
+                    raise exc.AuthenticationError("%r refused the login by %s: %s" % (
+                        conn, mechanism.name, answer.error_message or exc.for_code(answer.error_code)
+                    ))
+                challenge = answer.auth_bytes
+            else:
+                challenge = yield conn.exchange_bare(token)
+            token = session.step(challenge)
+    except exc.BrokerConnectionError as error:
+        # from 1.0 on a refusal is an answer; before, hanging up is all that a broker says
+        if framed or isinstance(error, exc.RequestTimeoutError):
+            raise
+        raise exc.AuthenticationError(
+            "%r hung up during the login by %s: user name or password is wrong" % (conn, mechanism.name)
+        )
+    if not session.done:
+        raise exc.AuthenticationError("%r ended the login by %s before it was through" % (conn, mechanism.name))

@@ -1,0 +1,39 @@
+"""What all connections of one client share."""
+from __future__ import absolute_import
+
+import ssl as tls
+
+from kiel import constants
+
+
+class Settings(object):
+    """
+    What all connections of one client share.
+
+    :param client_id: the name that brokers log and set quotas for
+    :param connect_timeout: seconds for dialling, TLS, version probe and login together
+    :param request_timeout: seconds for an answer, on top of the wait that a request itself asks for
+    :param probe_timeout: seconds in which a broker has to answer the version probe before it may be taken for an old
+        one that never will
+    :param ssl: an `ssl.SSLContext`, or ``True`` for the system's authorities with the host name checked
+    :param sasl: a mechanism of `kiel.sasl`
+    """
+
+    def __init__(self, client_id=constants.CLIENT_ID, connect_timeout=10, request_timeout=30, probe_timeout=2,
+                 ssl=None, sasl=None):
+        self.client_id = client_id
+        self.connect_timeout = connect_timeout
+        self.request_timeout = request_timeout
+        self.probe_timeout = probe_timeout
+        self.ssl = ssl
+        self.sasl = sasl
+        #: whether any broker of the cluster has answered ApiVersions: then none is taken for one too old to do so
+        self.modern = False
+        #: whether a broker was found to be one that never answers ApiVersions: others are probed more briefly
+        self.old = False
+
+    def ssl_context(self):
+        """The `ssl.SSLContext` to dial with, or ``None`` for plain text."""
+        if self.ssl is True:
+            self.ssl = tls.create_default_context()
+        return self.ssl or None
