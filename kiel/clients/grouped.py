@@ -10,6 +10,7 @@ from tornado import concurrent, gen, locks
 
 from kiel import exc
 from kiel.allocation import naive_allocator
+from kiel.clients.books import Books, Share
 from kiel.clients.commits import OffsetStore
 from kiel.clients.consumer import BaseConsumer, make_name
 from kiel.clients.cursor import UNSET
@@ -81,18 +82,11 @@ class GroupedConsumer(OffsetStore, BaseConsumer):
             release_timeout=rebalance_timeout + 2 * (AUTOCOMMIT_TIME + self.settings.request_timeout)
         )
         self._pid = os.getpid()
-        #: (topic, partition) -> offset: handed out and, by the mode, ready to be committed
-        self._due = {}
-        #: topic -> {(topic, partition): offset}: handed out, and at work ("processed" mode)
-        self._at_work = {}
-        #: topic -> Future that is done when what is at work is done with
-        self._working = {}
+        self._books = Books(autocommit == "processed")
         #: topic -> calls of `consume` under way
         self._consuming = collections.Counter()
         #: topic -> Future that is done when the hand-out under way is; each waits for the one before
         self._handing = {}
-        #: (topic, partition) -> `_Share` being handed out
-        self._shares = {}
         #: partitions taken from us, and still ours for their last commit
         self._releasing = set()
         self._committing = locks.Lock()
@@ -113,7 +107,7 @@ class GroupedConsumer(OffsetStore, BaseConsumer):
     @property
     def topics_to_commit(self):
         """The set of topics with something to commit."""
-        return set(topic for topic, _ in self._due)
+        return set(topic for topic, _ in self._books.due)
 
     @gen.coroutine
     def connect(self):
@@ -151,18 +145,18 @@ class GroupedConsumer(OffsetStore, BaseConsumer):
     def _consume(self, topic, start, read):
         """Consumes, and commits as `autocommit` says."""
         if self.closing:
-            self._done_with(topic)  # for the last commit, which close() does
+            self._books.done_with(topic)  # for the last commit, which close() does
             raise gen.Return(None)
         if self.autocommit == "processed" and self._consuming[topic]:
             raise exc.ConcurrentConsumeError(topic)
         self._consuming[topic] += 1
         try:
             if self.autocommit == "processed":
-                self._done_with(topic)
-                if self._due and not self.allocator.paused:
+                self._books.done_with(topic)
+                if self._due_now:
                     yield self._commit_quietly()
             messages = yield super(GroupedConsumer, self)._consume(topic, start, read)
-            if not messages and self.autocommit is True and self._due and not (self.closing or self.allocator.paused):
+            if not messages and self.autocommit is True and self._due_now:
                 yield self._commit_quietly()  # what could not be committed when it was handed out
         finally:
             self._consuming[topic] -= 1
@@ -170,12 +164,10 @@ class GroupedConsumer(OffsetStore, BaseConsumer):
                 del self._consuming[topic]
         raise gen.Return(messages)
 
-    def _done_with(self, topic):
-        """What was handed out of a topic is processed."""
-        self._due.update(self._at_work.pop(topic, {}))
-        working = self._working.pop(topic, None)
-        if working is not None:
-            working.set_result(None)
+    @property
+    def _due_now(self):
+        """Whether there is something to commit, and nothing that forbids it."""
+        return bool(self._books.due) and not self.closing and not self.allocator.paused
 
     @gen.coroutine
     def _hand_out(self, taken, read):
@@ -188,40 +180,37 @@ class GroupedConsumer(OffsetStore, BaseConsumer):
         topic = taken[0][0].topic
         before = self._handing.get(topic)
         done = self._handing[topic] = concurrent.Future()
-        shares = [_Share(*entry) for entry in taken]
+        shares = [Share(*entry) for entry in taken]
         try:
             if before is not None:
                 yield before  # in the order in which they were taken
             for share in shares:
                 yield self._decode(share, read)
-            if self.autocommit is True and self._due and not (self.closing or self.allocator.paused):
+            if self.autocommit is True and self._due_now:
                 yield self._commit_quietly()
             holding = self._holding()
             messages = []
             for share in shares:
                 if share.committed or holding(share.key):
                     messages.extend(share.messages)
-                else:
-                    self._put_back(share)
+                elif self._books.put_back(share) and share.reached is not None:
+                    self.offsets[topic][share.key[1]] = share.begun
         finally:
-            for share in shares:
-                self._shares.pop(share.key, None)
+            self._books.end(shares)
             done.set_result(None)
             if self._handing.get(topic) is done:
                 del self._handing[topic]
-        if messages and topic in self._at_work:
-            self._working.setdefault(topic, concurrent.Future())
-        if not messages:
+        if messages:
+            self._books.handed(topic)
+        else:
             self._raise_pending([share.cursor for share in shares])
         raise gen.Return(messages)
 
     @gen.coroutine
     def _decode(self, share, read):
         """Decodes one partition's share, and notes how far it goes."""
-        key = share.key
-        share.begun = share.cursor.handed
-        self._shares[key] = share
-        if not self._holding()(key):
+        self._books.begin(share)
+        if not self._holding()(share.key):
             return
         try:
             entry = share.cursor, share.turn, share.batches
@@ -229,33 +218,13 @@ class GroupedConsumer(OffsetStore, BaseConsumer):
         except Exception as error:
             # raised by `_hand_out` if there is nothing to give, else by the next call
             share.cursor.error = error
-        if share.reached is not None and self._holding()(key):
-            book = self._due
-            if self.autocommit == "processed":
-                book = self._at_work.setdefault(key[0], {})
-            share.book, share.noted = book, book.get(key)
-            book[key] = share.reached
-
-    def _put_back(self, share):
-        """What was decoded is not handed out: the next fetch brings it again, to whom the partition belongs then."""
-        cursor, key = share.cursor, share.key
-        if share.book is not None and share.book.get(key) == share.reached:
-            if share.noted is None:
-                del share.book[key]
-            else:
-                share.book[key] = share.noted
-        if cursor.turn == share.turn:
-            cursor.move(share.begun)
-            cursor.rest()
-            if share.reached is not None:
-                self.offsets[cursor.topic][cursor.partition] = share.begun
+        if share.reached is not None and self._holding()(share.key):
+            self._books.note(share)
 
     def _moved(self, cursor, offset):
         """Messages before ``offset`` are decoded."""
         super(GroupedConsumer, self)._moved(cursor, offset)
-        share = self._shares.get((cursor.topic, cursor.partition))
-        if share is not None and share.cursor is cursor:
-            share.reached = offset
+        self._books.moved(cursor, offset)
 
     def _own_cursors(self, topic, start):
         """Gives the cursors of our partitions; only partitions that are new to all members begin at their beginning."""
@@ -324,8 +293,8 @@ class GroupedConsumer(OffsetStore, BaseConsumer):
         :raises kiel.exc.KielError: the first error, when a partition could not be committed in time; it stays to be
             committed
         """
-        for topic in list(self._at_work):
-            self._done_with(topic)
+        for topic in list(self._books.at_work):
+            self._books.done_with(topic)
         error = yield self._commit_due(metadata)
         if error is not None:
             raise error
@@ -340,12 +309,12 @@ class GroupedConsumer(OffsetStore, BaseConsumer):
 
     @gen.coroutine
     def _commit_due(self, metadata=None, deadline=None):
-        """Commits `_due`, one commit at a time so that none overtakes another; gives the first error or None."""
+        """Commits what is due, one commit at a time so that none overtakes another; gives the first error or None."""
         first = None
         with (yield self._committing.acquire()):
             if not self.allocator.paused:
-                self._forget(self._due)
-            offsets = dict(self._due)
+                self._forget(self._books.due)
+            offsets = dict(self._books.due)
             if offsets:
                 if metadata is None:
                     metadata = "committed by %s" % self.name
@@ -355,16 +324,8 @@ class GroupedConsumer(OffsetStore, BaseConsumer):
                         log.error("Commit of %s:%s at %s failed: %s", key[0], key[1], offsets[key], outcome)
                         first = first or outcome
                     elif outcome:
-                        self._committed(key, offsets[key])
+                        self._books.committed(key, offsets[key])
         raise gen.Return(first)
-
-    def _committed(self, key, offset):
-        """A commit succeeded."""
-        if self._due.get(key) == offset:
-            del self._due[key]
-        share = self._shares.get(key)
-        if share is not None and share.reached == offset:
-            share.committed = True
 
     def withheld(self, keys):
         """Says which partitions may not be committed now: all while ZooKeeper is in doubt, else those not ours."""
@@ -386,11 +347,7 @@ class GroupedConsumer(OffsetStore, BaseConsumer):
         """Forgets what is not committed of those partitions that are not ours any more."""
         holding = self._holding()
         for key in [key for key in keys if not holding(key)]:
-            self._due.pop(key, None)
-            work = self._at_work.get(key[0], {})
-            work.pop(key, None)
-            if not work:
-                self._at_work.pop(key[0], None)
+            self._books.forget(key)
 
     # -- the group --
 
@@ -416,7 +373,7 @@ class GroupedConsumer(OffsetStore, BaseConsumer):
             self._releasing |= keys
             try:
                 yield self._wait_for_work(keys, self.rebalance_timeout)
-                if self.autocommit is not False and keys.intersection(self._due) and not self.allocator.paused:
+                if self.autocommit is not False and keys.intersection(self._books.due) and self._due_now:
                     yield self._commit_quietly()
             finally:
                 self._releasing -= keys
@@ -426,14 +383,13 @@ class GroupedConsumer(OffsetStore, BaseConsumer):
     @gen.coroutine
     def _wait_for_work(self, keys, seconds):
         """Waits until the messages at work of some partitions are done with, or the time is over."""
-        topics = set(topic for topic, work in self._at_work.items() if keys.intersection(work))
-        working = [self._working[topic] for topic in topics if topic in self._working]
+        working = self._books.work_on(keys)
         if working:
             try:
                 yield gen.with_timeout(datetime.timedelta(seconds=seconds), gen.multi(working))
             except gen.TimeoutError:
                 log.warning("Messages of %s were not done with within %g s; their new owner gets them again",
-                            ", ".join(sorted(topics)), seconds)
+                            ", ".join(sorted(working)), seconds)
 
     def _on_metadata(self):
         """Topics may have come or gone: the group's set follows."""
@@ -481,16 +437,15 @@ class GroupedConsumer(OffsetStore, BaseConsumer):
             try:
                 yield self.allocator.stop()
             finally:
-                # positions of this membership must not be committed by the next
-                for book in (self._due, self._at_work, self._working, self._missing):
-                    book.clear()
+                self._books.clear()
+                self._missing.clear()
 
     @gen.coroutine
     def _commit_at_last(self):
         """Commits what is due by the mode, trying again for a while; a closing client does not by itself."""
-        yield self._wait_for_work(set(key for work in self._at_work.values() for key in work), CLOSING_TIME)
+        yield self._wait_for_work(set(key for work in self._books.at_work.values() for key in work), CLOSING_TIME)
         clock = Backoff(first=0.1, most=1.0, deadline=AUTOCOMMIT_TIME).start()
-        while self._due and self.autocommit is not False and not self.allocator.paused:
+        while self._books.due and self.autocommit is not False and not self.allocator.paused:
             error = yield self._commit_due(deadline=AUTOCOMMIT_TIME)
             if error is None:
                 return
@@ -500,30 +455,6 @@ class GroupedConsumer(OffsetStore, BaseConsumer):
                 return
             yield gen.sleep(delay)
             yield self._cure({error.cure})
-
-
-class _Share(object):
-    """What one `consume` took of one partition, until it is handed out."""
-
-    __slots__ = ("cursor", "turn", "batches", "begun", "messages", "reached", "book", "noted", "committed")
-
-    def __init__(self, cursor, turn, batches):
-        self.cursor = cursor
-        self.turn = turn
-        self.batches = batches
-        #: the offset that the messages begin at
-        self.begun = None
-        self.messages = []
-        #: the offset after the last message decoded
-        self.reached = None
-        #: where that was noted to be committed, and what was noted there before
-        self.book = self.noted = None
-        self.committed = False
-
-    @property
-    def key(self):
-        """The partition, as (topic, partition)."""
-        return self.cursor.topic, self.cursor.partition
 
 
 def _log_failure(future):

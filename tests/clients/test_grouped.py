@@ -367,7 +367,7 @@ def test_processed_a_revocation_waits_for_the_work(cluster, consumer):
     assert (yield consumer.consume("t")) == []  # done with it
     yield loop.within(1, told)
     assert stored(cluster) == 1
-    assert not consumer.topics_to_commit and not consumer._at_work and not consumer._working
+    assert not consumer.topics_to_commit and not consumer._books.at_work and not consumer._books.working
 
 
 @with_member(PROCESSED, topics={"t": 2})
@@ -705,6 +705,6 @@ def test_books_do_not_grow(cluster, consumer):
         yield consumer.allocator.give(**{name: [0]})
         cluster.log(name).put(b"a")
         yield gather(consumer, 1, name)
-    assert not consumer._due and not consumer._at_work and not consumer._working
-    assert not consumer._handing and not consumer._shares and not consumer._consuming and not consumer._releasing
+    assert not any(vars(consumer._books).values())
+    assert not consumer._handing and not consumer._consuming and not consumer._releasing
     assert len(requests(cluster, "offset_commit")) == 20
