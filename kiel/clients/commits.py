@@ -102,11 +102,15 @@ class OffsetStore(object):
             if self.coordinator_id not in self.cluster:
                 raise exc.for_code(errors.coordinator_not_available,
                                    "broker %s of group %s is not known" % (self.coordinator_id, self.group_name))
-        raise gen.Return(self.coordinator_id)
+        coordinator_id = self.coordinator_id
+        yield self.cluster[coordinator_id].connect()  # what it serves is known while a connection is open
+        raise gen.Return(coordinator_id)
 
-    def _stores(self, api):
+    def _stores(self, coordinator_id, api):
         """The stores that the coordinator has and this group uses, by the api that reaches them."""
-        wire = self.cluster[self.coordinator_id].wire
+        if coordinator_id not in self.cluster:
+            return []
+        wire = self.cluster[coordinator_id].wire
         stores = []
         if self.uses_zookeeper and not self._no_zookeeper and wire.supports(api, 0):
             stores.append(ZOOKEEPER)
@@ -136,7 +140,7 @@ class OffsetStore(object):
         """One round: asks every store for the offsets, and gives the highest, -1 for none."""
         coordinator_id = yield self._coordinator()
         found = {}
-        for store in self._stores("offset_fetch"):
+        for store in self._stores(coordinator_id, "offset_fetch"):
             request = offset_fetch.OffsetFetchRequest(
                 group_name=self.group_name, topics=self._by_topic(offset_fetch.TopicRequest, wanted, lambda key: key[1])
             )
@@ -206,7 +210,7 @@ class OffsetStore(object):
             raise gen.Return(result)
         coordinator_id = yield self._coordinator()
         result = {}
-        for store in self._stores("offset_commit"):
+        for store in self._stores(coordinator_id, "offset_commit"):
             blocked = self.withheld(offsets)
             result.update(blocked)
             asked = dict((key, offset) for key, offset in offsets.items() if key not in blocked)

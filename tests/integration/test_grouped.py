@@ -14,7 +14,7 @@ import uuid
 import pytest
 from tornado import gen, ioloop
 
-from kiel import clients, testing
+from kiel import clients, events, testing
 from kiel.clients.client import Client
 from kiel.protocol import coordinator, fetch, messages, offset_commit, offset_fetch
 from kiel.zookeeper.allocator import PartitionAllocator
@@ -60,8 +60,21 @@ def group():
     return "group-" + uuid.uuid4().hex[:8]
 
 
+#: every kazoo client of the test that runs; one left running by a test that failed would keep the process from ending
+open_clients = []
+
+
 def run(body):
     loop.run(gen.coroutine(body), timeout=2 * PATIENCE)
+
+
+@pytest.fixture(autouse=True)
+def nothing_stays_open():
+    yield
+    while open_clients:
+        client = open_clients.pop()()
+        client.stop()
+        client.close()
 
 
 def hosts_of(kafka, zookeeper):
@@ -76,6 +89,7 @@ def make(brokers, group, hosts, **settings):
     consumer.allocator = PartitionAllocator(
         hosts, group, consumer.name, consumer.allocator.allocator_fn, session_timeout=SESSION,
     )
+    open_clients.append(lambda: consumer.allocator.conn)
     return consumer
 
 
@@ -187,7 +201,7 @@ def test_members_share_join_and_leave(kafka, zookeeper, topic, group, autocommit
         assert len(one.got) > 40 and two.got
 
         if autocommit is True:  # new partitions are found, read from their beginning and shared
-            yield ioloop_thread(kafka.create_partitions, topic, 6)
+            yield in_thread(kafka.create_partitions, topic, 6)
             source.partitions = 6
             yield source.put(30)
             yield shared_out(6, one, two)
@@ -210,9 +224,8 @@ def test_members_share_join_and_leave(kafka, zookeeper, topic, group, autocommit
     run(body)
 
 
-def ioloop_thread(function, *args):
+def in_thread(function, *args):
     """Runs what blocks in a thread; gives a Future."""
-    from kiel import events
     return events.run_blocking(ioloop.IOLoop.current(), function, *args)
 
 
@@ -316,6 +329,7 @@ class OldConsumer(Client):
     def __init__(self, kafka, group, topic):
         super(OldConsumer, self).__init__(kafka.bootstrap)
         self.member = OldMember(collections.namedtuple("Hosts", "hosts")(kafka.zk_hosts[0]), group, "old:1")
+        open_clients.append(lambda: self.member.conn)
         self.group, self.topic = group, topic
         self.positions, self.known = {}, None
         self.got = []
@@ -536,7 +550,7 @@ def test_d51_the_session_expires(newest, zookeeper, topic, group):
         yield source.put(20)
         yield all_arrive(source, one, two)
         before = one.consumer.allocator.conn
-        yield ioloop_thread(zookeeper.expire, before)
+        yield in_thread(zookeeper.expire, before)
         yield source.put(20)
         yield loop.until(lambda: one.consumer.allocator.conn is not before, PATIENCE)
         yield shared_out(4, one, two)
@@ -568,7 +582,7 @@ def test_d52_zookeeper_goes_and_comes_back(newest, topic, group, how):
             yield source.put(20)
             yield gen.sleep(0.5)
             assert len(one.got) + len(two.got) == 20  # nobody can be sure to own anything
-            yield ioloop_thread(server.start if how == "killed" else server.resume)
+            yield in_thread(server.start if how == "killed" else server.resume)
             yield all_arrive(source, one, two)
             yield shared_out(4, one, two)
             yield one.stop()
