@@ -2,6 +2,7 @@ from __future__ import absolute_import
 
 import json
 import logging
+import socket
 import threading
 import time
 
@@ -303,11 +304,15 @@ def test_d52_suspended_pauses_and_the_same_session_goes_on(own_zk, group):
         yield member.allocator.start(topics(2))
         session_id = member.allocator.conn.client_id[0]
         assert not member.allocator.paused
-        own_zk.kill()
+        # cut the connection, and let the server be mute to the next one for a while
+        own_zk.pause()
+        member.allocator.conn._connection._socket.shutdown(socket.SHUT_RDWR)
         yield loop.until(lambda: member.allocator.paused, 5)
+        yield gen.sleep(0.5)
+        assert member.allocator.paused
         assert member.allocator.allocation == topics(2)
         assert not member.allocator.connected.is_set()
-        own_zk.start()
+        own_zk.resume()
         yield loop.until(lambda: not member.allocator.paused, 10)
         assert member.allocator.conn.client_id[0] == session_id
         assert member.pauses == [True, False]
@@ -315,6 +320,21 @@ def test_d52_suspended_pauses_and_the_same_session_goes_on(own_zk, group):
         yield member.allocator.stop()
 
     loop.run(scenario, 40)
+
+
+def test_d52_paused_while_the_server_is_down_and_back_with_it(own_zk, group):
+    @gen.coroutine
+    def scenario():
+        member = Member(own_zk, group, "host:1", session_timeout=6.0)
+        yield member.allocator.start(topics(2))
+        own_zk.kill()
+        yield loop.until(lambda: member.allocator.paused, 5)
+        own_zk.start()
+        # a connection to a server that still starts may be mute until kazoo's time-out; a new session will do
+        yield loop.until(lambda: not member.allocator.paused and member.allocator.allocation == topics(2), 40)
+        yield member.allocator.stop()
+
+    loop.run(scenario, 60)
 
 
 def test_d52_a_mute_server_pauses_before_the_session_can_expire(own_zk, group):
