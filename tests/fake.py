@@ -371,8 +371,11 @@ def with_cluster(**settings):
     """
     Runs the test, a generator function of a started `FakeCluster`, on an IOLoop of its own.
 
-    Afterwards no connection may have a Future pending.
+    Afterwards no connection may have a Future pending. ``timeout`` is in seconds, all else goes to
+    the `FakeCluster`.
     """
+    timeout = settings.pop("timeout", 10)
+
     def decorate(test):
         @functools.wraps(test)
         def run(**kwargs):
@@ -385,7 +388,7 @@ def with_cluster(**settings):
                     cluster.stop()
                 yield gen.sleep(0.01)
                 assert not pending()
-            loop.run(body)
+            loop.run(body, timeout)
         if hasattr(run, "__wrapped__"):
             del run.__wrapped__  # pytest must not take the cluster for a fixture
         return run

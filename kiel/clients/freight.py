@@ -15,45 +15,24 @@ from kiel.protocol.topic_ids import NO_TOPIC
 TOO_LARGE = (errors.message_size_too_large, errors.record_list_too_large)
 
 
-class Desk(object):
-    """What waits to go to one broker, and how much is on its way there."""
-
-    __slots__ = ("broker_id", "ready", "flights", "opening")
-
-    def __init__(self, broker_id):
-        self.broker_id = broker_id
-        self.ready = collections.deque()
-        self.flights = 0
-        self.opening = False
+#: the codecs by their names, which are accepted as well as the numbers
+CODECS = {
+    "gzip": constants.GZIP, "snappy": constants.SNAPPY,
+    "lz4": constants.LZ4, "zstd": constants.ZSTD,
+}
 
 
-class Flight(object):
-    """One request on its way: ``cargo`` are its ``(outbox, batch)`` pairs."""
-
-    __slots__ = ("desk", "cargo", "request")
-
-    def __init__(self, desk, cargo, request):
-        self.desk = desk
-        self.cargo = cargo
-        self.request = request
-
-
-class Changes(object):
+def codec(compression):
     """
-    What one event brought, collected while state changes and acted upon when all of it is right.
+    The number of a codec, or ``None``, for what the caller of a constructor named.
 
-    ``told`` is for `kiel.clients.outbox.resolve`, ``freed`` the bytes of buffer that are free
-    again, ``moved`` the outboxes that are LINGERING and may go on, ``failed`` pairs of an outbox
-    that rests and its error.
+    :raises ValueError: for what is none
     """
-
-    __slots__ = ("told", "freed", "moved", "failed")
-
-    def __init__(self):
-        self.told = []
-        self.freed = 0
-        self.moved = []
-        self.failed = []
+    number = CODECS.get(compression, compression)
+    if number not in constants.SUPPORTED_COMPRESSION:
+        allowed = [repr(known) for known in constants.SUPPORTED_COMPRESSION] + sorted(CODECS)
+        raise ValueError("compression %r is not one of %s" % (compression, ", ".join(allowed)))
+    return number
 
 
 class Headers(Exception):
@@ -128,3 +107,11 @@ def error_of(part):
             text or "refused", record.batch_index, record.message
         )
     return exc.for_code(part.error_code, text)
+
+
+def view(batch):
+    """A batch's messages as kiel 0.9 showed them."""
+    return [
+        messages.Message(magic=0, attributes=0, key=record[0], value=record[1])
+        for record in batch.records or ()
+    ]

@@ -11,25 +11,19 @@ import time
 import six
 from tornado import concurrent, gen
 
-from kiel import constants, exc
+from kiel import exc
+from kiel.clients import freight
 from kiel.clients.delivery import Deliveries, Delivery, Ticket
 from kiel.clients.intake import TURN, Incoming, Intake, closed, full_record, refused
 from kiel.clients.outbox import IDLE, IN_FLIGHT, MOST_RECORDS, RECORD_OVERHEAD, failure
 from kiel.clients.shipping import Shipper
 from kiel.fairness import Turn
 from kiel.partitioners import random_partition, to_bytes
-from kiel.protocol.messages import Message
 
 log = logging.getLogger(__name__)
 
 #: seconds for which a part-filled batch waits when no ``linger`` was given
 LINGER = 0.05
-
-#: the codecs by their names, which are accepted as well as the numbers
-CODECS = {
-    "gzip": constants.GZIP, "snappy": constants.SNAPPY,
-    "lz4": constants.LZ4, "zstd": constants.ZSTD,
-}
 
 _NEVER = float("inf")
 
@@ -91,10 +85,7 @@ class Producer(Intake):
         max_request_bytes=1000000, buffer_bytes=32 * 1024 * 1024, delivery_timeout=120, **settings
     ):
         super(Producer, self).__init__(brokers, **settings)
-        codec = CODECS.get(compression, compression)
-        if codec not in constants.SUPPORTED_COMPRESSION:
-            allowed = [repr(c) for c in constants.SUPPORTED_COMPRESSION] + sorted(CODECS)
-            raise ValueError("compression %r is not one of %s" % (compression, ", ".join(allowed)))
+        codec = freight.codec(compression)
         if required_acks not in (-1, 0, 1):
             raise ValueError("required_acks %r is not one of -1, 0, 1" % (required_acks,))
         self.serializer = serializer or serialize_json
@@ -396,7 +387,7 @@ class Producer(Intake):
         unsent = {}
         for outbox in self._shipper.active:
             for batch in list(outbox.batches)[1 if outbox.state is IN_FLIGHT else 0:]:
-                unsent.setdefault(outbox.topic, []).extend(_view(batch))
+                unsent.setdefault(outbox.topic, []).extend(freight.view(batch))
         return unsent
 
     @property
@@ -406,16 +397,8 @@ class Producer(Intake):
         for correlation_id, flight in self._shipper.sent.items():
             topics = sent[correlation_id] = {}
             for outbox, batch in flight.cargo:
-                topics.setdefault(outbox.topic, {})[outbox.partition] = _view(batch)
+                topics.setdefault(outbox.topic, {})[outbox.partition] = freight.view(batch)
         return sent
-
-
-def _view(batch):
-    """A batch's messages as kiel 0.9 showed them."""
-    return [
-        Message(magic=0, attributes=0, key=record[0], value=record[1])
-        for record in batch.records or ()
-    ]
 
 
 def _failed(error):

@@ -8,27 +8,21 @@ for a while, with the metadata renewed.
 from __future__ import absolute_import
 
 import collections
-import functools
 import logging
 
 from tornado import gen
 
 from kiel import exc
-from kiel.clients import freight
-from kiel.clients.freight import Changes, Desk, Flight
+from kiel.clients.desks import Changes, Desk, Desks
 from kiel.clients.outbox import (
     BATCH_OVERHEAD, IN_FLIGHT, LINGERING, Outbox, failure, resolve, timed_out
 )
-from kiel.protocol import produce
 from kiel.retry import Backoff, monotonic
 
 log = logging.getLogger(__name__)
 
-#: Requests on their way to one broker at once; each partition is in one of them at most.
-FLIGHTS = 2
 
-
-class Shipper(object):
+class Shipper(Desks):
     """
     Moves the outboxes of one producer along.
 
@@ -275,179 +269,6 @@ class Shipper(object):
             self._deadline_timer = self.producer.io_loop.call_later(
                 following - now, self._on_deadline
             )
-        self._act(changes)
-
-    # -- out --
-
-    def _work(self, desk, changes):
-        """Sends what waits at a desk, as far as it may."""
-        while desk.ready and desk.flights < FLIGHTS and not desk.opening:
-            conn = self.cluster.conns.get(desk.broker_id)
-            if conn is None:
-                gone = exc.LeaderNotAvailableError("broker %s is gone" % desk.broker_id)
-                self._fail_desk(desk, gone, changes)
-            elif conn.closing:
-                self._fail_desk(desk, conn.error, changes)
-            elif not conn.ready:  # what it speaks decides how messages are written
-                desk.opening = True
-                conn.connect().add_done_callback(functools.partial(self._opened, desk))
-            else:
-                try:
-                    self._launch(desk, conn, changes)
-                except Exception as error:  # nobody else would ever move what waits here
-                    if not isinstance(error, exc.KielError):
-                        log.exception("Could not send a ProduceRequest")
-                    self._fail_desk(desk, error, changes)
-
-    def _opened(self, desk, future):
-        """The connection that a desk waited for is there, or failed."""
-        desk.opening = False
-        changes = Changes()
-        if future.exception() is not None:
-            self._fail_desk(desk, future.exception(), changes)
-        else:
-            self._work(desk, changes)
-        self._act(changes)
-
-    def _fail_desk(self, desk, error, changes):
-        """All that waits at a desk failed with one error."""
-        waiting = list(desk.ready)
-        desk.ready.clear()
-        for outbox in waiting:
-            self._trouble(outbox, error, changes, whole=True)
-
-    def _launch(self, desk, conn, changes):
-        """Sends the heads of as many outboxes as fit into one request."""
-        version = conn.wire.version(produce.ProduceRequest)
-        cargo = []
-        size = 0
-        while desk.ready:
-            outbox = desk.ready[0]
-            leader = self.cluster.leaders.get(outbox.topic, {}).get(outbox.partition)
-            if not outbox.batches or leader != desk.broker_id:
-                desk.ready.popleft()
-                outbox.go("moved")
-                changes.moved.append(outbox)
-                continue
-            if cargo and size + outbox.batches[0].size > self.producer.max_request_bytes:
-                break
-            batch = outbox.seal()
-            if not self._encode(outbox, batch, version, changes):
-                continue
-            desk.ready.popleft()
-            outbox.go("sent")
-            if len(outbox.batches) == 1:
-                outbox.due = False
-            size += batch.size
-            cargo.append((outbox, batch))
-        if cargo:
-            flight = Flight(desk, cargo, freight.request(self.producer, cargo))
-            desk.flights += 1
-            self.sent[flight.request.correlation_id] = flight
-            try:
-                future = conn.send(flight.request)
-            except Exception as error:
-                log.exception("A request could not be sent")
-                self._lost(flight, error)
-            else:
-                future.add_done_callback(functools.partial(self._landed, flight))
-
-    def _encode(self, outbox, batch, version, changes):
-        """Makes the bytes of a head; False when there are none, as the head is another one now."""
-        try:
-            freight.encode(batch, version, self.producer.compression or 0)
-            return True
-        except freight.Headers as found:
-            # the messages with headers fail, all others are kept
-            for part, refused in zip(outbox.split(found.cuts), found.flags):
-                if refused:
-                    self._finish(part, changes, failure(found.error, part.topic, part.partition))
-                    outbox.drop(part)
-        except Exception as error:
-            if not isinstance(error, exc.KielError):
-                log.exception("%r can't be encoded", batch)
-            self._finish(batch, changes, failure(error, batch.topic, batch.partition))
-            outbox.drop(batch)
-        return False
-
-    # -- back --
-
-    def _landed(self, flight, future):
-        """A request was answered, or failed."""
-        try:
-            error = future.exception()
-            if error is not None:
-                self._lost(flight, error)
-            else:
-                self._answered(flight, future.result())
-        except Exception as error:
-            # nothing that was under way may be forgotten, whatever is wrong
-            log.exception("An answer could not be handled")
-            self._lost(flight, error)
-
-    def handle(self, response):
-        """Handles an answer; one to a request that is not ours is left alone."""
-        flight = self.sent.get(response.correlation_id)
-        if flight is not None:
-            self._answered(flight, response)
-
-    def _ended(self, flight):
-        """Takes a flight out of the books; False when it had gone already."""
-        if self.sent.pop(flight.request.correlation_id, None) is None:
-            return False
-        flight.desk.flights -= 1
-        return True
-
-    def _lost(self, flight, error):
-        """No answer came, and whether the messages were written is not known."""
-        self._ended(flight)
-        changes = Changes()
-        for outbox, batch in flight.cargo:
-            if outbox.state is IN_FLIGHT and outbox.batches[0] is batch:
-                self._trouble(outbox, error, changes)
-        self._next(flight.desk, changes)
-
-    def _answered(self, flight, response):
-        """
-        The answer came; ``None`` is that of a request that asked for none, and has been written.
-        """
-        if not self._ended(flight):
-            return
-        parts = {}
-        for topic in response.topics if response is not None else ():
-            for part in topic.partitions:
-                parts[topic.name, part.partition_id] = part
-        changes = Changes()
-        try:
-            for outbox, batch in flight.cargo:
-                part = parts.get((outbox.topic, outbox.partition))
-                if batch.done:  # given up meanwhile
-                    outbox.drop(batch)
-                elif response is None:
-                    self._written(outbox, batch, -1, -1, changes)
-                elif part is not None and part.error_code == 0:
-                    self._written(outbox, batch, part.offset, part.timestamp, changes)
-                elif part is not None and part.error_code in freight.TOO_LARGE and len(batch) > 1:
-                    outbox.split([len(batch) // 2])
-                    outbox.due = True
-                else:
-                    self._trouble(outbox, freight.error_of(part), changes)
-                    continue
-                outbox.go("answered")
-                changes.moved.append(outbox)
-        finally:  # what is done is told, whatever may be wrong with the rest
-            self._next(flight.desk, changes)
-
-    def _written(self, outbox, batch, offset, timestamp, changes):
-        """A batch arrived."""
-        self._finish(batch, changes, None, offset, timestamp)
-        outbox.drop(batch)
-        outbox.clock = None
-
-    def _next(self, desk, changes):
-        """A flight to this desk is over, so another may start."""
-        if desk.ready:
-            self._work(desk, changes)
         self._act(changes)
 
 

@@ -4,6 +4,8 @@ from __future__ import absolute_import
 import gc
 import json
 import logging
+import os
+import random
 import time
 
 import pytest
@@ -860,6 +862,65 @@ def test_compressions(compression, expected):
 def test_required_acks_are_checked():
     with pytest.raises(ValueError):
         clients.Producer(["localhost"], required_acks=2)
+
+
+@pytest.mark.parametrize("seed", range(int(os.environ.get("KIEL_SEEDS", 4))))
+def test_whatever_happens_all_is_written_in_order(seed):
+    """Faults by chance: no message vanishes, none passes another, and nothing is left behind."""
+    @with_cluster(brokers=3, topics={"t": 6}, timeout=60)
+    def run(cluster):
+        chance = random.Random(seed)
+        producer = yield connected(
+            cluster, linger=chance.choice([0, 0.005]), batch_size=chance.choice([1, 20]),
+            max_request_bytes=chance.choice([2000, 100000]), buffer_bytes=8000,
+            request_timeout=0.1, connect_timeout=0.3
+        )
+        faults = [error(6), error(7), error(19), error(5), CLOSE, CUT, MUTE, fake.delay(0.02)]
+        done = []
+
+        @gen.coroutine
+        def trouble():
+            while not done:
+                yield gen.sleep(chance.uniform(0, 0.03))
+                what = chance.random()
+                broker = cluster[chance.randint(1, 3)]
+                if what < 0.6:
+                    broker.on("produce", chance.choice(faults), times=chance.randint(1, 2))
+                elif what < 0.8:
+                    cluster.log("t", chance.randrange(6)).leader = chance.randint(1, 3)
+                elif what < 0.9:
+                    broker.hang_up()
+                else:
+                    cluster.log("t", chance.randrange(6)).leader = -1
+            for number in range(6):
+                cluster.log("t", number).leader = 1
+            for broker in cluster.brokers.values():
+                broker.on("produce", None)
+
+        worker = trouble()
+        deliveries = []
+        for i in range(300):
+            if chance.random() < 0.1:
+                yield gen.sleep(0.005)
+            text = ("%06d" % i).encode("ascii").ljust(chance.randint(6, 60), b".")
+            future = producer.produce("t", text, partition=i % 6)
+            if chance.random() < 0.5:
+                yield future
+            deliveries.append(future)
+        done.append(True)
+        yield worker
+        accepted = yield deliveries
+        metadata = yield accepted
+        for partition in range(6):
+            found = records(cluster, partition=partition)
+            numbers = [int(record[3][:6]) for record in found]
+            once = [n for i, n in enumerate(numbers) if n not in numbers[:i]]
+            assert once == list(range(partition, 300, 6)), "seed %d" % seed
+            for number in once:
+                assert numbers[metadata[number].offset] == number
+        assert settled(producer)
+        assert (yield producer.close()) == {}
+    run()
 
 
 @with_cluster(topics={"t": 1})
