@@ -32,8 +32,9 @@ $(VENV)/.tools: $(VENV)/.made
 demo: $(VENV)/.made
 	@$(BIN)/python examples/demo.py
 
+# KIEL_JOBS=2 runs two environments side by side, which shows their output only when they fail
 test:
-	@$(PYTHON) tools/test_all.py
+	@$(PYTHON) tools/test_all.py --jobs "$${KIEL_JOBS:-1}"
 
 unit:
 	@$(PYTHON) tools/test_all.py --unit
@@ -52,8 +53,9 @@ docs: $(VENV)/.tools
 	@echo "-- docs/_build/html/index.html"
 
 bench: $(VENV)/.made
-	$(BIN)/python -m pip install -q --disable-pip-version-check -r benchmarks/requirements.txt
-	$(BIN)/python benchmarks/run.py
+	@echo "-- adding the clients that kiel is held against to $(VENV)"
+	@$(BIN)/python -m pip install -q --disable-pip-version-check kafka-python aiokafka confluent-kafka
+	$(BIN)/python -m benchmarks.compare
 
 matrix:
 	@$(PYTHON) tools/matrix.py
