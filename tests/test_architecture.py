@@ -16,8 +16,8 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 #: whatever reaches a socket, a loop or a thread
 IO = ("tornado", "socket", "ssl", "select", "selectors", "asyncio", "threading", "kazoo", "subprocess",
       "concurrent", "multiprocessing")
-SHELL = ("kiel.connection", "kiel.handshake", "kiel.broker", "kiel.settings", "kiel.cluster", "kiel.clients", "kiel.zookeeper", "kiel.groups", "kiel.allocation",
-         "kiel.events")
+SHELL = ("kiel.connection", "kiel.handshake", "kiel.broker", "kiel.settings", "kiel.cluster", "kiel.clients",
+         "kiel.zookeeper", "kiel.groups", "kiel.allocation", "kiel.events")
 
 RULES = (
     # who                     may not import

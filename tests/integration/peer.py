@@ -1,5 +1,5 @@
 """
-The other side of these tests: writes to a real Kafka by plain requests, one batch at a time, and says which Kafkas to use.
+The other side of these tests: writes to a real Kafka by plain requests, a batch at a time, and says which Kafkas to use.
 
 Not by `kiel.clients.Producer`, so that a test of consuming does not depend on producing.
 """
@@ -88,7 +88,7 @@ class Writer(Client):
 
 def with_clients(kafka, body, timeout=60, **settings):
     """
-    Runs ``body(writer, start)`` as a coroutine; ``start(cls, **settings)`` makes a client of the cluster and connects it.
+    Runs ``body(writer, start)`` as a coroutine; ``start(cls, **settings)`` makes a client of the cluster, connected.
 
     All are closed at the end, in time, and nothing of theirs may be pending then.
     """
@@ -131,6 +131,7 @@ def gather(consumer, topic, count, seconds=20, start=None, records=False):
     read = consumer.consume_records if records else consumer.consume
     deadline = consumer.io_loop.time() + seconds
     while len(found) < count:
-        assert consumer.io_loop.time() < deadline, "%d of %d came in %s s: %r" % (len(found), count, seconds, found[-20:])
+        late = "%d of %d came in %s s: %r" % (len(found), count, seconds, found[-20:])
+        assert consumer.io_loop.time() < deadline, late
         found.extend((yield loop.within(seconds, read(topic, start))))
     raise gen.Return(found)
