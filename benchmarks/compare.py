@@ -130,7 +130,10 @@ def report(results, peers, out):
                     median(a["median"] / b["median"] for a, b in pairs)
                 ))
                 continue
-            line = "  %-14s %9d messages/s %9d per CPU second %6.1f MB   kiel is %5.2f times as fast, %5.2f per CPU second"
+            line = (
+                "  %-14s %9d messages/s %9d per CPU second %6.1f MB   "
+                "kiel is %5.2f times as fast, %5.2f per CPU second"
+            )
             out(line % (
                 peer, median(cell(r, "wall") for r in runs), median(cell(r, "cpu") for r in runs),
                 median(r["memory"] for r in runs) / 1e6,

@@ -33,7 +33,8 @@ autodoc_default_options = {"members": True, "show-inheritance": True, "member-or
                            "ignore-module-all": True}
 autodoc_inherit_docstrings = True
 nitpicky = True
-nitpick_ignore_regex = [(r"py:.*", r"(tornado|kazoo|concurrent|ssl|socket|datetime|threading|pytest|_pytest|collections)\..*")]
+nitpick_ignore_regex = [(r"py:.*", r"(tornado|kazoo|concurrent|ssl|socket|datetime|threading|pytest|_pytest|"
+                         r"collections)\..*")]
 
 
 class Defects(Directive):

@@ -62,7 +62,7 @@ class ProtocolError(KielError):
 
 
 class AuthenticationError(KielError):
-    """The broker refused the login, or its certificate is not accepted: credentials, mechanism or authorities are wrong."""
+    """The broker refused the login, or its certificate is not accepted: look at credentials, mechanism, authorities."""
 
 
 class ZooKeeperError(KielError):

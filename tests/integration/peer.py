@@ -1,5 +1,5 @@
 """
-The other side of these tests: writes to a real Kafka by plain requests, a batch at a time, and says which Kafkas to use.
+The other side of these tests: writes to a real Kafka by plain requests, a batch at a time, and names the Kafkas to use.
 
 Not by `kiel.clients.Producer`, so that a test of consuming does not depend on producing.
 """
