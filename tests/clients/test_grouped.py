@@ -173,15 +173,60 @@ def test_a_partition_given_away_while_its_messages_are_committed(cluster, consum
     assert cluster.count("offset_commit") == 1
 
 
-@with_member(slow(0.1), topics={"t": 1}, brokers=1)
-def test_two_consumes_share_one_partition_in_order(cluster, consumer):
-    cluster.log("t").put(b"a", b"slow", b"b")
-    first = consumer.consume("t")
-    yield loop.until(lambda: consumer.offsets["t"][0] == 1)
-    cluster.log("t").put(b"c")
-    second = consumer.consume("t")
-    assert ((yield first), (yield second)) == ([b"a", b"b"], [b"c"])
-    assert not consumer._handing
+class EveryBatch(object):
+    """Lets the loop turn after each batch that is decoded."""
+
+    def over(self, now):
+        return True
+
+    def tick(self, now):
+        pass
+
+
+@pytest.mark.parametrize("member", [{}, MANUAL])
+def test_d31_two_consumes_at_once_share_one_partition_in_order(member):
+    @with_member(dict(member, max_wait_time=100), topics={"t": 1})
+    def check(cluster, consumer):
+        consumer._turn = EveryBatch()
+        for number in range(1000):
+            cluster.log("t").put(b"%d" % number)
+        first = consumer.consume("t")
+        yield loop.until(lambda: consumer.offsets["t"][0] > 1, step=0.001)
+        second = consumer.consume("t")
+        cluster.log("t").put(b"1000")
+        messages = (yield first) + (yield second)
+        messages += yield gather(consumer, 1001 - len(messages))
+        assert [int(message) for message in messages] == list(range(1001))
+        assert consumer.position("t", 0) == 1001
+        assert not consumer._handing
+    check()
+
+
+@with_member(topics={"t": 1})
+def test_what_is_committed_is_handed_out_whatever_comes(cluster, consumer):
+    @gen.coroutine
+    def then_doubt(call):
+        answer = yield call.usual()
+        consumer.allocator.doubt(True)
+        consumer.allocator.give()
+        raise gen.Return(answer)
+
+    cluster[1].on("offset_commit", then_doubt)
+    cluster.log("t").put(b"a")
+    assert (yield consumer.consume("t")) == [b"a"]  # its next owner begins after it
+    assert stored(cluster) == 1
+
+
+@with_member(topics={"t": 1})
+def test_a_seek_during_the_look_up_wins(cluster, consumer):
+    cluster.log("t").put(b"0", b"1", b"2")
+    cluster.kafka_offsets["g", "t", 0] = 2, ""
+    cluster[1].on("offset_fetch", fake.delay(0.1), times=1)
+    consuming = consumer.consume("t")
+    yield loop.until(lambda: cluster.count("offset_fetch") == 1)
+    consumer.seek("t", 0, BEGINNING)
+    messages = (yield consuming) or (yield gather(consumer, 1))
+    assert messages == [b"0", b"1", b"2"]
 
 
 # -- D43, D44, D57: where a group begins --
