@@ -118,7 +118,7 @@ def _fetch(root, key, text, name, megabytes):
             target.write(text if isinstance(text, type(u"")) else text.decode("utf-8"))
         listing = os.path.join(work, "classpath")
         _run_maven([
-            mvn, "-B", "-f", os.path.join(work, "pom.xml"), "-Dmaven.repo.local=" + os.path.join(root, "maven"),
+            mvn, "-B", "-U", "-f", os.path.join(work, "pom.xml"), "-Dmaven.repo.local=" + os.path.join(root, "maven"),
             PLUGIN + ":build-classpath", "-Dmdep.outputFile=" + listing, "-DincludeScope=runtime",
         ], name, megabytes)
         with io.open(listing, encoding="utf-8") as source:
@@ -174,7 +174,8 @@ def tools_classpath(release):
     if releases.numbers(release.version) < (3, 5):
         return kafka_classpath(release)
     artifacts = releases.kafka_artifacts(release) + ("org.apache.kafka:kafka-tools:" + release.version,)
-    return classpath(artifacts, release.pins, "the tools of Kafka " + release.version)
+    return classpath(artifacts, release.pins, "the tools of Kafka " + release.version,
+                     excluded=releases.TOOLS_EXCLUDED)
 
 
 def zookeeper_classpath(version):

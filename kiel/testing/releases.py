@@ -70,6 +70,12 @@ EXCLUDED = (
     "jline:jline",
 )
 
+#: The tools of Kafka (3.5 and later) name Connect and its web server, which are large, and which they do not need.
+TOOLS_EXCLUDED = EXCLUDED + (
+    "org.apache.kafka:connect-api", "org.apache.kafka:connect-json", "org.apache.kafka:connect-runtime",
+    "org.eclipse.jetty:*", "org.eclipse.jetty.ee10:*",
+)
+
 #: What a ZooKeeper on its own needs beside its jar: from 3.6 on its pom calls the first two provided.
 ZOOKEEPER_DEFAULT = "3.8.4"
 ZOOKEEPER_EXTRAS = (

@@ -65,7 +65,9 @@ class Authority(object):
 
     def issue(self, name, names=NAMES):
         """Give the paths of a certificate and its key, for a server of the given names or addresses, or a client."""
-        alternatives = ",".join(("IP:" if _is_address(item) else "DNS:") + item for item in names)
+        # Python 2.7 knows no addresses in certificates: it looks for them among the names.
+        alternatives = ",".join(
+            "IP:%s,DNS:%s" % (item, item) if _is_address(item) else "DNS:" + item for item in names)
         config = self._write(name + ".cnf", "[req]\ndistinguished_name=dn\nprompt=no\n[dn]\nCN=%s\n[ext]\n"
                                             "subjectAltName=%s\nextendedKeyUsage=serverAuth,clientAuth\n" % (
                                                 name, alternatives))

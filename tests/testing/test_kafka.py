@@ -1,10 +1,11 @@
 """Real brokers, started, hurt and ended."""
 from __future__ import absolute_import
 
+import contextlib
 import os
 import signal
-import ssl
 import socket
+import ssl
 import subprocess
 import sys
 import textwrap
@@ -94,9 +95,9 @@ def test_tls_is_there_and_checks_names(version):
         context = ssl.create_default_context(cafile=cluster.ca_file)
         broker = cluster.brokers[0]
         for name in ("localhost", "127.0.0.1"):
-            with socket.create_connection((broker.host, broker.port), 10) as plain:
+            with contextlib.closing(socket.create_connection((broker.host, broker.port), 10)) as plain:
                 context.wrap_socket(plain, server_hostname=name).close()
-        with socket.create_connection((broker.host, broker.port), 10) as plain:
+        with contextlib.closing(socket.create_connection((broker.host, broker.port), 10)) as plain:
             with pytest.raises((ssl.SSLError, ssl.CertificateError)):
                 context.wrap_socket(plain, server_hostname="other.example")
         assert cluster.plaintext != cluster.bootstrap
@@ -210,3 +211,40 @@ def test_every_release_starts_and_stops(version):
     with testing.Kafka(version) as cluster:
         cluster.create_topic("t", 2)
         assert len(cluster.metadata()[0]) == 1
+
+
+def test_first_cluster_keeps_its_classes_for_the_next(tmpdir, monkeypatch):
+    from kiel.testing import archive, java
+    if java.java_version(java.java("this test")) < archive.SINCE:
+        pytest.skip("this Java makes no archives")
+    kept = tmpdir.join("kept.jsa")
+    monkeypatch.setattr(archive, "path", lambda classpath: str(kept))
+    with testing.Kafka("0.8.2.2") as cluster:
+        assert not archive.options(cluster.classpath)
+    assert kept.check()
+    with testing.Kafka("0.8.2.2") as cluster:
+        with open("/proc/%d/maps" % cluster.brokers[0].pid) as source:
+            assert str(kept) in source.read()
+
+
+@pytest.mark.parametrize("version", ["0.10.2.2", "4.4.0"])
+def test_run_tool(version):
+    with testing.Kafka(version) as cluster:
+        cluster.create_topic("seen", config={"retention.ms": 12345})
+        name, where = ("org.apache.kafka.tools.TopicCommand", ("--bootstrap-server", cluster.plaintext[0]))
+        if cluster.mode == "zk":
+            name, where = ("kafka.admin.TopicCommand", ("--zookeeper", cluster.zk_hosts[0]))
+        printed = cluster.run_tool(name, "--describe", "--topic", "seen", *where)
+        assert "retention.ms=12345" in printed
+        with pytest.raises(testing.HarnessError) as caught:
+            cluster.run_tool(name, "--no-such-option", *where)
+        assert "no-such-option" in str(caught.value)
+
+
+@pytest.mark.parametrize("version", ["0.10.2.2", "2.8.2", "3.9.1-zk", "3.9.1-kraft", "4.4.0"])
+def test_altered_setting_is_taken_over(version):
+    """Brokers log what they take over."""
+    with testing.Kafka(version) as cluster:
+        cluster.create_topic("changed", config={"retention.ms": 99999})
+        cluster.alter_topic("changed", {"max.message.bytes": 4321})
+        assert processes.wait_until(lambda: "4321" in cluster.brokers[0].log(), 10)

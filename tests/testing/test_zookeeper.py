@@ -37,7 +37,7 @@ def test_expired_session_loses_its_ephemeral_nodes(server):
         client.create("/ephemeral", ephemeral=True)
         old = client.client_id[0]
         states = []
-        client.add_listener(states.append)
+        client.add_listener(lambda state: states.append(state))
         server.expire(client)
         assert not witness.exists("/ephemeral")
         assert processes.wait_until(lambda: "LOST" in states and client.connected, 10)
