@@ -37,8 +37,8 @@ setup(
     install_requires=[
         "six",
         # kazoo 2.9 and later declare no Python, install on 2.7, and fail there
-        'kazoo>=2.5,<2.9; python_version < "3"',
-        'kazoo>=2.5; python_version >= "3"',
+        'kazoo>=2.8,<2.9; python_version < "3"',
+        'kazoo>=2.8; python_version >= "3"',
         'tornado>=4.5,<6; python_version < "3"',
         'tornado>=4.5; python_version >= "3"',
         # names are looked up and recipes of ZooKeeper run on its threads
