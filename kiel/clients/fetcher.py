@@ -25,8 +25,11 @@ SLOTS = ("fetch", "fetch-busy")
 #: milliseconds that a fetch on the second lane waits for data
 BUSY_WAIT = 50
 
-#: the least bytes that a partition is asked for; anything smaller makes no progress
+#: the least bytes that a fetch asks for; anything smaller makes no progress
 LEAST_LIMIT = 16 * 1024
+
+#: the least bytes that a partition is asked for, where only the partitions' own limits bound an answer
+LEAST_SHARE = 1024
 
 #: the most bytes that a partition is asked for on behalf of a message that did not fit
 MOST_LIMIT = 128 * 1024 * 1024
@@ -177,23 +180,24 @@ class Fetcher(object):
             return
         if slot == SLOTS[0] and (leader, SLOTS[1]) in self._busy and not any(cursor.hot for cursor in cursors):
             return  # idle ones join those of the second lane, soon back, instead of missing them for ever
+        conn = consumer.cluster[leader]
         share = self.share()
-        if not self._make_room(share):
+        cursors, limit, room = self._fit(conn, cursors, share)
+        if not self._make_room(room):
             return
         wait = consumer.max_wait_time if slot == SLOTS[0] else min(BUSY_WAIT, consumer.max_wait_time)
-        conn = consumer.cluster[leader]
         ticket = object()
-        request = self._request(conn, cursors, share, wait)
+        request = self._request(cursors, share, limit, wait)
         for cursor in cursors:
             cursor.send(ticket)
         self._busy.add((leader, slot))
-        self._reserved += share
+        self._reserved += room
         sent = self._fetch(conn, request, slot, cursors, ticket, share)
 
         def finish(future):
             """The round is over, well or not."""
             self._busy.discard((leader, slot))
-            self._reserved -= share
+            self._reserved -= room
             error = future.exception()
             if error is not None:
                 # not a failed request but a mistake in here: it must reach somebody, and the cursors must not hang
@@ -212,6 +216,24 @@ class Fetcher(object):
         consumer = self.consumer
         leaders = max(1, len(consumer.cluster.conns))
         return max(LEAST_LIMIT, min(consumer.max_bytes, consumer.buffer_bytes // (2 * len(SLOTS) * leaders)))
+
+    def _fit(self, conn, cursors, share):
+        """
+        Gives the cursors that one fetch may ask for, the limit of each, and the bytes that may come.
+
+        From version 3 on the broker keeps to the limit of the fetch as a whole. Before, it takes each partition's for
+        itself: then the share is divided among them, and of those that need more, one goes at a time.
+        """
+        if conn.wire.supports("fetch", 3):
+            return cursors, share, share
+        limit = max(LEAST_SHARE, share // len(cursors))
+        larger = [cursor for cursor in cursors if cursor.limit > limit]
+        room = limit * len(cursors)
+        if larger:
+            cursors = [cursor for cursor in cursors if cursor is larger[0] or cursor.limit <= limit]
+            # no more than half of the buffer: with the shares of all other fetches it could never be had
+            room = max(share, min(room + larger[0].limit, self.consumer.buffer_bytes // 2))
+        return cursors, limit, room
 
     def _make_room(self, size):
         """
@@ -241,12 +263,9 @@ class Fetcher(object):
         """Bytes that have come and are not taken yet."""
         return sum(cursor.size for cursors in self.cursors.values() for cursor in cursors.values())
 
-    def _request(self, conn, cursors, share, wait):
+    def _request(self, cursors, share, limit, wait):
         """Makes one fetch for several cursors."""
         consumer = self.consumer
-        bounded = conn.wire.supports("fetch", 3)
-        # before version 3 only the partitions' own limits bound the answer
-        limit = share if bounded else max(LEAST_LIMIT, share // len(cursors))
         topics = collections.OrderedDict()
         for cursor in cursors:
             topics.setdefault(cursor.topic, []).append(fetch.PartitionRequest(
@@ -330,7 +349,10 @@ class Fetcher(object):
                     "a message of more than %d bytes, or one whose size is wrong" % MOST_LIMIT
                 ))
             else:
-                cursor.limit = min(MOST_LIMIT, max(cursor.limit, len(data)) * 2)
+                needed = messages.needed(data)
+                if needed <= cursor.limit:  # asked for already, so the size is wrong, or not to be told
+                    needed = max(cursor.limit, len(data)) * 2
+                cursor.limit = min(MOST_LIMIT, needed)
                 cursor.nothing(cold=False)
         else:
             cursor.nothing(cold=not crowded)

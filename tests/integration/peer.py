@@ -119,9 +119,8 @@ def with_clients(kafka, body, timeout=60, **settings):
 
 
 def connections_of(client):
-    """All connections of a client, those of its lanes too."""
-    brokers = list(client.cluster.conns.values())
-    return brokers + [lane for broker in brokers for lane in broker.lanes.values()]
+    """All connections of a client."""
+    return [lane for broker in client.cluster.conns.values() for lane in broker.lanes.values()]
 
 
 @gen.coroutine
