@@ -64,6 +64,7 @@ class BaseConsumer(OffsetLookup, Client):
         self.last_error = None
         self.fetcher = Fetcher(self)
         self._locating = set()
+        self._handing = set()
         self._unknown = set()
         self._turn = Turn()
         self.cluster.listeners.append(self._on_metadata)
@@ -118,10 +119,16 @@ class BaseConsumer(OffsetLookup, Client):
         while not self.closing:
             cursors = self._own_cursors(topic, start)
             self._raise_pending(cursors)
-            taken = self.fetcher.take(topic, self.max_bytes)
+            # one call at a time hands out: positions move in the order in which the batches were taken
+            taken = topic not in self._handing and self.fetcher.take(topic, self.max_bytes)
             if taken:
                 self.fetcher.pump()  # the network works while the messages are decoded and handled
-                messages = yield self._hand_out(taken, read)
+                self._handing.add(topic)
+                try:
+                    messages = yield self._hand_out(taken, read)
+                finally:
+                    self._handing.discard(topic)
+                    self.fetcher.wake(topic)
                 if messages:
                     self.last_error = None
                     raise gen.Return(messages)

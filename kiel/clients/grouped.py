@@ -6,7 +6,7 @@ import datetime
 import logging
 import os
 
-from tornado import concurrent, gen, locks
+from tornado import gen, locks
 
 from kiel import exc
 from kiel.allocation import naive_allocator
@@ -85,8 +85,6 @@ class GroupedConsumer(OffsetStore, BaseConsumer):
         self._books = Books(autocommit == "processed")
         #: topic -> calls of `consume` under way
         self._consuming = collections.Counter()
-        #: topic -> Future that is done when the hand-out under way is; each waits for the one before
-        self._handing = {}
         #: partitions taken from us, and still ours for their last commit
         self._releasing = set()
         self._committing = locks.Lock()
@@ -178,12 +176,8 @@ class GroupedConsumer(OffsetStore, BaseConsumer):
         back then, unless they are committed already: nobody else would hand them out.
         """
         topic = taken[0][0].topic
-        before = self._handing.get(topic)
-        done = self._handing[topic] = concurrent.Future()
         shares = [Share(*entry) for entry in taken]
         try:
-            if before is not None:
-                yield before  # in the order in which they were taken
             for share in shares:
                 yield self._decode(share, read)
             if self.autocommit is True and self._due_now:
@@ -197,9 +191,6 @@ class GroupedConsumer(OffsetStore, BaseConsumer):
                     self.offsets[topic][share.key[1]] = share.begun
         finally:
             self._books.end(shares)
-            done.set_result(None)
-            if self._handing.get(topic) is done:
-                del self._handing[topic]
         if messages:
             self._books.handed(topic)
         else:

@@ -123,7 +123,7 @@ class PartitionAllocator(allocation.Allocator):
     @property
     def allocation(self):
         """Topic -> sorted partition ids that this member owns now."""
-        return allocation.group(self._claims.held)
+        return self._claims.allocation
 
     @property
     def paused(self):

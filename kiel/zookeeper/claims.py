@@ -45,6 +45,7 @@ class Claims(object):
         self.wanted = set()
         #: item -> state; FREE ones are left out
         self.states = {}
+        self._allocation = None
         self._freed = set()
         self._session = None
         self._owners = None
@@ -53,6 +54,13 @@ class Claims(object):
     def held(self):
         """The items whose owner znode this member has, without those that it is giving up."""
         return set(item for item, state in self.states.items() if state == HELD)
+
+    @property
+    def allocation(self):
+        """`held` as topic -> sorted ids; made anew when it changes only, since every `consume` looks."""
+        if self._allocation is None:
+            self._allocation = allocation.group(self.held)
+        return self._allocation
 
     def open(self, session, owners):
         """A session is there: claims are made through ``owners`` from now on."""
@@ -164,6 +172,7 @@ class Claims(object):
 
     def _move(self, items, event):
         """Takes each item one step along the table."""
+        self._allocation = None
         for item in items:
             state = TRANSITIONS[self.states.get(item, FREE)][event]
             if state == FREE:

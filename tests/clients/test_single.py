@@ -567,6 +567,28 @@ def test_d31_two_at_once_hand_out_everything_once(cluster, consumer):
     assert sorted(messages) == sorted(expected)
 
 
+class EveryBatch(object):
+    """Lets the loop turn after each batch that is decoded."""
+
+    def over(self, now):
+        return True
+
+
+@with_consumer(dict(max_wait_time=100), topics={"t": 1})
+def test_d31_a_second_call_while_the_first_decodes(cluster, consumer):
+    consumer._turn = EveryBatch()
+    for number in range(1000):
+        cluster.log("t").put(b"%d" % number)
+    first = consumer.consume("t", SingleConsumer.BEGINNING)
+    yield loop.until(lambda: consumer.offsets["t"][0] > 1, step=0.001)
+    second = consumer.consume("t")
+    cluster.log("t").put(b"1000")
+    messages = (yield first) + (yield second)
+    messages += yield gather(consumer, 1001 - len(messages))
+    assert [int(message) for message in messages] == list(range(1001))
+    assert consumer.position("t", 0) == 1001
+
+
 @pytest.mark.parametrize("fault", [
     fake.CLOSE, fake.error(3), fake.error(6), fake.error(29), fake.error(4711), fake.error(1),
 ])
