@@ -56,8 +56,8 @@ def run_blocking(io_loop, fn, *args, **kwargs):
     """
     Runs ``fn(*args, **kwargs)`` in a thread and gives a Tornado Future of its result or exception.
 
-    The Future is resolved on ``io_loop``. The thread is a daemon of its own, so that a call that hangs
-    holds up neither another call nor the end of the process.
+    The Future is resolved on ``io_loop``; an exception that nobody fetches from it is not logged. The thread is
+    a daemon of its own, so that a call that hangs holds up neither another call nor the end of the process.
     """
     future = concurrent.Future()
 
@@ -98,3 +98,5 @@ def _fail(future, error, exc_info):
         future.set_exc_info(exc_info)
     else:
         future.set_exception(error)
+    # looked at here: who gave up waiting, or whose loop ends in this turn, need not read of it in a log
+    future.exception()

@@ -1,5 +1,7 @@
 from __future__ import absolute_import
 
+import gc
+import logging
 import sys
 import threading
 import time
@@ -68,6 +70,25 @@ class CrossingTest(testing.AsyncTestCase):
         with pytest.raises(ValueError) as caught:
             yield events.run_blocking(self.io_loop, work_that_fails)
         assert "work_that_fails" in [frame[2] for frame in traceback.extract_tb(caught.tb)]
+
+    @testing.gen_test
+    def test_an_exception_that_nobody_fetches_is_not_logged(self):
+        def fail():
+            raise ValueError("no")
+
+        lines = []
+        handler = logging.Handler()
+        handler.emit = lines.append
+        for name in ("asyncio", "tornado.application"):
+            logging.getLogger(name).addHandler(handler)
+        try:
+            events.run_blocking(self.io_loop, fail)
+            yield gen.sleep(0.1)
+            gc.collect()
+        finally:
+            for name in ("asyncio", "tornado.application"):
+                logging.getLogger(name).removeHandler(handler)
+        assert lines == []
 
     @testing.gen_test
     def test_calls_from_a_thread_keep_their_order(self):
