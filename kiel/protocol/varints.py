@@ -9,7 +9,8 @@ from __future__ import absolute_import
 
 import six
 
-#: the varints of 0 to 8191, every number of at most two bytes that is not negative
+# the varints of 0 to 8191, every number of at most two bytes that is not negative
+# (no `#:` here, or the documentation would list them all)
 TABLE = [six.int2byte(low) for low in range(0, 128, 2)]
 TABLE += [
     six.int2byte(low | 128) + six.int2byte(high)
