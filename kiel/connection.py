@@ -243,6 +243,8 @@ class Connection(object):
             raise exc.ProtocolError("an answer came that nobody asked for (id %d)" %
                                     correlation_struct.unpack_from(frame))
         request, response = self.wire.receive(frame)
+        if self.ready:
+            self.settings.served = True
         future = self._forget(response.correlation_id)  # the request's own may be that of its second sending
         if future is not None and not future.done():
             future.set_result(response)
@@ -314,8 +316,16 @@ class Connection(object):
             hint = "the broker closed the connection"
             if not self.settings.modern:
                 hint += "; does the port %s?" % ("speak TLS" if self.settings.ssl else "expect TLS or SASL")
+            elif not self.settings.served and self.settings.sasl is None:
+                hint += "; does the port expect a login? Then give sasl="
         if isinstance(error, (ssl.CertificateError, ssl.SSLError)):
-            if isinstance(error, ssl.CertificateError) or "CERTIFICATE" in str(error).upper():
+            text = str(error).upper()
+            if "ALERT" in text and ("CERTIFICATE" in text or "UNKNOWN" in text):  # the broker's own complaint
+                return exc.AuthenticationError(
+                    "%s:%d asks for a client certificate, or does not accept it: %s (load one into the context in ssl=)"
+                    % (self.host, self.port, error)
+                )
+            if isinstance(error, ssl.CertificateError) or "CERTIFICATE" in text:
                 return exc.AuthenticationError(
                     "the certificate of %s:%d is not accepted: %s (check the host name, and the authorities in ssl=)"
                     % (self.host, self.port, error)

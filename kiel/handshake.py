@@ -10,7 +10,7 @@ import logging
 from tornado import gen, iostream
 
 from kiel import constants, exc
-from kiel.protocol import api_versions, metadata, sasl_authenticate, sasl_handshake
+from kiel.protocol import api_versions, errors, metadata, sasl_authenticate, sasl_handshake
 from kiel.protocol.wire import SERVED_BY_0_8, SERVED_BY_0_9, Wire
 
 log = logging.getLogger(__name__)
@@ -116,6 +116,8 @@ def authenticate(conn):
         raise
     except exc.UnsupportedVersionError as error:
         raise exc.AuthenticationError("%r offers no SASL login: %s" % (conn, error))
+    if response.error_code == errors.illegal_sasl_state:
+        raise exc.AuthenticationError("%r has no SASL login: leave out sasl=, or check the port" % conn)
     if response.error_code:
         raise exc.AuthenticationError("%r refuses the SASL mechanism %s (%s); it offers: %s" % (
             conn, mechanism.name, exc.for_code(response.error_code), ", ".join(response.mechanisms) or "none"
@@ -128,7 +130,7 @@ def authenticate(conn):
             if framed:
                 answer = yield conn.transmit(sasl_authenticate.SaslAuthenticateRequest(auth_bytes=token))
                 if answer.error_code:
-                    raise exc.AuthenticationError("%r refused the login by %s: %s" % (
+                    raise exc.AuthenticationError("%r refused the login by %s: %s (check user name and password)" % (
                         conn, mechanism.name, answer.error_message or exc.for_code(answer.error_code)
                     ))
                 challenge = answer.auth_bytes

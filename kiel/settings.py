@@ -29,6 +29,8 @@ class Settings(object):
         self.sasl = sasl
         #: whether any broker of the cluster has answered ApiVersions: then none is taken for one too old to do so
         self.modern = False
+        #: whether any broker has answered a request after its handshake: where none has, a login may be what is missing
+        self.served = False
         #: whether a broker was found to be one that never answers ApiVersions: others are probed more briefly
         self.old = False
 
