@@ -1,11 +1,20 @@
 """One broker: a socket for each kind of request that may take its time, so that none waits for another."""
 from __future__ import absolute_import
 
+import datetime
+import logging
+
 from tornado import concurrent, gen
 
 from kiel import exc
 from kiel.connection import Connection
+from kiel.protocol import offset
 from kiel.settings import Settings
+
+log = logging.getLogger(__name__)
+
+#: seconds that a client's close waits for a broker to have read what asked for no answer
+DRAIN_TIME = 1.0
 
 #: The lane for all that is answered at once. It is opened first, and finds out what the broker speaks.
 QUICK = "quick"
@@ -131,6 +140,24 @@ class Broker(object):
             self.host, self.port, self.broker_id, cause=getattr(self.error, "cause", None),
             hint=getattr(self.error, "hint", None)
         )
+
+    @gen.coroutine
+    def drain(self):
+        """
+        Waits, for `DRAIN_TIME` at most, until the broker has read all that was sent without asking for an answer.
+
+        Brokers before 0.10.1 throw away requests not yet handled when the connection closes (KAFKA-3703). They handle
+        those of a connection in order: the answer to a last question, about no topic, tells that all before it is done.
+        """
+        asked = [
+            connection.send(offset.OffsetRequest(topics=[])) for connection in list(self.lanes.values())
+            if connection.ready and connection.unheard and not connection.closing
+        ]
+        for future in asked:
+            try:
+                yield gen.with_timeout(datetime.timedelta(seconds=DRAIN_TIME), future, quiet_exceptions=exc.KielError)
+            except (exc.KielError, gen.TimeoutError) as error:
+                log.debug("%r may not have read all that was sent: %s", self, error)
 
     def close(self):
         """Closes every lane; what is pending fails with `kiel.exc.BrokerConnectionError`."""

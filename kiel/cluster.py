@@ -103,6 +103,11 @@ class Cluster(object):
         yield self.heal(response)
         self._schedule_refresh()
 
+    @gen.coroutine
+    def drain(self):
+        """Waits a moment for brokers to have read what asked for no answer; see `kiel.broker.Broker.drain`."""
+        yield [conn.drain() for conn in list(self.conns.values())]
+
     def stop(self):
         """Closes every connection; what is pending on them fails."""
         self._stopped = True

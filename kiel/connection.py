@@ -60,6 +60,8 @@ class Connection(object):
         self.api_correlation = {}
         #: whether the handshake is through, so that requests may be sent
         self.ready = False
+        #: whether the last request asked for no answer, so that nothing tells whether the broker has read it
+        self.unheard = False
         self._timeouts = {}
         self._opened = None
         self._bare = None
@@ -200,6 +202,7 @@ class Connection(object):
             if not future.done():
                 future.set_exception(self.error)
             return future
+        self.unheard = not request.expects_response
         if not request.expects_response:
             _copy_when_done(written, future, self)
         else:

@@ -9,6 +9,7 @@ from tornado import gen, testing
 from kiel import exc
 from kiel.cluster import Cluster, split_host
 from kiel.connection import Settings
+from kiel.protocol import messages, produce
 
 from tests import fake, loop
 from tests.fake import with_cluster
@@ -380,4 +381,39 @@ def test_an_empty_0_8_cluster_names_no_brokers(cluster):
     cluster.listed = [1]
     assert (yield loop.within(2, mine.ensure("first"))) is True
     assert list(mine) == [1]
+    mine.stop()
+
+
+@gen.coroutine
+def sent_without_an_answer(cluster):
+    """A cluster's connections, with a message on the way that nobody acknowledges."""
+    mine = make(cluster)
+    yield mine.start()
+    batch = messages.encode_batch([(None, b"x", None, 1)], 2, 0, 1)
+    yield mine[1].send(produce.ProduceRequest(required_acks=0, timeout=100, topics=[
+        produce.TopicRequest(name="t", topic_id=mine.topic_ids["t"], partitions=[
+            produce.PartitionRequest(partition_id=0, message_set=messages.MessageSet.raw(batch))
+        ])
+    ]))
+    raise gen.Return(mine)
+
+
+@with_cluster(topics={"t": 1})
+def test_a_broker_has_read_what_asked_for_no_answer_before_the_connection_closes(cluster):
+    mine = yield sent_without_an_answer(cluster)
+    yield mine.drain()
+    assert [call.api for call in cluster[1].requests][-2:] == ["produce", "offset"]
+    assert cluster.log("t", 0).end == 1
+    yield mine.drain()  # all is answered: nothing to ask
+    assert cluster[1].count("offset") == 1
+    mine.stop()
+
+
+@with_cluster(topics={"t": 1})
+def test_a_broker_that_does_not_answer_holds_nobody_up(cluster):
+    mine = yield sent_without_an_answer(cluster)
+    cluster[1].on("offset", fake.MUTE)
+    begun = time.time()
+    yield mine.drain()
+    assert time.time() - begun < 1.5
     mine.stop()

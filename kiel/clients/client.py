@@ -61,6 +61,7 @@ class Client(object):
         self.closing = True
         try:
             yield self.wind_down()
+            yield self.cluster.drain()
         finally:
             self.cluster.stop()
 
