@@ -72,6 +72,8 @@ class Cluster(object):
         self.down_since = None
         self._healing = None
         self._failures = {}
+        #: (host, port) of the brokers that the last answer named
+        self._named = []
         self._refresh = None
         self._stopped = False
 
@@ -266,19 +268,24 @@ class Cluster(object):
 
     @gen.coroutine
     def _bootstrap(self, topics=None, create=True):
-        """Gives the metadata of the first bootstrap host that answers; its connection is closed again."""
+        """
+        Gives the metadata of the first bootstrap host that answers; its connection is closed again.
+
+        The brokers that were known last are asked after them: the bootstrap hosts may be gone for good by now.
+        """
         error = None
-        for bootstrap in self.bootstrap_hosts:
+        hosts = [split_host(host) for host in self.bootstrap_hosts]
+        hosts += [address for address in self._named if address not in hosts]
+        for host, port in hosts:
             if self._stopped:
                 raise exc.NoBrokersError("the client is closed")
-            host, port = split_host(bootstrap)
             if self._resting(host, port):
                 continue
             conn = Connection(host, port, settings=self.settings)
             try:
                 response = yield self._ask(conn, topics, create)
             except exc.KielError as failure:
-                log.warning("Bootstrap host %s: %s", bootstrap, failure)
+                log.warning("No metadata from %s:%d: %s", host, port, failure)
                 self._note_failure(host, port)
                 # a refused login is what the operator has to know, whatever else failed
                 if not isinstance(error, exc.AuthenticationError):
@@ -294,7 +301,8 @@ class Cluster(object):
             self.down_since = monotonic()
         if isinstance(error, exc.AuthenticationError):
             raise error
-        raise exc.NoBrokersError("none of %s answers; the last error: %s" % (", ".join(self.bootstrap_hosts), error))
+        raise exc.NoBrokersError("none of %s answers; the last error: %s" % (
+            ", ".join("%s:%d" % address for address in hosts), error))
 
     # -- brokers --
 
@@ -307,6 +315,7 @@ class Cluster(object):
         that takes long to connect to is not waited for beyond a second, so that it holds up nobody else.
         """
         named = dict((broker.broker_id, broker) for broker in brokers)
+        self._named = [(broker.host, broker.port) for broker in brokers] or self._named
         for broker_id, conn in list(self.conns.items()):
             broker = named.get(broker_id)
             if broker is None or (broker.host, broker.port) != (conn.host, conn.port):
