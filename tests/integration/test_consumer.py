@@ -345,7 +345,7 @@ def test_what_is_buffered_is_bounded(kafka, topic):
 
         consumer.fetcher.answer = measured
         found = yield peer.gather(consumer, topic, 1, start=BEGINNING)
-        yield gen.sleep(0.7)  # the network goes on as long as there is room
+        yield gen.sleep(0.4)  # the network goes on as long as there is room
         assert 0 < most[0] <= bound, most
         found += yield peer.gather(consumer, topic, partitions * (count + 1) - len(found), 30)
         assert most[0] <= bound, most
@@ -403,10 +403,10 @@ def test_an_idle_consumer_sends_no_fetches(kafka, topic, monkeypatch):
         sent = Sent(monkeypatch)
         consumer = yield start(SingleConsumer, max_wait_time=300)
         yield peer.gather(consumer, topic, 100, start=BEGINNING)
-        yield gen.sleep(0.8)  # the fetch that was sent ahead ends
+        yield gen.sleep(0.5)  # the fetch that was sent ahead ends
         before = sent("fetch")
         assert before
-        yield gen.sleep(1.5)
+        yield gen.sleep(1)
         assert sent("fetch") == before and not sent("offset_fetch")
         # waiting, it asks once per `max_wait_time`
         begun = time.time()
