@@ -57,8 +57,8 @@ bench: $(VENV)/.made
 	@$(BIN)/python -m pip install -q --disable-pip-version-check kafka-python aiokafka confluent-kafka
 	$(BIN)/python -m benchmarks.compare
 
-matrix:
-	@$(PYTHON) tools/matrix.py
+matrix: $(VENV)/.made
+	@$(BIN)/python tools/matrix.py
 
 clean:
 	rm -rf $(VENV) .tox .cache build dist docs/_build kiel.egg-info .pytest_cache

@@ -19,6 +19,7 @@ import json
 import os
 import subprocess
 import sys
+import textwrap
 import threading
 import time
 
@@ -49,6 +50,14 @@ FOOTNOTES = collections.OrderedDict((
     ("zstd", "Kafka has zstd from 2.1 on; before, a message fails with ``UnsupportedVersionError``."),
     ("beside", "The cluster has no ZooKeeper (KRaft): the group meets in one beside it."),
 ))
+
+#: what the columns are
+LEGEND = (
+    "*produce*: with and without keys, acknowledged by none, the leader, all replicas. *consume*: from the beginning,"
+    " the end, an offset. *records*: messages with keys, time stamps, headers. *by time*: offsets of times, reading"
+    " from them. Each codec: written, kept so by the broker, and read. *ZooKeeper group*: two members share, and a"
+    " third goes on where they left off."
+)
 
 #: footnotes of what is not there at all
 IMPOSSIBLE = ("zstd",)
@@ -170,6 +179,11 @@ def simple_table(rows):
     return [rule, lines[0], rule] + lines[1:] + [rule]
 
 
+def wrapped(text, indent=""):
+    """A paragraph as lines of the README's width."""
+    return textwrap.wrap(text, 118, subsequent_indent=indent, break_long_words=False, break_on_hyphens=False)
+
+
 def table(results, date):
     """
     The text that goes into the README.
@@ -184,16 +198,12 @@ def table(results, date):
     ran = list(results.values())[0]
     on = " and ".join("Python %s (Tornado %s)" % (outcome["python"], outcome["tornado"]) for outcome in ran)
     used = set(outcome[name]["why"] for outcomes in results.values() for outcome in outcomes for name in names)
-    lines = ["Run on %s, each cell on both: %s. \n*ok*: it works on both." % (date, on), ""]
+    lines = wrapped("Run on %s, each cell on both %s; *ok*: it works on both." % (date, on)) + [""]
     lines += simple_table(rows)
-    lines += [
-        "",
-        "*produce*: with and without keys, acknowledged by none, the leader, all replicas. *consume*: from the",
-        "beginning, the end, an offset. *records*: messages with keys, time stamps, headers. *by time*: offsets of",
-        "times, reading from them. Each codec: written, kept so by the broker, and read. *ZooKeeper group*: two",
-        "members share, and a third goes on where they left off.", "",
-    ]
-    lines += [".. [#%s] %s" % note for note in FOOTNOTES.items() if note[0] in used]
+    lines += [""] + wrapped(LEGEND) + [""]
+    for name, note in FOOTNOTES.items():
+        if name in used:
+            lines += wrapped(".. [#%s] %s" % (name, note), "   ")
     return "\n".join(lines) + "\n"
 
 
