@@ -54,6 +54,7 @@ def run_up(args):
         if not equals:
             raise errors.HarnessError("--setting wants KEY=VALUE, not %r" % setting)
         settings[key] = value
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs begin with it ignored
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the with block ends in good order
     began = time.time()
     with Kafka(args.version, brokers=args.brokers, mode=args.mode, settings=settings, tls=args.tls, sasl=args.sasl,
