@@ -64,6 +64,9 @@ class Client(object):
             yield self.cluster.drain()
         finally:
             self.cluster.stop()
+        # the connections' read loops end in the next turns; a program that stops its loop now would leave them half-way
+        for _ in range(3):
+            yield gen.moment
 
     def wind_down(self):
         """What a kind of client does before its connections close; gives a Future."""

@@ -249,8 +249,8 @@ class Stored(commits.OffsetStore, client.Client):
         self.old = old
         self.allocator = allocation.Allocator()
 
-    def _stores(self, api):
-        both = super(Stored, self)._stores(api)
+    def _stores(self, coordinator_id, api):
+        both = super(Stored, self)._stores(coordinator_id, api)
         assert both == [commits.ZOOKEEPER, commits.KAFKA]
         return both[:1] if self.old else both[1:]
 
