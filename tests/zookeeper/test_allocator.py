@@ -381,6 +381,7 @@ def test_d53_start_fails_in_time_without_zookeeper_and_the_loop_goes_on(own_zk, 
         assert member.allocator.allocation == {}
         assert member.allocator.paused is False
         own_zk.start()
+        member.allocator.timeout = 15.0  # a server that has just come up on a busy machine takes its time
         yield member.allocator.start(topics(1))
         assert member.allocator.allocation == topics(1)
         yield member.allocator.stop()
