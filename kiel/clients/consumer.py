@@ -158,9 +158,14 @@ class BaseConsumer(OffsetLookup, Client):
             return list(known.values())
         for partition in set(known).difference(own):
             self.fetcher.revoke(topic, partition)
-        if known:
-            start = BEGINNING  # a partition that came later: whatever is in it came while we were reading the topic
-        return [self.fetcher.cursor(topic, partition, start) for partition in own]
+        late = bool(known)
+        return [
+            self.fetcher.cursor(topic, partition, self._start_of(topic, partition, start, late)) for partition in own
+        ]
+
+    def _start_of(self, topic, partition, start, late):
+        """Where a partition begins; in one that came ``late``, all came while we were reading the topic."""
+        return BEGINNING if late else start
 
     @staticmethod
     def _raise_pending(cursors):

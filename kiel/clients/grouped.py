@@ -217,21 +217,9 @@ class GroupedConsumer(OffsetStore, BaseConsumer):
         super(GroupedConsumer, self)._moved(cursor, offset)
         self._books.moved(cursor, offset)
 
-    def _own_cursors(self, topic, start):
-        """Gives the cursors of our partitions; only partitions that are new to all members begin at their beginning."""
-        own = self.allocation.get(topic) or ()
-        known = self.fetcher.cursors.get(topic, {})
-        if len(known) == len(own) and all(partition in known for partition in own):
-            return list(known.values())
-        for partition in set(known).difference(own):
-            self.fetcher.revoke(topic, partition)
-        return [self._cursor(topic, partition, start) for partition in own]
-
-    def _cursor(self, topic, partition, start):
-        """Gives a partition's cursor; a new one begins at ``start`` or, if the partition is new, at its beginning."""
-        if partition not in self._first_ids.get(topic, (partition,)):
-            start = BEGINNING
-        return self.fetcher.cursor(topic, partition, start)
+    def _start_of(self, topic, partition, start, late=False):
+        """Where a partition begins: only one that is new to all members, not just to us, at its beginning."""
+        return start if partition in self._first_ids.get(topic, (partition,)) else BEGINNING
 
     @gen.coroutine
     def determine_offsets(self, topic, start=None):
@@ -242,7 +230,7 @@ class GroupedConsumer(OffsetStore, BaseConsumer):
         """
         cursors = {}
         for partition in self.allocation.get(topic) or ():
-            cursor = self._cursor(topic, partition, start)
+            cursor = self.fetcher.cursor(topic, partition, self._start_of(topic, partition, start))
             if cursor.state == UNSET:
                 cursors[topic, partition] = cursor
         turns = dict((key, cursor.turn) for key, cursor in cursors.items())

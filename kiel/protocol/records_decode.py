@@ -255,8 +255,3 @@ def _headers(data, buff, mark, pos):
     if pos != stop:
         raise ValueError("a record of another length than its parts")
     return out, pos
-
-
-def first_key(data, pos, end):
-    """The key of the first record in ``data[pos:end]``: all that matters of a control batch."""
-    return records(data, pos, end, 1, 0, 0, None)[0][2]
