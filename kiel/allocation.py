@@ -31,12 +31,25 @@ class Allocator(object):
     #: committed
     paused = False
 
-    #: (member id, generation) that a commit is signed with
+    #: (member id, generation or epoch) that a commit is signed with
     identity = ("", -1)
+
+    #: the name of a static member (KIP-345), which signs its commits too; None for others
+    instance_id = None
+
+    #: True where members share only the topics that they subscribe to: then `subscribe` has to be called
+    by_topic = False
+
+    #: the `kiel.exc.KielError` that membership ended with for good; None while there is none
+    error = None
 
     #: called with (revoked, assigned), each topic -> partition ids, after `allocation` changed; may give a
     #: Future. A revoked partition is given to nobody else before that Future is done, or a deadline is over
     on_change = None
+
+    #: called with topic -> partition ids that were lost without being asked for: they may be another member's by now,
+    #: so nothing of them may be handed out or committed any more. Without it, `on_change` is called.
+    on_lost = None
 
     #: called with the new value when `paused` changes
     on_pause = None
@@ -62,6 +75,17 @@ class Allocator(object):
         :param gone: names of topics that have been deleted
         """
         raise NotImplementedError
+
+    def subscribe(self, topics):
+        """
+        Adds topics to those that this member takes part in; gives a Future that is done when it has its share of them.
+
+        Where all members share all topics there is nothing to do.
+        """
+        return gen.moment
+
+    def rejoin(self, error):
+        """A commit was refused with an error whose cure is to join again."""
 
     @gen.coroutine
     def changed(self, revoked, assigned):

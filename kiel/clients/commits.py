@@ -91,7 +91,7 @@ class OffsetStore(object):
         self.coordinator_id = None
 
     @gen.coroutine
-    def _coordinator(self):
+    def coordinator(self):
         """Gives the coordinator's id, looked up when it is not known or not connected."""
         if self.coordinator_id not in self.cluster or self.cluster[self.coordinator_id].closing:
             self.coordinator_id = None
@@ -138,7 +138,7 @@ class OffsetStore(object):
     @gen.coroutine
     def _fetch_committed(self, wanted, tell):
         """One round: asks every store for the offsets, and gives the highest, -1 for none."""
-        coordinator_id = yield self._coordinator()
+        coordinator_id = yield self.coordinator()
         found = {}
         for store in self._stores(coordinator_id, "offset_fetch"):
             request = offset_fetch.OffsetFetchRequest(
@@ -208,7 +208,7 @@ class OffsetStore(object):
         result = self.withheld(offsets)
         if len(result) == len(offsets):
             raise gen.Return(result)
-        coordinator_id = yield self._coordinator()
+        coordinator_id = yield self.coordinator()
         result = {}
         for store in self._stores(coordinator_id, "offset_commit"):
             blocked = self.withheld(offsets)
