@@ -30,6 +30,8 @@ KAFKA_NAMES = {"offset": "ListOffsets", "group_coordinator": "FindCoordinator"}
 #: What kiel 0.9 called fields of version 0, and kiel's few own choices: class -> {Kafka's name: kiel's}
 RENAMED = {
     "": {"throttle_time_ms": "throttle_time", "timeout_ms": "timeout", "partition_index": "partition_id"},
+    "ConsumerGroupHeartbeatRequest": {"rebalance_timeout_ms": "rebalance_timeout"},
+    "ConsumerGroupHeartbeatResponse": {"heartbeat_interval_ms": "heartbeat_interval"},
     "FetchRequest": {"max_wait_ms": "max_wait_time", "forgotten_topics_data": "forgotten_topics"},
     "FetchResponse": {"responses": "topics"},
     "kiel.protocol.fetch": {
