@@ -44,10 +44,10 @@ API_KEYS = {
     "init_producer_id": 22,
     "offset_for_leader_epoch": 23,
     "sasl_authenticate": 36,
-    "consumer_group_heartbeat": 68,
-    "consumer_group_describe": 69,
     "delete_groups": 42,
     "offset_delete": 47,
+    "consumer_group_heartbeat": 68,
+    "consumer_group_describe": 69,
 }
 
 #: Every error code of Kafka 4.4 as ``(code, name, retriable, cure)``. Codes that kiel 0.9 knew keep its names, all

@@ -145,6 +145,7 @@ VERSIONS = {
     "list_groups": (0, 5, 3), "sasl_handshake": (0, 1, None), "api_versions": (0, 5, 3), "create_topics": (0, 7, 5),
     "delete_topics": (0, 6, 4), "init_producer_id": (0, 6, 2), "offset_for_leader_epoch": (0, 4, 4),
     "sasl_authenticate": (0, 2, 2), "consumer_group_heartbeat": (0, 1, 0), "consumer_group_describe": (0, 1, 0),
+    "delete_groups": (0, 3, 2), "offset_delete": (0, 0, None),
 }
 
 
