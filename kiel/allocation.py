@@ -40,6 +40,12 @@ class Allocator(object):
     #: True where members share only the topics that they subscribe to: then `subscribe` has to be called
     by_topic = False
 
+    #: False after a member left by itself, for want of progress; `subscribe` brings it back
+    is_in = True
+
+    #: the `kiel.groups.heart.Heart` that keeps the member alive while the IOLoop is blocked, where there is one
+    heart = None
+
     #: the `kiel.exc.KielError` that membership ended with for good; None while there is none
     error = None
 

@@ -112,6 +112,15 @@ class DeliveryTimeoutError(KielError):
         self.cause = cause
 
 
+class NotOwnedError(KielError):
+    """
+    A commit was refused here, before any broker was asked: the partitions are not, or no longer, this member's.
+
+    They were given away or lost between the messages being handed out and this commit; their owner hands the messages
+    out again. Commit sooner, use ``autocommit="processed"``, or finish the work in ``on_rebalance``.
+    """
+
+
 class ConcurrentConsumeError(KielError):
     """
     A second `consume` of a topic while one is under way, with ``autocommit="processed"``.

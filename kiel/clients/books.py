@@ -114,12 +114,13 @@ class Books(object):
             share.committed = True
 
     def forget(self, key):
-        """A partition is another's now, and with it what was not committed."""
-        self.due.pop(key, None)
+        """A partition is another's now, and with it what was not committed; tells whether there was any."""
+        forfeited = self.due.pop(key, None) is not None
         work = self.at_work.get(key[0], {})
-        work.pop(key, None)
+        forfeited = work.pop(key, None) is not None or forfeited
         if not work:
             self.at_work.pop(key[0], None)
+        return forfeited
 
     def clear(self):
         """A membership is over: the next one must not commit its offsets."""

@@ -8,6 +8,7 @@ the higher position of both, so that members old and new can take over from each
 from __future__ import absolute_import
 
 import collections
+import copy
 import logging
 import random
 
@@ -230,8 +231,10 @@ class OffsetStore(object):
     def _commit_to(self, store, coordinator_id, offsets, metadata):
         """Commits to one store; gives ``{(topic, partition): None or KielError}``, None when no answer came."""
         member_id, generation = self.allocator.identity
+        wire = self.cluster[coordinator_id].wire
         request = offset_commit.OffsetCommitRequest(
             group=self.group_name, generation=generation, consumer_id=member_id,
+            group_instance_id=self.allocator.instance_id if wire.supports("offset_commit", 7) else None,
             topics=self._by_topic(
                 offset_commit.TopicRequest, offsets,
                 lambda key: offset_commit.PartitionRequest(partition_id=key[1], offset=offsets[key], metadata=metadata)
@@ -249,6 +252,11 @@ class OffsetStore(object):
                 error = None
             if isinstance(error, exc.OffsetMetadataTooLargeError) and metadata:
                 error = _Shorter()
+            elif error is not None and error.cure == "rejoin" and self.allocator.by_topic:
+                self.allocator.rejoin(error)
+                # in the next generation, with what is still this member's then; `withheld` stops what is not
+                error = copy.copy(error)
+                error.retriable = True
             result[key] = error
         raise gen.Return(result)
 

@@ -13,6 +13,7 @@ import six
 from tornado import gen
 
 from kiel import constants, exc
+from kiel.clients import isolation
 from kiel.clients.client import Client
 from kiel.clients.cursor import UNSET
 from kiel.clients.fetcher import Fetcher
@@ -41,13 +42,14 @@ class BaseConsumer(OffsetLookup, Client):
     :param on_error: called with a `Record` (its value the raw bytes) and the exception when a message does not
         deserialise, and may give a Future; the default logs, and the message is stepped over. When it raises, the
         position stays at that message and `consume` raises the error.
+    :param isolation_level: "read_committed" leaves out the messages of aborted transactions, and waits with those that
+        come after a transaction still open; "read_uncommitted" gives all (KIP-98). Brokers before 0.11 have no
+        transactions.
     """
 
-    #: what an uncommitted transaction's messages are: visible
-    isolation_level = constants.READ_UNCOMMITTED
-
     def __init__(self, brokers, deserializer=None, max_wait_time=1000, min_bytes=1, max_bytes=1024 * 1024,
-                 buffer_bytes=16 * 1024 * 1024, check_crcs=True, on_error=None, **settings):
+                 buffer_bytes=16 * 1024 * 1024, check_crcs=True, on_error=None, isolation_level="read_uncommitted",
+                 **settings):
         super(BaseConsumer, self).__init__(brokers, **settings)
         self.deserializer = deserializer or json.loads
         self.max_wait_time = max_wait_time
@@ -56,6 +58,8 @@ class BaseConsumer(OffsetLookup, Client):
         self.buffer_bytes = buffer_bytes
         self.check_crcs = check_crcs
         self.on_error = on_error or self.log_error
+        #: `kiel.constants.READ_UNCOMMITTED` or `kiel.constants.READ_COMMITTED`
+        self.isolation_level = isolation.level(isolation_level)
         #: unique among the consumers of all processes
         self.name = make_name()
         #: topic -> {partition id: the offset after the last message handed out}; written by the consumer alone
@@ -399,12 +403,18 @@ class BaseConsumer(OffsetLookup, Client):
 
     def lag(self, topic, partition):
         """
-        How many offsets the position is behind the high watermark, as of the last answer; None when not known yet.
+        How many offsets the position is behind the last that may be read, as of the last answer; None when not known.
+
+        That is the high watermark, or, with ``isolation_level="read_committed"``, the last stable offset. Control
+        records and messages left out count, too.
         """
         cursor = self.fetcher.cursors.get(topic, {}).get(partition)
         if cursor is None or cursor.high_watermark is None or cursor.handed is None:
             return None
-        return max(0, cursor.high_watermark - cursor.handed)
+        end = cursor.high_watermark
+        if self.isolation_level == constants.READ_COMMITTED and cursor.last_stable >= 0:
+            end = cursor.last_stable
+        return max(0, end - cursor.handed)
 
     @gen.coroutine
     def wind_down(self):

@@ -39,7 +39,8 @@ class Cursor(object):
     """
 
     __slots__ = ("topic", "partition", "state", "position", "handed", "batches", "size", "ticket", "turn", "hot",
-                 "paused", "limit", "high_watermark", "start", "error", "not_before", "clock", "sought")
+                 "paused", "limit", "high_watermark", "last_stable", "start", "error", "not_before", "clock",
+                 "sought")
 
     def __init__(self, topic, partition, start=None):
         self.topic = topic
@@ -58,6 +59,8 @@ class Cursor(object):
         #: bytes of one fetch, where this partition needs more than its share; 0: the share
         self.limit = 0
         self.high_watermark = None
+        #: the offset from which on transactions are open; -1 where the broker does not tell
+        self.last_stable = -1
         #: raised by the next consume()
         self.error = None
         self.not_before = 0

@@ -13,7 +13,8 @@ from tornado import concurrent, gen
 
 from kiel import exc
 from kiel.clients.cursor import BUFFERED, READY, Cursor
-from kiel.protocol import errors, fetch, messages
+from kiel.clients.fetch_answer import FetchAnswers
+from kiel.protocol import fetch
 from kiel.retry import Backoff, monotonic
 
 log = logging.getLogger(__name__)
@@ -31,14 +32,11 @@ LEAST_LIMIT = 16 * 1024
 #: the least bytes that a partition is asked for, where only the partitions' own limits bound an answer
 LEAST_SHARE = 1024
 
-#: the most bytes that a partition is asked for on behalf of a message that did not fit
-MOST_LIMIT = 128 * 1024 * 1024
-
 #: how often metadata is asked for while a partition has no leader
 HEALING = Backoff(first=0.1, most=2.0, deadline=None)
 
 
-class Fetcher(object):
+class Fetcher(FetchAnswers):
     """
     The fetching half of a consumer.
 
@@ -306,86 +304,7 @@ class Fetcher(object):
             return
         self.consumer.handle_fetch_response(response, ticket, share)
 
-    # -- answers --
-
-    def answer(self, response, ticket, share):
-        """Gives each partition of an answer to its cursor, and wakes those who wait."""
-        heal = False
-        size = sum(len(part.message_set.data or b"") for topic in response.topics for part in topic.partitions)
-        crowded = size > share - share // 4  # then a partition without data may just not have got in
-        for topic in response.topics:
-            cursors = self.cursors.get(topic.name, {})
-            for part in topic.partitions:
-                cursor = cursors.get(part.partition_id)
-                if cursor is not None and cursor.awaits(ticket):
-                    heal = self._answer_one(cursor, part, crowded) or heal
-        for cursors in self.cursors.values():
-            for cursor in cursors.values():
-                if cursor.awaits(ticket):  # the answer left it out
-                    cursor.nothing()
-        if heal:
-            self.heal()
-
-    def _answer_one(self, cursor, part, crowded):
-        """Takes one partition's answer; gives whether metadata is out of date."""
-        if part.error_code != errors.no_error:
-            return self._refused(cursor, exc.for_code(
-                part.error_code, "fetch of %s:%s at %s" % (cursor.topic, cursor.partition, cursor.position)
-            ))
-        cursor.high_watermark = part.highwater_mark_offset
-        data = part.message_set.data
-        try:
-            batches = [batch for batch in messages.batches(data) if batch.next_offset > cursor.position]
-        except exc.CorruptMessageError as error:
-            self._unreadable(cursor, error)
-            return False
-        if batches:
-            cursor.fetched(batches)
-            self.wake(cursor.topic)
-        elif data:
-            # a message larger than the limit, cut off by a broker older than fetch version 3
-            if cursor.limit >= MOST_LIMIT:
-                self._unreadable(cursor, exc.CorruptMessageError(
-                    "a message of more than %d bytes, or one whose size is wrong" % MOST_LIMIT
-                ))
-            else:
-                needed = messages.needed(data)
-                if needed <= cursor.limit:  # asked for already, so the size is wrong, or not to be told
-                    needed = max(cursor.limit, len(data)) * 2
-                cursor.limit = min(MOST_LIMIT, needed)
-                cursor.nothing(cold=False)
-        else:
-            cursor.nothing(cold=not crowded)
-        return False
-
-    def _unreadable(self, cursor, error):
-        """Has the next consume() raise what is wrong with a partition's messages."""
-        error.topic, error.partition = cursor.topic, cursor.partition
-        if error.offset is None:
-            error.offset = cursor.position
-        log.error("%s", error)
-        cursor.failed()
-        cursor.error = error
-        self.consumer.last_error = error
-        self.wake(cursor.topic)
-
-    def _refused(self, cursor, error):
-        """Deals with one partition's error; gives whether metadata is out of date."""
-        self.consumer.last_error = error
-        if error.code == errors.offset_out_of_range:
-            log.warning("%s: looking for a position anew", error)
-            cursor.reset()
-            cursor.rest()  # should the position found anew be out of range, too, it must not go round and round
-            cursor.sought = True
-            cursor.start = self.consumer.reset_start(cursor)
-            self.wake(cursor.topic)
-            return False
-        log.warning("%s", error)
-        cursor.failed()
-        if not error.retriable:
-            cursor.error = error
-            self.wake(cursor.topic)
-        return error.cure == "metadata"
+    # -- metadata --
 
     def heal(self):
         """Asks for metadata, one question at a time and not more often than `HEALING` allows."""

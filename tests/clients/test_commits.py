@@ -7,7 +7,7 @@ import pytest
 from tornado import gen, ioloop
 
 from kiel import exc
-from kiel.clients import grouped
+from kiel.clients import grouped, ownership
 from kiel.retry import Backoff
 
 from tests import fake, loop
@@ -20,7 +20,7 @@ SHORT = 0.3
 
 @pytest.fixture(autouse=True)
 def short_commits(monkeypatch):
-    monkeypatch.setattr(grouped, "AUTOCOMMIT_TIME", SHORT)
+    monkeypatch.setattr(ownership, "AUTOCOMMIT_TIME", SHORT)
 
 
 # -- where offsets live --
@@ -147,7 +147,7 @@ LOST = {
 
 @pytest.mark.parametrize("trouble", sorted(LOST))
 def test_d45_a_commit_survives_trouble_with_the_coordinator(trouble, monkeypatch):
-    monkeypatch.setattr(grouped, "AUTOCOMMIT_TIME", 2)
+    monkeypatch.setattr(ownership, "AUTOCOMMIT_TIME", 2)
 
     @with_member(brokers=2, topics={"t": 2})
     def check(cluster, consumer):

@@ -8,7 +8,7 @@ import pytest
 from tornado import gen, ioloop
 
 from kiel import exc
-from kiel.clients import GroupedConsumer, grouped
+from kiel.clients import GroupedConsumer, group_topics, grouped, ownership
 from kiel.clients.offsets import BEGINNING, END
 from kiel.retry import Backoff
 
@@ -22,9 +22,9 @@ MANUAL = dict(autocommit=False)
 
 @pytest.fixture(autouse=True)
 def short_times(monkeypatch):
-    monkeypatch.setattr(grouped, "AUTOCOMMIT_TIME", 0.3)
+    monkeypatch.setattr(ownership, "AUTOCOMMIT_TIME", 0.3)
     monkeypatch.setattr(grouped, "CLOSING_TIME", 0.3)
-    monkeypatch.setattr(grouped, "GONE_AFTER", 0.2)
+    monkeypatch.setattr(group_topics, "GONE_AFTER", 0.2)
 
 
 def slow(seconds, bad=b"slow"):
