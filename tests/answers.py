@@ -247,3 +247,11 @@ def sasl_authenticate(call):
     if login(call.cluster, call.request.auth_bytes):
         return dict(error_code=0, auth_bytes=b"")
     return dict(error_code=58, error_message="Authentication failed: no", auth_bytes=b"")
+
+
+def heartbeat(call):
+    return dict(error_code=call.code())
+
+
+def leave_group(call):
+    return dict(error_code=call.code())
