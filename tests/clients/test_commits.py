@@ -7,7 +7,7 @@ import pytest
 from tornado import gen, ioloop
 
 from kiel import exc
-from kiel.clients import grouped, ownership
+from kiel.clients import ownership
 from kiel.retry import Backoff
 
 from tests import fake, loop
