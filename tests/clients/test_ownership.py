@@ -131,7 +131,7 @@ def test_a_commit_that_a_rebalance_refuses_is_signed_anew(cluster, consumer):
     cluster[1].on("offset_commit", refuse)
     yield loop.within(2, consumer.commit_offsets())
     assert signed == [("me", 1), ("me", 2), ("me", 3)]
-    assert [error.code for error in consumer.allocator.rejoins] == [27, 22]
+    assert [refusal.code for refusal in consumer.allocator.rejoins] == [27, 22]
     assert stored(cluster, 0) == 1
 
 
