@@ -139,13 +139,20 @@ def _fetch(call):
             return dict(error_code=code, highwater_mark_offset=-1, message_set=b"")
         # the first message that is there comes whole from version 3 on, older brokers cut it
         whole = call.version >= 3 and not total[0]
-        data = log.read(asked.offset, min(asked.max_bytes, left[0]), whole)
+        until = log.stable if call.version >= 4 and call.request.isolation_level else None
+        data = log.read(asked.offset, min(asked.max_bytes, left[0]), whole, until)
         total[0] += len(data)
         left[0] -= len(data)
-        return dict(
-            highwater_mark_offset=log.end, last_stable_offset=log.end, log_start_offset=log.start,
-            message_set=data,
-        )
+        stable = log.end if log.stable is None else log.stable
+        fields = dict(highwater_mark_offset=log.end, log_start_offset=log.start, message_set=data)
+        if call.version >= 4:
+            fields["last_stable_offset"] = stable
+            if call.request.isolation_level == 1:
+                fields["aborted_transactions"] = [
+                    dict(producer_id=producer, first_offset=first)
+                    for producer, first, last in log.aborted if last >= asked.offset
+                ]
+        return fields
 
     topics = each_partition(call, answer, by_id=call.version >= 13)
     for topic in topics:
@@ -162,6 +169,8 @@ def offset(call):
         if code:
             return dict(error_code=code)
         found, timestamp = log.offset_at(asked.time)
+        if asked.time == -1 and call.version >= 2 and call.request.isolation_level and log.stable is not None:
+            found = log.stable
         if call.version == 0:
             return dict(offsets=[found] if found != -1 else [])
         return dict(offset=found, timestamp=timestamp)

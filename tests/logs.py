@@ -9,6 +9,9 @@ import struct
 import zlib
 
 
+TRANSACTIONAL, CONTROL = 0x10, 0x20
+
+
 class PartitionLog(object):
     """One partition: who leads it, and its batches as the bytes that a fetch gives."""
 
@@ -19,14 +22,29 @@ class PartitionLog(object):
         self.start = 0  # the first offset that is kept
         self.end = 0  # the offset that comes next
         self.batches = []  # (first offset, last offset, greatest timestamp, bytes)
+        self.aborted = []  # (producer id, first offset, offset of the marker) of aborted transactions
+        self.stable = None  # the last stable offset, where a transaction is open
 
     def put(self, *values, **kwargs):
         """Adds values as one batch (`key=`, `timestamp=` in ms, `headers=`); gives the first offset."""
         timestamp = kwargs.get("timestamp", 1500000000000)
         records = [(kwargs.get("key"), value, kwargs.get("headers", ()), timestamp)
                    for value in values]
-        data = encode(self.end, records, self.magic)
+        data = encode(self.end, records, self.magic, self.epoch)
         return self.append(data, len(values), timestamp)
+
+    def put_transactional(self, producer, *values):
+        """Adds values of a producer's transaction as one batch; gives the first offset."""
+        records = [(None, value, (), 1500000000000) for value in values]
+        return self.append(batch(self.end, records, TRANSACTIONAL, None, producer, self.epoch), len(values))
+
+    def put_marker(self, producer, commit, began=None):
+        """Ends a producer's transaction, which ``began`` at that offset if it is aborted."""
+        key = struct.pack(">hh", 0, int(commit))
+        if not commit:
+            self.aborted.append((producer, began, self.end))
+        records = [(key, struct.pack(">hi", 0, 0), (), 1500000000000)]
+        return self.append(batch(self.end, records, TRANSACTIONAL | CONTROL, None, producer, self.epoch))
 
     def append(self, data, count=1, timestamp=-1):
         """Adds ready bytes that hold so many offsets, whatever they are."""
@@ -56,9 +74,11 @@ class PartitionLog(object):
         self.end = max(self.end, offset)
         self.batches = [batch for batch in self.batches if batch[1] >= self.start]
 
-    def read(self, offset, max_bytes, whole):
+    def read(self, offset, max_bytes, whole, until=None):
         """Bytes from the batch of the offset on, cut at max_bytes, with the first batch whole if asked so."""
-        found = [data for _, last, _, data in self.batches if last >= offset]
+        found = [
+            data for first, last, _, data in self.batches if last >= offset and (until is None or first < until)
+        ]
         limit = max(max_bytes, len(found[0])) if found and whole else max_bytes
         return b"".join(found)[:max(0, limit)]
 
@@ -83,10 +103,10 @@ def entries(data):
         at += size
 
 
-def encode(base, records, magic):
+def encode(base, records, magic, epoch=0):
     """``(key, value, headers, timestamp)`` tuples as a batch (magic 2) or a message set (magic 0, 1)."""
     if magic == 2:
-        return batch(base, records)
+        return batch(base, records, epoch=epoch)
     out = []
     for offset, (key, value, _, timestamp) in enumerate(records, base):
         body = struct.pack(">bb", magic, 0)
@@ -99,7 +119,7 @@ def encode(base, records, magic):
     return b"".join(out)
 
 
-def batch(base, records, attributes=0, payload=None):
+def batch(base, records, attributes=0, payload=None, producer=-1, epoch=0):
     """A record batch (KIP-98); ``payload`` replaces the plain records, for compressed or broken ones."""
     first, out = records[0][3], []
     for delta, (key, value, headers, timestamp) in enumerate(records):
@@ -110,9 +130,9 @@ def batch(base, records, attributes=0, payload=None):
         out.append(varint(len(body)) + body)
     latest = max(record[3] for record in records)
     tail = struct.pack(
-        ">hiqqqhii", attributes, len(records) - 1, first, latest, -1, -1, -1, len(records)
+        ">hiqqqhii", attributes, len(records) - 1, first, latest, producer, -1, -1, len(records)
     ) + (b"".join(out) if payload is None else payload)
-    return struct.pack(">qiibI", base, 9 + len(tail), 0, 2, crc32c(tail)) + tail
+    return struct.pack(">qiibI", base, 9 + len(tail), epoch, 2, crc32c(tail)) + tail
 
 
 def sized(data):

@@ -59,6 +59,10 @@ class OffsetRequest(Request):
         """Milliseconds for which the broker may look into tiered storage."""
         return self.timeout
 
+    def for_version(self, version):
+        """Without the isolation level before version 2, of Kafka 0.11: older brokers have no transactions."""
+        return self.copy(isolation_level=0) if version < 2 and self.isolation_level else self
+
 
 class PartitionResponse(Part):
     """
