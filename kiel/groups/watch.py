@@ -1,0 +1,208 @@
+"""
+Sees when an IOLoop does not turn, and who holds it.
+
+The watch sits on another thread's loop and has the watched one answer a call now and then. Where no answer comes, it
+looks at the stack of that loop's thread, which Python shows to any other thread.
+"""
+from __future__ import absolute_import
+
+import logging
+import os
+import sys
+import traceback
+
+from six.moves import _thread
+
+from kiel import events
+from kiel.retry import monotonic
+
+log = logging.getLogger(__name__)
+
+#: packages whose frames are not a handler's
+FRAMEWORK = ("tornado", "asyncio", "kiel")
+
+#: functions of those in which a loop runs; what they call is a handler, what called them is not
+LOOPS = ("start", "run_forever", "_run_once", "run_until_complete")
+
+#: seconds in which one handler is named no more than once
+QUIET_TIME = 60.0
+
+#: seconds between two looks where no slow callback is to be named
+IDLE_PERIOD = 1.0
+
+
+class Watch(object):
+    """
+    Asks a loop for signs of life, from another one.
+
+    :param io_loop: the IOLoop watched
+    :param slow_callback: seconds without a turn after which whoever holds it is named in a warning; None: never
+    :param period: the longest time between two looks, in seconds
+    :param about: text that the warnings begin with
+    """
+
+    def __init__(self, io_loop, slow_callback, period=IDLE_PERIOD, about="kiel"):
+        self.io_loop = io_loop
+        self.slow_callback = slow_callback
+        self.period = min(period, slow_callback / 4.0) if slow_callback else period
+        self.about = about
+        #: called with the seconds that the watch itself came late, after every look; 0 where it was in time
+        self.on_look = None
+        #: "file:line (function)" of who was named last during this blockage; None while the loop turns
+        self.culprit = None
+        self._own = None
+        self._timer = None
+        self._due = None
+        self._asked = None
+        self._number = 0
+        # written on the watched loop, in one step: (number of the question, time, thread)
+        self._answer = (0, monotonic(), _thread.get_ident())
+        self._named = {}
+
+    @property
+    def blocked(self):
+        """Seconds for which the loop has not turned, at least; 0.0 while it turns."""
+        if self._asked is None or self._answer[0] == self._number:
+            return 0.0
+        return monotonic() - self._asked
+
+    @property
+    def closed(self):
+        """Whether the watched loop was closed."""
+        return is_closed(self.io_loop)
+
+    def start(self, own):
+        """Begins to look; ``own`` is the IOLoop of the calling thread."""
+        self._own = own
+        self._ask()
+        self._wait()
+
+    def stop(self):
+        """Looks no more."""
+        if self._timer is not None:
+            self._own.remove_timeout(self._timer)
+            self._timer = None
+
+    def _ask(self):
+        """Has the watched loop answer."""
+        self._asked = monotonic()
+        self._number += 1
+        events.call_on_loop(self.io_loop, self._turned, self._number)
+
+    def _turned(self, number):
+        """Runs on the watched loop: it turns."""
+        self._answer = (number, monotonic(), _thread.get_ident())
+
+    def _wait(self):
+        """Sets the time of the next look."""
+        delay = self.period
+        if self.slow_callback and self.culprit is None and self.blocked:
+            delay = max(0.0, min(delay, self.slow_callback - self.blocked))
+        self._due = monotonic() + delay
+        self._timer = self._own.call_later(delay, self._look)
+
+    def _look(self):
+        """Looks whether the loop has turned, and asks again if it has."""
+        late = monotonic() - self._due
+        if late <= max(0.25, self.period):
+            late = 0.0
+        number, when, _ = self._answer
+        if number == self._number:
+            if self.culprit is not None:
+                log.info("%s: the IOLoop turns again; %s held it for %.1f s", self.about, self.culprit,
+                         when - self._asked)
+                self.culprit = None
+            self._ask()
+        elif late:
+            # this thread did not run either: the process was paused, the machine is overloaded, or C code kept the
+            # interpreter's lock. Whoever is on the stack now need not be to blame.
+            log.info("%s: not even the watch over the IOLoop ran for %.1f s", self.about, late)
+            self._asked = monotonic()
+        elif self.slow_callback and self.culprit is None and self.blocked >= self.slow_callback:
+            self._name()
+        try:
+            if self.on_look is not None:
+                self.on_look(late)
+        finally:
+            if self._timer is not None:
+                self._wait()
+
+    def _name(self):
+        """Names who holds the loop, once per blockage, and not again and again."""
+        self.culprit, stack = held_by(self._answer[2])
+        now = monotonic()
+        last, untold = self._named.get(self.culprit, (None, 0))
+        if last is not None and now - last < QUIET_TIME:
+            self._named[self.culprit] = (last, untold + 1)
+            return
+        if len(self._named) > 100:
+            self._named.clear()
+        self._named[self.culprit] = (now, 0)
+        again = " (%d times more since it was named last)" % untold if untold else ""
+        log.warning(
+            "%s: the IOLoop has been blocked for more than %.1f s by %s%s. Its stack, innermost last:\n%s",
+            self.about, self.blocked, self.culprit, again, stack.rstrip()
+        )
+
+
+def held_by(ident):
+    """
+    Who runs in a thread: ``("file:line (function)", stack as text)``; lines of code, but no values.
+
+    Named is the innermost frame called by the loop that is neither Tornado's, asyncio's nor kiel's own; one of the
+    application rather than one of the library that it called.
+    """
+    frame = sys._current_frames().get(ident)
+    if frame is None:
+        return "a thread that has ended", ""
+    try:
+        stack = "".join(traceback.format_stack(frame))
+        return name_of(frames_of(frame)), stack
+    finally:
+        # a frame kept is a handler's variables kept
+        del frame
+
+
+def frames_of(frame):
+    """The frames from the innermost one out to the loop's own: (module, file, line, function) each."""
+    found = []
+    while frame is not None:
+        module = frame.f_globals.get("__name__") or ""
+        code = frame.f_code
+        found.append((module, code.co_filename, frame.f_lineno, code.co_name))
+        if _is_framework(module) and code.co_name in LOOPS:
+            break
+        frame = frame.f_back
+    return found
+
+
+def name_of(frames):
+    """The text for the one of those frames that is to be named."""
+    strange = [frame for frame in frames if not _is_framework(frame[0])]
+    own = [frame for frame in strange if not _is_library(frame[1])]
+    _, path, line, function = (own or strange or frames)[0]
+    return "%s:%s (%s)" % (path, line, function)
+
+
+def _is_framework(module):
+    """Whether a module is part of what runs handlers."""
+    return module.split(".")[0] in FRAMEWORK
+
+
+def _is_library(path):
+    """Whether a file is Python's own or an installed package's."""
+    path = os.path.abspath(path)
+    return path.startswith(_LIBRARY) or any(
+        os.sep + place + os.sep in path for place in ("site-packages", "dist-packages")
+    )
+
+
+_LIBRARY = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
+
+
+def is_closed(io_loop):
+    """Whether an IOLoop was closed; its `add_callback` says nothing of it on any Tornado."""
+    inner = getattr(io_loop, "asyncio_loop", None)
+    if inner is not None:
+        return inner.is_closed()
+    return bool(getattr(io_loop, "_closing", False))
