@@ -121,6 +121,20 @@ class NotOwnedError(KielError):
     """
 
 
+class TransactionStateError(KielError):
+    """A call that a producer's transaction does not allow at this point: the text says what has to come first."""
+
+
+class TransactionFailedError(KielError):
+    """
+    Something of a transaction failed, so that it can only be aborted; ``cause`` is the error beneath.
+    """
+
+    def __init__(self, message, cause=None):
+        super(TransactionFailedError, self).__init__(message)
+        self.cause = cause
+
+
 class ConcurrentConsumeError(KielError):
     """
     A second `consume` of a topic while one is under way, with ``autocommit="processed"``.

@@ -1,0 +1,254 @@
+"""
+What makes a producer's messages be written once: its id and epoch, a number for each message, and the transaction.
+
+No socket and no loop in here; `kiel.clients.transactional` asks the brokers. Kafka knows a message again by the
+producer's id, its epoch, and a sequence number that counts up in each partition (KIP-98). Two rules follow, for which
+this module is the place:
+
+- A batch that was numbered and sent keeps its bytes while it is not known whether it was written: it is only ever
+  sent again, never made again.
+- A numbered batch that is given up leaves a hole in the numbers, or, worse, was written after all. So no number of
+  that epoch is used any more: outside of transactions the producer takes the next epoch by itself (KIP-360), and
+  every partition counts from 0 again with its next new batch.
+"""
+from __future__ import absolute_import
+
+from kiel import exc
+from kiel.protocol import errors
+
+#: no producer id yet
+UNKNOWN = "unknown"
+#: the id is asked for
+ASKING = "asking"
+#: has an id; no transaction is open
+READY = "ready"
+#: a transaction is open
+OPEN = "open"
+#: something of the transaction failed: it can only be aborted
+BROKEN = "broken"
+#: the end is under way, or its outcome is not known: the same can be asked for again, nothing else
+COMMITTING, ABORTING = "committing", "aborting"
+#: the cluster does not let this producer be idempotent, and it need not be
+OFF = "off"
+#: another producer has taken over the transactional id, or the broker refuses it for good
+FATAL = "fatal"
+
+#: state -> event -> the state after it; any other event in a state is a bug and raises
+TRANSITIONS = {
+    UNKNOWN: {"asked": ASKING, "refused": OFF, "fatal": FATAL},
+    ASKING: {"given": READY, "failed": UNKNOWN, "refused": OFF, "fatal": FATAL},
+    READY: {"begun": OPEN, "bumped": READY, "renewed": UNKNOWN, "refused": OFF, "fatal": FATAL},
+    OPEN: {"committing": COMMITTING, "aborting": ABORTING, "broken": BROKEN, "fatal": FATAL},
+    BROKEN: {"broken": BROKEN, "aborting": ABORTING, "fatal": FATAL},
+    COMMITTING: {"committing": COMMITTING, "ended": READY, "renewed": UNKNOWN, "broken": BROKEN, "fatal": FATAL},
+    ABORTING: {"aborting": ABORTING, "ended": READY, "renewed": UNKNOWN, "broken": ABORTING, "fatal": FATAL},
+    OFF: {"refused": OFF},
+    FATAL: {"fatal": FATAL},
+}
+
+#: states in which messages may be produced with a transactional id
+ACCEPTING = (OPEN,)
+
+#: the highest epoch there is; a new producer id follows
+LAST_EPOCH = 0x7fff
+
+#: What an answer to a numbered batch leads to: it has been written; it is made anew with other numbers and sent
+#: again; it is written without numbers from now on.
+WRITTEN, REMAKE, FALL_BACK = "written", "remake", "fall back"
+
+#: error code of an answer to a numbered batch -> what it leads to; all others mean what they always do
+VERDICTS = {
+    errors.duplicate_sequence_number: WRITTEN,
+    errors.out_of_order_sequence_number: REMAKE,
+    errors.unknown_producer_id: REMAKE,
+    errors.unsupported_for_message_format: FALL_BACK,
+    errors.cluster_authorization_failed: FALL_BACK,
+}
+
+#: answers after which a batch may have been written all the same
+DOUBTFUL = (
+    errors.unknown, errors.request_timed_out, errors.network_exception, errors.not_enough_replicas_after_append,
+    errors.kafka_storage_error,
+)
+
+#: errors that end a transactional producer for good: it was fenced, or the brokers will never take it
+FATAL_ERRORS = (
+    errors.invalid_producer_epoch, errors.producer_fenced, errors.transaction_coordinator_fenced,
+    errors.transactional_id_authorization_failed, errors.cluster_authorization_failed, errors.invalid_txn_state,
+    errors.invalid_transaction_timeout, errors.unsupported_version, errors.unsupported_for_message_format,
+)
+
+#: errors after which the broker knows no producer of that id any more: a new one is asked for, and nothing is ended
+FORGOTTEN = (errors.invalid_producer_id_mapping, errors.unknown_producer_id)
+
+
+class Transaction(object):
+    """
+    The identity of one producer, and its transaction if it has a transactional id.
+
+    ``producer_id`` and ``epoch`` are -1 until given. ``level`` is the version of the transaction protocol: 2 where the
+    cluster has finalized it (KIP-890), else 1. ``partitions`` and ``groups`` are what belongs to the open transaction;
+    ``error`` is why it is `BROKEN` or the producer `FATAL`. ``stale`` says that the numbers of this epoch can't be
+    used any more once the transaction has ended, ``forgotten`` that the brokers do not know the id any more.
+
+    :param idempotent: True: must be; None: may be; False: `OFF` from the start
+    :param transactional_id: text, or None for none
+    """
+
+    def __init__(self, idempotent=None, transactional_id=None):
+        self.transactional_id = transactional_id
+        self.required = bool(idempotent) or transactional_id is not None
+        self.state = UNKNOWN if self.required or idempotent is None else OFF
+        self.producer_id = -1
+        self.epoch = -1
+        self.level = 1
+        self.error = None
+        self.stale = self.forgotten = False
+        self.partitions = set()
+        self.groups = set()
+        self._next = {}  # (topic, partition) -> (producer id, epoch, next sequence number)
+
+    def go(self, event):
+        """Moves to the state that follows by `TRANSITIONS`."""
+        self.state = TRANSITIONS[self.state][event]
+
+    @property
+    def transactional(self):
+        """Whether there is a transactional id."""
+        return self.transactional_id is not None
+
+    @property
+    def numbering(self):
+        """Whether batches are numbered."""
+        return self.producer_id >= 0 and self.state != OFF
+
+    # -- the identity --
+
+    def given(self, producer_id, epoch):
+        """The broker gave an id and an epoch."""
+        self.producer_id = producer_id
+        self.epoch = epoch
+        self.stale = self.forgotten = False
+        self.error = None
+        self.go("given")
+
+    def refuse(self):
+        """The cluster does not let this producer be idempotent: messages go without numbers from now on."""
+        self.go("refused")
+        self.producer_id = self.epoch = -1
+        self._next.clear()
+
+    def bump(self):
+        """Takes the next epoch, or has a new id asked for where there is none (KIP-360)."""
+        if self.epoch < LAST_EPOCH:
+            self.epoch += 1
+            self.go("bumped")
+        else:
+            self.producer_id = self.epoch = -1
+            self.go("renewed")
+
+    # -- the numbers --
+
+    def number(self, batch):
+        """Gives a batch the next numbers of its partition, which begin with 0 in each epoch."""
+        identity = self.producer_id, self.epoch
+        known = self._next.get((batch.topic, batch.partition))
+        batch.identity = identity
+        batch.sequence = known[2] if known is not None and known[:2] == identity else 0
+        following = (batch.sequence + len(batch)) & 0x7fffffff
+        self._next[batch.topic, batch.partition] = identity + (following,)
+
+    def give_back(self, batch):
+        """
+        Takes the numbers of a batch back, so that it can be made again, or others have them.
+
+        Only for the last one of its partition, and only if the broker is known not to have written it.
+        """
+        if batch.doubtful:
+            raise AssertionError("%r may have been written" % batch)
+        if batch.sequence is not None:
+            self._next[batch.topic, batch.partition] = batch.identity + (batch.sequence,)
+        batch.data = batch.version = batch.identity = batch.sequence = None
+
+    def judge(self, batch, code, log_start=-1):
+        """
+        Says what a broker's error on a batch leads to: a value of `VERDICTS`, or None for what it means by itself.
+
+        As Java's client does (``TransactionManager.canRetry``), but for one thing: a batch that may have been written
+        is not made again because the broker has forgotten the producer. Numbers out of order do settle the doubt: of
+        one batch at a time, the broker has neither this one nor what came before it.
+
+        :param log_start: the partition's first offset, -1 where the broker does not say
+        """
+        verdict = VERDICTS.get(code)
+        if batch.sequence is None or verdict is None:
+            return None
+        if verdict == REMAKE:
+            if self.transactional:
+                return None
+            if code == errors.unknown_producer_id and batch.doubtful:
+                return None
+        elif verdict == FALL_BACK and (self.required or batch.doubtful):
+            return None
+        return verdict
+
+    def remake(self, batch):
+        """A batch is to get new numbers in a new epoch: the broker has a hole before it, or forgot its producer."""
+        current = batch.identity == (self.producer_id, self.epoch)
+        batch.doubtful = False
+        self.give_back(batch)
+        if current and self.state == READY:
+            self.bump()
+
+    def lost(self, batch, error):
+        """A batch is given up: its numbers can't be used, and a transaction with it can't be committed."""
+        numbered = batch.sequence is not None
+        if self.transactional:
+            self.stale = self.stale or numbered
+            self.spoil(error)
+        elif numbered and batch.identity == (self.producer_id, self.epoch) and self.state == READY:
+            self.bump()
+
+    # -- the transaction --
+
+    def spoil(self, error):
+        """Something of the transaction failed: it can't be committed any more."""
+        if getattr(error, "code", None) in FORGOTTEN:
+            self.stale = self.forgotten = True
+        if self.state in (OPEN, COMMITTING):
+            self.go("broken")
+            self.error = error
+
+    def condemn(self, error):
+        """The producer can't go on; the first reason stays."""
+        if self.state != FATAL:
+            self.go("fatal")
+            self.error = error
+
+    def failure(self):
+        """The error that says why the transaction, or the producer, can't go on; None if it can."""
+        if self.state == FATAL:
+            return self.error
+        if self.state == BROKEN:
+            return exc.TransactionFailedError(
+                "the transaction can only be aborted: %s" % self.error, self.error
+            )
+        return None
+
+    def ended(self, producer_id=-1, epoch=-1):
+        """
+        The transaction is over.
+
+        :param producer_id: the id to go on with, as version 2 of the protocol gives it; -1: the same
+        :param epoch: the epoch to go on with
+        """
+        if producer_id >= 0 and epoch >= 0:
+            self.producer_id, self.epoch = producer_id, epoch
+            self.stale = False
+        elif self.forgotten:
+            self.producer_id = self.epoch = -1
+        self.go("renewed" if self.stale else "ended")
+        self.stale = self.forgotten = False
+        self.error = None
+        self.partitions = set()
+        self.groups = set()
