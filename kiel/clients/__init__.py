@@ -1,8 +1,9 @@
-"""The clients: a producer, a consumer of whole topics, and a consumer that shares them with its group."""
+"""The clients: a producer, a consumer of whole topics, one that shares them with its group, and a look at groups."""
 from __future__ import absolute_import
 
+from kiel.clients.admin import Admin
 from kiel.clients.grouped import GroupedConsumer
 from kiel.clients.producer import Producer
 from kiel.clients.single import SingleConsumer
 
-__all__ = ["GroupedConsumer", "Producer", "SingleConsumer"]
+__all__ = ["Admin", "GroupedConsumer", "Producer", "SingleConsumer"]

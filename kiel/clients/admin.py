@@ -1,0 +1,324 @@
+"""Groups seen from outside: who is in them, how far they have come, and setting that anew."""
+from __future__ import absolute_import
+
+import collections
+import logging
+
+import six
+from tornado import gen
+
+from kiel import constants, exc
+from kiel.clients.client import Client
+from kiel.clients.group_view import CLASSIC, CONSUMER, DEAD, GroupView, first_errors_raised, need
+from kiel.clients.offsets import BEGINNING, END, OffsetLookup, start_to_timestamp
+from kiel.protocol import list_groups
+
+log = logging.getLogger(__name__)
+
+#: seconds that `Admin.lag` tries to find a partition's end for; one without a leader must not hide the others
+LAG_TIME = 5.0
+
+
+class Listing(collections.namedtuple("Listing", "group protocol_type state type")):
+    """
+    A group that there is.
+
+    ``protocol_type`` is "consumer" for groups of consumers; "" for offsets that somebody committed without a group.
+    ``type`` is "classic", "consumer" (the next generation) or what newer brokers have more; None where a broker that
+    knows both does not tell them apart in lists (3.7, 3.8). ``state`` is Kafka's word.
+    """
+
+    __slots__ = ()
+
+
+class Lag(collections.namedtuple("Lag", "committed end lag member error")):
+    """
+    How far behind a group is in one partition.
+
+    ``committed`` is the next offset that the group reads, ``end`` the offset after the last message, ``lag`` how many
+    offsets lie between; None for what there is not. ``member`` is the `kiel.clients.group_view.Member` that has the
+    partition, None for nobody; ``error`` the `kiel.exc.KielError` that kept the end from being known, else None.
+    """
+
+    __slots__ = ()
+
+
+class Reset(collections.namedtuple("Reset", "before after")):
+    """One partition's offset before and after a reset; ``before`` is None when there was none."""
+
+    __slots__ = ()
+
+
+class Admin(OffsetLookup, Client):
+    """
+    Looks at groups, and deletes or resets what they have committed.
+
+    It belongs to no group. Kafka 0.9 and later tell of groups; of 0.8.2, `committed_offsets` and the look-ups of
+    offsets are all there is, and the rest raises `kiel.exc.UnsupportedVersionError`. Whatever fails in passing is tried
+    again until the deadline of ``retry``; then the last error is raised.
+
+    :param brokers: bootstrap hosts, see `kiel.clients.client.Client`, which also takes ``settings``
+    :param zookeeper_offsets: whether offsets that kiel keeps in ZooKeeper count too, on brokers that have that
+        store: the higher of both is where a group with ``zk_hosts`` goes on, and a reset writes both. Kafka does not
+        know the members of such groups: stop them before a reset.
+    """
+
+    #: what an uncommitted transaction's messages are: visible
+    isolation_level = constants.READ_UNCOMMITTED
+
+    def __init__(self, brokers, zookeeper_offsets=False, **settings):
+        super(Admin, self).__init__(brokers, **settings)
+        self.zookeeper_offsets = zookeeper_offsets
+
+    def wind_down(self):
+        """Nothing is under way of its own accord."""
+        return gen.maybe_future(None)
+
+    def group(self, name):
+        """Gives the `kiel.clients.group_view.GroupView` of a group."""
+        return GroupView(self, name, self.zookeeper_offsets)
+
+    # -- members --
+
+    @gen.coroutine
+    def list_groups(self, states=None, types=None):
+        """
+        Asks all brokers for the groups they coordinate: a list of `Listing`, by name.
+
+        :param states: only groups in one of these states, such as ``["Empty"]``; their case does not matter
+        :param types: only groups of one of these types: "classic", "consumer"
+        :raises kiel.exc.KielError: when a broker of the cluster does not answer: its groups would be missing
+        """
+        answers = yield self.attempt(["groups"], self._list_groups)
+        found = first_errors_raised(answers)["groups"]
+        if any(listing.state == "" for listing in found.values()):  # before 2.6
+            described = yield self.describe_groups(sorted(found))
+            for name, group in described.items():
+                found[name] = found[name]._replace(state=group.state)
+        listings = [found[name] for name in sorted(found)]
+        if states is not None:
+            states = set(state.lower() for state in states)
+            listings = [listing for listing in listings if listing.state.lower() in states]
+        if types is not None:
+            types = set(each.lower() for each in types)
+            listings = [listing for listing in listings if (listing.type or "").lower() in types]
+        raise gen.Return(listings)
+
+    @gen.coroutine
+    def _list_groups(self, wanted):
+        """One round: all brokers that metadata names, or an error, since a coordinator may move between two rounds."""
+        metadata = yield self.cluster.get_metadata(create=False)
+        named = dict((broker.broker_id, broker) for broker in metadata.brokers)
+        for broker_id, broker in named.items():
+            if broker_id not in self.cluster:
+                raise gen.Return({"groups": exc.BrokerConnectionError(broker.host, broker.port, broker_id)})
+            yield self.cluster[broker_id].connect()
+            need(self.cluster[broker_id], list_groups.ListGroupsRequest(), "listing groups")
+        answers = yield self.send(dict((broker_id, list_groups.ListGroupsRequest()) for broker_id in named))
+        found = {}
+        for broker_id, broker in named.items():
+            answer = answers.get(broker_id, exc.BrokerConnectionError(broker.host, broker.port, broker_id))
+            if isinstance(answer, exc.KielError):
+                raise gen.Return({"groups": answer})
+            for group in answer:
+                kind = group.group_type.lower() or None
+                if kind is None and not self.cluster[broker_id].supports("consumer_group_heartbeat", 0):
+                    kind = CLASSIC
+                found[group.group_id] = Listing(group.group_id, group.protocol_type, group.group_state, kind)
+        raise gen.Return({"groups": found})
+
+    def handle_list_groups_response(self, response):
+        """Gives the groups of one broker, or the error."""
+        return exc.for_code(response.error_code, "listing groups") or list(response.groups)
+
+    @gen.coroutine
+    def describe_groups(self, names):
+        """
+        Describes groups, classic ones and those of the next generation.
+
+        Gives ``{name: GroupDescription}``; a group that is not there is "Dead".
+
+        :param names: the groups' names
+        :raises kiel.exc.KielError: the first error, when one could not be described
+        """
+        names = list(names)
+        described = yield gen.multi([self.group(name).describe() for name in names], quiet_exceptions=exc.KielError)
+        raise gen.Return(dict(zip(names, described)))
+
+    # -- offsets --
+
+    @gen.coroutine
+    def committed_offsets(self, group, topics=None):
+        """
+        Gives what a group has committed: ``{(topic, partition): offset}``, the next offsets that it reads.
+
+        :param topics: names: all their partitions are given, with None where the group has committed nothing; default:
+            all offsets that the group has. Brokers before 0.10.2 are asked topic by topic for those.
+        :raises kiel.exc.UnknownTopicOrPartitionError: when one of ``topics`` is not there
+        """
+        view = self.group(group)
+        if topics is None:
+            offsets = yield view.all_offsets()
+            raise gen.Return(offsets)
+        keys = yield self._keys(topics)
+        offsets = yield view.committed_offsets(keys)
+        raise gen.Return(first_errors_raised(offsets))
+
+    @gen.coroutine
+    def _keys(self, topics):
+        """All partitions of some topics, which must be there; asking for a topic must not create it."""
+        if isinstance(topics, six.string_types):
+            topics = [topics]
+        keys = []
+        for topic in topics:
+            if topic not in self.cluster.topics:
+                yield self.cluster.heal()
+            if topic not in self.cluster.topics:
+                raise exc.UnknownTopicOrPartitionError("topic %s" % topic)
+            keys.extend((topic, partition) for partition in self.cluster.topics[topic])
+        raise gen.Return(keys)
+
+    @gen.coroutine
+    def lag(self, group, topics=None):
+        """
+        Tells how far a group is behind: ``{(topic, partition): Lag}``.
+
+        It is about the partitions that the group has committed offsets in, and those that members have.
+
+        :param topics: names, to be told of all partitions of those topics only
+        """
+        view = self.group(group)
+        description = yield view.describe()
+        members = dict(
+            ((topic, partition), member) for member in description.members
+            for topic, ids in member.assignment.items() for partition in ids
+        )
+        offsets = yield self.committed_offsets(group, topics)
+        keys = set(offsets) if topics is not None else set(offsets).union(members)
+        there, gone = yield self._split(keys)
+        ends = yield self.list_offsets(dict.fromkeys(there, END), LAG_TIME)
+        ends.update((key, exc.UnknownTopicOrPartitionError("%s:%s" % key)) for key in gone)
+        result = {}
+        for key in keys:
+            committed, end, error = offsets.get(key), ends[key], None
+            if isinstance(end, exc.KielError):
+                end, error = None, end
+            else:
+                end = end[0]
+            behind = None if committed is None or end is None else max(0, end - committed)
+            result[key] = Lag(committed, end, behind, members.get(key), error)
+        raise gen.Return(result)
+
+    @gen.coroutine
+    def _split(self, keys):
+        """Gives two lists of (topic, partition): those that there are, and those that there are not."""
+        if any(partition not in self.cluster.topics.get(topic, ()) for topic, partition in keys):
+            yield self.cluster.heal()
+        there = [key for key in keys if key[1] in self.cluster.topics.get(key[0], ())]
+        raise gen.Return((there, [key for key in keys if key not in set(there)]))
+
+    # -- changing --
+
+    @gen.coroutine
+    def delete_group(self, name):
+        """
+        Deletes a group with all it has committed (Kafka 1.1 and later, KIP-229).
+
+        :raises kiel.exc.NonEmptyGroupError: when it has live members
+        :raises kiel.exc.GroupIdNotFoundError: when it is not there
+        :raises kiel.exc.UnsupportedVersionError: on brokers before 1.1, which forget groups by themselves, after
+            ``offsets.retention.minutes``
+        """
+        yield self.group(name).delete()
+
+    @gen.coroutine
+    def delete_offsets(self, group, partitions):
+        """
+        Forgets what a group has committed in some partitions (Kafka 2.4 and later, KIP-496).
+
+        :param partitions: ``(topic, partition)`` pairs
+        :raises kiel.exc.GroupSubscribedToTopicError: when a live member is subscribed to the topic; the other
+            partitions are done
+        :raises kiel.exc.UnsupportedVersionError: on brokers before 2.4
+        """
+        there, gone = yield self._split(list(partitions))
+        outcome = yield self.group(group).delete_offsets(there)
+        outcome.update((key, exc.UnknownTopicOrPartitionError("%s:%s" % key)) for key in gone)
+        first_errors_raised(outcome)
+
+    @gen.coroutine
+    def reset_offsets(self, group, to, topics=None, dry_run=False):
+        """
+        Sets where a group goes on; gives ``{(topic, partition): Reset}``.
+
+        Offsets before the first message there is, or after the end, become the nearest there is.
+
+        :param group: the group; it must have no live members, which would go on as before and commit over it. One that
+            is not there comes into being.
+        :param to: `kiel.clients.offsets.BEGINNING` or ``END``; a time: milliseconds since 1970, a datetime (UTC unless
+            it says otherwise) or a timedelta back from now; or ``{(topic, partition): offset}``
+        :param topics: names; default: the topics in which the group has committed offsets. Not with explicit offsets.
+        :param dry_run: True to only tell what would be done
+        :raises kiel.exc.NonEmptyGroupError: when the group has live members
+        """
+        explicit = isinstance(to, dict)
+        if explicit and topics is not None:
+            raise ValueError("explicit offsets name their topics themselves")
+        when = None if explicit else _moment(to)
+        view = self.group(group)
+        description = yield view.describe()
+        _refuse_members(description)
+        if explicit:
+            keys, gone = yield self._split(list(to))
+            if gone:
+                raise exc.UnknownTopicOrPartitionError(", ".join("%s:%s" % key for key in sorted(gone)))
+        else:
+            if topics is None:
+                found = yield view.all_offsets()
+                there, gone = yield self._split(list(found))
+                if gone:
+                    log.warning("Group %s has offsets in partitions that are gone; they stay: %s", group,
+                                ", ".join("%s:%s" % key for key in sorted(gone)))
+                topics = sorted(set(topic for topic, _ in there))
+            keys = yield self._keys(topics)
+        after = dict(to) if explicit else (yield self._found_at(keys, when))
+        low = first_errors_raised((yield self.list_offsets(dict.fromkeys(keys, BEGINNING))))
+        high = first_errors_raised((yield self.list_offsets(dict.fromkeys(keys, END))))
+        after = dict((key, min(max(after[key], low[key][0]), high[key][0])) for key in keys)
+        before = first_errors_raised((yield view.committed_offsets(keys)))
+        if not dry_run:
+            outcome = yield view.commit(after)
+            for key, error in outcome.items():
+                if isinstance(error, exc.KielError) and error.cure == "rejoin":
+                    raise exc.NonEmptyGroupError("group %s has got live members just now (%s); %s:%s was not reset" % (
+                        (group, error) + key))
+            first_errors_raised(outcome)
+        raise gen.Return(dict((key, Reset(before[key], after[key])) for key in keys))
+
+    @gen.coroutine
+    def _found_at(self, keys, when):
+        """Gives the first offset at or after a time, the end where nothing is that late: ``{key: offset}``."""
+        found = first_errors_raised((yield self.list_offsets(dict.fromkeys(keys, when))))
+        late = [key for key, value in found.items() if value[0] < 0]
+        found.update(first_errors_raised((yield self.list_offsets(dict.fromkeys(late, END)))))
+        raise gen.Return(dict((key, value[0]) for key, value in found.items()))
+
+
+def _moment(to):
+    """The time that an offset request carries for `Admin.reset_offsets`."""
+    if to is None or isinstance(to, bool):
+        raise ValueError("to is BEGINNING, END, a time or {(topic, partition): offset}, not %r" % (to,))
+    if isinstance(to, six.integer_types) and to >= 0:
+        return to
+    return start_to_timestamp(to)
+
+
+def _refuse_members(description):
+    """A live group is not to be changed."""
+    if description.members or description.state not in ("Empty", DEAD):
+        names = ", ".join(sorted(set("%s at %s" % (member.client_id, member.host) for member in description.members)))
+        raise exc.NonEmptyGroupError("group %s is %s and has %d live member(s): %s; stop them first" % (
+            description.group, description.state, len(description.members), names or "on their way"))
+
+
+__all__ = ["Admin", "CLASSIC", "CONSUMER", "Lag", "Listing", "Reset"]

@@ -1,0 +1,306 @@
+"""A group of consumers as seen from outside, by somebody who is no member of it."""
+from __future__ import absolute_import
+
+import collections
+
+from tornado import gen
+
+from kiel import allocation, exc
+from kiel.clients.client import Client
+from kiel.clients.commits import KAFKA, STORES, OffsetStore
+from kiel.protocol import (
+    consumer_group_describe, consumer_protocol, delete_groups, describe_groups, errors, offset_delete, offset_fetch
+)
+
+#: the two types of groups that consumers make
+CLASSIC, CONSUMER = "classic", "consumer"
+
+#: the state of a group that is not there
+DEAD = "Dead"
+
+#: the types of a next-generation group's members, by the number on the wire
+MEMBER_TYPES = {0: CLASSIC, 1: CONSUMER}
+
+#: api -> the first Kafka that serves it
+SINCE = {
+    "list_groups": "0.9", "describe_groups": "0.9", "delete_groups": "1.1", "offset_delete": "2.4",
+    "consumer_group_describe": "3.7",
+}
+
+
+class Member(collections.namedtuple(
+        "Member", "member_id instance_id client_id host rack_id topics assignment target epoch type")):
+    """
+    A member of a group.
+
+    ``instance_id`` is the name of a static member, None for others. ``topics`` is what it subscribes to, ``assignment``
+    what it has, ``{topic: [partition ids]}``. ``target`` is what it is to have, ``epoch`` how far it has followed the
+    group (both in next-generation groups only, else None). ``type`` is the protocol it speaks, "classic" or "consumer",
+    None where the broker does not tell.
+    """
+
+    __slots__ = ()
+
+
+class GroupDescription(collections.namedtuple(
+        "GroupDescription", "group type protocol_type state assignor epoch coordinator members")):
+    """
+    What its coordinator says of a group.
+
+    ``type`` is "classic", or "consumer" for the next generation (KIP-848). ``state`` is Kafka's own word: "Stable",
+    "Empty" ..., and "Dead" for a group that is not there (or is neither of consumers nor of a classic kind).
+    ``protocol_type`` is "consumer" for consumers, "" when nobody was ever in the group. ``assignor`` is what partitions
+    are shared out by; ``epoch`` the group's, None in classic groups, whose generation Kafka does not tell.
+    ``coordinator`` is a broker's id, ``members`` a list of `Member`, by client id and member id.
+    """
+
+    __slots__ = ()
+
+
+class GroupView(OffsetStore, Client):
+    """
+    One group, over the connections of an `kiel.clients.admin.Admin`: its coordinator, members and offsets.
+
+    :param client: the admin client
+    :param group: the group's name
+    :param uses_zookeeper: whether offsets in ZooKeeper count too, see `kiel.clients.commits`
+    """
+
+    def __init__(self, client, group, uses_zookeeper=False):
+        # not a client of its own: the cluster is shared, and nothing is opened or closed here
+        self.client = client
+        self.cluster = client.cluster
+        self.retry = client.retry
+        self.settings = client.settings
+        self.group_name = group
+        self.uses_zookeeper = uses_zookeeper
+        self.heal_cluster = False
+        self.last_error = None
+        #: an allocator that owns nothing: commits are not signed
+        self.allocator = allocation.Allocator()
+
+    @property
+    def closing(self):
+        """Whether the admin client is closing."""
+        return self.client.closing
+
+    @gen.coroutine
+    def ask(self, round, deadline=None):
+        """
+        Runs one question through `attempt`; gives its answer.
+
+        :param round: a coroutine function, given the coordinator's id, that gives the answer or a `KielError`
+        :raises kiel.exc.KielError: the last error
+        """
+        @gen.coroutine
+        def once(_):
+            """Finds the coordinator, and asks."""
+            coordinator_id = yield self.coordinator()
+            answer = yield round(coordinator_id)
+            raise gen.Return({self.group_name: answer})
+
+        answers = yield self.attempt([self.group_name], once, deadline)
+        answer = answers[self.group_name]
+        if isinstance(answer, exc.KielError):
+            raise answer
+        raise gen.Return(answer)
+
+    @gen.coroutine
+    def _say(self, coordinator_id, request, what):
+        """Sends one request to the coordinator; gives what its handler makes of the answer."""
+        need(self.cluster[coordinator_id], request, what)
+        answers = yield self.send({coordinator_id: request})
+        raise gen.Return(answers.get(coordinator_id, _NO_ANSWER))
+
+    # -- members --
+
+    def describe(self):
+        """
+        Gives a Future of the group's `GroupDescription`.
+
+        :raises kiel.exc.UnsupportedVersionError: on brokers before 0.9
+        """
+        return self.ask(self._describe)
+
+    @gen.coroutine
+    def _describe(self, coordinator_id):
+        """Asks for a next-generation group first, where the broker knows them, since it calls others not found."""
+        if self.cluster[coordinator_id].supports("consumer_group_describe", 0):
+            answer = yield self._say(
+                coordinator_id, consumer_group_describe.ConsumerGroupDescribeRequest(group_ids=[self.group_name]),
+                "describing groups"
+            )
+            # 3.7 to 3.9 may serve the api and have it switched off
+            if not isinstance(answer, (exc.GroupIdNotFoundError, exc.UnsupportedVersionError)):
+                raise gen.Return(answer)
+        answer = yield self._say(
+            coordinator_id, describe_groups.DescribeGroupsRequest(groups=[self.group_name]), "describing groups"
+        )
+        if isinstance(answer, exc.GroupIdNotFoundError):
+            answer = GroupDescription(self.group_name, None, "", DEAD, "", None, coordinator_id, [])
+        raise gen.Return(answer)
+
+    def handle_consumer_group_describe_response(self, response):
+        """Gives the `GroupDescription` of a next-generation group, or the error."""
+        group, = response.groups
+        members = [
+            Member(
+                member.member_id, member.instance_id, member.client_id, member.client_host, member.rack_id,
+                sorted(member.subscribed_topic_names), _partitions(member.assignment),
+                _partitions(member.target_assignment), member.member_epoch, MEMBER_TYPES.get(member.member_type)
+            ) for member in group.members
+        ]
+        return _error(group.error_code, group.error_message, self.group_name) or GroupDescription(
+            self.group_name, CONSUMER, "consumer", group.group_state, group.assignor_name, group.group_epoch,
+            self.coordinator_id, sorted(members, key=_order)
+        )
+
+    def handle_describe_groups_response(self, response):
+        """Gives the `GroupDescription` of a classic group, or the error."""
+        group, = response.groups
+        consumers = group.protocol_type == "consumer"
+        members = []
+        for member in group.members:
+            subscription = consumer_protocol.Subscription.unpack(member.metadata if consumers else b"")
+            assignment = consumer_protocol.Assignment.unpack(member.assignment if consumers else b"")
+            shares = dict((topic.name, sorted(topic.partitions)) for topic in assignment.topics)
+            members.append(Member(
+                member.member_id, member.group_instance_id, member.client_id, member.client_host, subscription.rack_id,
+                sorted(subscription.topics), shares, None, None, CLASSIC
+            ))
+        return _error(group.error_code, group.error_message, self.group_name) or GroupDescription(
+            self.group_name, CLASSIC, group.protocol_type, group.state, group.protocol, None, self.coordinator_id,
+            sorted(members, key=_order)
+        )
+
+    # -- offsets --
+
+    @gen.coroutine
+    def all_offsets(self):
+        """
+        Gives all that the group has committed: ``{(topic, partition): offset}``.
+
+        Brokers before 0.10.2, and ZooKeeper, can only be asked for partitions: there it is what the group has in the
+        topics that there are.
+        """
+        found = yield self.ask(self._all_of_kafka)
+        if found is None or self.uses_zookeeper:
+            keys = [(topic, partition) for topic, ids in self.cluster.topics.items() for partition in ids]
+            offsets = yield self.committed_offsets(set(keys).union(found or ()))
+            found = first_errors_raised(offsets)
+        raise gen.Return(dict((key, offset) for key, offset in found.items() if offset is not None))
+
+    @gen.coroutine
+    def _all_of_kafka(self, coordinator_id):
+        """One question for everything; None where the broker can't be asked so."""
+        if not self.cluster[coordinator_id].supports("offset_fetch", 2):
+            raise gen.Return(None)
+        request = offset_fetch.OffsetFetchRequest(group_name=self.group_name, topics=None)
+        request.narrow = 2, STORES[KAFKA][1]
+        answer = yield self._say(coordinator_id, request, "asking for all offsets")
+        if isinstance(answer, exc.KielError) or answer.error is not None:
+            raise gen.Return(answer if isinstance(answer, exc.KielError) else answer.error)
+        wrong = [value for value in answer.values() if isinstance(value, exc.KielError)]
+        if wrong:
+            raise gen.Return(wrong[0])
+        raise gen.Return(dict((key, offset) for key, offset in answer.items() if offset >= 0))
+
+    # -- deleting --
+
+    def delete(self):
+        """
+        Deletes the group with its offsets; gives a Future.
+
+        :raises kiel.exc.NonEmptyGroupError: when it has members
+        :raises kiel.exc.GroupIdNotFoundError: when it is not there
+        """
+        request = delete_groups.DeleteGroupsRequest(groups_names=[self.group_name])
+        return self.ask(lambda coordinator_id: self._say(coordinator_id, request, "deleting groups"))
+
+    def handle_delete_groups_response(self, response):
+        """Gives True, or the error."""
+        result, = response.results
+        hint = "stop its members first" if result.error_code == errors.non_empty_group else None
+        return _error(result.error_code, result.error_message or hint, self.group_name) or True
+
+    def delete_offsets(self, keys):
+        """
+        Forgets offsets; gives a Future of ``{(topic, partition): True or KielError}``.
+
+        :param keys: ``(topic, partition)`` pairs
+        """
+        return self.attempt(keys, self._delete_offsets)
+
+    @gen.coroutine
+    def _delete_offsets(self, wanted):
+        """One round of `delete_offsets`."""
+        coordinator_id = yield self.coordinator()
+        topics = collections.OrderedDict()
+        for topic, partition in wanted:
+            topics.setdefault(topic, []).append(offset_delete.PartitionRequest(partition_id=partition))
+        request = offset_delete.OffsetDeleteRequest(group_id=self.group_name, topics=[
+            offset_delete.TopicRequest(name=topic, partitions=partitions) for topic, partitions in topics.items()
+        ])
+        answer = yield self._say(coordinator_id, request, "deleting offsets")
+        if isinstance(answer, exc.KielError):
+            answer = dict.fromkeys(wanted, answer)
+        raise gen.Return(answer)
+
+    def handle_offset_delete_response(self, response):
+        """Gives ``{(topic, partition): True or KielError}``, or the error of the group."""
+        error = _error(response.error_code, None, self.group_name)
+        if error is not None:
+            return error
+        result = {}
+        for topic in response.topics:
+            for part in topic.partitions:
+                where = "%s:%s of group %s" % (topic.name, part.partition_id, self.group_name)
+                if part.error_code == errors.group_subscribed_to_topic:
+                    where += "; a live member is subscribed to the topic, stop it first"
+                result[topic.name, part.partition_id] = exc.for_code(part.error_code, where) or True
+        return result
+
+
+def need(broker, request, what):
+    """
+    Says clearly when a broker is too old for a request.
+
+    :param what: what is wanted of it
+    :raises kiel.exc.UnsupportedVersionError: naming the Kafka that is needed
+    """
+    try:
+        broker.version(request)
+    except exc.UnsupportedVersionError as error:
+        error.message = "%s needs Kafka %s or later" % (what, SINCE.get(request.api, "of another release"))
+        raise error
+
+
+def first_errors_raised(outcome):
+    """
+    Gives ``{key: value}`` as it is, when no value is an error.
+
+    :raises kiel.exc.KielError: the first error, by key
+    """
+    for _, value in sorted(outcome.items(), key=lambda item: item[0]):
+        if isinstance(value, exc.KielError):
+            raise value
+    return outcome
+
+
+def _error(code, message, group):
+    """The exception of an answer about a group, with the broker's words where it has any; None for none."""
+    return exc.for_code(code, "group %s%s" % (group, ": %s" % message if message else ""))
+
+
+def _partitions(assignment):
+    """``{topic: [ids]}`` of a next-generation assignment."""
+    return dict((part.topic_name, sorted(part.partitions)) for part in assignment.topic_partitions)
+
+
+def _order(member):
+    """What members are sorted by."""
+    return member.client_id, member.member_id
+
+
+#: the answer did not come; it may the next time
+_NO_ANSWER = exc.NoBrokersError("the group's coordinator did not answer")
