@@ -1,0 +1,568 @@
+"""
+A member of a next-generation group (KIP-848): the broker shares partitions out, the member follows.
+
+There is one request, the heartbeat. Its answers give an epoch and, when it changed, the partitions that the member may
+have. The member gives up what is not among them, says so, and takes what is new; the broker offers a partition only once
+it is free. All heartbeats go through `kiel.groups.heart`, so that a blocked loop does not cost membership.
+"""
+from __future__ import absolute_import
+
+import logging
+
+from tornado import concurrent, gen, ioloop
+
+from kiel import events, exc
+from kiel.allocation import Allocator
+from kiel.groups import next_gen_beats as beats
+from kiel.groups.heart import Heart
+from kiel.protocol import errors
+from kiel.retry import Backoff, monotonic
+
+log = logging.getLogger(__name__)
+
+API = beats.Beat.api
+
+#: not in the group, and not wanting to be
+OUT = "out"
+#: asks to be let in, with epoch 0
+JOINING = "joining"
+#: has what it is to have, and the coordinator knows
+STABLE = "stable"
+#: gives up and takes over partitions
+RECONCILING = "reconciling"
+#: has said something that is not answered yet: what it owns, or topics
+TELLING = "telling"
+#: put out of the group; its partitions are lost
+FENCED = "fenced"
+#: left by itself, for want of progress
+LEFT = "left"
+#: refused for good
+FAILED = "failed"
+#: on its way out
+LEAVING = "leaving"
+
+_ENDS = {"fenced": FENCED, "went": LEFT, "failed": FAILED, "stopped": LEAVING}
+
+#: state -> event -> the state after it; any other event in a state is a bug and raises
+TRANSITIONS = {
+    OUT: {"subscribed": JOINING, "failed": FAILED},
+    JOINING: dict(_ENDS, told=JOINING, joined=TELLING, heard=STABLE, assigned=RECONCILING),
+    STABLE: dict(_ENDS, told=TELLING, heard=STABLE, assigned=RECONCILING),
+    TELLING: dict(_ENDS, told=TELLING, joined=TELLING, heard=STABLE, assigned=RECONCILING),
+    RECONCILING: dict(_ENDS, told=RECONCILING, joined=RECONCILING, heard=RECONCILING, assigned=RECONCILING,
+                      reconciled=TELLING, settled=STABLE),
+    FENCED: {"rejoined": JOINING, "failed": FAILED, "stopped": LEAVING},
+    LEFT: {"subscribed": JOINING, "stopped": LEAVING},
+    FAILED: {"subscribed": JOINING, "stopped": LEAVING},
+    LEAVING: {"left": OUT},
+}
+
+#: the states in which the coordinator takes the member for one
+INSIDE = (STABLE, TELLING, RECONCILING)
+
+#: pauses between attempts to get in, or to find the name of a topic id
+PATIENCE = Backoff(first=0.1, most=2.0, deadline=None)
+
+#: seconds that leaving may take
+LEAVE_TIME = 5.0
+
+
+class ConsumerAllocator(Allocator):
+    """
+    A member of a next-generation group.
+
+    :param client: the `kiel.clients.grouped.GroupedConsumer`, for its cluster, its settings and its coordinator
+    :param membership: `kiel.groups.membership.Membership`; ``assignors`` is the name of the broker's assignor
+        ("uniform", "range") or None for its default. The broker says how often the heart beats and how long a session
+        lasts; ``session_timeout`` is how long the member trusts what it owns without hearing from it.
+    """
+
+    by_topic = True
+
+    def __init__(self, client, membership):
+        self.client = client
+        self.membership = membership
+        self.instance_id = membership.instance_id
+        #: one of `TRANSITIONS`
+        self.state = OUT
+        self.allocation = {}
+        #: (member id, epoch)
+        self.identity = ("", -1)
+        self.error = None
+        self.heart = None
+        self.io_loop = None
+        self._member_id = beats.make_member_id()
+        self._own_id = True
+        self._wanted = set()
+        #: the names in the last heartbeat that was answered
+        self._told = frozenset()
+        #: topic id -> partition ids: ours, and those of them that are being given up
+        self._owned = {}
+        self._revoking = {}
+        #: topic id -> partition ids that the broker wants us to have; None before it said
+        self._target = None
+        #: topic id -> name
+        self._names = {}
+        #: (topics, Future) of subscriptions that do not hold yet
+        self._waiting = []
+        #: the number of what was said last, and of what was answered last
+        self._serial = self._answered = 0
+        #: changes when partitions are lost, so that what is under way with them ends
+        self._life = object()
+        self._reconciling = None
+        self._resolving = False
+        self._clock = PATIENCE.start()
+        self._unreleased = None
+        self._heard_at = None
+        self._leaving = None
+        self._stopping = None
+
+    @property
+    def is_in(self):
+        """False after the member left by itself; `subscribe` brings it back."""
+        return self.state != LEFT
+
+    @property
+    def paused(self):
+        """
+        True while ownership is in doubt: the member is about to leave by itself, or has not heard from the coordinator
+        for ``session_timeout``, as after the process stood still.
+        """
+        if self.heart is None or self.state == OUT:
+            return False
+        if self.heart.left:
+            return True
+        last = self.heart.last_beat
+        return bool(self._owned) and last is not None and monotonic() - last > self.membership.session_timeout
+
+    def _on(self, event):
+        """Moves to the next state."""
+        before, self.state = self.state, TRANSITIONS[self.state][event]
+        if before != self.state:
+            log.debug("Group %s: %s, so this member is %s, not %s", self.client.group_name, event, self.state, before)
+
+    # -- what the consumer asks --
+
+    @gen.coroutine
+    def start(self, partitions):
+        """
+        Makes sure that the coordinator serves this protocol; joins once something is subscribed to.
+
+        :raises kiel.exc.UnsupportedVersionError: when it does not, or the group is one of classic members that it does
+            not upgrade
+        :raises kiel.exc.KielError: when there is no coordinator, or it refuses
+        """
+        self.io_loop = ioloop.IOLoop.current()
+        if self.heart is None:
+            self.heart = Heart(
+                self.client.settings, self.io_loop, self.client.group_name, self.membership.heartbeat_interval,
+                self.membership.slow_callback, self.membership.max_poll_interval
+            )
+            self.heart.on_answer = self._on_answer
+            self.heart.on_left = self._on_left
+        if self._wanted:
+            yield self.subscribe(self._wanted)
+            return
+        found = yield self.client.attempt([API], self._probe)
+        if isinstance(found[API], exc.KielError):
+            raise found[API]
+
+    @gen.coroutine
+    def _probe(self, wanted):
+        """Asks the coordinator to let a member go that it does not know, to see whether it would let one in."""
+        broker_id = yield self.client.coordinator()
+        broker = self.client.cluster[broker_id]
+        request = beats.parting(self._beat(), beats.LEAVE)()
+        request.instance_id = None
+        broker.version(request)  # raises when there is no common one
+        answer = yield broker.send(request)
+        error = exc.for_code(answer.error_code, answer.error_message)
+        if isinstance(error, (exc.UnknownMemberIdError, exc.GroupIdNotFoundError)):
+            error = None
+        raise gen.Return({API: error or True})
+
+    def subscribe(self, topics):
+        """
+        Adds topics; gives a Future that is done when the coordinator knows them and the member has its share.
+
+        Brings back a member that left by itself or was refused.
+        """
+        future = concurrent.Future()
+        new = set(topics).difference(self._wanted)
+        self._wanted.update(new)
+        self._waiting.append((frozenset(topics), future))
+        if self.state in (OUT, LEFT, FAILED):
+            self.error = None
+            self._on("subscribed")
+            self._spawn(self._enter())
+        elif new and self.state in INSIDE + (JOINING,):
+            self._on("told")
+            self._say()
+        self._settle()
+        return future
+
+    @gen.coroutine
+    def update(self, partitions, gone=()):
+        """Looks whether topics that the member is to have are known by now; the broker sees to all else."""
+        self._look()
+
+    def rejoin(self, error):
+        """A commit was refused: the coordinator is asked at once what it takes this member for."""
+        if self.state in INSIDE:
+            log.info("Group %s: a commit was refused (%s)", self.client.group_name, error)
+            self._on("told")
+            self._say()
+
+    def stop(self):
+        """
+        Leaves the group; gives a Future. A static member tells that it will be back, and keeps its partitions till its
+        session is over.
+        """
+        if self._stopping is None:
+            self._stopping = self._stop()
+            self._stopping.add_done_callback(self._stopped)
+        return self._stopping
+
+    def _stopped(self, future):
+        """The member is out; it may start again."""
+        self._stopping = None
+        future.exception()
+
+    # -- getting in --
+
+    @gen.coroutine
+    def _enter(self):
+        """Finds the coordinator, and has the heart begin with epoch 0; whatever passes is waited for."""
+        life = self._life
+        while self.state == JOINING and life is self._life:
+            try:
+                broker_id = yield self.client.coordinator()
+                broker = self.client.cluster[broker_id]
+                first = self._beat()
+                broker.version(first)
+            except (exc.KielError, KeyError) as error:
+                if isinstance(error, exc.KielError) and not error.retriable:
+                    self._fail(error)
+                    return
+                log.info("Group %s: no coordinator to join through yet: %s", self.client.group_name, error)
+                yield gen.sleep(self._clock.delay())
+                self.client.lose_coordinator()
+                try:
+                    yield self.client.cluster.heal()
+                except exc.KielError as error:
+                    log.info("Group %s: the cluster could not be asked again: %s", self.client.group_name, error)
+                continue
+            if self.state != JOINING or life is not self._life:
+                return
+            others = [(conn.host, conn.port) for conn in self.client.cluster.conns.values()]
+            self.heart.start((broker.host, broker.port), others, first, beats.follow, self._leave_request())
+            return
+
+    def _beat(self):
+        """A heartbeat that says everything; its epoch is that of joining until it is its turn."""
+        beat = beats.Beat(
+            group_id=self.client.group_name, member_id=self._member_id, member_epoch=beats.JOIN,
+            instance_id=self.instance_id, rack_id=self.membership.rack_id,
+            rebalance_timeout=int(self.membership.rebalance_timeout * 1000),
+            subscribed_topic_names=sorted(self._wanted), server_assignor=self.membership.assignors,
+            topic_partitions=beats.as_topic_partitions(self._owned)
+        )
+        beat.serial = self._serial
+        beat.own_id = self._own_id
+        return beat
+
+    def _leave_request(self):
+        """A function that makes the request to leave."""
+        return beats.parting(self._beat(), beats.LEAVE if self.instance_id is None else beats.COME_BACK)
+
+    def _say(self):
+        """Tells the coordinator everything, at once."""
+        self._serial += 1
+        self.heart.say(beats.turn(self._beat()))
+
+    # -- what the heart tells --
+
+    def _on_answer(self, request, answer):
+        """Takes in the answer to a heartbeat; those of a blocked time come here one after the other."""
+        if request.member_epoch < 0:
+            if self._leaving is not None and not isinstance(answer, exc.KielError) and not self._leaving.done():
+                self._leaving.set_result(None)
+            return
+        if self.state not in INSIDE + (JOINING,):
+            return
+        failed = isinstance(answer, exc.KielError)
+        error = answer if failed else exc.for_code(
+            answer.error_code, answer.error_message or "group %s" % self.client.group_name
+        )
+        if error is not None:
+            self._refused(request, error)
+            return
+        self._member_id, self._own_id = answer.member_id or request.member_id, False
+        self.identity = (self._member_id, answer.member_epoch)
+        self._clock.reset()
+        self._unreleased = None
+        self._told = frozenset(request.subscribed_topic_names)
+        self._answered = request.serial
+        self._beat_every(answer.heartbeat_interval / 1000.0)
+        heard, self._heard_at = self._heard_at, monotonic()
+        if heard is not None and self._heard_at - heard > self.membership.session_timeout and self.on_pause is not None:
+            self.on_pause(False)  # the doubt is over
+        target = beats.partitions_by_id(answer)
+        if target is not None:
+            self._target = target
+        self._look()
+        if self.state != RECONCILING:
+            self._on("heard" if self._answered >= self._serial else "joined")
+        self._settle()
+
+    def _beat_every(self, seconds):
+        """Takes over the interval that the coordinator says."""
+        if seconds > 0 and seconds != self.heart.interval:
+            self.heart.interval = seconds
+            if self._answered >= self._serial:  # else the next goes out at once, and those after it are in time
+                self.heart.beat(beats.follow, beats.follow, self._leave_request())
+
+    def _refused(self, request, error):
+        """An error came in place of an answer, or in it."""
+        group = self.client.group_name
+        if error.retriable:
+            log.info("Group %s: a heartbeat failed and is sent again: %s", group, error)
+            return
+        code = getattr(error, "code", None)
+        if code in (errors.fenced_member_epoch, errors.unknown_member_id) or (
+                code == errors.group_id_not_found and request.member_epoch > 0):
+            log.info("Group %s does not have this member any more: %s", group, error)
+            self._spawn(self._fenced())
+        elif code == errors.unreleased_instance_id:
+            # one that was killed still has the name, until its session is over
+            if self._unreleased is None:
+                self._unreleased = self.client.retry.start()
+                log.info("Group %s: %s", group, error)
+            delay = self._clock.delay()
+            if self._unreleased.over:
+                self._fail(error)
+            else:
+                self.io_loop.call_later(delay, self._enter_again, self._life)
+        elif code == errors.group_id_not_found:
+            self._fail(exc.UnsupportedVersionError("group %s has classic members, and the broker does not upgrade it: %s"
+                                                   % (group, error)))
+        else:
+            self._fail(error)
+
+    def _enter_again(self, life):
+        """Tries once more to get in."""
+        if self.state == JOINING and life is self._life:
+            self._spawn(self._enter())
+
+    @gen.coroutine
+    def _fenced(self):
+        """The member is out: what it had is lost; it joins anew."""
+        self._on("fenced")
+        yield self._lose()
+        if self.state == FENCED and self._clock.attempts:
+            yield gen.sleep(self._clock.delay())
+        else:
+            self._clock.delay()  # the second time in a row it waits
+        if self.state == FENCED:
+            self._on("rejoined")
+            yield self._enter()
+
+    def _on_left(self):
+        """The heart left the group."""
+        if self.state in INSIDE + (JOINING,):
+            self._on("went")
+            self._spawn(self._lose())
+            self._end_waiting(None)
+        elif self.state == FENCED:
+            pass  # it joins anew in a moment
+
+    def _fail(self, error):
+        """The member is refused for good."""
+        self._on("failed")
+        self.error = error
+        self._spawn(self.heart.stop())
+        self._spawn(self._lose())
+        self._end_waiting(error)
+
+    @gen.coroutine
+    def _lose(self):
+        """Everything is lost at once; says so."""
+        lost = self._by_name(self._owned)
+        self._life = object()
+        self._owned, self._revoking, self._target = {}, {}, None
+        self.allocation = {}
+        self.identity = ("", -1)
+        self._heard_at = None
+        if not lost:
+            return
+        if self.on_lost is None:
+            yield self._tell(self.changed(lost, {}), "on_change")
+            return
+        try:
+            yield self._tell(gen.maybe_future(self.on_lost(lost)), "on_lost")
+        except Exception:
+            log.exception("on_lost(%s) failed", lost)
+
+    # -- what the member has, and is to have --
+
+    def _look(self):
+        """Sees whether there is something to give up or to take over."""
+        if self._target is None or self.state not in INSIDE + (JOINING,):
+            return
+        wanted, unknown = self._known_target()
+        if unknown and not self._resolving:
+            self._resolving = True
+            self._spawn(self._resolve())
+        if wanted != self._owned:
+            self._on("assigned")
+            if self._reconciling is None:
+                self._reconciling = self._reconcile()
+                self._spawn(self._reconciling)
+
+    def _known_target(self):
+        """What of the target has topics with known names, and the ids of the topics without."""
+        for name, topic_id in self.client.cluster.topic_ids.items():
+            self._names[topic_id] = name
+        known = dict((topic_id, ids) for topic_id, ids in self._target.items() if topic_id in self._names and ids)
+        return known, set(self._target).difference(self._names)
+
+    @gen.coroutine
+    def _resolve(self):
+        """Asks for metadata until every topic that the member is to have has a name."""
+        clock = PATIENCE.start()
+        try:
+            while self.state in INSIDE + (JOINING,) and self._target is not None and self._known_target()[1]:
+                try:
+                    yield self.client.cluster.heal()
+                except exc.KielError as error:
+                    log.info("Group %s: no names of new topics yet: %s", self.client.group_name, error)
+                self._look()
+                yield gen.sleep(clock.delay())
+        finally:
+            self._resolving = False
+
+    @gen.coroutine
+    def _reconcile(self):
+        """Gives up what is not to be ours, tells the coordinator, then takes over what is new; until it is all done."""
+        yield gen.moment  # `_reconciling` is set before anything changes
+        try:
+            while self.state == RECONCILING and self._target is not None:
+                life = self._life
+                wanted = self._known_target()[0]
+                revoked = _difference(self._owned, wanted)
+                assigned = _difference(wanted, self._owned)
+                if revoked:
+                    self._revoking = revoked
+                    self._share_out()
+                    yield self._tell(self.changed(self._by_name(revoked), {}), "on_change")
+                    if life is not self._life:
+                        continue
+                    self._owned = _difference(self._owned, revoked)
+                    self._revoking = {}
+                elif assigned:
+                    self._owned = _union(self._owned, assigned)
+                    self._share_out()
+                    yield self._tell(self.changed({}, self._by_name(assigned)), "on_change")
+                else:
+                    break
+                if life is self._life and self.state == RECONCILING:
+                    self._say()
+        finally:
+            self._reconciling = None
+        if self.state == RECONCILING:
+            if self._target is None:  # lost and joined anew meanwhile; the next answer tells
+                return
+            self._on("reconciled" if self._answered < self._serial else "settled")
+            self._look()
+            self._settle()
+
+    def _share_out(self):
+        """`allocation` is what is ours and stays so."""
+        self.allocation = self._by_name(_difference(self._owned, self._revoking))
+
+    def _by_name(self, partitions):
+        """Topic ids -> ids as names -> sorted ids."""
+        found = {}
+        for topic_id, ids in partitions.items():
+            found.setdefault(self._names[topic_id], set()).update(ids)
+        return dict((name, sorted(ids)) for name, ids in found.items())
+
+    @gen.coroutine
+    def _tell(self, future, name):
+        """Waits for a hook, but not longer than members have to give partitions up."""
+        try:
+            yield events.within(self.membership.rebalance_timeout, future)
+        except gen.TimeoutError:
+            log.warning("Group %s: %s was not done within %g s; the rebalance goes on without it",
+                        self.client.group_name, name, self.membership.rebalance_timeout)
+
+    # -- subscriptions --
+
+    def _settle(self):
+        """Resolves the Futures of subscriptions that hold."""
+        if self.state == STABLE:
+            ready = [entry for entry in self._waiting if entry[0] <= self._told]
+            self._waiting = [entry for entry in self._waiting if entry not in ready]
+            for _, future in ready:
+                future.set_result(None)
+
+    def _end_waiting(self, error):
+        """Resolves all of them."""
+        waiting, self._waiting = self._waiting, []
+        for _, future in waiting:
+            if error is None:
+                future.set_result(None)
+            else:
+                future.set_exception(error)
+                future.exception()
+
+    # -- the end --
+
+    @gen.coroutine
+    def _stop(self):
+        """The work of `stop`."""
+        if self.state == OUT:
+            self._wanted.clear()
+            if self.heart is not None:
+                yield self.heart.stop()
+            return
+        member = self.state in INSIDE + (JOINING,) and not self.heart.left
+        self._on("stopped")
+        self._end_waiting(exc.ClosedError("group %s is being left" % self.client.group_name))
+        self._revoking = self._owned
+        released, self.allocation = self.allocation, {}
+        if self._reconciling is not None:
+            yield self._tell(self._reconciling, "on_change")
+        yield self._tell(self.changed(released, {}), "on_change")
+        if member:
+            self._leaving = concurrent.Future()
+            self.heart.say(self._leave_request())
+            try:
+                yield events.within(min(LEAVE_TIME, self.client.settings.request_timeout), self._leaving)
+            except gen.TimeoutError:
+                log.info("Group %s was left without an answer; the member's session ends by itself",
+                         self.client.group_name)
+            self._leaving = None
+        yield self.heart.stop()
+        self._life = object()
+        self._owned, self._revoking, self._target = {}, {}, None
+        self._wanted.clear()
+        self._told = frozenset()
+        self.identity = ("", -1)
+        self._heard_at = None
+        self._on("left")
+
+    def _spawn(self, future):
+        """Lets a coroutine run by itself; what goes wrong in it is logged."""
+        self.io_loop.add_future(future, lambda done: done.result())
+
+
+def _difference(one, other):
+    """{topic id: ids} of what is in one and not in the other."""
+    found = dict((topic_id, ids - other.get(topic_id, set())) for topic_id, ids in one.items())
+    return dict((topic_id, ids) for topic_id, ids in found.items() if ids)
+
+
+def _union(one, other):
+    """{topic id: ids} of both."""
+    return dict((topic_id, one.get(topic_id, set()) | other.get(topic_id, set())) for topic_id in set(one) | set(other))

@@ -1,0 +1,119 @@
+"""
+The heartbeats of a next-generation member, made so that none can be misread, whichever answers are lost.
+
+All here is pure: `kiel.groups.heart` calls it on its own thread, while the application's loop may be blocked.
+"""
+from __future__ import absolute_import
+
+import base64
+import uuid
+
+from kiel import exc
+from kiel.protocol.consumer_group_heartbeat import ConsumerGroupHeartbeatRequest, TopicPartitions
+from kiel.protocol.request import generate_correlation_id
+
+#: epochs that say what a member wants (KIP-848)
+JOIN, LEAVE, COME_BACK = 0, -1, -2
+
+#: what a heartbeat leaves away when nothing of it changed
+UNCHANGED = dict(rack_id=None, rebalance_timeout=-1, subscribed_topic_names=None, server_assignor=None,
+                 topic_partitions=None)
+
+
+class Beat(ConsumerGroupHeartbeatRequest):
+    """
+    A heartbeat that has everything there is to say; a ``brief`` one leaves away what the coordinator knows.
+
+    Sent again, a brief one says it all: the answer that was lost may have had a new epoch or assignment. The coordinator
+    takes the epoch before only from a member that names its partitions, and repeats an assignment only to one that
+    says everything (KAFKA-19222, KAFKA-19233).
+    """
+
+    brief = False
+    #: whether the member made its id itself and no coordinator has accepted it yet
+    own_id = False
+    #: counts what the member said; those that only keep it alive have the number of the one before
+    serial = 0
+    #: how often it was sent
+    sendings = 0
+
+    def for_version(self, version):
+        """The fields to write; a copy where they are not all. From version 1 on members make their id (KIP-1082)."""
+        self.sendings += 1
+        changes = {}
+        if self.brief and self.sendings == 1:
+            changes.update(UNCHANGED)
+        if version == 0 and self.own_id:
+            changes["member_id"] = ""
+        return self.copy(**changes) if changes else self
+
+    def after(self, answer, brief):
+        """The same member's next heartbeat, with the epoch of an answer to one before."""
+        twin = self.copy(member_id=answer.member_id or self.member_id, member_epoch=answer.member_epoch)
+        twin.brief, twin.own_id, twin.sendings = brief, False, 0
+        twin.correlation_id = generate_correlation_id()
+        return twin
+
+
+def make_member_id():
+    """A member id as Java's clients make them: 16 bytes of chance in 22 characters."""
+    name = "-"
+    while name.startswith("-"):  # tools would take it for an option
+        name = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode("ascii").rstrip("=")
+    return name
+
+
+def follow(request, answer):
+    """What comes after an answer: another sign of life; None after an error, and after leaving."""
+    if answer is None:
+        return request
+    if answer.error_code or request.member_epoch < 0:
+        return None
+    return request.after(answer, brief=True)
+
+
+def turn(said):
+    """A function that makes what is to be said ready when it is its turn, with the epoch of that moment."""
+    def make(request, answer):
+        """The heartbeat after that request and its answer; None when the member is out by that answer."""
+        if request is None:  # nothing was answered yet: it joins by this one
+            return said
+        if not answer.error_code:
+            made = said.after(answer, brief=False)
+        elif request.member_epoch < 0 or not _passes(answer):
+            return None
+        else:
+            made = said.copy(member_id=request.member_id, member_epoch=request.member_epoch)
+            made.own_id = request.own_id
+        return made
+    return make
+
+
+def parting(said, epoch):
+    """A function that makes the heartbeat by which the member leaves."""
+    def make(request=None, answer=None):
+        """The last heartbeat, with the id that the member has by then."""
+        member_id = said.member_id
+        if answer is not None and answer.member_id:
+            member_id = answer.member_id
+        elif request is not None and request.member_id:
+            member_id = request.member_id
+        return Beat(group_id=said.group_id, member_id=member_id, member_epoch=epoch, instance_id=said.instance_id)
+    return make
+
+
+def partitions_by_id(answer):
+    """The assignment of an answer as {topic id: set of partition ids}; None where it has none."""
+    if answer.assignment is None:
+        return None
+    return dict((topic.topic_id, set(topic.partitions)) for topic in answer.assignment.topic_partitions)
+
+
+def as_topic_partitions(owned):
+    """{topic id: partition ids} as a heartbeat names them."""
+    return [TopicPartitions(topic_id=topic_id, partitions=sorted(ids)) for topic_id, ids in sorted(owned.items())]
+
+
+def _passes(answer):
+    """Whether an answer's error is one of a moment, of which the member is none the worse."""
+    return exc.for_code(answer.error_code).retriable
