@@ -7,6 +7,7 @@ from __future__ import absolute_import
 
 from kiel import allocation
 from kiel.groups.assigning import Assignor, Member, by_subscribers, in_order, sort_key
+from kiel.groups.sticky import CooperativeSticky, Sticky
 
 __all__ = ["Assignor", "Function", "Member", "Range", "RoundRobin", "by_name", "from_function"]
 
@@ -94,4 +95,6 @@ def from_function(function, name=None):
 
 
 #: name -> a ready assignor, for each of Kafka's own
-by_name = dict((assignor.name, assignor) for assignor in (Range(), RoundRobin()))
+by_name = dict((assignor.name, assignor) for assignor in (
+    Range(), RoundRobin(), Sticky(), CooperativeSticky()
+))
