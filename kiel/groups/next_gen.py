@@ -2,8 +2,8 @@
 A member of a next-generation group (KIP-848): the broker shares partitions out, the member follows.
 
 There is one request, the heartbeat. Its answers give an epoch and, when it changed, the partitions that the member may
-have. The member gives up what is not among them, says so, and takes what is new; the broker offers a partition only once
-it is free. All heartbeats go through `kiel.groups.heart`, so that a blocked loop does not cost membership.
+have. The member gives up what is not among them, says so, and takes what is new; the broker offers a partition only
+once it is free. All heartbeats go through `kiel.groups.heart`, so that a blocked loop does not cost membership.
 """
 from __future__ import absolute_import
 
@@ -15,50 +15,17 @@ from kiel import events, exc
 from kiel.allocation import Allocator
 from kiel.groups import next_gen_beats as beats
 from kiel.groups.heart import Heart
+from kiel.groups.next_gen_holdings import Holdings, from_answer
+from kiel.groups.next_gen_states import (
+    ALIVE, FAILED, FENCED, INSIDE, JOINING, LEFT, OUT, RECONCILING, STABLE, TRANSITIONS
+)
+from kiel.groups.next_gen_topics import Subscription
 from kiel.protocol import errors
 from kiel.retry import Backoff, monotonic
 
 log = logging.getLogger(__name__)
 
 API = beats.Beat.api
-
-#: not in the group, and not wanting to be
-OUT = "out"
-#: asks to be let in, with epoch 0
-JOINING = "joining"
-#: has what it is to have, and the coordinator knows
-STABLE = "stable"
-#: gives up and takes over partitions
-RECONCILING = "reconciling"
-#: has said something that is not answered yet: what it owns, or topics
-TELLING = "telling"
-#: put out of the group; its partitions are lost
-FENCED = "fenced"
-#: left by itself, for want of progress
-LEFT = "left"
-#: refused for good
-FAILED = "failed"
-#: on its way out
-LEAVING = "leaving"
-
-_ENDS = {"fenced": FENCED, "went": LEFT, "failed": FAILED, "stopped": LEAVING}
-
-#: state -> event -> the state after it; any other event in a state is a bug and raises
-TRANSITIONS = {
-    OUT: {"subscribed": JOINING, "failed": FAILED},
-    JOINING: dict(_ENDS, told=JOINING, joined=TELLING, heard=STABLE, assigned=RECONCILING),
-    STABLE: dict(_ENDS, told=TELLING, heard=STABLE, assigned=RECONCILING),
-    TELLING: dict(_ENDS, told=TELLING, joined=TELLING, heard=STABLE, assigned=RECONCILING),
-    RECONCILING: dict(_ENDS, told=RECONCILING, joined=RECONCILING, heard=RECONCILING, assigned=RECONCILING,
-                      reconciled=TELLING, settled=STABLE),
-    FENCED: {"rejoined": JOINING, "failed": FAILED, "stopped": LEAVING},
-    LEFT: {"subscribed": JOINING, "stopped": LEAVING},
-    FAILED: {"subscribed": JOINING, "stopped": LEAVING},
-    LEAVING: {"left": OUT},
-}
-
-#: the states in which the coordinator takes the member for one
-INSIDE = (STABLE, TELLING, RECONCILING)
 
 #: pauses between attempts to get in, or to find the name of a topic id
 PATIENCE = Backoff(first=0.1, most=2.0, deadline=None)
@@ -93,18 +60,8 @@ class ConsumerAllocator(Allocator):
         self.io_loop = None
         self._member_id = beats.make_member_id()
         self._own_id = True
-        self._wanted = set()
-        #: the names in the last heartbeat that was answered
-        self._told = frozenset()
-        #: topic id -> partition ids: ours, and those of them that are being given up
-        self._owned = {}
-        self._revoking = {}
-        #: topic id -> partition ids that the broker wants us to have; None before it said
-        self._target = None
-        #: topic id -> name
-        self._names = {}
-        #: (topics, Future) of subscriptions that do not hold yet
-        self._waiting = []
+        self._subscription = Subscription()
+        self._holdings = Holdings()
         #: the number of what was said last, and of what was answered last
         self._serial = self._answered = 0
         #: changes when partitions are lost, so that what is under way with them ends
@@ -133,7 +90,7 @@ class ConsumerAllocator(Allocator):
         if self.heart.left:
             return True
         last = self.heart.last_beat
-        return bool(self._owned) and last is not None and monotonic() - last > self.membership.session_timeout
+        return bool(self._holdings.owned) and last is not None and monotonic() - last > self.membership.session_timeout
 
     def _on(self, event):
         """Moves to the next state."""
@@ -160,8 +117,8 @@ class ConsumerAllocator(Allocator):
             )
             self.heart.on_answer = self._on_answer
             self.heart.on_left = self._on_left
-        if self._wanted:
-            yield self.subscribe(self._wanted)
+        if self._subscription.wanted:
+            yield self.subscribe(self._subscription.wanted)
             return
         found = yield self.client.attempt([API], self._probe)
         if isinstance(found[API], exc.KielError):
@@ -187,15 +144,12 @@ class ConsumerAllocator(Allocator):
 
         Brings back a member that left by itself or was refused.
         """
-        future = concurrent.Future()
-        new = set(topics).difference(self._wanted)
-        self._wanted.update(new)
-        self._waiting.append((frozenset(topics), future))
+        new, future = self._subscription.add(topics)
         if self.state in (OUT, LEFT, FAILED):
             self.error = None
             self._on("subscribed")
             self._spawn(self._enter())
-        elif new and self.state in INSIDE + (JOINING,):
+        elif new and self.state in ALIVE:
             self._on("told")
             self._say()
         self._settle()
@@ -264,8 +218,8 @@ class ConsumerAllocator(Allocator):
             group_id=self.client.group_name, member_id=self._member_id, member_epoch=beats.JOIN,
             instance_id=self.instance_id, rack_id=self.membership.rack_id,
             rebalance_timeout=int(self.membership.rebalance_timeout * 1000),
-            subscribed_topic_names=sorted(self._wanted), server_assignor=self.membership.assignors,
-            topic_partitions=beats.as_topic_partitions(self._owned)
+            subscribed_topic_names=sorted(self._subscription.wanted), server_assignor=self.membership.assignors,
+            topic_partitions=self._holdings.as_topic_partitions()
         )
         beat.serial = self._serial
         beat.own_id = self._own_id
@@ -288,7 +242,7 @@ class ConsumerAllocator(Allocator):
             if self._leaving is not None and not isinstance(answer, exc.KielError) and not self._leaving.done():
                 self._leaving.set_result(None)
             return
-        if self.state not in INSIDE + (JOINING,):
+        if self.state not in ALIVE:
             return
         failed = isinstance(answer, exc.KielError)
         error = answer if failed else exc.for_code(
@@ -301,18 +255,18 @@ class ConsumerAllocator(Allocator):
         self.identity = (self._member_id, answer.member_epoch)
         self._clock.reset()
         self._unreleased = None
-        self._told = frozenset(request.subscribed_topic_names)
+        self._subscription.told = frozenset(request.subscribed_topic_names)
         self._answered = request.serial
         self._beat_every(answer.heartbeat_interval / 1000.0)
         heard, self._heard_at = self._heard_at, monotonic()
         if heard is not None and self._heard_at - heard > self.membership.session_timeout and self.on_pause is not None:
             self.on_pause(False)  # the doubt is over
-        target = beats.partitions_by_id(answer)
+        target = from_answer(answer)
         if target is not None:
-            self._target = target
+            self._holdings.target = target
         self._look()
         if self.state != RECONCILING:
-            self._on("heard" if self._answered >= self._serial else "joined")
+            self._on("heard" if self._answered >= self._serial else "answered")
         self._settle()
 
     def _beat_every(self, seconds):
@@ -344,7 +298,7 @@ class ConsumerAllocator(Allocator):
             else:
                 self.io_loop.call_later(delay, self._enter_again, self._life)
         elif code == errors.group_id_not_found:
-            self._fail(exc.UnsupportedVersionError("group %s has classic members, and the broker does not upgrade it: %s"
+        """Gives up what is not to be ours, tells the coordinator, takes over what is new; till it is all done."""
                                                    % (group, error)))
         else:
             self._fail(error)
@@ -369,12 +323,10 @@ class ConsumerAllocator(Allocator):
 
     def _on_left(self):
         """The heart left the group."""
-        if self.state in INSIDE + (JOINING,):
+        if self.state in ALIVE:
             self._on("went")
             self._spawn(self._lose())
-            self._end_waiting(None)
-        elif self.state == FENCED:
-            pass  # it joins anew in a moment
+            self._subscription.end()
 
     def _fail(self, error):
         """The member is refused for good."""
@@ -382,14 +334,13 @@ class ConsumerAllocator(Allocator):
         self.error = error
         self._spawn(self.heart.stop())
         self._spawn(self._lose())
-        self._end_waiting(error)
+        self._subscription.end(error)
 
     @gen.coroutine
     def _lose(self):
         """Everything is lost at once; says so."""
-        lost = self._by_name(self._owned)
+        lost = self._holdings.clear()
         self._life = object()
-        self._owned, self._revoking, self._target = {}, {}, None
         self.allocation = {}
         self.identity = ("", -1)
         self._heard_at = None
@@ -407,31 +358,25 @@ class ConsumerAllocator(Allocator):
 
     def _look(self):
         """Sees whether there is something to give up or to take over."""
-        if self._target is None or self.state not in INSIDE + (JOINING,):
+        holdings = self._holdings
+        if self.state not in ALIVE:
             return
-        wanted, unknown = self._known_target()
-        if unknown and not self._resolving:
+        holdings.learn(self.client.cluster.topic_ids)
+        if holdings.nameless and not self._resolving:
             self._resolving = True
             self._spawn(self._resolve())
-        if wanted != self._owned:
+        if not holdings.settled:
             self._on("assigned")
             if self._reconciling is None:
                 self._reconciling = self._reconcile()
                 self._spawn(self._reconciling)
-
-    def _known_target(self):
-        """What of the target has topics with known names, and the ids of the topics without."""
-        for name, topic_id in self.client.cluster.topic_ids.items():
-            self._names[topic_id] = name
-        known = dict((topic_id, ids) for topic_id, ids in self._target.items() if topic_id in self._names and ids)
-        return known, set(self._target).difference(self._names)
 
     @gen.coroutine
     def _resolve(self):
         """Asks for metadata until every topic that the member is to have has a name."""
         clock = PATIENCE.start()
         try:
-            while self.state in INSIDE + (JOINING,) and self._target is not None and self._known_target()[1]:
+            while self.state in ALIVE and self._holdings.nameless:
                 try:
                     yield self.client.cluster.heal()
                 except exc.KielError as error:
@@ -443,49 +388,30 @@ class ConsumerAllocator(Allocator):
 
     @gen.coroutine
     def _reconcile(self):
-        """Gives up what is not to be ours, tells the coordinator, then takes over what is new; until it is all done."""
+        """Gives up what is not to be ours, tells the coordinator, takes over what is new; until it is all done."""
         yield gen.moment  # `_reconciling` is set before anything changes
+        holdings = self._holdings
         try:
-            while self.state == RECONCILING and self._target is not None:
-                life = self._life
-                wanted = self._known_target()[0]
-                revoked = _difference(self._owned, wanted)
-                assigned = _difference(wanted, self._owned)
+            while self.state == RECONCILING and not holdings.settled:
+                life, revoked, assigned = self._life, holdings.revoked, holdings.assigned
                 if revoked:
-                    self._revoking = revoked
-                    self._share_out()
-                    yield self._tell(self.changed(self._by_name(revoked), {}), "on_change")
-                    if life is not self._life:
-                        continue
-                    self._owned = _difference(self._owned, revoked)
-                    self._revoking = {}
-                elif assigned:
-                    self._owned = _union(self._owned, assigned)
-                    self._share_out()
-                    yield self._tell(self.changed({}, self._by_name(assigned)), "on_change")
+                    holdings.revoking, assigned = revoked, {}
                 else:
-                    break
-                if life is self._life and self.state == RECONCILING:
-                    self._say()
+                    holdings.take(assigned)
+                self.allocation = holdings.allocation
+                changed = self.changed(holdings.by_name(revoked), holdings.by_name(assigned))
+                yield self._tell(changed, "on_change")
+                if life is self._life:
+                    holdings.release()
+                    if self.state == RECONCILING:
+                        self._say()
         finally:
             self._reconciling = None
+        # with partitions lost and the member in again meanwhile, `settled` may have to wait for the next answer
         if self.state == RECONCILING:
-            if self._target is None:  # lost and joined anew meanwhile; the next answer tells
-                return
             self._on("reconciled" if self._answered < self._serial else "settled")
             self._look()
             self._settle()
-
-    def _share_out(self):
-        """`allocation` is what is ours and stays so."""
-        self.allocation = self._by_name(_difference(self._owned, self._revoking))
-
-    def _by_name(self, partitions):
-        """Topic ids -> ids as names -> sorted ids."""
-        found = {}
-        for topic_id, ids in partitions.items():
-            found.setdefault(self._names[topic_id], set()).update(ids)
-        return dict((name, sorted(ids)) for name, ids in found.items())
 
     @gen.coroutine
     def _tell(self, future, name):
@@ -496,25 +422,10 @@ class ConsumerAllocator(Allocator):
             log.warning("Group %s: %s was not done within %g s; the rebalance goes on without it",
                         self.client.group_name, name, self.membership.rebalance_timeout)
 
-    # -- subscriptions --
-
     def _settle(self):
-        """Resolves the Futures of subscriptions that hold."""
+        """Tells who waits for a subscription that it holds."""
         if self.state == STABLE:
-            ready = [entry for entry in self._waiting if entry[0] <= self._told]
-            self._waiting = [entry for entry in self._waiting if entry not in ready]
-            for _, future in ready:
-                future.set_result(None)
-
-    def _end_waiting(self, error):
-        """Resolves all of them."""
-        waiting, self._waiting = self._waiting, []
-        for _, future in waiting:
-            if error is None:
-                future.set_result(None)
-            else:
-                future.set_exception(error)
-                future.exception()
+            self._subscription.hold()
 
     # -- the end --
 
@@ -522,14 +433,13 @@ class ConsumerAllocator(Allocator):
     def _stop(self):
         """The work of `stop`."""
         if self.state == OUT:
-            self._wanted.clear()
+            self._subscription.clear()
             if self.heart is not None:
                 yield self.heart.stop()
             return
-        member = self.state in INSIDE + (JOINING,) and not self.heart.left
+        member = self.state in ALIVE and not self.heart.left
         self._on("stopped")
-        self._end_waiting(exc.ClosedError("group %s is being left" % self.client.group_name))
-        self._revoking = self._owned
+        self._subscription.end(exc.ClosedError("group %s is being left" % self.client.group_name))
         released, self.allocation = self.allocation, {}
         if self._reconciling is not None:
             yield self._tell(self._reconciling, "on_change")
@@ -545,24 +455,12 @@ class ConsumerAllocator(Allocator):
             self._leaving = None
         yield self.heart.stop()
         self._life = object()
-        self._owned, self._revoking, self._target = {}, {}, None
-        self._wanted.clear()
-        self._told = frozenset()
+        self._holdings.clear()
+        self._subscription.clear()
         self.identity = ("", -1)
         self._heard_at = None
-        self._on("left")
+        self._on("gone")
 
     def _spawn(self, future):
         """Lets a coroutine run by itself; what goes wrong in it is logged."""
         self.io_loop.add_future(future, lambda done: done.result())
-
-
-def _difference(one, other):
-    """{topic id: ids} of what is in one and not in the other."""
-    found = dict((topic_id, ids - other.get(topic_id, set())) for topic_id, ids in one.items())
-    return dict((topic_id, ids) for topic_id, ids in found.items() if ids)
-
-
-def _union(one, other):
-    """{topic id: ids} of both."""
-    return dict((topic_id, one.get(topic_id, set()) | other.get(topic_id, set())) for topic_id in set(one) | set(other))

@@ -9,7 +9,7 @@ import base64
 import uuid
 
 from kiel import exc
-from kiel.protocol.consumer_group_heartbeat import ConsumerGroupHeartbeatRequest, TopicPartitions
+from kiel.protocol.consumer_group_heartbeat import ConsumerGroupHeartbeatRequest
 from kiel.protocol.request import generate_correlation_id
 
 #: epochs that say what a member wants (KIP-848)
@@ -24,9 +24,9 @@ class Beat(ConsumerGroupHeartbeatRequest):
     """
     A heartbeat that has everything there is to say; a ``brief`` one leaves away what the coordinator knows.
 
-    Sent again, a brief one says it all: the answer that was lost may have had a new epoch or assignment. The coordinator
-    takes the epoch before only from a member that names its partitions, and repeats an assignment only to one that
-    says everything (KAFKA-19222, KAFKA-19233).
+    Sent again, a brief one says it all: the answer that was lost may have had a new epoch or assignment. The
+    coordinator takes the epoch before only from a member that names its partitions, and repeats an assignment only to
+    one that says everything (KAFKA-19222, KAFKA-19233).
     """
 
     brief = False
@@ -100,18 +100,6 @@ def parting(said, epoch):
             member_id = request.member_id
         return Beat(group_id=said.group_id, member_id=member_id, member_epoch=epoch, instance_id=said.instance_id)
     return make
-
-
-def partitions_by_id(answer):
-    """The assignment of an answer as {topic id: set of partition ids}; None where it has none."""
-    if answer.assignment is None:
-        return None
-    return dict((topic.topic_id, set(topic.partitions)) for topic in answer.assignment.topic_partitions)
-
-
-def as_topic_partitions(owned):
-    """{topic id: partition ids} as a heartbeat names them."""
-    return [TopicPartitions(topic_id=topic_id, partitions=sorted(ids)) for topic_id, ids in sorted(owned.items())]
 
 
 def _passes(answer):
