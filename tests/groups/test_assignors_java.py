@@ -113,7 +113,8 @@ def test_sticky_is_as_even_as_java_and_moves_no_more(java, alike):
         if compare(found, other, owners):
             better += 1
             more += measure.moves(owners, found) > measure.moves(owners, other)
-    print("%d of %d more even than Java's (%d of them moved more); %d where Java's fails" % (better, GROUPS, more, wrong))
+    print("of %d: %d more even than Java's (%d of them moved more), %d where Java's fails" % (
+        GROUPS, better, more, wrong))
     assert wrong < GROUPS // 10
     assert not (alike and (better or wrong))
 
