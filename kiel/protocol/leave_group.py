@@ -31,11 +31,20 @@ class LeaveGroupRequest(Request):
         ("members", Array.of(MemberIdentity), when("3+")),
     )
 
+    #: why ``member_id`` leaves, for the broker's log (version 5 and later)
+    reason = None
+
+    def __init__(self, **kwargs):
+        reason = kwargs.pop("reason", None)
+        super(LeaveGroupRequest, self).__init__(**kwargs)
+        self.reason = reason
+
     def for_version(self, version):
         """From version 3 on the member is one of a list."""
         if version < 3 or not self.member_id:
             return self
-        return self.copy(member_id="", members=[MemberIdentity(member_id=self.member_id)] + list(self.members))
+        member = MemberIdentity(member_id=self.member_id, reason=self.reason)
+        return self.copy(member_id="", members=[member] + list(self.members))
 
 
 class MemberResponse(Part):

@@ -1,0 +1,56 @@
+"""What the leader of a classic group does: works out what each member gets."""
+from __future__ import absolute_import
+
+from kiel.protocol.consumer_protocol import Assignment, Subscription, TopicAssignment
+from kiel.protocol.sync_group import MemberAssignment
+
+
+def members_of(assignor, joined):
+    """Member id -> `kiel.groups.assignors.Member`, as a JoinGroup answer tells the leader."""
+    return dict(
+        (member.member_id, assignor.member(Subscription.unpack(member.metadata), member.group_instance_id))
+        for member in joined.members
+    )
+
+
+def topics_of(members):
+    """All topics that any member subscribes to; others than the leader's may be among them."""
+    return frozenset().union(*[member.topics for member in members.values()])
+
+
+def assignments(assignor, members, partitions):
+    """
+    What each member gets, ready to be sent: a list of `kiel.protocol.sync_group.MemberAssignment`.
+
+    :param assignor: `kiel.groups.assignors.Assignor`
+    :param members: member id -> `kiel.groups.assignors.Member`
+    :param partitions: topic -> ids of all its partitions; topics that are not there have nothing to be shared
+    """
+    wanted = topics_of(members)
+    shares = assignor.assign(members, dict(
+        (topic, sorted(ids)) for topic, ids in partitions.items() if topic in wanted and ids
+    ))
+    return [MemberAssignment(member_id=member_id, assignment=to_assignment(shares.get(member_id) or {}))
+            for member_id in sorted(members)]
+
+
+def to_assignment(share):
+    """Topic -> ids as Kafka's Assignment."""
+    return Assignment(version=1, topics=[
+        TopicAssignment(name=topic, partitions=sorted(share[topic])) for topic in sorted(share) if share[topic]
+    ])
+
+
+def from_assignment(data):
+    """The share in the bytes of a SyncGroup answer: topic -> sorted ids."""
+    return dict(
+        (topic.name, sorted(topic.partitions)) for topic in Assignment.unpack(data).topics if topic.partitions
+    )
+
+
+def without(share, other):
+    """What is in one share and not in another: topic -> ids."""
+    left = dict(
+        (topic, [number for number in ids if number not in other.get(topic, ())]) for topic, ids in share.items()
+    )
+    return dict((topic, ids) for topic, ids in left.items() if ids)
