@@ -298,8 +298,9 @@ class ConsumerAllocator(Allocator):
             else:
                 self.io_loop.call_later(delay, self._enter_again, self._life)
         elif code == errors.group_id_not_found:
-        """Gives up what is not to be ours, tells the coordinator, takes over what is new; till it is all done."""
-                                                   % (group, error)))
+            self._fail(exc.UnsupportedVersionError(
+                "group %s has classic members, and the broker does not upgrade it: %s" % (group, error)
+            ))
         else:
             self._fail(error)
 
