@@ -21,8 +21,11 @@ log = logging.getLogger(__name__)
 #: a beat that failed is tried again soon: sessions are short
 RETRY = Backoff(first=0.1, most=1.0, deadline=None)
 
-#: least seconds that a broker has for an answer to a beat, and for a connection
+#: least seconds that a broker has for an answer to one of `SIGNS`, and for a connection
 PATIENCE = 5.0
+
+#: what brokers answer at once; all else, such as JoinGroup, may wait for other members
+SIGNS = ("heartbeat", "consumer_group_heartbeat", "leave_group", "group_coordinator")
 
 #: seconds in which a member that leaves by itself gets that through, or goes without a word
 LEAVE_TIME = 5.0
@@ -46,7 +49,7 @@ class Pulse(object):
         heart.settings.ssl_context()  # made here, so that no two threads do
         self.settings = copy.copy(heart.settings)
         patience = max(PATIENCE, 2 * heart.interval)
-        self.settings.request_timeout = min(patience, self.settings.request_timeout)
+        self.patience = min(patience, self.settings.request_timeout)
         self.settings.connect_timeout = min(patience, self.settings.connect_timeout)
         period = min(IDLE_PERIOD, (heart.max_poll_interval or IDLE_PERIOD) / 4.0)
         self.watch = Watch(heart.io_loop, heart.slow_callback, period, "group %s" % heart.group)
@@ -69,6 +72,8 @@ class Pulse(object):
         #: whether the coordinator may be another broker by now
         self.astray = False
         self.busy = False
+        #: whether what is under way may wait for other members
+        self.waiting = False
         self.over = False
         #: the request that leaves the group, while it is on its way, and until when
         self.parting = None
@@ -183,6 +188,7 @@ class Pulse(object):
         if request is None:
             return
         self.busy = True
+        self.waiting = request.api not in SIGNS
         term, version, sent = self.term, self.version, monotonic()
         try:
             answer = yield self._exchange(request)
@@ -206,12 +212,28 @@ class Pulse(object):
         """Sends a request to the coordinator; gives the response, or the `kiel.exc.KielError` in its place."""
         try:
             conn = yield self._connected()
-            response = yield conn.send(request)
+            response = yield self._sent(conn, request)
         except exc.KielError as error:
             raise gen.Return(error)
         except Exception as error:
             log.exception("Group %s: a beat failed", self.heart.group)
             raise gen.Return(exc.KielError("a beat failed: %r" % error))
+        raise gen.Return(response)
+
+    @gen.coroutine
+    def _sent(self, conn, request):
+        """Sends a request over a connection; gives the response."""
+        future = conn.send(request)
+        if request.api in SIGNS:
+            future = events.within(self.patience, future)
+        try:
+            response = yield future
+        except gen.TimeoutError:
+            error = exc.RequestTimeoutError(
+                conn.host, conn.port, hint="no answer to '%s' within %g s" % (request.api, self.patience)
+            )
+            conn.abort(error)
+            raise error
         raise gen.Return(response)
 
     def _answered(self, term, version, request, answer, sent):
@@ -308,7 +330,7 @@ class Pulse(object):
         conn = None
         try:
             conn = yield self._opened(address)
-            response = yield conn.send(coordinator.GroupCoordinatorRequest(group=self.heart.group))
+            response = yield self._sent(conn, coordinator.GroupCoordinatorRequest(group=self.heart.group))
         except exc.KielError as error:
             log.info("Group %s: %s:%s was asked for the coordinator: %s", self.heart.group, address[0], address[1],
                      error)
@@ -365,6 +387,8 @@ class Pulse(object):
         self.heart.left = True
         self.parting = self.leave() if member and self.leave is not None else None
         self.parting_until = monotonic() + LEAVE_TIME
+        if self.busy and self.conn is not None and self.parting is not None and self.waiting:
+            self.conn.close()  # a broker reads nothing behind a request that waits for other members
         if self.parting is None:
             self._gone()
         else:

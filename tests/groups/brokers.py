@@ -7,7 +7,7 @@ from tornado import ioloop
 
 from tests.fake import VERSIONS, FakeCluster
 
-VERSIONS_OF_GROUPS = dict(VERSIONS["4.4"], heartbeat=(0, 4), leave_group=(0, 5))
+VERSIONS_OF_GROUPS = dict(VERSIONS["4.4"], heartbeat=(0, 4), leave_group=(0, 5), join_group=(2, 9), sync_group=(0, 5))
 
 
 class Brokers(object):

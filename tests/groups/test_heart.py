@@ -16,7 +16,9 @@ from kiel import exc
 from kiel.groups import pulse
 from kiel.groups.heart import Heart
 from kiel.protocol.heartbeat import HeartbeatRequest
+from kiel.protocol.join_group import JoinGroupRequest
 from kiel.protocol.leave_group import LeaveGroupRequest
+from kiel.protocol.sync_group import SyncGroupRequest
 from kiel.retry import monotonic
 from kiel.settings import Settings
 
@@ -32,7 +34,7 @@ def beat(generation=1):
 
 def same(request, response):
     """A `follow` that goes on while all is well."""
-    if request is None:
+    if request is None or request.api != "heartbeat":
         return beat()
     return request if response.error_code in (0, 27) else None
 
@@ -73,7 +75,7 @@ class World(object):
         for broker in brokers.cluster.brokers.values():
             broker.on("heartbeat", ok)
             broker.on("leave_group", ok)
-        settings.setdefault("interval", 0.1)
+        settings.setdefault("interval", 0.05)
         settings.setdefault("slow_callback", None)
         self.heart = Heart(Settings(client_id="heart"), ioloop.IOLoop.current(), "g", **settings)
         self.heart.on_answer = lambda request, answer: self.answers.append((request, answer))
@@ -169,7 +171,7 @@ def beats_during(world, handler, least):
     world.start()
     yield loop.until(lambda: world.answers)
     before, told = world.count(), len(world.answers)
-    handler(1.5)
+    handler(0.8)
     during = world.count() - before
     assert during >= least
     assert len(world.answers) == told  # nothing but the loop itself calls back
@@ -183,7 +185,7 @@ def test_follow_adopts_a_new_epoch_while_the_loop_is_blocked(world):
         return beat(request.generation_id + 1)
 
     world.start(follow=follow)
-    block(1.0)
+    block(0.5)
     assert world.generations() == list(range(1, 1 + world.count()))
     assert world.count() > 5
     yield gen.sleep(0.05)
@@ -305,7 +307,7 @@ def test_a_coordinator_that_moved_is_found_while_the_loop_is_blocked(world):
     yield loop.until(lambda: world.answers)
     world.brokers.cluster.coordinator = 2
     world.brokers[1].on("heartbeat", code(16))
-    block(1.5)
+    block(1.0)
     assert world.count(broker=2) > 3
     yield gen.sleep(0.05)
     assert 16 in [answer.error_code for _, answer in world.answers]
@@ -317,7 +319,7 @@ def test_a_coordinator_that_died_is_replaced_while_the_loop_is_blocked(world):
     yield loop.until(lambda: world.answers)
     world.brokers.cluster.coordinator = 3
     world.brokers.call(world.brokers[1].stop)
-    block(2)
+    block(1.2)
     assert world.count(broker=3) > 3
     yield gen.sleep(0.05)
     assert [answer for _, answer in world.answers if isinstance(answer, exc.BrokerConnectionError)]
@@ -428,6 +430,40 @@ def test_leaving_is_given_up_in_time(world):
             block(1.5)
             yield loop.until(lambda: world.left_at)
     assert world.count("leave_group") > 1
+
+
+@with_world(max_poll_interval=0.4)
+def test_leaving_does_not_wait_for_a_join_that_waits_for_others(world):
+    world.brokers[1].on("join_group", fake.delay(30, dict(error_code=0)))
+    join = JoinGroupRequest(group_id="g", member_id=MEMBER, rebalance_timeout=60000, session_timeout=60000)
+    world.start(first=join)
+    yield loop.until(lambda: world.count("join_group"))
+    with lines_of("kiel.groups.pulse"):
+        block(1.0)
+    assert world.count("leave_group") == 1
+    yield loop.until(lambda: world.left_at)
+    assert isinstance(world.answers[0][1], exc.BrokerConnectionError)
+
+
+@with_world()
+def test_a_coordinator_that_is_mute_is_given_up_after_a_while(world):
+    with patched(pulse, PATIENCE=0.3):
+        world.start()
+        yield loop.until(lambda: world.answers)
+        world.brokers[1].on("heartbeat", fake.MUTE, times=1)
+        yield loop.until(lambda: any(isinstance(answer, exc.RequestTimeoutError) for _, answer in world.answers))
+        count = world.count()
+        yield loop.until(lambda: world.count() > count)
+
+
+@with_world()
+def test_what_waits_for_other_members_has_its_time(world):
+    world.brokers[1].on("sync_group", fake.delay(0.8, dict(error_code=0)))
+    with patched(pulse, PATIENCE=0.2):
+        world.start(first=SyncGroupRequest(group_id="g", generation_id=1, member_id=MEMBER))
+        yield loop.until(lambda: world.answers)
+    assert world.answers[0][1].error_code == 0
+    assert world.count("sync_group") == 1
 
 
 @with_world(max_poll_interval=0.4)

@@ -1,0 +1,220 @@
+from __future__ import absolute_import
+
+import logging
+import os
+import threading
+import time
+
+from tornado import gen, ioloop
+
+from kiel.groups import watch
+from kiel.groups.watch import Watch, held_by, is_closed, name_of
+
+from tests import loop
+from tests.groups.test_heart import lines_of, patched
+
+THIS = os.path.splitext(os.path.basename(__file__))[0] + ".py"
+
+
+class Own(object):
+    """A loop in a thread for the watch to sit on; a context manager that gives the watch."""
+
+    def __init__(self, io_loop, slow_callback, period=1.0):
+        self.watch = Watch(io_loop, slow_callback, period, "group g")
+        self.loop = ioloop.IOLoop(make_current=False)
+        self.thread = threading.Thread(target=self.run)
+        self.thread.daemon = True
+
+    def run(self):
+        self.loop.add_callback(self.watch.start, self.loop)
+        self.loop.start()
+        self.loop.close()
+
+    def __enter__(self):
+        self.thread.start()
+        return self.watch
+
+    def __exit__(self, *exc_info):
+        self.loop.add_callback(self.watch.stop)
+        self.loop.add_callback(self.loop.stop)
+        self.thread.join(5)
+        assert not self.thread.is_alive()
+
+
+def handle_order(seconds, password="pa55word"):
+    """A handler with something to hide."""
+    card = "4111" + password
+    sleep_a_while(seconds)
+    return card
+
+
+def sleep_a_while(seconds):
+    time.sleep(seconds)
+
+
+def compute(seconds):
+    until = time.time() + seconds
+    while time.time() < until:
+        sum(range(100))
+
+
+def watched(*blocks, **settings):
+    """Runs each block on a watched loop, with a pause after each; gives the log's lines."""
+    @gen.coroutine
+    def body():
+        with lines_of("kiel.groups.watch") as lines:
+            with Own(ioloop.IOLoop.current(), settings.get("slow_callback", 0.1)):
+                yield gen.sleep(0.1)
+                for block in blocks:
+                    block()
+                    yield gen.sleep(0.1)
+        raise gen.Return(lines)
+    return loop.run(body)
+
+
+def warnings(lines):
+    return [line for line in lines if line.startswith("WARNING")]
+
+
+def test_who_blocks_the_loop_is_named_once_with_its_stack_and_without_values():
+    lines = watched(lambda: handle_order(0.5))
+    assert len(warnings(lines)) == 1
+    first, stack = lines[0].split("\n", 1)
+    assert THIS + ":" in first and "(sleep_a_while)" in first
+    assert "handle_order" in stack and "time.sleep(seconds)" in stack
+    assert "pa55word" not in lines[0].replace('password="pa55word"', "") and "4111pa55" not in lines[0]
+    # and afterwards how long it took
+    assert len(lines) == 2 and lines[1].startswith("INFO") and "(sleep_a_while)" in lines[1]
+    assert 0.3 < float(lines[1].split(" for ")[1].split(" s")[0]) < 2
+
+
+def test_a_handler_that_computes_is_named():
+    lines = watched(lambda: compute(0.4))
+    assert len(warnings(lines)) == 1
+    assert "(compute)" in lines[0]
+
+
+def test_short_callbacks_are_not_named():
+    assert not watched(*[lambda: time.sleep(0.05)] * 5, slow_callback=0.4)
+
+
+def test_nobody_is_named_where_it_is_switched_off():
+    assert not watched(lambda: time.sleep(0.3), slow_callback=None)
+
+
+def test_a_coroutine_is_named_by_the_frame_that_runs():
+    @gen.coroutine
+    def outer():
+        yield gen.moment
+        yield inner()
+
+    @gen.coroutine
+    def inner():
+        yield gen.moment
+        time.sleep(0.4)
+
+    @gen.coroutine
+    def body():
+        with lines_of("kiel.groups.watch") as lines:
+            with Own(ioloop.IOLoop.current(), 0.2):
+                yield gen.sleep(0.1)
+                yield outer()
+                yield gen.sleep(0.1)
+        raise gen.Return(lines)
+
+    lines = loop.run(body)
+    assert "(inner)" in lines[0].split("\n")[0]
+
+
+def test_the_same_handler_is_not_named_again_and_again():
+    lines = watched(*[lambda: sleep_a_while(0.3)] * 3)
+    assert len(warnings(lines)) == 1
+    assert len(lines) == 4  # how long it took is told each time
+    with patched(watch, QUIET_TIME=0.6):
+        lines = watched(*[lambda: sleep_a_while(0.3)] * 3)
+    assert len(warnings(lines)) == 2
+    assert "(1 times more" in warnings(lines)[1]
+
+
+def test_different_handlers_are_each_named():
+    lines = watched(lambda: sleep_a_while(0.3), lambda: compute(0.3))
+    assert len(warnings(lines)) == 2
+
+
+def test_a_watch_that_was_late_itself_blames_nobody():
+    """
+    The process was stopped, or C code kept the interpreter's lock: who is on the stack afterwards need not have done it.
+    """
+    @gen.coroutine
+    def body():
+        with lines_of("kiel.groups.watch") as lines:
+            own = Own(ioloop.IOLoop.current(), 0.2)
+            with own:
+                yield gen.sleep(0.1)
+                # first the loop does not turn, and then the watch's thread does not run either
+                own.loop.add_callback(own.loop.call_later, 0.1, time.sleep, 0.5)
+                time.sleep(0.7)
+                yield gen.sleep(0.1)
+        raise gen.Return(lines)
+
+    lines = loop.run(body)
+    assert not warnings(lines)
+    assert "not even the watch" in lines[0]
+
+
+def test_blocked_tells_for_how_long():
+    @gen.coroutine
+    def body():
+        with Own(ioloop.IOLoop.current(), None, 0.1) as watching:
+            yield gen.sleep(0.2)
+            time.sleep(0.5)
+            assert 0.3 < watching.blocked < 0.7
+            yield gen.sleep(0.3)
+            assert watching.blocked < 0.1
+
+    loop.run(body)
+
+
+def test_a_thread_that_has_ended_is_nobody():
+    thread = threading.Thread(target=int)
+    thread.start()
+    ident = thread.ident
+    thread.join()
+    assert held_by(-1 if ident is None else 1) == ("a thread that has ended", "")
+
+
+def test_the_application_is_named_before_a_library_that_it_called():
+    frames = [
+        ("socket", os.path.join(os.path.dirname(os.__file__), "socket.py"), 1, "recv"),
+        ("requests.api", "/x/site-packages/requests/api.py", 2, "get"),
+        ("tornado.gen", "/x/site-packages/tornado/gen.py", 3, "run"),
+        ("app.orders", "/srv/app/orders.py", 4, "handle"),
+        ("app.main", "/srv/app/main.py", 5, "loop"),
+    ]
+    assert name_of(frames) == "/srv/app/orders.py:4 (handle)"
+    # an application that is installed itself
+    assert name_of(frames[:3]).endswith("socket.py:1 (recv)")
+    # nobody's but ours
+    assert name_of(frames[2:3]) == "/x/site-packages/tornado/gen.py:3 (run)"
+
+
+def test_what_runs_the_loop_is_not_named():
+    with patched(watch, FRAMEWORK=watch.FRAMEWORK + (__name__.split(".")[0],), LOOPS=("run_forever",)):
+        frames = []
+
+        def run_forever():
+            frames.extend(watch.frames_of(__import__("sys")._getframe()))
+
+        run_forever()
+    assert [frame[3] for frame in frames] == ["run_forever"]
+
+
+def test_a_closed_loop_is_seen():
+    one = ioloop.IOLoop(make_current=False)
+    assert not is_closed(one)
+    one.close()
+    assert is_closed(one)
+
+
+def test_the_logger_is_the_modules_own():
+    assert watch.log is logging.getLogger("kiel.groups.watch")
