@@ -27,6 +27,9 @@ from kiel.retry import Backoff
 #: forms of a time on the command line, UTC
 TIMES = ("%Y-%m-%dT%H:%M:%S.%f", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%d")
 
+#: the columns of tables that are numbers
+NUMBERS = ("partition", "offset", "committed", "end", "lag", "before", "after", "epoch")
+
 #: exit codes
 DONE, FAILED, MISUSED = 0, 1, 2
 
@@ -351,15 +354,14 @@ def _write_json(out, value):
 
 
 def _table(out, rows, columns, nothing):
-    """Writes columns, numbers to the right; "-" for what there is not."""
+    """Writes columns, `NUMBERS` to the right; "-" for what there is not."""
     if not rows:
         print(nothing, file=out)
         return
     cells = [[column.upper().replace("_", "-") for column in columns]]
     cells += [["-" if row[column] in (None, "") else six.text_type(row[column]) for column in columns] for row in rows]
     widths = [max(len(line[number]) for line in cells) for number in range(len(columns))]
-    right = [all(isinstance(row[column], six.integer_types + (type(None),)) and not isinstance(row[column], bool)
-                 for row in rows) and any(row[column] is not None for row in rows) for column in columns]
+    right = [column in NUMBERS for column in columns]
     for line in cells:
         text = u"  ".join(
             cell.rjust(width) if number else cell.ljust(width) for cell, width, number in zip(line, widths, right)
