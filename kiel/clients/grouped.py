@@ -16,6 +16,7 @@ from kiel.clients.commits import OffsetStore
 from kiel.clients.consumer import BaseConsumer, make_name
 from kiel.clients.cursor import UNSET
 from kiel.clients.group_topics import GroupTopics
+from kiel.clients.health import Health
 from kiel.clients.offsets import BEGINNING
 from kiel.clients.ownership import Ownership
 from kiel.groups.choice import join_through_kafka
@@ -38,7 +39,7 @@ AUTOCOMMIT = (True, False, "processed")
 PROTOCOLS = (None, "classic", "consumer")
 
 
-class GroupedConsumer(Ownership, GroupTopics, OffsetStore, BaseConsumer):
+class GroupedConsumer(Ownership, GroupTopics, Health, OffsetStore, BaseConsumer):
     """
     Reads its share of the topics, goes on where the group left off, and commits how far it has come.
 
