@@ -8,49 +8,22 @@ from tornado import concurrent, gen, locks
 
 from kiel import allocation, events, exc
 from kiel.groups import classic_leader as leading
-from kiel.groups.classic_requests import MARGIN, NO_GENERATION, Requests, refusal
-from kiel.groups.heart import Heart
+from kiel.groups.classic_requests import MARGIN, NO_GENERATION, Requests
+from kiel.groups.classic_share import Share
+from kiel.groups.classic_states import (
+    AWAY, FAILED, JOINING, OUT, REVOKING, STABLE, SYNCING, TRANSITIONS
+)
+from kiel.groups.classic_talk import Talk
 from kiel.retry import Backoff, monotonic
 
 log = logging.getLogger(__name__)
 
-#: no member, and not asking to be one
-OUT = "out"
-#: gives partitions up, before it asks for the next generation
-REVOKING = "revoking"
-#: waits for the next generation
-JOINING = "joining"
-#: waits for its share
-SYNCING = "syncing"
-#: has its share
-STABLE = "stable"
-#: left by itself for want of progress; `ClassicAllocator.subscribe` brings it back
-AWAY = "away"
-#: ended by an error that trying again does not mend
-FAILED = "failed"
-#: says goodbye
-LEAVING = "leaving"
-
-#: state -> event -> the state after it; any other event in a state is a bug and raises
-TRANSITIONS = {
-    OUT: {"join": JOINING, "fatal": FAILED, "leave": LEAVING},
-    REVOKING: {"join": JOINING, "lost": OUT, "away": AWAY, "fatal": FAILED, "leave": LEAVING},
-    JOINING: {"joined": SYNCING, "join": JOINING, "lost": OUT, "away": AWAY, "fatal": FAILED, "leave": LEAVING},
-    SYNCING: {"synced": STABLE, "join": JOINING, "lost": OUT, "away": AWAY, "fatal": FAILED, "leave": LEAVING},
-    STABLE: {"rebalance": REVOKING, "lost": OUT, "away": AWAY, "fatal": FAILED, "leave": LEAVING},
-    AWAY: {"join": JOINING, "leave": LEAVING},
-    FAILED: {"leave": LEAVING},
-    LEAVING: {"left": OUT},
-}
-
-#: seconds of failing after which the coordinator is looked up anew by the client, not by the heart alone
-PATIENCE = 5.0
-
-#: seconds in which a goodbye has to be through
-LEAVE_TIME = 5.0
-
 #: seconds between two looks at whether ownership is in doubt
 LOOK_PERIOD = 1.0
+
+
+class Overtaken(exc.ClosedError):
+    """A rebalance is off: while it waited, the member left, was put out, or failed."""
 
 
 class ClassicAllocator(allocation.Allocator):
@@ -74,68 +47,86 @@ class ClassicAllocator(allocation.Allocator):
         self.membership = membership
         self.instance_id = membership.instance_id
         self.cooperative = all(assignor.cooperative for assignor in membership.assignors)
-        self.allocation = {}
         self.identity = ("", NO_GENERATION)
-        self.heart = None
         self.error = None
+        #: one of `kiel.groups.classic_states.TRANSITIONS`
         self.state = OUT
         #: whether this member is the leader, who shares the partitions out
         self.is_leader = False
         self._requests = Requests(client.group_name, membership)
+        self._talk = Talk(client, membership, self._requests, self._goodbye, self._on_beat, self._on_left)
+        self._share = Share(self, self._release_time)
         self._assignors = dict((assignor.name, assignor) for assignor in membership.assignors)
         #: stands for one run from `start` to `stop`; None when stopped
         self._run = None
-        self._news = locks.Condition()
         self._driver = None
         self._stopping = None
-        #: what to subscribe to, and what the share that there is was made for
+        self._news = locks.Condition()
+        #: why the member has to join (again); None while it need not
+        self._reason = None
+        #: what to subscribe to, and what the present share was made for
         self._topics = set()
         self._covered = frozenset()
         #: (topics, Future) of those who wait for a share
         self._waiters = []
-        #: why the member has to join (again); None while it need not
-        self._reason = None
-        #: topic -> ids that are being given up
-        self._releasing = {}
-        #: what this member had last, and in which generation: for sticky assignors
-        self._last_share = {}, NO_GENERATION
+        #: what this member was given last, and in which generation: sticky assignors go by it
+        self._last = {}, NO_GENERATION
         #: topic -> number of partitions that the leader shared out
         self._counts = {}
-        self._partitions = {}
-        #: (request, Future) that the driver waits for
-        self._asked = None
-        #: whether the heart has to begin anew, at the coordinator that the client finds
-        self._cold = True
-        self._failing_since = None
-        self._losing = None
         self._looker = None
         self._looked = 0
+        #: whether this process stood still for a session's time in the midst of a rebalance
         self._was_still = False
         self._told_pause = False
 
     def _event(self, name):
-        """Goes from state to state by `TRANSITIONS`."""
-        state = TRANSITIONS[self.state][name]
-        log.debug("Group %s: %s, %s -> %s", self.client.group_name, name, self.state, state)
-        self.state = state
+        """Goes from state to state by the table."""
+        before, self.state = self.state, TRANSITIONS[self.state][name]
+        log.debug("Group %s: %s, so this member is %s, not %s", self.client.group_name, name, self.state, before)
+
+    @property
+    def allocation(self):
+        """Topic -> sorted partition ids that this member owns now."""
+        return self._share.owned
+
+    @property
+    def heart(self):
+        """The `kiel.groups.heart.Heart`; None while there is no membership."""
+        return self._talk.heart
+
+    @property
+    def is_in(self):
+        """False after the member left by itself, for want of progress; `subscribe` brings it back."""
+        return self.state != AWAY
+
+    @property
+    def paused(self):
+        """Whether the partitions may be somebody else's by now: the coordinator has not been heard for too long."""
+        if not self._share or self.heart is None:
+            return False
+        if self.heart.left:
+            return True
+        now, limit = monotonic(), self.membership.session_timeout
+        if self.state in (JOINING, SYNCING):  # no beats then: the coordinator keeps those whom it lets wait
+            failing = self._talk.failing_since
+            return self._was_still or now - self._looked > limit or failing is not None and now - failing > limit
+        return self.heart.last_beat is not None and now - self.heart.last_beat > limit
 
     # -- what the consumer says --
 
     def start(self, partitions):
         """See `kiel.allocation.Allocator.start`; without a subscription there is nothing to join for yet."""
-        self._partitions = partitions
         if self._run is None:
             self._run = object()
             self.error = None
             if self._topics:
                 self._want("joins")
-        return self._wait_for(self._topics) if self._topics else gen.maybe_future(None)
+        return self._wait_for(self._topics)
 
     def subscribe(self, topics):
         """See `kiel.allocation.Allocator.subscribe`; also brings a member back that left by itself."""
-        topics = frozenset(topics)
-        fresh = topics - self._topics
-        self._topics |= topics
+        fresh = set(topics) - self._topics
+        self._topics |= fresh
         if self._run is not None and self.error is None:
             if fresh:
                 self._want("subscribes to %s" % ", ".join(sorted(fresh)))
@@ -145,8 +136,7 @@ class ClassicAllocator(allocation.Allocator):
 
     def update(self, partitions, gone=()):
         """See `kiel.allocation.Allocator.update`; the leader has the group share topics that have grown out anew."""
-        self._partitions = dict(partitions)
-        self._check_topics()
+        self._check_topics(gone)
         return gen.maybe_future(None)
 
     def rejoin(self, error):
@@ -155,9 +145,9 @@ class ClassicAllocator(allocation.Allocator):
 
         The commit may have been signed with an older generation than the present one, so its error proves nothing.
         """
-        if self.state == STABLE and self.heart is not None:
+        if self.state == STABLE:
             log.info("Group %s: a commit was refused: %s", self.client.group_name, error)
-            self.heart.say(self._requests.beat(*self.identity))
+            self._talk.beat(*self.identity)
 
     def stop(self):
         """
@@ -170,24 +160,6 @@ class ClassicAllocator(allocation.Allocator):
             self._stopping = self._stop()
         return self._stopping or gen.maybe_future(None)
 
-    @property
-    def is_in(self):
-        """False after the member left by itself, for want of progress; `subscribe` brings it back."""
-        return self.state != AWAY
-
-    @property
-    def paused(self):
-        """Whether the partitions may be somebody else's by now: the coordinator has not been heard for too long."""
-        if not (self.allocation or self._releasing) or self.heart is None:
-            return False
-        if self.heart.left:
-            return True
-        now, limit = monotonic(), self.membership.session_timeout
-        if self.state in (JOINING, SYNCING):  # no beats then: the coordinator keeps who waits for it
-            failing = self._failing_since is not None and now - self._failing_since > limit
-            return failing or self._was_still or now - self._looked > limit
-        return self.heart.last_beat is not None and now - self.heart.last_beat > limit
-
     # -- subscriptions --
 
     def _wait_for(self, topics):
@@ -195,7 +167,7 @@ class ClassicAllocator(allocation.Allocator):
         future = concurrent.Future()
         if self.error is not None:
             future.set_exception(self.error)
-        elif self._covered.issuperset(topics) and self._run is not None:
+        elif self._covered.issuperset(topics):
             future.set_result(None)
         else:
             self._waiters.append((frozenset(topics), future))
@@ -214,13 +186,18 @@ class ClassicAllocator(allocation.Allocator):
             else:
                 self._waiters.append((topics, future))
 
-    def _check_topics(self):
+    def _check_topics(self, gone=()):
         """Has the leader join again when what it shared out is not what there is any more."""
-        if self.is_leader and self.state == STABLE:
-            there = dict((topic, len(self._partitions.get(topic) or ())) for topic in self._counts)
-            if there != self._counts:
-                changed = sorted(topic for topic in there if there[topic] != self._counts[topic])
-                self._want("the number of partitions changed: %s" % ", ".join(changed))
+        if not self.is_leader or self.state != STABLE:
+            return
+        there = self.client.cluster.topics
+        changed = [
+            topic for topic, count in self._counts.items()
+            # one that metadata lacks may be there still; the consumer says when it is gone
+            if len(there.get(topic) or ()) != count and (there.get(topic) or topic in gone)
+        ]
+        if changed:
+            self._want("the number of partitions changed: %s" % ", ".join(sorted(changed)))
 
     # -- the driver --
 
@@ -228,15 +205,14 @@ class ClassicAllocator(allocation.Allocator):
         """Has the driver join, for that reason."""
         self._reason = self._reason or reason
         if self._driver is None or self._driver.done():
-            self._driver = self._drive(self._run)
+            self._driver = self._drive(self._run, self._stopping)
             self.client.io_loop.add_future(self._driver, lambda future: future.result())
         self._news.notify_all()
 
     @gen.coroutine
-    def _drive(self, run):
+    def _drive(self, run, stopping):
         """Joins whenever there is a reason to, until stopped."""
-        if self._stopping is not None:
-            yield self._stopping
+        yield stopping or gen.moment  # `_driver` is set before anything happens
         clock = Backoff(deadline=None).start()
         self._look(run)
         while run is self._run and self.error is None:
@@ -246,13 +222,15 @@ class ClassicAllocator(allocation.Allocator):
             reason, self._reason = self._reason, None
             try:
                 yield self._join(run, reason)
+            except Overtaken:
+                pass
             except exc.KielError as error:
                 if run is self._run and self.state not in (AWAY, FAILED):
                     self._reason = self._reason or reason
-                    yield self._trouble(run, error)
+                    yield self._trouble(error)
             except Exception as error:
                 log.exception("Group %s: a rebalance failed", self.client.group_name)
-                if run is self._run:
+                if run is self._run and self.error is None:
                     self._fail(exc.KielError("group %s: a rebalance failed: %r" % (self.client.group_name, error)))
             else:
                 clock.reset()
@@ -267,7 +245,7 @@ class ClassicAllocator(allocation.Allocator):
             yield self._news.wait(datetime.timedelta(seconds=max(0.001, until - monotonic())))
 
     @gen.coroutine
-    def _trouble(self, run, error):
+    def _trouble(self, error):
         """Sees to what has to be done after a rebalance failed, before the next try."""
         if error.cure == "rejoin":
             log.info("Group %s: joins again: %s", self.client.group_name, error)
@@ -275,12 +253,7 @@ class ClassicAllocator(allocation.Allocator):
                 self._lose(error)
         elif error.retriable:
             log.warning("Group %s: could not join, will try again: %s", self.client.group_name, error)
-            self._cold = True
-            self.client.lose_coordinator()
-            try:
-                yield self.client.cluster.heal()
-            except exc.KielError as failure:
-                log.info("Group %s: the cluster could not be asked again: %s", self.client.group_name, failure)
+            yield self._talk.find_coordinator()
         else:
             self._fail(error)
 
@@ -288,34 +261,33 @@ class ClassicAllocator(allocation.Allocator):
     def _join(self, run, reason):
         """Takes part in one rebalance."""
         log.info("Group %s: %s joins: %s", self.client.group_name, self.identity[0] or "a new member", reason)
-        topics = frozenset(self._topics)
-        away = self.state == AWAY
+        was_away = self.state == AWAY
         if self.state == STABLE:
             self._event("rebalance")
             if not self.cooperative:
-                yield self._give_up(self.allocation)
-        if self._losing is not None:
-            yield self._losing
-        if run is not self._run or self.state == FAILED or self.state == AWAY and not away:
+                yield self._share.give_up(self._share.owned)
+        yield self._share.lost()
+        if run is not self._run or self.state == FAILED or self.state == AWAY and not was_away:
             return
         self._event("join")
+        topics = frozenset(self._topics)
         joined = yield self._ask_to_join(run, topics, reason)
-        self._expect(run, JOINING)
         self.identity = (joined.member_id, joined.generation_id)
         self.is_leader = joined.leader_id == joined.member_id
         self._event("joined")
-        if joined.protocol not in self._assignors:
+        assignor = self._assignors.get(joined.protocol)
+        if assignor is None:
             raise exc.InconsistentGroupProtocolError("the group shares partitions out by %r" % joined.protocol)
         assignments = ()
         if self.is_leader:
-            assignments = yield self._assignments(joined)
-        self._expect(run, SYNCING)
-        answer = yield self._exchange(self._requests.sync(joined, assignments))
+            assignments = yield self._assignments(assignor, joined)
+            self._expect(run, SYNCING)
+        answer = yield self._talk.ask(self._requests.sync(joined, assignments))
         self._expect(run, SYNCING)
         share = leading.from_assignment(answer.assignment)
         self._event("synced")
         self._was_still = False
-        self._last_share = share, joined.generation_id
+        self._last = share, joined.generation_id
         log.info("Group %s: generation %d by %s, member %s%s: %s", self.client.group_name, joined.generation_id,
                  joined.protocol, joined.member_id, " (leader)" if self.is_leader else "", share)
         yield self._take(run, share, topics)
@@ -323,33 +295,28 @@ class ClassicAllocator(allocation.Allocator):
     def _expect(self, run, state):
         """Ends a rebalance that was overtaken by something else while it waited."""
         if run is not self._run or self.state != state:
-            raise exc.ClosedError("group %s: the rebalance is off" % self.client.group_name)
+            raise Overtaken()
 
     @gen.coroutine
     def _ask_to_join(self, run, topics, reason):
         """Sends JoinGroup, twice where the broker gives an id to begin with (KIP-394); gives the answer."""
         def shares(assignor):
-            """What this member says it has: to a cooperative assignor what it keeps, to others its last share."""
-            return (self.allocation, self._last_share[1]) if assignor.cooperative else self._last_share
+            """What this member says it has: to a cooperative assignor what it keeps, to others what it had last."""
+            return (self.allocation, self._last[1]) if assignor.cooperative else self._last
 
-        broker = None
-        if self._cold:
-            coordinator = yield self.client.coordinator()
-            self._expect(run, JOINING)
-            broker = self.client.cluster[coordinator]
         while True:
             try:
-                joined = yield self._exchange(self._requests.join(self.identity[0], topics, shares, reason), broker)
-            except exc.MemberIdRequiredError:
+                joined = yield self._talk.ask(self._requests.join(self.identity[0], topics, shares, reason))
+            except exc.MemberIdRequiredError as error:
                 self._expect(run, JOINING)
-                broker = None
-                continue
-            raise gen.Return(joined)
+                self.identity = (error.answer.member_id, NO_GENERATION)
+            else:
+                self._expect(run, JOINING)
+                raise gen.Return(joined)
 
     @gen.coroutine
-    def _assignments(self, joined):
+    def _assignments(self, assignor, joined):
         """The leader's work: what each member gets; topics that only others subscribe to are asked for."""
-        assignor = self._assignors[joined.protocol]
         members = leading.members_of(assignor, joined)
         topics = self.client.cluster.topics
         wanted = leading.topics_of(members)
@@ -359,237 +326,105 @@ class ClassicAllocator(allocation.Allocator):
             self.client.cluster.process_topics(answer.topics, foreign)
         there = dict((topic, list(topics[topic])) for topic in wanted if topic in topics)
         self._counts = dict((topic, len(there.get(topic, ()))) for topic in wanted)
-        if joined.skip_assignment:
-            raise gen.Return(())
-        raise gen.Return(leading.assignments(assignor, members, there))
-
-    # -- partitions --
+        raise gen.Return(() if joined.skip_assignment else leading.assignments(assignor, members, there))
 
     @gen.coroutine
     def _take(self, run, share, topics):
         """Makes a share ours: what goes is given up first, then what comes is there."""
-        revoked = leading.without(self.allocation, share)
+        revoked = leading.without(self._share.owned, share)
         if revoked:
             self._reason = self._reason or "gave up partitions of %s" % ", ".join(sorted(revoked))
-            yield self._give_up(revoked)
+            yield self._share.give_up(revoked)
             self._expect(run, STABLE)
-        assigned = leading.without(share, self.allocation)
-        self.allocation = share
         self._covered = topics
-        told = self._tell({}, assigned)
+        told = self._share.take(share)
         self._tell_pause()
         self._settle()
         self._check_topics()
         yield told
 
-    @gen.coroutine
-    def _give_up(self, revoked):
-        """Lets go of partitions, when those who use them are done with them or the time is over."""
-        if not revoked:
-            return
-        self.allocation = leading.without(self.allocation, revoked)
-        self._releasing = revoked
-        done = yield self._tell(revoked, {})
-        late, self._releasing = self._releasing, {}
-        if late and not done:
-            yield self._tell_lost(late)
-
-    @gen.coroutine
-    def _tell(self, revoked, assigned):
-        """Calls `on_change` and waits for it, as long as the group does; gives False when that was too short."""
-        seconds = self._release_time()
-        try:
-            yield events.within(seconds, self.changed(revoked, assigned))
-        except gen.TimeoutError:
-            log.warning("Group %s: on_change was not done within %g s; the rebalance goes on without it",
-                        self.client.group_name, seconds)
-            raise gen.Return(False)
-        raise gen.Return(True)
-
     def _release_time(self):
         """Seconds that the group waits for a member to give partitions up, less what else that takes."""
         broker = self.client.cluster.conns.get(self.client.coordinator_id)
         if broker is not None and not broker.supports("join_group", 1):
-            # JoinGroup v0 knows no time but the session's, and half of an interval has passed on average
+            # JoinGroup v0 knows no time but the session's, and some of that has passed already
             return max(0.5, self.membership.session_timeout - 2 * self.membership.heartbeat_interval)
         return self.membership.rebalance_timeout + MARGIN / 2.0
 
+    # -- what befalls a member --
+
+    def _on_beat(self, request, error):
+        """A sign of life was answered, by an error or without."""
+        if self.state in (STABLE, REVOKING) and (request.member_id, request.generation_id) == self.identity:
+            if isinstance(error, exc.RebalanceInProgressError):
+                if self.state == STABLE:
+                    self._want("the group forms anew")
+            elif error is not None and error.cure == "rejoin":
+                self._lose(error)
+                self._want("joins again: %s" % error)
+            elif error is not None and not error.retriable:
+                self._fail(error)
+            elif self._talk.failed_long and not self._talk.cold:
+                self.client.io_loop.add_future(self._talk.go_after(self._present_beat), lambda future: future.result())
+        self._tell_pause()
+
+    def _present_beat(self):
+        """The sign of life of a member that has a share; None for one that has not."""
+        return self._requests.beat(*self.identity) if self.state in (STABLE, REVOKING) else None
+
+    def _goodbye(self):
+        """The request that leaves for want of progress; called on the heart's thread."""
+        return self._requests.leave(self.identity[0], "no progress for %s s" % self.membership.max_poll_interval)
+
+    def _on_left(self):
+        """The heart left the group by itself: the partitions may be others' already."""
+        if self.state in (REVOKING, JOINING, SYNCING, STABLE):
+            self._reason = None
+            self._talk.cold = True
+            self._lose(exc.KielError("no progress for %s s" % self.membership.max_poll_interval), "away")
+            self._talk.abandon(exc.ClosedError("group %s: left for want of progress" % self.client.group_name))
+
     def _lose(self, error, event="lost"):
         """Partitions and membership are gone without having been given up."""
-        lost = dict((topic, list(ids)) for topic, ids in self.allocation.items())
-        for topic, ids in self._releasing.items():
-            lost[topic] = sorted(lost.get(topic, []) + list(ids))
-        self.allocation, self._releasing = {}, {}
         self._covered = frozenset()
         self.is_leader = self._was_still = False
         keeps_id = isinstance(error, exc.IllegalGenerationError)
         self.identity = (self.identity[0] if keeps_id else "", NO_GENERATION)
         self._event(event)
+        lost = self._share.lose()
         if lost:
-            log.warning("Group %s: membership is lost: %s", self.client.group_name, error)
-            self._losing = self._tell_lost(lost)
+            log.warning("Group %s: lost %s: %s", self.client.group_name, lost, error)
         self._tell_pause()
-
-    @gen.coroutine
-    def _tell_lost(self, lost):
-        """Calls `on_lost`, or `on_change` where there is none, and waits for it up to a deadline."""
-        if self.on_lost is None:
-            yield self._tell(lost, {})
-            return
-        try:
-            answer = self.on_lost(lost)
-            if answer is not None:
-                yield events.within(self._release_time(), answer)
-        except gen.TimeoutError:
-            log.warning("Group %s: on_lost was not done in time", self.client.group_name)
-        except Exception:
-            log.exception("on_lost(%s) failed", lost)
 
     def _fail(self, error):
         """Ends the membership for good, by an error that trying again does not mend."""
         log.error("Group %s: membership ends: %s", self.client.group_name, error)
         self.error = error
-        member_id = self.identity[0]
+        request = self._requests.leave(self.identity[0], "failed: %s" % error)
         self._lose(error, "fatal")
-        self._abandon(error)
         self._settle(error)
         self._news.notify_all()
-        self.client.io_loop.add_future(self._depart(member_id, "failed: %s" % error), lambda future: future.result())
+        self.client.io_loop.add_future(self._talk.depart(request), lambda future: future.result())
 
     def _tell_pause(self):
         """Calls `on_pause` when `paused` has changed."""
         paused = self.paused
         if paused != self._told_pause:
             self._told_pause = paused
-            log.info("Group %s: %s", self.client.group_name, "ownership is in doubt" if paused else "ownership is sure")
+            log.info("Group %s: ownership is %s", self.client.group_name, "in doubt" if paused else "sure")
             if self.on_pause is not None:
                 self.on_pause(paused)
 
     def _look(self, run):
         """Looks, again and again, whether ownership is in doubt: a process may have stood still for long."""
         self._looker = None
-        if run is not self._run:
-            return
-        now = monotonic()
-        if self.state in (JOINING, SYNCING) and now - self._looked > self.membership.session_timeout:
-            self._was_still = True
-        self._looked = now
-        self._tell_pause()
-        self._looker = self.client.io_loop.call_later(LOOK_PERIOD, self._look, run)
-
-    # -- requests --
-
-    def _exchange(self, request, broker=None):
-        """
-        Sends a request by the heart, which tries again by itself; gives a Future of the good answer.
-
-        :param broker: the coordinator, when the heart is to begin anew
-        """
-        future = concurrent.Future()
-        self._asked = request, future
-        self._failing_since = None
-        if broker is None:
-            self.heart.say(request)
-        else:
-            self._begin(broker, request)
-        return future
-
-    def _begin(self, broker, request):
-        """Has the heart begin with a request, at the coordinator."""
-        membership = self.membership
-        if self.heart is None:
-            self.heart = Heart(
-                self.client.settings, self.client.io_loop, self.client.group_name, membership.heartbeat_interval,
-                membership.slow_callback, membership.max_poll_interval,
-            )
-            self.heart.on_answer = self._on_answer
-            self.heart.on_left = self._on_left
-        self._cold = False
-        others = [(conn.host, conn.port) for conn in self.client.cluster.conns.values()]
-        self.heart.start((broker.host, broker.port), others, request, self._requests.follow, self._goodbye)
-
-    def _goodbye(self):
-        """The request that leaves for want of progress; called on the heart's thread."""
-        return self._requests.leave(self.identity[0], "no progress for %s s" % self.membership.max_poll_interval)
-
-    def _abandon(self, error):
-        """Nobody waits for an answer any more."""
-        if self._asked is not None:
-            future, self._asked = self._asked[1], None
-            if not future.done():
-                future.set_exception(error)
-
-    def _on_answer(self, request, answer):
-        """The heart has got an answer, or the `kiel.exc.KielError` in its place."""
-        failed = isinstance(answer, exc.KielError)
-        error = answer if failed else refusal(answer, "group %s" % self.client.group_name)
-        failing = error is not None and error.retriable
-        if not failing:
-            self._failing_since = None
-        elif self._failing_since is None:
-            self._failing_since = monotonic()
-        long = failing and monotonic() - self._failing_since > PATIENCE
-        if self._asked is not None and self._asked[0] is request:
-            self._answered(answer, error, failing and not long)
-        elif request.api == "heartbeat" and (request.member_id, request.generation_id) == self.identity:
-            self._beaten(error, failing, long)
-        self._tell_pause()
-
-    def _answered(self, answer, error, again):
-        """The answer that the driver waits for."""
-        if again:
-            log.info("Group %s: the coordinator can't be asked yet: %s", self.client.group_name, error)
-            return
-        if isinstance(error, exc.MemberIdRequiredError):
-            self.identity = (answer.member_id, NO_GENERATION)
-        future, self._asked = self._asked[1], None
-        if error is None:
-            future.set_result(answer)
-        else:
-            future.set_exception(error)
-
-    def _beaten(self, error, failing, long):
-        """The answer to a sign of life."""
-        if error is None or self.state not in (STABLE, REVOKING):
-            return
-        if isinstance(error, exc.RebalanceInProgressError):
-            if self.state == STABLE:
-                self._want("the group forms anew")
-        elif error.cure == "rejoin":
-            self._lose(error)
-            self._want("joins again: %s" % error)
-        elif not failing:
-            self._fail(error)
-        elif long and not self._cold:
-            self._cold = True
-            self.client.io_loop.add_future(self._seek(self._run), lambda future: future.result())
-
-    @gen.coroutine
-    def _seek(self, run):
-        """Finds the coordinator where the heart, which knows fewer brokers, can't."""
-        self.client.lose_coordinator()
-        try:
-            yield self.client.cluster.heal()
-            coordinator = yield self.client.coordinator()
-        except exc.KielError as error:
-            log.info("Group %s: no coordinator: %s", self.client.group_name, error)
-        else:
-            if run is self._run and self._cold and self.state == STABLE:
-                self._failing_since = None
-                self._begin(self.client.cluster[coordinator], self._requests.beat(*self.identity))
-        finally:
-            if self.state in (STABLE, REVOKING):
-                self._failing_since = None  # the next try in as many seconds
-                self._cold = False
-
-    def _on_left(self):
-        """The heart left the group by itself: the partitions may be others' already."""
-        if self._run is None or self.state in (AWAY, FAILED):
-            return
-        self._cold = True
-        self._reason = None
-        self._lose(exc.KielError("no progress for %s s" % self.membership.max_poll_interval), "away")
-        self._abandon(exc.ClosedError("group %s: left for want of progress" % self.client.group_name))
+        if run is self._run:
+            now, before = monotonic(), self._looked or monotonic()
+            if self.state in (JOINING, SYNCING) and now - before > self.membership.session_timeout:
+                self._was_still = True
+            self._looked = now
+            self._tell_pause()
+            self._looker = self.client.io_loop.call_later(LOOK_PERIOD, self._look, run)
 
     # -- the end --
 
@@ -598,60 +433,36 @@ class ClassicAllocator(allocation.Allocator):
         """The work of `stop`."""
         closed = exc.ClosedError("group %s: the member has left" % self.client.group_name)
         limit = self.client.settings.request_timeout
-        joining, driver = self._asked, self._driver
+        driver, self._driver, self._reason = self._driver, None, None
+        self._topics.clear()
+        self._covered = frozenset()
         self._event("leave")
         self._settle(closed)
-        self._topics.clear()
         self._news.notify_all()
-        if joining is not None and not self.identity[0]:
+        if self._looker is not None:
+            self.client.io_loop.remove_timeout(self._looker)
+        self._looker, self._looked = None, 0
+        joining = self._talk.waiting
+        if joining is not None and not self.identity[0] and self._talk.failing_since is None:
             # only the answer tells the id to leave with; else the group would wait for a member that is not there
             try:
-                joined = yield events.within(limit, joining[1])
+                joined = yield events.within(limit, joining)
                 self.identity = (joined.member_id, NO_GENERATION)
+            except exc.MemberIdRequiredError as error:
+                self.identity = (error.answer.member_id, NO_GENERATION)
             except (exc.KielError, gen.TimeoutError):
                 pass
-        self._abandon(closed)
+        self._talk.abandon(closed)
         try:
             if driver is not None:
                 yield events.within(limit, driver)
-            yield events.within(limit, self._give_up(self.allocation))
+            yield events.within(limit, self._share.give_up(self._share.owned))
         except gen.TimeoutError:
             log.warning("Group %s: on_change was not done within %g s", self.client.group_name, limit)
-        except exc.KielError as error:
-            log.info("Group %s: %s", self.client.group_name, error)
-        yield self._depart(self.identity[0], "the consumer was closed")
-        if self._looker is not None:
-            self.client.io_loop.remove_timeout(self._looker)
-            self._looker = None
-        self.allocation, self._releasing = {}, {}
+        yield self._talk.depart(self._requests.leave(self.identity[0], "the consumer was closed"))
+        self._share = Share(self, self._release_time)
         self.identity = ("", NO_GENERATION)
-        self._covered = frozenset()
-        self._last_share = {}, NO_GENERATION
-        self.is_leader = False
-        self._reason = self._losing = self._driver = None
-        self._cold = True
+        self._last = {}, NO_GENERATION
+        self.is_leader = self._was_still = False
         self._tell_pause()
         self._event("left")
-
-    @gen.coroutine
-    def _depart(self, member_id, reason):
-        """Says goodbye to the coordinator and ends the heart."""
-        request = self._requests.leave(member_id, reason)
-        clock = Backoff(deadline=min(LEAVE_TIME, self.client.settings.request_timeout)).start()
-        while request is not None:
-            try:
-                coordinator = yield events.within(clock.left, self.client.coordinator())
-                answer = yield events.within(clock.left, self.client.cluster[coordinator].send(request))
-                error = exc.for_code(answer.error_code, "group %s" % self.client.group_name)
-            except gen.TimeoutError:
-                break
-            except exc.KielError as failure:
-                error = failure
-            delay = clock.delay()
-            if error is None or not error.retriable or delay is None:
-                break
-            self.client.lose_coordinator()
-            yield gen.sleep(delay)
-        if self.heart is not None:
-            heart, self.heart = self.heart, None
-            yield heart.stop()
