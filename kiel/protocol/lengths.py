@@ -108,8 +108,13 @@ def sizes(flexible, nullable, classic):
     return write_size, read_size
 
 
-def chunks(flexible, nullable, classic):
-    """The pair (write, read) for bytes with their length before them."""
+def chunks(flexible, nullable, classic, missing=None):
+    """
+    The pair (write, read) for bytes with their length before them.
+
+    :param missing: what null is read as where it is not allowed
+    """
+    null = None if nullable else missing
     write_size, read_size = sizes(flexible, nullable, classic)
 
     def write(add, value):
@@ -122,7 +127,7 @@ def chunks(flexible, nullable, classic):
     def read(buff, offset):
         size, offset = read_size(buff, offset)
         if size is None:
-            return None, offset
+            return null, offset
         end = offset + size
         if end > len(buff):
             raise ValueError("%d bytes announced, %d there" % (size, len(buff) - offset))

@@ -8,8 +8,9 @@ that neighbours can share one `struct` call. Whether lengths are of a fixed size
 (KIP-482) follows from the version of the message, so there is no ``CompactString``.
 
 Reading may raise `struct.error`, `IndexError` or `ValueError` on bytes that make no sense:
-`Part.decode` is the door that turns them into `kiel.exc.ProtocolError`. Null is always read,
-written only where ``nullable``.
+`Part.decode` is the door that turns them into `kiel.exc.ProtocolError`. Null is always read, as
+nothing of the type where it is not ``nullable``, so that nobody is surprised by None; it is written
+only where it is.
 """
 from __future__ import absolute_import
 
@@ -180,7 +181,7 @@ class VariablePrimitive(Primitive):
     @classmethod
     def codec(cls, version=0, flexible=False, nullable=False):
         """The pair of functions (write, read) of this type."""
-        write_chunk, read = lengths.chunks(flexible, nullable, cls.size_primitive.fmt)
+        write_chunk, read = lengths.chunks(flexible, nullable, cls.size_primitive.fmt, b"")
         to_bytes = cls.to_bytes
 
         def write(add, value):
@@ -220,7 +221,8 @@ class String(VariablePrimitive):
             def read(buff, offset):
                 size = _unpack_int16(buff, offset)[0]
                 if size < 0:
-                    return read_chunk(buff, offset)
+                    value, offset = read_chunk(buff, offset)
+                    return (value if value is None else u""), offset
                 offset += 2
                 end = offset + size
                 if end > len(buff):
@@ -267,7 +269,7 @@ class Array(Primitive):
         def read(buff, offset):
             count, offset = read_size(buff, offset)
             if not count:
-                return (count if count is None else []), offset
+                return (None if count is None and nullable else []), offset
             # an item takes a byte at least: an impossible count must not cost memory
             if count > len(buff) - offset:
                 raise ValueError("%d items announced, %d bytes there" % (count, len(buff) - offset))

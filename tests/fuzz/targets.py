@@ -1,0 +1,251 @@
+"""
+What is fuzzed: everything that reads a broker's bytes, as functions of one argument, with bytes to begin from.
+
+A target gives anything, or raises `kiel.exc.KielError`; all else is a bug.
+"""
+from __future__ import absolute_import
+
+import collections
+
+from kiel import compression, exc
+from kiel.cluster import Cluster
+from kiel.protocol import consumer_protocol, messages, registry, request, response, wire
+from kiel.protocol.part import Part
+from kiel.protocol.primitives import Array, Boolean, Bytes, Float64, String, Uuid, Varlong
+from kiel.sasl import Plain, Scram
+from tests.protocol import random_messages
+
+#: most bytes that decompression may give here, so that a fuzzer does not spend its time on zeros
+LIMIT = 1 << 20
+
+#: ``seeds(rnd)`` gives a list of inputs that are as they should be
+Target = collections.namedtuple("Target", "name run seeds")
+
+assert registry.MODULES  # the import fills the tables of classes
+
+
+# -- responses --
+
+def value_of(kind, rnd, depth=0):
+    """A random value of a field's type."""
+    if issubclass(kind, Part):
+        return part_of(kind, rnd, depth + 1)
+    if issubclass(kind, Array):
+        count = rnd.choice((0, 1, 1, 2, 3, 20 if depth < 2 else 2))
+        return [value_of(kind.item_class, rnd, depth + 1) for _ in range(count)]
+    if issubclass(kind, Boolean):
+        return rnd.random() < 0.5
+    if issubclass(kind, Float64):
+        return rnd.random()
+    if issubclass(kind, Uuid):
+        return random_messages.some_bytes(rnd, 16)
+    if issubclass(kind, String):
+        return rnd.choice((u"", u"a", u"topic-%d" % rnd.randrange(9), u"t\u00f6pic", u"x" * 130))
+    if issubclass(kind, Bytes):
+        return random_messages.some_bytes(rnd, rnd.choice((0, 1, 5, 130)))
+    if issubclass(kind, Varlong):
+        return rnd.randrange(-300, 300)
+    if getattr(kind, "fmt", None):
+        bits = {"b": 7, "h": 15, "i": 31, "q": 63, "H": 16}[kind.fmt]
+        return rnd.choice((0, 1, 2, rnd.randrange(100), (1 << bits) - 1, 0 if kind.fmt == "H" else -1))
+    return batch_of(rnd)
+
+
+def part_of(cls, rnd, depth=0):
+    """An instance of a part with random fields, all of them: which a version can tell is sorted out by `fit`."""
+    return cls(**dict((field.name, value_of(field.kind, rnd, depth)) for field in cls.fields))
+
+
+def fit(part, version):
+    """The part with what that version has no field for taken out, all the way down."""
+    for field in part.fields:
+        value = getattr(part, field.name)
+        here = [line for line in part.fields if line.name == field.name
+                and line.versions[0] <= version <= line.versions[1]]
+        if not here:
+            part.__dict__.pop(field.name, None)
+            if field.is_array and field.default is not None:
+                setattr(part, field.name, [])
+        elif isinstance(value, Part):
+            fit(value, version)
+        elif field.is_array:
+            for item in value or ():
+                if isinstance(item, Part):
+                    fit(item, version)
+    return part
+
+
+def response_target(cls, version):
+    """The target of one response class in one version, read and matched with its request as a connection does it."""
+    asked = request.classes.get(cls.api)
+
+    def run(data):
+        answer = cls.deserialize(data, version)
+        if asked is not None:
+            answer.answers(asked())
+        if cls.api == "metadata":
+            cluster = Cluster("nobody:1")
+            cluster.process_topics(answer.topics)
+        if cls.api == "api_versions":
+            wire.Wire().learn(answer.api_keys)
+        if cls.api == "fetch":
+            for topic in answer.topics or ():
+                for partition in topic.partitions or ():
+                    read_batches(partition.message_set.data)
+        repr(answer)
+
+    def seeds(rnd):
+        made = [cls()]
+        made += [fit(part_of(cls, rnd), version) for _ in range(4)]
+        out = []
+        for answer in made:
+            try:
+                out.append(answer.serialize(version))
+            except (ValueError, exc.KielError):  # a value that does not go with the version
+                pass
+        return out or [b"\0" * 20]
+
+    return Target("%s %d" % (cls.api, version), run, seeds)
+
+
+# -- records --
+
+def batch_of(rnd, magic=2, codec=0, most=20):
+    """A batch of random messages as a field's value."""
+    return messages.MessageSet.raw(encoded(rnd, magic, codec, most))
+
+
+def encoded(rnd, magic, codec, most=20):
+    """The bytes of a batch of random messages."""
+    found = random_messages.messages(rnd, most, headers=magic == 2)
+    return messages.encode_batch(found, magic, codec, 1500000000000)
+
+
+def read_batches(data):
+    """Reads all batches in all ways; one that is corrupt does not keep the others from being read."""
+    found = messages.batches(data)
+    messages.needed(data)
+    for batch in found:
+        assert batch.next_offset > batch.base_offset or batch.magic > 2 or batch.magic < 2, batch.next_offset
+        for ask in (
+            lambda: batch.values(0, False), lambda: batch.records(0, False), lambda: batch.records(3, True),
+            batch.control, batch.check, lambda: batch.values(3, False),
+        ):
+            try:
+                ask()
+            except exc.KielError:
+                pass
+    return found
+
+
+def unchecked(data):
+    """The records of batches whose checksums nobody looks at: what the reading loops make of them."""
+    for batch in messages.batches(data):
+        batch.values(0, False)
+        batch.records(0, False)
+
+
+def record_targets():
+    """Batches of every magic and codec."""
+    codecs = [0] + [flag for flag, codec in sorted(compression.codecs.items()) if codec.available]
+
+    def seeds_of(magic, codec):
+        def seeds(rnd):
+            out = [encoded(rnd, magic, codec, most) for most in (1, 3, 10, 70)]
+            return out + [out[0] + out[1]]
+        return seeds
+
+    for magic in (0, 1, 2):
+        for codec in codecs:
+            if magic == 2 or codec != 4:
+                yield Target("batches magic %d codec %d" % (magic, codec), read_batches, seeds_of(magic, codec))
+        yield Target("records magic %d" % magic, unchecked, seeds_of(magic, 0))
+
+    def whole(data):
+        made = messages.MessageSet.raw(data)
+        return made.messages
+
+    yield Target("message set", whole, seeds_of(1, 0))
+    yield Target("message", lambda data: messages.Message.decode(data),
+                 lambda rnd: [encoded(rnd, magic, 0, 1)[12:] for magic in (0, 1)])
+
+
+def codec_targets():
+    """What comes out of each codec."""
+    def one(flag):
+        def run(data):
+            out = compression.decompress(flag, data, LIMIT)
+            assert len(out) <= LIMIT
+
+        def seeds(rnd):
+            texts = [b"", b"x", b"x" * 3000, random_messages.some_bytes(rnd, 500), b"abc" * 30000]
+            return [compression.compress(flag, text) for text in texts]
+        return Target("decompress %s" % compression.codecs[flag].name, run, seeds)
+
+    for flag, codec in sorted(compression.codecs.items()):
+        if codec.available:
+            yield one(flag)
+
+
+# -- what is inside of other messages --
+
+class QuickScram(Scram):
+    """Without the slow hash, whose time is bounded elsewhere."""
+
+    def salted_password(self, salt, iterations):
+        return b"x" * 32
+
+
+def scram(data):
+    """A broker's two words in a SCRAM login, split at the first zero byte."""
+    session = QuickScram("alice", "secret").session()
+    session._nonce = b"nonce"
+    session.step(None)
+    first, _, second = data.partition(b"\0")
+    session.step(first)
+    session.step(second)
+
+
+def plain(data):
+    """A broker's word in a PLAIN login."""
+    session = Plain("alice", "secret").session()
+    session.step(None)
+    session.step(data)
+
+
+def frame(data):
+    """A frame's size and the frame, as a connection that waits for one answer takes them."""
+    if len(data) < 8:
+        return
+    talk = wire.Wire({"heartbeat": (0, 4)})
+    asked = request.classes["heartbeat"](group_id="g", generation_id=1, member_id="m")
+    asked.correlation_id = 1
+    talk.send(asked)
+    talk.frame_size(data[:4])
+    talk.receive(data[4:])
+
+
+def inner_targets():
+    """Subscriptions, assignments, logins, frames."""
+    for cls in (consumer_protocol.Subscription, consumer_protocol.Assignment):
+        def seeds(rnd, cls=cls):
+            return [fit(part_of(cls, rnd), version).encode(version)
+                    for version in range(4) for _ in range(3)]
+        yield Target(cls.__name__.lower(), cls.unpack, seeds)
+    yield Target("scram", scram, lambda rnd: [
+        b"r=nonceabc,s=c2FsdA==,i=4096\0v=c2FsdA==", b"e=other-error\0", b"r=nonceabc,s=c2FsdA==,i=4096\0e=no"])
+    yield Target("plain", plain, lambda rnd: [b"", b"no"])
+    yield Target("frame", frame, lambda rnd: [b"\0\0\0\x0b\0\0\0\1\0\0\0\0\0\0\0"])
+
+
+def all_targets():
+    """Every target there is, in a fixed order: a dict of name -> `Target`."""
+    found = []
+    for api in sorted(response.classes):
+        cls = response.classes[api]
+        low, high = cls.version_range
+        found += [response_target(cls, version) for version in range(low, high + 1)]
+    found += list(record_targets()) + list(codec_targets()) + list(inner_targets())
+    return collections.OrderedDict((target.name, target) for target in found)
+
+
