@@ -172,15 +172,9 @@ class ConsumerAllocator(Allocator):
         Leaves the group; gives a Future. A static member tells that it will be back, and keeps its partitions till its
         session is over.
         """
-        if self._stopping is None:
+        if self._stopping is None or self._stopping.done():
             self._stopping = self._stop()
-            self._stopping.add_done_callback(self._stopped)
         return self._stopping
-
-    def _stopped(self, future):
-        """The member is out; it may start again."""
-        self._stopping = None
-        future.exception()
 
     # -- getting in --
 
@@ -264,9 +258,8 @@ class ConsumerAllocator(Allocator):
         target = from_answer(answer)
         if target is not None:
             self._holdings.target = target
+        self._on("heard" if self._answered >= self._serial else "answered")
         self._look()
-        if self.state != RECONCILING:
-            self._on("heard" if self._answered >= self._serial else "answered")
         self._settle()
 
     def _beat_every(self, seconds):
@@ -360,7 +353,7 @@ class ConsumerAllocator(Allocator):
     def _look(self):
         """Sees whether there is something to give up or to take over."""
         holdings = self._holdings
-        if self.state not in ALIVE:
+        if self.state not in INSIDE:
             return
         holdings.learn(self.client.cluster.topic_ids)
         if holdings.nameless and not self._resolving:
@@ -377,7 +370,7 @@ class ConsumerAllocator(Allocator):
         """Asks for metadata until every topic that the member is to have has a name."""
         clock = PATIENCE.start()
         try:
-            while self.state in ALIVE and self._holdings.nameless:
+            while self.state in INSIDE and self._holdings.nameless:
                 try:
                     yield self.client.cluster.heal()
                 except exc.KielError as error:

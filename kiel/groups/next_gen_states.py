@@ -28,7 +28,7 @@ _ENDS = {"fenced": FENCED, "went": LEFT, "failed": FAILED, "stopped": LEAVING}
 #: member left by itself.
 TRANSITIONS = {
     OUT: {"subscribed": JOINING},
-    JOINING: dict(_ENDS, told=JOINING, answered=TELLING, heard=STABLE, assigned=RECONCILING),
+    JOINING: dict(_ENDS, told=JOINING, answered=TELLING, heard=STABLE),
     STABLE: dict(_ENDS, told=TELLING, heard=STABLE, assigned=RECONCILING),
     TELLING: dict(_ENDS, told=TELLING, answered=TELLING, heard=STABLE, assigned=RECONCILING),
     RECONCILING: dict(_ENDS, told=RECONCILING, answered=RECONCILING, heard=RECONCILING, assigned=RECONCILING,
