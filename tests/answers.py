@@ -110,7 +110,8 @@ def produce(call):
         code = leads(call, log)
         if code:
             return dict(error_code=code, offset=-1)
-        return dict(offset=log.produced(asked.message_set.data))
+        code, offset = log.accept(asked.message_set.data)
+        return dict(error_code=code, offset=offset, log_start_offset=log.start)
     return dict(topics=each_partition(call, answer, by_id=call.version >= 13))
 
 
@@ -131,6 +132,11 @@ def _fetch(call):
     left = [call.request.max_bytes if call.version >= 3 else 0x7fffffff]
 
     def answer(name, asked, log):
+def init_producer_id(call):
+    call.cluster.last_producer_id += 1
+    return dict(error_code=call.code(), producer_id=call.cluster.last_producer_id, producer_epoch=0)
+
+
         code = leads(call, log)
         if not code and not log.start <= asked.offset <= log.end:
             code = 1

@@ -48,19 +48,23 @@ VERSIONS = {
         offset_fetch=(0, 2), group_coordinator=(0, 0), api_versions=(0, 0)),
     "0.11": dict(
         produce=(0, 3), fetch=(0, 5), offset=(0, 2), metadata=(0, 4), offset_commit=(0, 3),
-        offset_fetch=(0, 3), group_coordinator=(0, 1), api_versions=(0, 1)),
+        offset_fetch=(0, 3), group_coordinator=(0, 1), init_producer_id=(0, 0), api_versions=(0, 1)),
     "2.4": dict(
         produce=(0, 8), fetch=(0, 11), offset=(0, 5), metadata=(0, 9), offset_commit=(0, 8),
-        offset_fetch=(0, 6), group_coordinator=(0, 3), api_versions=(0, 3)),
+        offset_fetch=(0, 6), group_coordinator=(0, 3), init_producer_id=(0, 2), api_versions=(0, 3),
+        offset_for_leader_epoch=(0, 3)),
     "2.8": dict(
         produce=(0, 9), fetch=(0, 12), offset=(0, 6), metadata=(0, 11), offset_commit=(0, 8),
-        offset_fetch=(0, 7), group_coordinator=(0, 3), api_versions=(0, 3)),
+        offset_fetch=(0, 7), group_coordinator=(0, 3), init_producer_id=(0, 4), api_versions=(0, 3),
+        offset_for_leader_epoch=(0, 4)),
     "3.9": dict(
         produce=(0, 11), fetch=(0, 17), offset=(0, 9), metadata=(0, 12), offset_commit=(0, 9),
-        offset_fetch=(0, 9), group_coordinator=(0, 6), api_versions=(0, 4)),
+        offset_fetch=(0, 9), group_coordinator=(0, 6), init_producer_id=(0, 5), api_versions=(0, 4),
+        offset_for_leader_epoch=(0, 4)),
     "4.4": dict(
         produce=(0, 13), fetch=(4, 18), offset=(1, 11), metadata=(0, 13), offset_commit=(2, 10),
-        offset_fetch=(1, 10), group_coordinator=(0, 6), api_versions=(0, 5)),
+        offset_fetch=(1, 10), group_coordinator=(0, 6), init_producer_id=(0, 5), api_versions=(0, 5),
+        offset_for_leader_epoch=(2, 4)),
 }
 
 #: the newest message format of those releases that have not magic 2
@@ -93,6 +97,7 @@ class FakeCluster(object):
         self.topics = collections.OrderedDict()  # name -> {partition id: PartitionLog}
         self.topic_ids = {}
         self.coordinator = 1
+        self.last_producer_id = 999
         self.users = {}  # name -> password of those who may log in, by PLAIN, once sasl_* is in `versions`
         self.zookeeper_offsets = {}  # (group, topic, partition) -> (offset, metadata): version 0
         self.kafka_offsets = {}  # the same, version 1 and later

@@ -21,6 +21,7 @@ class PartitionLog(object):
         self.magic = magic
         self.start = 0  # the first offset that is kept
         self.end = 0  # the offset that comes next
+        self.producers = {}  # producer id -> (epoch, first and following number of the last batch, its offset)
         self.batches = []  # (first offset, last offset, greatest timestamp, bytes)
         self.aborted = []  # (producer id, first offset, offset of the marker) of aborted transactions
         self.stable = None  # the last stable offset, where a transaction is open
@@ -55,6 +56,28 @@ class PartitionLog(object):
 
     def produced(self, data):
         """Adds what a producer sent, with offsets as a broker gives them; gives the first offset."""
+    def accept(self, data):
+        """
+        Adds what a producer sent if its numbers are next, as a broker does (KIP-98); gives (error code, first offset).
+
+        A batch that is the last one of its producer again is not added: its answer is the one of the first time.
+        """
+        if self.magic < 2:
+            return 0, self.produced(data)
+        producer_id, epoch, sequence, count = struct.unpack_from(">qhii", data, 43)
+        if producer_id < 0:
+            return 0, self.produced(data)
+        last_epoch, last, next_sequence, offset = self.producers.get(producer_id, (-1, -1, 0, -1))
+        if epoch < last_epoch:
+            return 47, -1
+        if (epoch, sequence, (sequence + count) & 0x7fffffff) == (last_epoch, last, next_sequence):
+            return 0, offset
+        if sequence != (next_sequence if epoch == last_epoch else 0):
+            return 45, -1
+        offset = self.produced(data)
+        self.producers[producer_id] = (epoch, sequence, (sequence + count) & 0x7fffffff, offset)
+        return 0, offset
+
         first = self.end
         for entry in entries(data):
             magic = bytearray(entry)[16]

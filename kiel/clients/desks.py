@@ -8,6 +8,7 @@ import logging
 from kiel import exc
 from kiel.clients import freight
 from kiel.clients.outbox import IN_FLIGHT, failure
+from kiel.clients.transaction import DOUBTFUL, FALL_BACK, REMAKE, RESEND, WRITTEN
 from kiel.protocol import produce
 
 log = logging.getLogger(__name__)
@@ -85,20 +86,25 @@ class Desks(object):
                 conn.connect().add_done_callback(functools.partial(self._opened, desk))
             else:
                 try:
-                    self._launch(desk, conn, changes)
+                    waits = self.producer.prepare(conn, desk.ready)
+                    if waits is None:
+                        self._launch(desk, conn, changes)
+                    else:
+                        desk.opening = True
+                        waits.add_done_callback(functools.partial(self._opened, desk, asked=False))
                 except Exception as error:  # nobody else would ever move what waits here
                     if not isinstance(error, exc.KielError):
                         log.exception("Could not send a ProduceRequest")
                     self._fail_desk(desk, error, changes)
 
-    def _opened(self, desk, future):
-        """The connection that a desk waited for is there, or failed."""
+    def _opened(self, desk, future, asked=True):
+        """What a desk waited for, a connection or the producer's id, is there, or failed."""
         desk.opening = False
         changes = Changes()
         if future.exception() is not None:
             self._fail_desk(desk, future.exception(), changes)
         else:
-            self._work(desk, changes, asked=True)
+            self._work(desk, changes, asked)
         self._act(changes)
 
     def _fail_desk(self, desk, error, changes):
@@ -147,7 +153,9 @@ class Desks(object):
     def _encode(self, outbox, batch, version, changes):
         """Makes the bytes of a head; False when there are none, as the head is another one now."""
         try:
-            freight.encode(batch, version, self.producer.compression or 0)
+            freight.encode(
+                batch, version, self.producer.compression or 0, self.producer.identity
+            )
             return True
         except freight.Headers as found:
             # the messages with headers fail, all others are kept
@@ -196,6 +204,7 @@ class Desks(object):
         changes = Changes()
         for outbox, batch in flight.cargo:
             if outbox.state is IN_FLIGHT and outbox.batches[0] is batch:
+                batch.doubtful = True
                 self._trouble(outbox, error, changes)
         self._next(flight.desk, changes)
 
@@ -219,16 +228,42 @@ class Desks(object):
                     self._written(outbox, batch, -1, -1, changes)
                 elif part is not None and part.error_code == 0:
                     self._written(outbox, batch, part.offset, part.timestamp, changes)
-                elif part is not None and part.error_code in freight.TOO_LARGE and len(batch) > 1:
+                elif (
+                    part is not None and part.error_code in freight.TOO_LARGE and len(batch) > 1
+                    and not (batch.doubtful and batch.sequence is not None)
+                ):
+                    self.producer.identity.give_back(batch)
                     outbox.split([len(batch) // 2])
                     outbox.due = True
-                else:
-                    self._trouble(outbox, freight.error_of(part), changes)
+                elif not self._refused(outbox, batch, part, changes):
                     continue
                 outbox.go("answered")
                 changes.moved.append(outbox)
         finally:  # what is done is told, whatever may be wrong with the rest
             self._next(flight.desk, changes)
+
+    def _refused(self, outbox, batch, part, changes):
+        """A batch was not taken; True when its answer ends it, False when `_trouble` has seen to it."""
+        error = freight.error_of(part)
+        identity = self.producer.identity
+        code = None if part is None else part.error_code
+        verdict = identity.judge(batch, code, part.log_start_offset if part is not None else -1)
+        if verdict == WRITTEN:
+            self._written(outbox, batch, -1, -1, changes)
+            return True
+        if verdict == REMAKE:
+            identity.remake(batch)
+            error.retriable = True
+        elif verdict == FALL_BACK:
+            identity.give_back(batch)
+            self.producer.fall_back(error)
+            error.retriable = True
+        elif verdict == RESEND:
+            error.retriable = True
+        elif part is None or code in DOUBTFUL:
+            batch.doubtful = True
+        self._trouble(outbox, error, changes)
+        return False
 
     def _written(self, outbox, batch, offset, timestamp, changes):
         """A batch arrived."""

@@ -53,19 +53,31 @@ class Headers(Exception):
         )
 
 
-def encode(batch, version, codec):
+def encode(batch, version, codec, transaction):
     """
     Makes the bytes of a batch in the format that a version of ProduceRequest carries.
 
-    Bytes that are there are kept: a batch whose fate is unknown is sent again, never made again.
+    Bytes that are there are kept where they will do. A numbered batch whose fate is unknown is sent
+    again, never made again.
 
     :param codec: a number of `kiel.constants`, or 0
+    :param transaction: the producer's `kiel.clients.transaction.Transaction`, which numbers the
+        messages
     :raises Headers: when there are any, and no place for them
-    :raises kiel.exc.UnsupportedVersionError: for zstd where the broker does not know it
+    :raises kiel.exc.UnsupportedVersionError: for zstd where the broker does not know it; when a
+        batch that may have been written would have to be made anew
     :raises kiel.exc.MissingCodecError: when the codec's package is not installed
     """
     magic = 2 if version >= 3 else 1 if version == 2 else 0
-    if batch.version == (magic, codec):
+    numbered = magic == 2 and transaction.numbering
+    if batch.sequence is not None and batch.doubtful:
+        if magic != 2:
+            raise exc.UnsupportedVersionError(
+                "the batch may have been written, and this broker does not take it as it is",
+                "produce", (3, 13), (0, version)
+            )
+        return
+    if batch.version == (magic, codec) and numbered == (batch.sequence is not None):
         return
     if codec == constants.ZSTD and version < 7:
         raise exc.UnsupportedVersionError(
@@ -73,7 +85,20 @@ def encode(batch, version, codec):
         )
     if magic < 2 and any(record[2] for record in batch.records):
         raise Headers(batch.records)
-    batch.data = messages.encode_batch(batch.records, magic, codec, batch.records[0][3])
+    if batch.sequence is not None:
+        transaction.give_back(batch)
+    if not numbered:
+        batch.data = messages.encode_batch(batch.records, magic, codec, batch.records[0][3])
+    else:
+        transaction.number(batch)
+        try:
+            batch.data = messages.encode_batch(
+                batch.records, magic, codec, batch.records[0][3], batch.identity[0],
+                batch.identity[1], batch.sequence, transaction.transactional
+            )
+        except Exception:
+            transaction.give_back(batch)
+            raise
     batch.version = (magic, codec)
 
 
@@ -85,14 +110,17 @@ def request(producer, cargo):
             partition_id=outbox.partition, message_set=messages.MessageSet.raw(batch.data)
         ))
     ids = producer.cluster.topic_ids
+    transaction = producer.identity
     made = produce.ProduceRequest(
-        required_acks=producer.required_acks, timeout=producer.ack_timeout,
+        transactional_id=transaction.transactional_id, required_acks=producer.required_acks, timeout=producer.ack_timeout,
         topics=[
             produce.TopicRequest(name=name, topic_id=ids.get(name, NO_TOPIC), partitions=partitions)
             for name, partitions in topics.items()
         ]
     )
-    if any(topic.topic_id == NO_TOPIC for topic in made.topics):
+    if transaction.transactional and transaction.level < 2:
+        made.narrow = (3, 11)  # 12 adds the partition to the transaction by itself (KIP-890)
+    elif any(topic.topic_id == NO_TOPIC for topic in made.topics):
         made.narrow = (0, 12)  # from 13 on there are no names
     return made
 

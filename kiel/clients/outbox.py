@@ -53,13 +53,17 @@ class Batch(object):
     kept so that sending again sends the same. ``done`` changes once, for good, and with it either
     ``error`` is set or ``offset``, the one of the first message.
 
+    Of an idempotent producer: ``identity`` is the producer id and epoch in those bytes, ``sequence``
+    the first number, both None as long as there are none. ``doubtful`` says that the batch may have
+    been written though no answer said so.
+
     :param opened: when the first message came (`kiel.retry.monotonic`)
     :param deadline: when the batch is given up
     """
 
     __slots__ = (
         "topic", "partition", "records", "count", "size", "opened", "deadline", "data", "version",
-        "last_error", "done", "error", "offset", "timestamp", "timestamps", "parts", "tickets",
+        "identity", "sequence", "doubtful", "last_error", "done", "error", "offset", "timestamp", "timestamps", "parts", "tickets",
         "_waiters", "_unseen",
     )
 
@@ -73,6 +77,9 @@ class Batch(object):
         self.deadline = deadline
         self.data = None
         self.version = None  # (magic, codec) of data
+        self.identity = None
+        self.sequence = None
+        self.doubtful = False
         self.last_error = None
         self.done = False
         self.error = None

@@ -14,9 +14,10 @@ from tornado import concurrent, gen
 from kiel import exc
 from kiel.clients import freight
 from kiel.clients.delivery import Deliveries, Delivery, Ticket
-from kiel.clients.intake import TURN, Incoming, Intake, closed, full_record, refused
+from kiel.clients.intake import TURN, Incoming, closed, full_record, refused
 from kiel.clients.outbox import IDLE, IN_FLIGHT, MOST_RECORDS, RECORD_OVERHEAD, failure
 from kiel.clients.shipping import Shipper
+from kiel.clients.transactional import Transactional
 from kiel.fairness import Turn
 from kiel.partitioners import random_partition, to_bytes
 
@@ -38,7 +39,7 @@ def serialize_json(message):
     return _encode_json(message)
 
 
-class Producer(Intake):
+class Producer(Transactional):
     """
     Produces messages to any topics.
 
@@ -73,7 +74,11 @@ class Producer(Intake):
     :param buffer_bytes: how much may wait or be under way; `produce` waits for room beyond that
     :param delivery_timeout: seconds from `produce` to the acknowledgement; what takes longer is
         given up
-    :raises ValueError: for a ``compression`` or ``required_acks`` that there is not
+    :param idempotent: whether each message is written once and in order, though its answer be lost
+        and it be sent again. ``None``: where the cluster lets us and ``required_acks`` is -1;
+        ``True``: or else messages fail; ``False``: not.
+    :raises ValueError: for a ``compression`` or ``required_acks`` that there is not, or for settings
+        that exclude each other
     """
 
     #: seconds that `close` gives to what is still to be delivered
@@ -82,12 +87,15 @@ class Producer(Intake):
     def __init__(
         self, brokers, serializer=None, key_maker=None, partitioner=None, batch_size=1,
         compression=None, required_acks=-1, ack_timeout=500, linger=None,
-        max_request_bytes=1000000, buffer_bytes=32 * 1024 * 1024, delivery_timeout=120, **settings
+        max_request_bytes=1000000, buffer_bytes=32 * 1024 * 1024, delivery_timeout=120,
+        idempotent=None, **settings
     ):
         super(Producer, self).__init__(brokers, **settings)
         codec = freight.codec(compression)
         if required_acks not in (-1, 0, 1):
             raise ValueError("required_acks %r is not one of -1, 0, 1" % (required_acks,))
+        if idempotent and required_acks != -1:
+            raise ValueError("an idempotent producer needs required_acks=-1")
         self.serializer = serializer or serialize_json
         self.key_maker = key_maker
         self.partitioner = partitioner or random_partition
@@ -98,6 +106,8 @@ class Producer(Intake):
         self.max_request_bytes = max_request_bytes
         self.buffer_bytes = buffer_bytes
         self.delivery_timeout = delivery_timeout
+        self.idempotent = idempotent if required_acks == -1 else False
+        self.identify(self.idempotent)
         #: what `close` had to give up: ``{(topic, partition id): number of messages}``
         self.undelivered = {}
         #: bytes of the messages that wait or are under way

@@ -52,9 +52,9 @@ ACCEPTING = (OPEN,)
 #: the highest epoch there is; a new producer id follows
 LAST_EPOCH = 0x7fff
 
-#: What an answer to a numbered batch leads to: it has been written; it is made anew with other numbers and sent
-#: again; it is written without numbers from now on.
-WRITTEN, REMAKE, FALL_BACK = "written", "remake", "fall back"
+#: What an answer to a numbered batch leads to: it has been written; it is sent again as it is; it is made anew with
+#: other numbers and sent again; it is written without numbers from now on.
+WRITTEN, RESEND, REMAKE, FALL_BACK = "written", "resend", "remake", "fall back"
 
 #: error code of an answer to a numbered batch -> what it leads to; all others mean what they always do
 VERDICTS = {
@@ -164,9 +164,9 @@ class Transaction(object):
 
         Only for the last one of its partition, and only if the broker is known not to have written it.
         """
-        if batch.doubtful:
-            raise AssertionError("%r may have been written" % batch)
         if batch.sequence is not None:
+            if batch.doubtful:
+                raise AssertionError("%r may have been written" % batch)
             self._next[batch.topic, batch.partition] = batch.identity + (batch.sequence,)
         batch.data = batch.version = batch.identity = batch.sequence = None
 
@@ -184,9 +184,9 @@ class Transaction(object):
         if batch.sequence is None or verdict is None:
             return None
         if verdict == REMAKE:
-            if self.transactional:
-                return None
-            if code == errors.unknown_producer_id and batch.doubtful:
+            if code == errors.unknown_producer_id and log_start < 0:
+                return RESEND  # the partition is just moving; another broker will know more
+            if self.transactional or code == errors.unknown_producer_id and batch.doubtful:
                 return None
         elif verdict == FALL_BACK and (self.required or batch.doubtful):
             return None
