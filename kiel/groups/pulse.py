@@ -1,19 +1,17 @@
-"""The heart's thread: one loop, one connection, one request at a time."""
+"""The heart's thread: one loop, one line to the coordinator, one request at a time."""
 from __future__ import absolute_import
 
 import atexit
-import copy
 import logging
-import random
 import threading
 import weakref
 
 from tornado import concurrent, gen, ioloop
 
 from kiel import events, exc
-from kiel.connection import Connection
+from kiel.groups.line import SIGNS, Line
 from kiel.groups.watch import IDLE_PERIOD, Watch
-from kiel.protocol import coordinator, errors
+from kiel.protocol import errors
 from kiel.retry import Backoff, monotonic
 
 log = logging.getLogger(__name__)
@@ -21,17 +19,11 @@ log = logging.getLogger(__name__)
 #: a beat that failed is tried again soon: sessions are short
 RETRY = Backoff(first=0.1, most=1.0, deadline=None)
 
-#: least seconds that a broker has for an answer to one of `SIGNS`, and for a connection
+#: least seconds that a broker has for an answer to one of `kiel.groups.line.SIGNS`, and for a connection
 PATIENCE = 5.0
-
-#: what brokers answer at once; all else, such as JoinGroup, may wait for other members
-SIGNS = ("heartbeat", "consumer_group_heartbeat", "leave_group", "group_coordinator")
 
 #: seconds in which a member that leaves by itself gets that through, or goes without a word
 LEAVE_TIME = 5.0
-
-#: how many brokers at a time are asked for the coordinator
-ASKED_AT_ONCE = 3
 
 
 class Pulse(object):
@@ -46,17 +38,11 @@ class Pulse(object):
         self.loop = ioloop.IOLoop(make_current=False)
         #: a Future of the application's loop, done when the thread is about to end
         self.done = concurrent.Future()
-        heart.settings.ssl_context()  # made here, so that no two threads do
-        self.settings = copy.copy(heart.settings)
-        patience = max(PATIENCE, 2 * heart.interval)
-        self.patience = min(patience, self.settings.request_timeout)
-        self.settings.connect_timeout = min(patience, self.settings.connect_timeout)
+        self.line = Line(heart.settings, heart.group, max(PATIENCE, 2 * heart.interval))
         period = min(IDLE_PERIOD, (heart.max_poll_interval or IDLE_PERIOD) / 4.0)
         self.watch = Watch(heart.io_loop, heart.slow_callback, period, "group %s" % heart.group)
         self.watch.on_look = self.look
         self.term = 0
-        self.address = None
-        self.others = ()
         self.follow = None
         self.leave = None
         #: what goes out next: a request, a function of the last request and response, or None
@@ -66,11 +52,6 @@ class Pulse(object):
         #: counts what was said, so that the answer to something older has no say in what comes next
         self.version = 0
         self.last = (None, None)
-        self.conn = None
-        #: connections that are open or being opened
-        self.open = set()
-        #: whether the coordinator may be another broker by now
-        self.astray = False
         self.busy = False
         #: whether what is under way may wait for other members
         self.waiting = False
@@ -114,8 +95,7 @@ class Pulse(object):
         self.over = True
         self.watch.stop()
         self._disarm()
-        for conn in list(self.open):
-            conn.close()
+        self.line.close()
         # what waited for those connections ends within a few turns, but not a dial to a host that does not answer
         patience = monotonic() + 0.2
         yield gen.sleep(0.005)
@@ -130,9 +110,7 @@ class Pulse(object):
     def begin(self, term, address, others, first, follow, leave):
         """See `Heart.start`."""
         self.term = term
-        if address != self.address and self.conn is not None:
-            self.conn.close()
-        self.address, self.others, self.astray = address, others, False
+        self.line.turn_to(address, others)
         self.follow, self.leave = follow, leave
         self.parting = None
         self.last = (None, None)
@@ -211,29 +189,12 @@ class Pulse(object):
     def _exchange(self, request):
         """Sends a request to the coordinator; gives the response, or the `kiel.exc.KielError` in its place."""
         try:
-            conn = yield self._connected()
-            response = yield self._sent(conn, request)
+            response = yield self.line.send(request)
         except exc.KielError as error:
             raise gen.Return(error)
         except Exception as error:
             log.exception("Group %s: a beat failed", self.heart.group)
             raise gen.Return(exc.KielError("a beat failed: %r" % error))
-        raise gen.Return(response)
-
-    @gen.coroutine
-    def _sent(self, conn, request):
-        """Sends a request over a connection; gives the response."""
-        future = conn.send(request)
-        if request.api in SIGNS:
-            future = events.within(self.patience, future)
-        try:
-            response = yield future
-        except gen.TimeoutError:
-            error = exc.RequestTimeoutError(
-                conn.host, conn.port, hint="no answer to '%s' within %g s" % (request.api, self.patience)
-            )
-            conn.abort(error)
-            raise error
         raise gen.Return(response)
 
     def _answered(self, term, version, request, answer, sent):
@@ -266,7 +227,7 @@ class Pulse(object):
             self.heart.last_beat = monotonic()
             self.clock.reset()
         if failed or error is not None and error.cure == "coordinator":
-            self._stray()
+            self.line.stray()
 
     def _next(self, request, answer):
         """What ``follow`` says."""
@@ -275,72 +236,6 @@ class Pulse(object):
         except Exception:
             log.exception("Group %s: what follows upon %r can't be told: no more beats", self.heart.group, answer)
             return None
-
-    # -- the coordinator --
-
-    @gen.coroutine
-    def _connected(self):
-        """The connection to the coordinator, opened if need be."""
-        while self.conn is None or self.conn.closing:
-            if self.astray:
-                self.address = (yield self._find()) or self.address
-            address = self.address
-            conn = yield self._opened(address)
-            if address != self.address:
-                conn.close()  # begun anew with another one meanwhile
-                continue
-            self.conn, self.astray = conn, False
-        raise gen.Return(self.conn)
-
-    @gen.coroutine
-    def _opened(self, address):
-        """A new connection to a broker."""
-        conn = Connection(address[0], address[1], settings=self.settings)
-        if self.over:
-            raise exc.ClosedError("the heart of group %s has stopped" % self.heart.group)
-        self.open = set(other for other in self.open if not other.closing)
-        self.open.add(conn)
-        yield conn.connect()
-        raise gen.Return(conn)
-
-    def _stray(self):
-        """The coordinator has moved, or can't be reached."""
-        self.astray = True
-        if self.conn is not None:
-            self.conn.close()
-            self.conn = None
-
-    @gen.coroutine
-    def _find(self):
-        """Asks brokers for the coordinator, a few at a time; gives its (host, port), or None where nobody knows."""
-        others = [address for address in self.others if address != self.address]
-        random.shuffle(others)
-        others.append(self.address)
-        for at in range(0, len(others), ASKED_AT_ONCE):
-            asked = gen.WaitIterator(*[self._ask(address) for address in others[at:at + ASKED_AT_ONCE]])
-            while not asked.done():
-                found = yield asked.next()
-                if found is not None:
-                    raise gen.Return(found)
-        raise gen.Return(None)
-
-    @gen.coroutine
-    def _ask(self, address):
-        """Asks one broker; None where it does not know or can't be reached."""
-        conn = None
-        try:
-            conn = yield self._opened(address)
-            response = yield self._sent(conn, coordinator.GroupCoordinatorRequest(group=self.heart.group))
-        except exc.KielError as error:
-            log.info("Group %s: %s:%s was asked for the coordinator: %s", self.heart.group, address[0], address[1],
-                     error)
-            raise gen.Return(None)
-        finally:
-            if conn is not None:
-                conn.close()
-        if response.error_code:
-            raise gen.Return(None)
-        raise gen.Return((response.coordinator_host, response.coordinator_port))
 
     # -- no progress --
 
@@ -387,8 +282,8 @@ class Pulse(object):
         self.heart.left = True
         self.parting = self.leave() if member and self.leave is not None else None
         self.parting_until = monotonic() + LEAVE_TIME
-        if self.busy and self.conn is not None and self.parting is not None and self.waiting:
-            self.conn.close()  # a broker reads nothing behind a request that waits for other members
+        if self.busy and self.waiting and self.parting is not None:
+            self.line.hang_up()  # a broker reads nothing behind a request that waits for other members
         if self.parting is None:
             self._gone()
         else:
@@ -399,7 +294,7 @@ class Pulse(object):
         failed = isinstance(answer, exc.KielError)
         error = answer if failed else exc.for_code(answer.error_code)
         if failed or error is not None and error.cure == "coordinator":
-            self._stray()
+            self.line.stray()
         if error is not None and error.retriable and monotonic() < self.parting_until:
             self._arm(self.clock.delay())
             return
