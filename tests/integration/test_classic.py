@@ -1,0 +1,517 @@
+"""
+Groups that meet in Kafka by the classic protocol, on real brokers.
+
+`KIEL_KAFKA` (a release, or several with commas between) says which Kafkas; `KIEL_LONG` adds the longer tests.
+"""
+from __future__ import absolute_import
+
+import collections
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+
+import pytest
+from tornado import gen, ioloop
+
+from kiel import clients, events, exc, testing
+from kiel.groups.classic_states import AWAY, FAILED, STABLE
+from kiel.testing.releases import numbers
+
+from tests import loop
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+#: all that were seen to pass: 0.9.0.1,0.10.2.2,1.1.1,2.4.1,3.9.1,4.4.0
+RELEASES = (os.environ.get("KIEL_KAFKA") or "0.9.0.1,2.4.1,4.4.0").split(",")
+LONG = os.environ.get("KIEL_LONG")
+
+#: seconds of a session in these tests; brokers are told to allow that
+SESSION = 2.0
+SETTINGS = {"group.min.session.timeout.ms": 500, "offsets.topic.num.partitions": 4}
+#: seconds that a step may take
+PATIENCE = 30
+
+MODES = ("range", "cooperative-sticky")
+
+
+@pytest.fixture(scope="module", params=RELEASES)
+def kafka(request):
+    with testing.Kafka(request.param, settings=SETTINGS) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def topic():
+    return "classic-" + uuid.uuid4().hex[:8]
+
+
+@pytest.fixture
+def group():
+    return "group-" + uuid.uuid4().hex[:8]
+
+
+def run(body, timeout=2 * PATIENCE):
+    loop.run(gen.coroutine(body), timeout=timeout)
+
+
+def in_thread(function, *args):
+    """Runs what blocks in a thread; gives a Future."""
+    return events.run_blocking(ioloop.IOLoop.current(), function, *args)
+
+
+def make(brokers, group, **settings):
+    """A member whose death is noticed soon."""
+    settings.setdefault("max_wait_time", 100)
+    settings.setdefault("session_timeout", SESSION)
+    settings.setdefault("heartbeat_interval", 0.2)
+    settings.setdefault("rebalance_timeout", 10)
+    settings.setdefault("group_protocol", "classic")
+    settings.setdefault("autocommit", "processed")
+    settings.setdefault("slow_callback", None)
+    return clients.GroupedConsumer(brokers, group, deserializer=bytes, **settings)
+
+
+class Member(object):
+    """A member that reads a topic in a loop of its own; ``got`` is what it was handed, ``told`` its callbacks."""
+
+    def __init__(self, kafka, group, topic, mode="range", **settings):
+        self.told = []
+        self.consumer = make(
+            kafka.bootstrap, group, topics=[topic], assignors=[mode], on_rebalance=self.rebalanced, on_lost=self.lost,
+            **settings
+        )
+        self.topic = topic
+        self.got = []
+        self.running = None
+        self.work = lambda messages: None
+
+    def rebalanced(self, revoked, assigned):
+        self.told.append((sorted(revoked.get(self.topic, ())), sorted(assigned.get(self.topic, ()))))
+
+    def lost(self, lost):
+        self.told.append(("lost", sorted(lost.get(self.topic, ()))))
+
+    @gen.coroutine
+    def start(self):
+        yield self.consumer.connect()
+        self.running = self.consume()
+
+    @gen.coroutine
+    def consume(self):
+        while True:
+            found = yield self.consumer.consume(self.topic)
+            if found is None:
+                return
+            self.got.extend(found)
+            self.work(found)
+
+    @gen.coroutine
+    def stop(self):
+        yield self.consumer.close()
+        if self.running is not None:
+            yield loop.within(5, self.running)
+
+    @property
+    def allocator(self):
+        return self.consumer.allocator
+
+    @property
+    def owned(self):
+        return list(self.consumer.allocation.get(self.topic, ()))
+
+    @property
+    def generation(self):
+        return self.allocator.identity[1]
+
+    @property
+    def losses(self):
+        return [entry for entry in self.told if entry[0] == "lost"]
+
+
+class Source(object):
+    """Produces numbers, the next one each time, to the partitions in turn."""
+
+    def __init__(self, kafka, topic, partitions):
+        self.producer = clients.Producer(kafka.bootstrap, serializer=lambda message: message, linger=0.005)
+        self.topic = topic
+        self.partitions = partitions
+        self.sent = []
+
+    @gen.coroutine
+    def put(self, count):
+        yield self.producer.connect()
+        deliveries = []
+        for _ in range(count):
+            number = len(self.sent)
+            self.sent.append(b"%d" % number)
+            deliveries.append((yield self.producer.produce(
+                self.topic, self.sent[-1], partition=number % self.partitions
+            )))
+        yield [loop.within(PATIENCE, gen.convert_yielded(delivery)) for delivery in deliveries]
+
+    @gen.coroutine
+    def stop(self):
+        yield self.producer.close()
+
+
+def counted(*members):
+    return collections.Counter(int(value) for member in members for value in member.got)
+
+
+@gen.coroutine
+def all_arrive(source, *members):
+    """Waits until the members were handed all that was sent; then each message once."""
+    yield loop.until(lambda: len(counted(*members)) >= len(source.sent), PATIENCE)
+    yield gen.sleep(0.3)  # for what should not come
+    twice = sorted(number for number, times in counted(*members).items() if times > 1)
+    assert not twice and len(counted(*members)) == len(source.sent)
+
+
+@gen.coroutine
+def shared_out(count, *members):
+    """Waits until the members own all partitions of the topic, each one of them, and nobody another's."""
+    def done():
+        owned = [item for member in members for item in member.owned]
+        return (
+            sorted(owned) == list(range(count)) and all(member.owned for member in members) and
+            all(member.allocator.state == STABLE for member in members) and
+            len(set(member.generation for member in members)) == 1
+        )
+    try:
+        yield loop.until(done, PATIENCE)
+    except AssertionError:
+        raise AssertionError([(member.owned, member.allocator.state, member.generation) for member in members])
+
+
+# -- each release --
+
+@pytest.mark.parametrize("mode", MODES)
+def test_members_share_join_and_leave(kafka, topic, group, mode):
+    """Planned rebalances with autocommit="processed": every message once."""
+    kafka.create_topic(topic, partitions=4)
+
+    def body():
+        source = Source(kafka, topic, 4)
+        one, two = [Member(kafka, group, topic, mode) for _ in "12"]
+        yield source.put(40)
+        yield one.start()
+        yield all_arrive(source, one)
+        assert one.told == [([], [0, 1, 2, 3])]
+        yield two.start()
+        yield shared_out(4, one, two)
+        yield source.put(40)
+        yield all_arrive(source, one, two)
+        assert two.got
+        if mode == "range":
+            assert one.told[1] == ([0, 1, 2, 3], []), "all is given up before the group forms anew"
+        else:
+            assert one.told[1] == (two.owned, []), "only what goes is given up"
+            assert len(one.told) == 2
+
+        started = time.time()
+        yield one.stop()
+        assert time.time() - started < SESSION
+        yield shared_out(4, two)
+        assert time.time() - started < SESSION, "who leaves says so"
+        yield source.put(40)
+        yield all_arrive(source, one, two)
+        assert not one.losses and not two.losses
+
+        yield one.start()  # the same one comes back
+        yield shared_out(4, one, two)
+        yield source.put(40)
+        yield all_arrive(source, one, two)
+        yield [one.stop(), two.stop()]
+
+        three = Member(kafka, group, topic, mode)
+        yield source.put(12)
+        yield three.start()
+        yield all_arrive(source, one, two, three)
+        yield three.stop()
+        yield source.stop()
+    run(body)
+
+
+def test_topics_are_subscribed_to_as_they_are_consumed_and_grow(kafka, topic, group):
+    """The leader follows a topic that grows, and shares out topics that only others subscribe to."""
+    other = topic + "-other"
+    kafka.create_topic(topic, partitions=2)
+    kafka.create_topic(other, partitions=2)
+
+    def body():
+        one = Member(kafka, group, topic, metadata_max_age=1)
+        two = Member(kafka, group, other, metadata_max_age=1)
+        yield one.start()
+        yield two.start()
+        yield loop.until(lambda: one.owned == two.owned == [0, 1], PATIENCE)
+        assert one.allocator.is_leader and not two.allocator.is_leader
+        assert one.consumer.allocation == {topic: [0, 1]}
+
+        yield in_thread(kafka.create_partitions, other, 4)
+        source = Source(kafka, other, 4)
+        yield source.put(20)
+        yield loop.until(lambda: two.owned == [0, 1, 2, 3], PATIENCE)
+        yield all_arrive(source, two)
+
+        yield one.consumer.consume(other)  # as it goes
+        yield loop.until(lambda: sorted(one.consumer.allocation.get(other, [])) + two.owned == [0, 1, 2, 3], PATIENCE)
+        yield [one.stop(), two.stop()]
+        yield source.stop()
+    run(body)
+
+
+def test_a_static_member_restarts_without_a_rebalance(kafka, topic, group):
+    kafka.create_topic(topic, partitions=4)
+
+    def body():
+        one = Member(kafka, group, topic, group_instance_id="one", session_timeout=6)
+        if numbers(kafka.version) < (2, 3):
+            error = yield loop.raises(exc.UnsupportedVersionError, one.consumer.connect(), PATIENCE)
+            assert "join_group" in str(error) or "group_instance_id" in str(error)
+            yield one.stop()
+            return
+        two = Member(kafka, group, topic, group_instance_id="two", session_timeout=6)
+        source = Source(kafka, topic, 4)
+        yield one.start()
+        yield two.start()
+        yield shared_out(4, one, two)
+        yield source.put(20)
+        yield all_arrive(source, one, two)
+        generation, had, told = two.generation, one.owned, list(two.told)
+        yield one.stop()
+        yield source.put(20)
+        yield gen.sleep(1)
+        again = Member(kafka, group, topic, group_instance_id="one", session_timeout=6)
+        yield again.start()
+        yield loop.until(lambda: again.owned, PATIENCE)
+        yield source.put(20)
+        yield all_arrive(source, one, two, again)
+        assert again.owned == had
+        assert again.generation == two.generation == generation
+        assert two.told == told, "the other member noticed nothing"
+
+        # somebody else by that name: whoever had it ends, and says why
+        thief = Member(kafka, group, topic, group_instance_id="one", session_timeout=6)
+        yield thief.start()
+        yield loop.until(lambda: again.allocator.state == FAILED, PATIENCE)
+        error = yield loop.raises(exc.FencedInstanceIdError, again.running, PATIENCE)
+        assert "group_instance_id" in str(error)
+        again.running = None
+        yield [again.stop(), thief.stop(), two.stop()]
+        yield source.stop()
+    run(body)
+
+
+CHILD = """
+import sys
+from tornado import gen, ioloop
+from tests.integration.test_classic import make
+
+def say(*words):
+    print(" ".join(str(word) for word in words))
+    sys.stdout.flush()
+
+brokers, group, topic, mode = sys.argv[1:]
+consumer = make(
+    brokers, group, topics=[topic], assignors=[mode], autocommit=True,
+    on_rebalance=lambda revoked, assigned: say("rebalance", len(revoked.get(topic, ())), len(assigned.get(topic, ()))),
+    on_lost=lambda lost: say("lost", len(lost.get(topic, ()))),
+)
+
+@gen.coroutine
+def main():
+    yield consumer.connect()
+    while True:
+        messages = yield consumer.consume(topic)
+        if messages:
+            say(*["handed"] + [message.decode() for message in messages])
+
+ioloop.IOLoop.current().run_sync(main)
+"""
+
+
+class Child(object):
+    """A member that is a process of its own, so that it can be killed and paused."""
+
+    def __init__(self, kafka, group, topic, mode, path):
+        self.path = str(path)
+        with open(self.path, "w") as target:
+            self.process = subprocess.Popen(
+                [sys.executable, "-c", CHILD, ",".join(kafka.bootstrap), group, topic, mode],
+                stdout=target, cwd=ROOT, env=dict(os.environ, PYTHONPATH=ROOT, PYTHONDONTWRITEBYTECODE="1"),
+            )
+
+    @property
+    def lines(self):
+        with open(self.path) as lines:
+            return [line.split() for line in lines if line.endswith("\n")]
+
+    def handed(self, since=0):
+        return [int(number) for line in self.lines[since:] if line[0] == "handed" for number in line[1:]]
+
+    @property
+    def owns(self):
+        owned = 0
+        for line in self.lines:
+            if line[0] == "rebalance":
+                owned += int(line[2]) - int(line[1])
+            elif line[0] == "lost":
+                owned -= int(line[1])
+        return owned
+
+    def end(self):
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.wait()
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_members_that_stand_still_or_are_killed(kafka, topic, group, mode, tmpdir):
+    """What they had goes to others; who stood still finds out before it hands anything out, and comes back."""
+    kafka.create_topic(topic, partitions=4)
+    child = Child(kafka, group, topic, mode, tmpdir.join("child"))
+
+    def body():
+        source = Source(kafka, topic, 4)
+        one = Member(kafka, group, topic, mode)
+        yield one.start()
+        yield loop.until(lambda: len(one.owned) == child.owns == 2, PATIENCE)
+        yield source.put(20)
+        yield loop.until(lambda: len(child.handed()) + len(one.got) == 20, PATIENCE)
+
+        os.kill(child.process.pid, signal.SIGSTOP)
+        yield shared_out(4, one)
+        yield source.put(20)
+        yield loop.until(lambda: len(one.got) + len(child.handed()) == 40, PATIENCE)
+        lines = len(child.lines)
+        os.kill(child.process.pid, signal.SIGCONT)
+        yield loop.until(lambda: len(one.owned) == child.owns == 2, PATIENCE)
+        assert child.lines[lines] == ["lost", "2"], child.lines[lines:]
+        yield source.put(20)
+        yield loop.until(lambda: len(child.handed()) + len(one.got) == 60, PATIENCE)
+        assert sorted(child.handed() + [int(value) for value in one.got]) == list(range(60))
+
+        child.end()
+        yield shared_out(4, one)
+        yield source.put(20)
+        yield loop.until(lambda: len(child.handed()) + len(one.got) == 80, PATIENCE)
+        assert not one.losses
+        yield one.stop()
+        yield source.stop()
+    try:
+        run(body)
+    finally:
+        child.end()
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_a_loop_that_is_blocked_keeps_its_membership_through_a_rebalance(kafka, topic, group, mode):
+    """JoinGroup v0, on 0.9, has no time for a rebalance but the session's: there the member is out, and comes back."""
+    kafka.create_topic(topic, partitions=4)
+    brokers = ",".join(kafka.bootstrap)
+    script = CHILD.replace('say("lost"', 'say("LOST"')
+
+    def body():
+        one = Member(kafka, group, topic, mode)
+        yield one.start()
+        yield shared_out(4, one)
+        generation = one.generation
+        other = subprocess.Popen(
+            [sys.executable, "-c", script, brokers, group, topic, mode], stdout=subprocess.PIPE, cwd=ROOT,
+            env=dict(os.environ, PYTHONPATH=ROOT, PYTHONDONTWRITEBYTECODE="1"),
+        )
+        try:
+            for _ in range(10):  # it joins in one of these
+                time.sleep(0.8 * SESSION)
+                yield gen.sleep(0.3)
+                if one.generation > generation:
+                    break
+            time.sleep(2 * SESSION)
+            yield loop.until(lambda: len(one.owned) == 2, PATIENCE)
+            if numbers(kafka.version) >= (0, 10, 1):
+                assert not one.losses
+        finally:
+            other.kill()
+            other.wait()
+            other.stdout.close()
+        yield shared_out(4, one)
+        yield one.stop()
+    run(body)
+
+
+def test_a_member_without_progress_leaves_and_comes_back(kafka, topic, group):
+    kafka.create_topic(topic, partitions=4)
+
+    def body():
+        one = Member(kafka, group, topic, max_poll_interval=1.5)
+        two = Member(kafka, group, topic)
+        yield [one.start(), two.start()]
+        yield shared_out(4, one, two)
+        stuck = []
+        one.work = lambda messages: stuck.append(messages) or time.sleep(2.5)
+        source = Source(kafka, topic, 4)
+        yield source.put(4)
+        yield loop.until(lambda: one.losses, PATIENCE)
+        one.work = lambda messages: None
+        assert len(stuck) == 1
+        yield shared_out(4, one, two)
+        yield source.put(40)
+        yield loop.until(lambda: len(counted(one, two)) == 44, PATIENCE)
+        assert one.consumer.allocator.state != AWAY
+        yield [one.stop(), two.stop()]
+        yield source.stop()
+    run(body)
+
+
+def test_what_the_group_refuses_is_told(kafka, topic, group):
+    kafka.create_topic(topic)
+
+    def body():
+        one = Member(kafka, group, topic)
+        yield one.start()
+        other = Member(kafka, group, topic, "roundrobin")
+        error = yield loop.raises(exc.InconsistentGroupProtocolError, other.consumer.connect(), PATIENCE)
+        assert "assignors" in str(error)
+        short = Member(kafka, group, topic, session_timeout=0.1)
+        error = yield loop.raises(exc.InvalidSessionTimeoutError, short.consumer.connect(), PATIENCE)
+        assert "group.min.session.timeout.ms" in str(error)
+        yield [other.stop(), short.stop(), one.stop()]
+    run(body)
+
+
+# -- a cluster of its own --
+
+@pytest.mark.parametrize("release", RELEASES if LONG else RELEASES[-1:])
+@pytest.mark.parametrize("mode", MODES if LONG else MODES[1:])
+def test_the_coordinator_is_killed(release, mode, topic, group):
+    settings = dict(SETTINGS, **{"offsets.topic.replication.factor": 3, "offsets.topic.num.partitions": 1})
+    with testing.Kafka(release, brokers=3, settings=settings) as kafka:
+        kafka.create_topic(topic, partitions=4, replicas=3)
+
+        def body():
+            one, two = [Member(kafka, group, topic, mode, metadata_max_age=5, session_timeout=10) for _ in "12"]
+            source = Source(kafka, topic, 4)
+            yield [one.start(), two.start()]
+            yield shared_out(4, one, two)
+            yield source.put(20)
+            yield loop.until(lambda: len(counted(one, two)) == 20, PATIENCE)
+            for _ in range(2 if LONG else 1):
+                number = one.consumer.coordinator_id
+                broker = [broker for broker in kafka.brokers if broker.id == number][0]
+                yield in_thread(broker.kill)
+                yield source.put(20)
+                yield loop.until(lambda: len(counted(one, two)) == len(source.sent), PATIENCE)
+                yield shared_out(4, one, two)
+                three = Member(kafka, group, topic, mode)  # the new coordinator takes members in
+                yield three.start()
+                yield shared_out(4, one, two, three)
+                yield three.stop()
+                yield shared_out(4, one, two)
+                if LONG:
+                    yield in_thread(broker.start)
+            yield [one.stop(), two.stop()]
+            yield source.stop()
+        run(body, 4 * PATIENCE)
