@@ -1,0 +1,35 @@
+"""A short form of ``python -m tests.churn``: members come, go, die and stand still, and the ledger tells the rest."""
+from __future__ import absolute_import
+
+import os
+import random
+
+import pytest
+from tornado import ioloop
+
+from tests.churn import run
+from tests.integration import peer
+
+
+@pytest.fixture(scope="module")
+def kafka():
+    with peer.cluster_of("4.4.0", settings=run.BROKER) as cluster:
+        yield cluster
+
+
+@pytest.mark.parametrize("protocol,assignors", [("classic", ["cooperative-sticky"]), ("consumer", None)])
+def test_nothing_is_lost_and_nobody_does_anothers_work(kafka, tmpdir, protocol, assignors):
+    seed = int(os.environ.get("KIEL_SEED") or random.randrange(10 ** 6))
+    print("KIEL_SEED=%d, or python -m tests.churn --seed %d --seconds 12 --protocol %s --members 4 --partitions 8"
+          " --pace 1.2" % (seed, seed, protocol))
+    churn = run.Run(
+        kafka, str(tmpdir), dict(group_protocol=protocol, assignors=assignors), seed, seconds=12, slots=4,
+        partitions=8, pace=1.2, rate=100, topic="churned-" + protocol, group="churning-" + protocol)
+    loop = ioloop.IOLoop(make_current=False)
+    try:
+        checker = loop.run_sync(churn.main)
+    finally:
+        loop.close()
+    print(", ".join("%d %s" % (checker.counts[name], name) for name in sorted(checker.counts)))
+    assert not checker.problems, "\n".join(checker.problems[:50])
+    assert checker.counts["done"] > 500 and checker.counts["closing"]

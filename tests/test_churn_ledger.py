@@ -1,0 +1,124 @@
+"""The checker of the churn's ledger finds what is wrong with broken histories, and nothing in sound ones."""
+from __future__ import absolute_import
+
+import pytest
+
+from tests.churn import ledger, run
+
+PATIENCE = 4.0
+
+
+def entry(t, m, e, **more):
+    return dict(more, t=float(t), m=m, e=e)
+
+
+def work(t, m, first, last=None, p=0):
+    """A member takes messages, and processes one each tenth of a second."""
+    last = first if last is None else last
+    found = [entry(t, m, "took", p=p, first=first, last=last)]
+    return found + [entry(t + .1 * (o - first + 1), m, "done", p=p, o=o) for o in range(first, last + 1)]
+
+
+def problems(history, ends):
+    """What the checker says of entries and lists of entries."""
+    flat = [one for item in history for one in (item if isinstance(item, list) else [item])]
+    return ledger.Checker(sorted(flat, key=lambda one: one["t"]), ends, PATIENCE).problems
+
+
+A, B = "a", "b"
+BEGIN = [entry(0, A, "assigned", p=[0]), work(1, A, 0, 4)]
+
+SOUND = {
+    "one member": (BEGIN, 5),
+    "handed on": (BEGIN + [entry(2, A, "revoked", p=[0]), entry(2.1, B, "assigned", p=[0]), work(3, B, 5)], 6),
+    "left": (BEGIN + [entry(2, A, "closing"), entry(2.1, B, "assigned", p=[0]), work(3, B, 5)], 6),
+    "killed": (BEGIN + [entry(2, A, "kill"), entry(9, B, "assigned", p=[0]), work(10, B, 3, 6)], 7),
+    "paused for long": (BEGIN + [
+        entry(1.25, A, "pause"), entry(8, B, "assigned", p=[0]), work(9, B, 2, 6), entry(12, A, "resume"),
+        entry(12.2, A, "lost", p=[0])], 7),
+    "paused for long, with messages at hand": (
+        [entry(0, A, "assigned", p=[0]), entry(1, A, "took", p=0, first=0, last=1), entry(2, A, "pause"),
+         entry(8, B, "assigned", p=[0]), work(9, B, 0, 1), entry(12, A, "resume"), entry(12.1, A, "done", p=0, o=0),
+         entry(12.2, A, "lost", p=[0]), entry(14, A, "done", p=0, o=1)], 2),
+    "stood still by itself": (BEGIN + [
+        entry(8, B, "assigned", p=[0]), work(9, B, 4, 6), entry(12, A, "stall", since=2),
+        entry(12.2, A, "lost", p=[0])], 7),
+    "paused for a moment": (BEGIN + [entry(2, A, "pause"), entry(3, A, "resume"), work(4, A, 5)], 6),
+    "came back": (BEGIN + [
+        entry(2, A, "pause"), entry(12, A, "resume"), entry(12.2, A, "lost", p=[0]), entry(14, A, "assigned", p=[0]),
+        work(15, A, 3, 5)], 6),
+}
+
+BROKEN = {
+    "a message lost": (BEGIN, 6, "1 of 6 messages lost, 5 the first"),
+    "all lost": ([entry(0, A, "assigned", p=[0])], 1, "lost"),
+    "processed, but not written": (BEGIN, 4, "not written"),
+    "twice after a planned rebalance": (BEGIN + [
+        entry(2, A, "revoked", p=[0]), entry(2.1, B, "assigned", p=[0]), work(3, B, 4, 5)], 6, "processed before"),
+    "twice after a member left": (BEGIN + [
+        entry(2, A, "closing"), entry(2.1, B, "assigned", p=[0]), work(3, B, 4, 5)], 6, "processed before"),
+    "twice by one member": (BEGIN + [work(3, A, 4, 5)], 6, "was handed 4 of partition 0 after 4"),
+    "twice for a pause too short": (BEGIN + [
+        entry(2, A, "pause"), entry(4, A, "resume"), entry(5, A, "revoked", p=[0]), entry(6, B, "assigned", p=[0]),
+        work(7, B, 4, 5)], 6, "processed before"),
+    "twice, long committed before the kill": (BEGIN + [
+        entry(50, A, "kill"), entry(60, B, "assigned", p=[0]), work(61, B, 4, 5)], 6, "processed before"),
+    "twice, before the kill": (BEGIN + [
+        entry(2, A, "revoked", p=[0]), entry(2.1, B, "assigned", p=[0]), work(3, B, 4, 5), entry(5, A, "kill")], 6,
+        "processed before"),
+    "a gap": (BEGIN + [work(3, A, 6)], 7, "was handed 6 of partition 0 after 4"),
+    "two owners at work": (BEGIN + [entry(2, B, "assigned", p=[0]), work(3, B, 5)], 6, "took of a's partition 0"),
+    "work for another": ([entry(0, A, "assigned", p=[0]), work(1, B, 0)], 1, "took of partition 0, which it has not"),
+    "work after it was given away": (BEGIN + [entry(2, A, "revoked", p=[0]), work(3, A, 5)], 6, "which it has not"),
+    "finished after it was given away": (
+        [entry(0, A, "assigned", p=[0]), entry(1, A, "took", p=0, first=0, last=0), entry(2, A, "revoked", p=[0]),
+         entry(3, A, "done", p=0, o=0)], 1, "done of partition 0, which it has not"),
+    "a zombie takes more": (BEGIN + [
+        entry(2, A, "pause"), entry(8, B, "assigned", p=[0]), work(9, B, 5), entry(12, A, "resume"), work(14, A, 6)], 7,
+        "took of b's partition 0"),
+    "lost without a reason": (BEGIN + [entry(2, A, "lost", p=[0])], 5, "without having stood still"),
+    "lost after a moment's pause": (BEGIN + [
+        entry(2, A, "pause"), entry(3, A, "resume"), entry(4, A, "lost", p=[0])], 5, "without having stood still"),
+    "assigned twice": (BEGIN + [entry(2, A, "assigned", p=[0])], 5, "which it has"),
+    "revoked twice": (BEGIN + [entry(2, A, "revoked", p=[0]), entry(3, A, "revoked", p=[0])], 5, "which it has not"),
+    "processed without being handed": (BEGIN + [entry(2, A, "done", p=0, o=5)], 6, "was not handed"),
+}
+
+
+@pytest.mark.parametrize("name", sorted(SOUND))
+def test_a_sound_history(name):
+    history, written = SOUND[name]
+    assert not problems(history, {0: written})
+
+
+@pytest.mark.parametrize("name", sorted(BROKEN))
+def test_a_broken_history(name):
+    history, written, expected = BROKEN[name]
+    found = problems(history, {0: written})
+    assert found and expected in " / ".join(found)
+
+
+def test_a_ledger_is_read_in_the_order_of_time(tmpdir):
+    import os
+    for name, times in (("a", (1, 3)), ("b", (2, 4))):
+        fd = os.open(str(tmpdir.join(name)), os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        for time in times:
+            ledger.append(fd, t=time, m=name, e="took", p=0, first=0, last=0)
+        os.close(fd)
+    found = ledger.load([str(tmpdir.join(name)) for name in ("b", "a")])
+    assert [(one["t"], one["m"]) for one in found] == [(1, "a"), (2, "b"), (3, "a"), (4, "b")]
+
+
+def test_a_seed_says_what_happens():
+    for seed in range(50):
+        events = run.schedule(seed, 60, 6, 1.5)
+        assert events == run.schedule(seed, 60, 6, 1.5) == sorted(events)
+        state = {}
+        for second, slot, what in events:
+            before = {"start": (None,), "leave": ("up",), "kill": ("up",), "pause": ("up",), "resume": ("still",)}
+            assert state.get(slot) in before[what]
+            state[slot] = {"start": "up", "pause": "still", "resume": "up"}.get(what)
+            if second > 3:
+                assert list(state.values()).count("up") >= 2
+    assert set(what for _, _, what in run.schedule(1, 300, 8, 2)) == {"start", "leave", "kill", "pause", "resume"}
+    assert run.schedule(1, 60, 6, 1.5) != run.schedule(2, 60, 6, 1.5)
