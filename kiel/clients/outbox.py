@@ -350,5 +350,7 @@ def timed_out(batch):
     """The error of a batch whose time is over."""
     last = batch.last_error
     return failure(exc.DeliveryTimeoutError(
-        "not acknowledged in time; the last error: %s" % (last or "none, it was not sent yet"), last
+        "not acknowledged in time; the last error: %s" % (
+            last or "none, " + ("it was not sent yet" if batch.data is None else "no answer came")
+        ), last
     ), batch.topic, batch.partition)

@@ -370,6 +370,7 @@ class Producer(Transactional):
         left = [message for message in self._not_accepted() if not message.future.done()]
         self._waiting.clear()
         self.undelivered = self._shipper.stop(error)
+        self.identify(self.idempotent)
         for message in left:
             key = (message.topic, message.partition)
             self.undelivered[key] = self.undelivered.get(key, 0) + 1
