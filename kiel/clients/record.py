@@ -9,7 +9,7 @@ class Record(tuple):
     A message as `consume_records` gives it: a tuple with names.
 
     ``topic`` (text), ``partition``, ``offset``, ``timestamp`` (milliseconds since 1970 UTC; -1 where the message has
-    none), ``key`` (bytes or None), ``value`` (deserialised), ``headers`` (list of (text, bytes or None)).
+    none), ``key`` (bytes or None), ``value`` (deserialised), ``headers`` (tuple of (text, bytes or None)).
     """
 
     __slots__ = ()
@@ -23,7 +23,7 @@ class Record(tuple):
     timestamp = property(itemgetter(3), doc="milliseconds since 1970 UTC, or -1")
     key = property(itemgetter(4), doc="bytes or None")
     value = property(itemgetter(5), doc="what the deserialiser made of the bytes")
-    headers = property(itemgetter(6), doc="list of (text, bytes or None)")
+    headers = property(itemgetter(6), doc="tuple of (text, bytes or None)")
 
     def __new__(cls, topic, partition, offset, timestamp=-1, key=None, value=None, headers=()):
         return tuple.__new__(cls, (topic, partition, offset, timestamp, key, value, headers))

@@ -101,7 +101,7 @@ class MessageBatch(object):
     def records(self, start=0, check_crcs=True):
         """
         The messages from offset ``start`` on as ``(offset, timestamp, key, value, headers)``; the
-        list of headers is empty, the time stamp -1 for magic 0.
+        headers are empty, the time stamp -1 for magic 0.
 
         :raises kiel.exc.CorruptMessageError: when the bytes are not what they should be
         :raises kiel.exc.MissingCodecError: when the codec's package is not installed
@@ -206,7 +206,7 @@ def read(data, pos, end, magic, check_crcs, inside=False):
             start += value_size
         if start != stop:
             raise ValueError("a message of %d bytes whose parts end elsewhere" % size)
-        append((offset, stamp, key, value, []))
+        append((offset, stamp, key, value, ()))
         pos = stop
     return out
 

@@ -109,7 +109,7 @@ class Batch(object):
     def records(self, start=0, check_crcs=True):
         """
         The messages from offset ``start`` on as ``(offset, timestamp, key, value, headers)``,
-        headers as a list of ``(text, bytes or None)``; none of a control batch.
+        headers as a tuple of ``(text, bytes or None)``; none of a control batch.
 
         :raises kiel.exc.CorruptMessageError: when the bytes are not what they should be
         :raises kiel.exc.MissingCodecError: when the codec's package is not installed

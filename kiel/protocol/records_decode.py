@@ -203,7 +203,7 @@ def records(data, pos, end, count, base_offset, base_timestamp, log_append_time)
                 headers, pos = _headers(data, buff, mark, pos)
             else:
                 pos += 1
-                headers = []
+                headers = ()
             append((base_offset + offset, stamp, key, value, headers))
         left -= piece
         if left:
@@ -254,4 +254,4 @@ def _headers(data, buff, mark, pos):
         pos += size
     if pos != stop:
         raise ValueError("a record of another length than its parts")
-    return out, pos
+    return tuple(out), pos

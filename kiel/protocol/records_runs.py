@@ -131,7 +131,7 @@ def records(data, buff, mark, pos, end, left, out, base_offset, base_timestamp):
             stamps = _numbers(data, pos, stride, count, shape.stamp, shape.offset, base_timestamp)
         out += zip(
             offsets, stamps, _take(data, pos, stride, count, shape.key),
-            _take(data, pos, stride, count, shape.value), [[] for _ in range(count)]
+            _take(data, pos, stride, count, shape.value), repeat((), count)
         )
         total += count
     return total

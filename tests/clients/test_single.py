@@ -111,9 +111,9 @@ def test_records(cluster, consumer):
     cluster.log("t").put(b"v", key=b"k", timestamp=1234567890123, headers=[(u"h", b"x")])
     records = yield consumer.consume_records("t", SingleConsumer.BEGINNING)
     assert [tuple(record) for record in records] == [
-        ("t", 0, 0, 1234567890123, b"k", b"v", [(u"h", b"x")])
+        ("t", 0, 0, 1234567890123, b"k", b"v", ((u"h", b"x"),))
     ]
-    assert records[0].headers == [(u"h", b"x")] and records[0].offset == 0
+    assert records[0].headers == ((u"h", b"x"),) and records[0].offset == 0
 
 
 # -- section A, as a consumer meets it --

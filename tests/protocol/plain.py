@@ -83,7 +83,7 @@ def records(data, pos, end, count, base_offset, base_timestamp, append_time=None
             headers.append((name.decode("utf-8"), content))
         assert pos == stop
         stamp = base_timestamp + stamp if append_time is None else append_time
-        out.append((base_offset + offset, stamp, key, value, headers))
+        out.append((base_offset + offset, stamp, key, value, tuple(headers)))
     assert pos == end
     return out
 

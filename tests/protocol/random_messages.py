@@ -57,6 +57,6 @@ def messages(rnd, most=300, headers=True, stamps=True):
 def expected(found, magic=2, base=0):
     """What `records` gives for such messages, with offsets from ``base`` on."""
     return [
-        (base + at, stamp if magic else -1, key, value, [(n.decode("utf-8"), c) for n, c in pairs])
+        (base + at, stamp if magic else -1, key, value, tuple((n.decode("utf-8"), c) for n, c in pairs))
         for at, (key, value, pairs, stamp) in enumerate(found)
     ]

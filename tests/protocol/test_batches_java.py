@@ -63,7 +63,7 @@ def java_read(java, data):
         for pair in headers.split(",") if headers else ():
             name, content = pair.split("=")
             pairs.append((from_hex(name).decode("utf-8"), from_hex(content)))
-        records.append((int(offset), int(stamp), from_hex(key), from_hex(value), pairs))
+        records.append((int(offset), int(stamp), from_hex(key), from_hex(value), tuple(pairs)))
     return batches, records
 
 
@@ -98,7 +98,7 @@ def test_kiel_reads_what_java_writes(java, magic, codec):
             words.append(record_word(offset, stamp if magic else -1, key, value, headers))
             expected.append((
                 offset, 1600000000000 if append else stamp if magic else -1, key, value,
-                [(name.decode("utf-8"), content) for name, content in headers]))
+                tuple((name.decode("utf-8"), content) for name, content in headers)))
             offset += 1 + rnd.choice((0, gap))
         data = from_hex(java(*words)[0])
         batches, records = kiel_read(data)

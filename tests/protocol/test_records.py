@@ -68,7 +68,7 @@ def test_runs_of_one_shape(make, count):
     now = 1500000000000
     first = found[0][3] or now
     expected = [
-        (at, now if stamp is None else stamp, key, value, [(n.decode("utf-8"), c) for n, c in headers])
+        (at, now if stamp is None else stamp, key, value, tuple((n.decode("utf-8"), c) for n, c in headers))
         for at, (key, value, headers, stamp) in enumerate(found)
     ]
     assert batch.records() == expected
@@ -132,7 +132,7 @@ def test_transactional_and_producer_fields():
 
 def test_header_names_are_text_and_written_from_text_too():
     data = encode([(None, b"a", [(u"n\xe4me", None), (b"b", b"\xff")], None)])
-    assert read(data).records()[0][4] == [(u"n\xe4me", None), (u"b", b"\xff")]
+    assert read(data).records()[0][4] == ((u"n\xe4me", None), (u"b", b"\xff"))
 
 
 def test_d11_no_flipped_bit_is_handed_out():
