@@ -87,6 +87,23 @@ class ZooKeeperError(KielError):
         return text
 
 
+class GroupMovedError(ZooKeeperError):
+    """
+    The group meets in Kafka now: this member, which only knows ZooKeeper, may not take part; see "From ZooKeeper to Kafka".
+
+    ``group`` is its name, ``path`` the znode that says so.
+    """
+
+    retriable = False
+
+    def __init__(self, hosts, group, path):
+        super(GroupMovedError, self).__init__(hosts, (
+            "group %s has moved to Kafka (%s is there); give this member group_protocol, or take its zk_hosts away"
+        ) % (group, path))
+        self.group = group
+        self.path = path
+
+
 class ClosedError(KielError):
     """The client is closing or closed: a message was not accepted, or could not be delivered before it closed."""
 
