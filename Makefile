@@ -1,6 +1,6 @@
 # make demo: produce to and consume from a real Kafka    make test: all tests, every interpreter found here
 .POSIX:
-.PHONY: help demo test unit integration lint docs bench matrix clean
+.PHONY: help demo test unit integration lint docs bench matrix churn clean
 
 PYTHON = python3
 VENV = .venv
@@ -14,6 +14,7 @@ help:
 	@echo "make docs         the documentation, into docs/_build/html"
 	@echo "make bench        kiel beside other clients on one broker"
 	@echo "make matrix       every Kafka release on two Pythons; writes the table into README.rst"
+	@echo "make churn        a group whose members come, go, die and stand still for five minutes; CHURN=\"--seed 7\" ..."
 	@echo "make clean        remove what was made (jars in the user's cache stay)"
 
 # one virtualenv for everything but the tests, made once and again when setup.py changes
@@ -59,6 +60,11 @@ bench: $(VENV)/.made
 
 matrix: $(VENV)/.made
 	@$(BIN)/python tools/matrix.py
+
+# both protocols; options in CHURN: python -m tests.churn --help
+churn: $(VENV)/.made
+	$(BIN)/python -m tests.churn --protocol classic $(CHURN)
+	$(BIN)/python -m tests.churn --protocol consumer $(CHURN)
 
 clean:
 	rm -rf $(VENV) .tox .cache build dist docs/_build kiel.egg-info .pytest_cache
