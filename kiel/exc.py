@@ -89,7 +89,7 @@ class ZooKeeperError(KielError):
 
 class GroupMovedError(ZooKeeperError):
     """
-    The group meets in Kafka now: this member, which only knows ZooKeeper, may not take part; see "From ZooKeeper to Kafka".
+    The group meets in Kafka now: this member, which only knows ZooKeeper, may not take part any more.
 
     ``group`` is its name, ``path`` the znode that says so.
     """
