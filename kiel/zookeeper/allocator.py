@@ -20,6 +20,7 @@ from .party import Party
 from .seeds import Seeds
 from .session import Session
 from .shared_set import SharedSet
+from .switch import Switch
 
 
 log = logging.getLogger(__name__)
@@ -69,6 +70,8 @@ class PartitionAllocator(allocation.Allocator):
         self.partitions = set()
         #: what the allocation function gave last, of all members
         self.mapping = {}
+        #: what the group's switch says (`kiel.zookeeper.switch`); None: the group meets here
+        self.switched = None
         #: `threading.Event` objects, for who looks; kiel itself never waits on them
         self.connected = threading.Event()
         self.members_collected = threading.Event()
@@ -155,12 +158,13 @@ class PartitionAllocator(allocation.Allocator):
         """The work of `start`."""
         if self._stop_future is not None:
             yield self._stop_future
+        self.error = None
         clock = retry.Backoff(deadline=self.timeout).start()
         while True:
             failure = yield self._enter(run)
             if failure is None:
                 return
-            delay = clock.delay() if run is self._run else None
+            delay = clock.delay() if run is self._run and failure.retriable else None
             if delay is None:
                 if run is self._run:
                     self._run = None
@@ -224,6 +228,7 @@ class PartitionAllocator(allocation.Allocator):
         yield session.run(self.timeout, self.party.start)
         yield session.run(self.timeout, self.shared_set.start)
         self.consumer_name = yield session.run(self.timeout, self.party.join)
+        yield self._look_for_switch(session)
         self._seeds.again()
         yield self._seeds.push()
         owners = Owners(
@@ -241,6 +246,22 @@ class PartitionAllocator(allocation.Allocator):
             yield events.within(self.timeout, self.rebalance())
         except gen.TimeoutError:
             log.warning("Owners' znodes in group %s are slow to come, tried on", self.group_name)
+
+    @gen.coroutine
+    def _look_for_switch(self, session):
+        """Does not go on where the group has moved to Kafka, or does so now; after the name is known to others."""
+        switch = Switch(self.conn, self.group_path, session.crossing(self.on_switch_change))
+        yield session.run(self.timeout, switch.start)
+        if self.switched is not None:
+            raise exc.GroupMovedError(self._hosts, self.group_name, switch.path)
+
+    def on_switch_change(self, word):
+        """Takes what the switch says, on the IOLoop; a member that can't move is out when the others do."""
+        self.switched = word
+        if word is not None and self._joined:
+            self.error = exc.GroupMovedError(self._hosts, self.group_name, self.group_path + "/switched")
+            log.error("%s leaves: %s", self.consumer_name, self.error)
+            self.stop()
 
     @gen.coroutine
     def _collected(self, session):
@@ -338,6 +359,11 @@ class PartitionAllocator(allocation.Allocator):
             failure = yield self._enter(run)
             if failure is None:
                 log.info("Back in group %s as %s", self.group_name, self.consumer_name)
+                return
+            if not failure.retriable:
+                log.error("%s does not come back: %s", self.consumer_name, failure)
+                self.error, self._run = failure, None
+                self._lease.set(False)
                 return
             log.warning("Could not join group %s again, will try on: %s", self.group_name, failure)
             yield gen.sleep(clock.delay())
