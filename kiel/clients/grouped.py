@@ -20,9 +20,11 @@ from kiel.clients.health import Health
 from kiel.clients.offsets import BEGINNING
 from kiel.clients.ownership import Ownership
 from kiel.groups.choice import join_through_kafka
+from kiel.groups.handover import HandoverAllocator
 from kiel.groups.membership import Membership
 from kiel.retry import Backoff
 from kiel.zookeeper.allocator import PartitionAllocator
+from kiel.zookeeper.follower import Follower
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +47,8 @@ class GroupedConsumer(Ownership, GroupTopics, Health, OffsetStore, BaseConsumer)
 
     With ``zk_hosts`` the members meet in ZooKeeper, as those of kiel 0.9 do, and share all topics. Without, they meet
     in Kafka, by its next-generation protocol where the broker serves it and by the classic one elsewhere, and share the
-    topics that they consume; members may be clients of any kind.
+    topics that they consume; members may be clients of any kind. With ``zk_hosts`` and ``group_protocol`` they meet in
+    ZooKeeper until all are able to move, and in Kafka from then on: `kiel.groups.handover`.
 
     ``autocommit`` says when offsets are committed, and with that what a crash does:
 
@@ -70,7 +73,8 @@ class GroupedConsumer(Ownership, GroupTopics, Health, OffsetStore, BaseConsumer)
         (what is processed may still be committed) and after others have come; may be a coroutine
     :param on_lost: called with ``{topic: [ids]}`` when partitions were lost without being asked for, so that nothing of
         them can be committed; without it, `on_rebalance` is
-    :param group_protocol: "classic", "consumer" (KIP-848) or ``None``: what the broker serves
+    :param group_protocol: "classic", "consumer" (KIP-848) or ``None``: what the broker serves; with ``zk_hosts``, where
+        the group is to move to, ``None`` for a group that stays
     :param group_instance_id: makes this a static member (KIP-345): it may restart within ``session_timeout`` without a
         rebalance; unique in the group
     :param assignors: for classic groups the names, functions or `kiel.groups.assignors.Assignor` that share partitions
@@ -103,18 +107,25 @@ class GroupedConsumer(Ownership, GroupTopics, Health, OffsetStore, BaseConsumer)
         self._know_nothing([topics] if isinstance(topics, six.string_types) else topics)
         self._membership = Membership(
             group_instance_id, session_timeout, heartbeat_interval, rebalance_timeout, max_poll_interval, slow_callback,
-            getattr(self, "rack_id", None), assignors if partition_allocator is None else [partition_allocator]
+            getattr(self, "rack_id", None),
+            # on the way from ZooKeeper to Kafka, the function is for the one, assignors are for the other
+            assignors if partition_allocator is None or zk_hosts and (assignors or group_protocol == "consumer")
+            else [partition_allocator]
         )
         self._zk_hosts = None
         self.allocator = Allocator()
         if zk_hosts:
             self.uses_zookeeper = True
             self._zk_hosts = zk_hosts if isinstance(zk_hosts, str) else ",".join(zk_hosts)
-            self.allocator = PartitionAllocator(
+            self.allocator = (Follower if group_protocol else PartitionAllocator)(
                 zk_hosts, group, self.name, partition_allocator or naive_allocator,
                 # the partition must stay ours until its last commit is through, even if that is slow
                 release_timeout=rebalance_timeout + 2 * (ownership.AUTOCOMMIT_TIME + self.settings.request_timeout)
             )
+            if group_protocol:
+                self.allocator = HandoverAllocator(
+                    self, self._membership, self.allocator, lambda: self._wanted.union(self.offsets)
+                )
         self._pid = os.getpid()
         #: topic -> calls of `consume` under way
         self._consuming = collections.Counter()
