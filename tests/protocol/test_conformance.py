@@ -69,6 +69,18 @@ RENAMED = {
     "kiel.protocol.describe_groups": {
         "group_state": "state", "protocol_data": "protocol", "member_metadata": "metadata",
         "member_assignment": "assignment"},
+    "AddPartitionsToTxnRequest": {
+        "v3_and_below_transactional_id": "transactional_id", "v3_and_below_producer_id": "producer_id",
+        "v3_and_below_producer_epoch": "producer_epoch", "v3_and_below_topics": "topics"},
+    "AddPartitionsToTxnResponse": {
+        "results_by_transaction": "transactions", "results_by_topic_v3_and_below": "topics"},
+    "kiel.protocol.add_partitions_to_txn": {
+        "topic_results": "topics", "results_by_partition": "partitions", "partition_error_code": "error_code"},
+    "AddOffsetsToTxnRequest": {"group_id": "group"},
+    "TxnOffsetCommitRequest": {
+        "group_id": "group", "generation_id": "generation", "generation_id_or_member_epoch": "generation"},
+    "kiel.protocol.txn_offset_commit": {
+        "committed_offset": "offset", "committed_leader_epoch": "leader_epoch", "committed_metadata": "metadata"},
     "InitProducerIdRequest": {"transaction_timeout_ms": "transaction_timeout", "enable2_pc": "enable_2pc"},
     "kiel.protocol.offset_for_leader_epoch": {"topic": "name", "partition": "partition_id"},
     "DeleteTopicsResponse": {"responses": "topics"},
