@@ -184,6 +184,27 @@ class CorruptMessageError(KielError):
         )
 
 
+class LogTruncationError(KielError):
+    """
+    Messages that were handed out are no longer in the partition's log: it was cut, as by an unclean election (KIP-320).
+
+    ``topic`` and ``partition`` tell where, ``offset`` what was to be read next, ``divergent_offset`` up to where the
+    log still is the one that was read: what was handed out from there on is gone, and other messages may be in its
+    place. It is None where the leader can't tell.
+    """
+
+    def __init__(self, topic, partition, offset, divergent_offset=None):
+        super(LogTruncationError, self).__init__(topic, partition, offset, divergent_offset)
+        self.topic = topic
+        self.partition = partition
+        self.offset = offset
+        self.divergent_offset = divergent_offset
+
+    def __str__(self):
+        where = "at an offset unknown" if self.divergent_offset is None else "at %d" % self.divergent_offset
+        return "the log of %s:%s, read up to %d, was cut %s" % (self.topic, self.partition, self.offset, where)
+
+
 class MissingCodecError(CorruptMessageError):
     """A codec's optional package is not installed; the text names it."""
 

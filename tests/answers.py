@@ -6,6 +6,7 @@ import importlib
 from tornado import gen, ioloop
 
 from kiel import constants
+from kiel.protocol import fetch as fetch_api
 from kiel.protocol import request as requests
 
 MODULES = {"group_coordinator": "coordinator"}
@@ -70,6 +71,22 @@ def leads(call, log):
     return 0 if log.leader == call.broker.id else 6
 
 
+def fenced(log, asked):
+    """An error code unless the reader knows the leader's epoch, or none."""
+    known = getattr(asked, "current_leader_epoch", -1)
+    return 0 if known in (-1, log.epoch) else 74 if known < log.epoch else 75
+
+
+def offset_for_leader_epoch(call):
+    def answer(name, asked, log):
+        code = leads(call, log) or fenced(log, asked)
+        if code:
+            return dict(error_code=code)
+        epoch, end = log.end_of(asked.leader_epoch)
+        return dict(leader_epoch=epoch, end_offset=end)
+    return dict(topics=each_partition(call, answer))
+
+
 def api_versions(call):
     if call.cluster.release in ("0.8", "0.9"):
         return "mute" if call.cluster.release == "0.9" else "close"
@@ -115,6 +132,11 @@ def produce(call):
     return dict(topics=each_partition(call, answer, by_id=call.version >= 13))
 
 
+def init_producer_id(call):
+    call.cluster.last_producer_id += 1
+    return dict(error_code=call.code(), producer_id=call.cluster.last_producer_id, producer_epoch=0)
+
+
 @gen.coroutine
 def fetch(call):
     loop = ioloop.IOLoop.current()
@@ -132,17 +154,27 @@ def _fetch(call):
     left = [call.request.max_bytes if call.version >= 3 else 0x7fffffff]
 
     def answer(name, asked, log):
-def init_producer_id(call):
-    call.cluster.last_producer_id += 1
-    return dict(error_code=call.code(), producer_id=call.cluster.last_producer_id, producer_epoch=0)
-
-
-        code = leads(call, log)
+        follows = log is not None and call.broker.id in log.followers
+        code = 0 if follows else leads(call, log)
+        code = code or fenced(log, asked)
+        if not code and call.version >= 12 and asked.last_fetched_epoch >= 0:
+            epoch, end = log.end_of(asked.last_fetched_epoch)
+            if epoch < 0:
+                code = 1
+            elif epoch < asked.last_fetched_epoch or end < asked.offset:
+                total[1] = True
+                return dict(
+                    highwater_mark_offset=-1, message_set=b"",
+                    diverging_epoch=build(fetch_api.DivergingEpoch, dict(epoch=epoch, end_offset=end)),
+                )
         if not code and not log.start <= asked.offset <= log.end:
             code = 1
         if code:
             total[1] = True
             return dict(error_code=code, highwater_mark_offset=-1, message_set=b"")
+        if call.version >= 11 and log.preferred is not None and not follows and call.request.rack_id:
+            total[1] = True
+            return dict(highwater_mark_offset=log.end, message_set=b"", preferred_read_replica=log.preferred)
         # the first message that is there comes whole from version 3 on, older brokers cut it
         whole = call.version >= 3 and not total[0]
         until = log.stable if call.version >= 4 and call.request.isolation_level else None
@@ -171,7 +203,7 @@ def init_producer_id(call):
 
 def offset(call):
     def answer(name, asked, log):
-        code = leads(call, log)
+        code = leads(call, log) or fenced(log, asked)
         if code:
             return dict(error_code=code)
         found, timestamp = log.offset_at(asked.time)
@@ -217,6 +249,7 @@ def offset_commit(call):
             return dict(error_code=16)
         key = (call.request.group, name, asked.partition_id)
         _store(call)[key] = (asked.offset, asked.metadata)
+        call.cluster.committed_epochs[key] = asked.leader_epoch
         return {}
     return dict(topics=each_partition(call, answer, by_id=call.version >= 10))
 
@@ -234,7 +267,9 @@ def offset_fetch(call):
             if found is None:
                 code = 3 if call.version == 0 else 0
                 return dict(error_code=code, offset=-1, metadata="")
-            return dict(offset=found[0], metadata=found[1])
+            key = (name_of_group, name, number)
+            epoch = call.cluster.committed_epochs.get(key, -1) if call.version >= 5 else -1
+            return dict(offset=found[0], metadata=found[1], leader_epoch=epoch)
 
         topics = each_partition(
             call, answer, topics=group.topics, by_id=call.version >= 10, by_number=True

@@ -101,6 +101,7 @@ class FakeCluster(object):
         self.users = {}  # name -> password of those who may log in, by PLAIN, once sasl_* is in `versions`
         self.zookeeper_offsets = {}  # (group, topic, partition) -> (offset, metadata): version 0
         self.kafka_offsets = {}  # the same, version 1 and later
+        self.committed_epochs = {}  # (group, topic, partition) -> leader epoch
         for name, partitions in (topics or {}).items():
             self.create(name, partitions)
 

@@ -24,6 +24,8 @@ class PartitionLog(object):
         self.producers = {}  # producer id -> (epoch, first and following number of the last batch, its offset)
         self.batches = []  # (first offset, last offset, greatest timestamp, bytes)
         self.aborted = []  # (producer id, first offset, offset of the marker) of aborted transactions
+        self.followers = []  # brokers that serve fetches besides the leader
+        self.preferred = None  # the one of them that the leader sends readers with a rack to
         self.stable = None  # the last stable offset, where a transaction is open
 
     def put(self, *values, **kwargs):
@@ -54,8 +56,6 @@ class PartitionLog(object):
         self.batches.append((first, self.end - 1, timestamp, data))
         return first
 
-    def produced(self, data):
-        """Adds what a producer sent, with offsets as a broker gives them; gives the first offset."""
     def accept(self, data):
         """
         Adds what a producer sent if its numbers are next, as a broker does (KIP-98); gives (error code, first offset).
@@ -78,6 +78,8 @@ class PartitionLog(object):
         self.producers[producer_id] = (epoch, sequence, (sequence + count) & 0x7fffffff, offset)
         return 0, offset
 
+    def produced(self, data):
+        """Adds what a producer sent, with offsets as a broker gives them; gives the first offset."""
         first = self.end
         for entry in entries(data):
             magic = bytearray(entry)[16]
@@ -90,6 +92,20 @@ class PartitionLog(object):
                 timestamp = struct.unpack_from(">q", entry, 18)[0] if magic else -1
             self.append(struct.pack(">q", self.end) + entry[8:], count, timestamp)
         return first
+
+    def cut(self, offset):
+        """Loses what lies from the offset on, as an unclean election does; the next leader's epoch begins."""
+        self.batches = [batch for batch in self.batches if batch[1] < offset]
+        self.end = offset
+        self.epoch += 1
+
+    def end_of(self, epoch):
+        """``(epoch, end)`` of the greatest epoch up to that one, -1 and -1 when there is none."""
+        found = [(struct.unpack_from(">i", data, 12)[0], first) for first, _, _, data in self.batches]
+        if epoch > self.epoch or not any(other <= epoch for other, _ in found):
+            return -1, -1
+        later = [first for other, first in found if other > epoch]
+        return max(other for other, _ in found if other <= epoch), min(later or [self.end])
 
     def truncate(self, offset):
         """Forgets what lies before the offset, as retention does."""

@@ -15,6 +15,7 @@ import random
 from tornado import gen
 
 from kiel import exc
+from kiel.clients.cursor import epoch_of, offset_of
 from kiel.protocol import coordinator, errors, offset_commit, offset_fetch
 
 log = logging.getLogger(__name__)
@@ -172,7 +173,8 @@ class OffsetStore(object):
                 code = part.error_code
                 if code == errors.unknown_topic_or_partition and response.api_version == 0:
                     code = errors.no_error  # the ZooKeeper store says so when there is none
-                found[key] = exc.for_code(code, "committed offset of %s:%s" % key) or part.offset
+                found[key] = exc.for_code(code, "committed offset of %s:%s" % key) or \
+                    offset_of(part.offset, part.leader_epoch)
         return found
 
     # -- committing --
@@ -237,7 +239,9 @@ class OffsetStore(object):
             group_instance_id=self.allocator.instance_id if wire.supports("offset_commit", 7) else None,
             topics=self._by_topic(
                 offset_commit.TopicRequest, offsets,
-                lambda key: offset_commit.PartitionRequest(partition_id=key[1], offset=offsets[key], metadata=metadata)
+                lambda key: offset_commit.PartitionRequest(
+                    partition_id=key[1], offset=offsets[key], leader_epoch=epoch_of(offsets[key]), metadata=metadata
+                )
             )
         )
         request.narrow = STORES[store]

@@ -13,13 +13,14 @@ import six
 from tornado import gen
 
 from kiel import constants, exc
-from kiel.clients import isolation
+from kiel.clients import isolation, truncation
 from kiel.clients.client import Client
-from kiel.clients.cursor import UNSET
+from kiel.clients.cursor import UNSET, offset_of
 from kiel.clients.fetcher import Fetcher
 from kiel.clients.offsets import BEGINNING, OffsetLookup
 from kiel.clients.record import Record
 from kiel.clients.values import from_json
+from kiel.collector import HeldOff
 from kiel.fairness import Turn
 from kiel.retry import monotonic
 
@@ -45,11 +46,18 @@ class BaseConsumer(OffsetLookup, Client):
     :param isolation_level: "read_committed" leaves out the messages of aborted transactions, and waits with those that
         come after a transaction still open; "read_uncommitted" gives all (KIP-98). Brokers before 0.11 have no
         transactions.
+    :param offset_reset: what to do when a position is out of range, or when the leader's log is not the one that was
+        read (KIP-320). "beginning", "end" or seconds back from now (a number or a `datetime.timedelta`): reading goes on
+        there, or, where a log was cut, at the cut. "error": `consume` raises until the caller seeks. None: out of
+        range, reading goes on where it began; where a log was cut, `consume` raises `kiel.exc.LogTruncationError` once
+        and then goes on at the cut. What is skipped is logged as a warning.
+    :param rack_id: where this consumer is, as in the brokers' ``broker.rack``: then followers nearby may be read
+        (KIP-392, Kafka 2.4; brokers need a ``replica.selector.class``)
     """
 
     def __init__(self, brokers, deserializer=None, max_wait_time=1000, min_bytes=1, max_bytes=1024 * 1024,
                  buffer_bytes=16 * 1024 * 1024, check_crcs=True, on_error=None, isolation_level="read_uncommitted",
-                 **settings):
+                 offset_reset=None, rack_id=None, **settings):
         super(BaseConsumer, self).__init__(brokers, **settings)
         self.deserializer = deserializer or json.loads
         self.max_wait_time = max_wait_time
@@ -60,6 +68,8 @@ class BaseConsumer(OffsetLookup, Client):
         self.on_error = on_error or self.log_error
         #: `kiel.constants.READ_UNCOMMITTED` or `kiel.constants.READ_COMMITTED`
         self.isolation_level = isolation.level(isolation_level)
+        self.offset_reset = truncation.policy(offset_reset)
+        self.rack_id = rack_id
         #: unique among the consumers of all processes
         self.name = make_name()
         #: topic -> {partition id: the offset after the last message handed out}; written by the consumer alone
@@ -89,8 +99,8 @@ class BaseConsumer(OffsetLookup, Client):
         raise NotImplementedError()
 
     def reset_start(self, cursor):
-        """Where a partition begins anew when its position is out of range: what it began with."""
-        return cursor.start
+        """Where a partition begins anew when its position is out of range: by default, what it began with."""
+        return cursor.start if self.offset_reset is None else self.offset_reset
 
     # -- consuming --
 
@@ -105,6 +115,8 @@ class BaseConsumer(OffsetLookup, Client):
         :raises kiel.exc.NoBrokersError: when no broker could be reached for ``request_timeout``; call again
         :raises kiel.exc.CorruptMessageError: for a batch that can't be read, with its topic, partition and offset;
             step over it with ``seek``, or call again to have it fetched again
+        :raises kiel.exc.LogTruncationError: when messages that were handed out are no longer in the log, see
+            ``offset_reset``
         :raises kiel.exc.BrokerError: for an error that trying again does not mend, such as a missing permission
         """
         result = yield self._consume(topic, start, self._read_values)
@@ -190,7 +202,8 @@ class BaseConsumer(OffsetLookup, Client):
                 if cursor.turn != turn:
                     break  # sought elsewhere, or given away meanwhile
                 try:
-                    slow = read(cursor, turn, batch, messages)
+                    with HeldOff():
+                        slow = read(cursor, turn, batch, messages)
                     if slow is not None:
                         yield slow
                 except Exception as error:
@@ -227,7 +240,7 @@ class BaseConsumer(OffsetLookup, Client):
                 # the slow way, from the message that failed on
                 done = len(messages) - count
                 return self._read_slowly(cursor, turn, batch, messages, done, lambda record: record.value)
-        self._moved(cursor, batch.next_offset)
+        self._moved(cursor, offset_of(batch.next_offset, batch.leader_epoch))
         return None
 
     def _read_records(self, cursor, turn, batch, messages):
@@ -248,7 +261,7 @@ class BaseConsumer(OffsetLookup, Client):
             except Exception:
                 done = len(messages) - count
                 return self._read_slowly(cursor, turn, batch, messages, done, lambda record: record)
-        self._moved(cursor, batch.next_offset)
+        self._moved(cursor, offset_of(batch.next_offset, batch.leader_epoch))
         return None
 
     def _read_value(self):
@@ -269,12 +282,12 @@ class BaseConsumer(OffsetLookup, Client):
                     return
             else:
                 messages.append(shape(Record(*(raw[:5] + (value,) + raw[6:]))))
-        self._moved(cursor, batch.next_offset)
+        self._moved(cursor, offset_of(batch.next_offset, batch.leader_epoch))
 
     def _moved(self, cursor, offset):
         """Messages before ``offset`` are handed out."""
         cursor.handed = offset
-        self.offsets[cursor.topic][cursor.partition] = offset
+        self.offsets[cursor.topic][cursor.partition] = int(offset)
 
     def log_error(self, record, error):
         """What happens by default to a message that does not deserialise: a line in the log."""
@@ -399,7 +412,7 @@ class BaseConsumer(OffsetLookup, Client):
     def position(self, topic, partition):
         """The offset that is handed out next; None when it is not looked up yet."""
         cursor = self.fetcher.cursors.get(topic, {}).get(partition)
-        return None if cursor is None else cursor.handed
+        return None if cursor is None or cursor.handed is None else int(cursor.handed)
 
     def lag(self, topic, partition):
         """

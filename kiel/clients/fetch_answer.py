@@ -4,8 +4,9 @@ from __future__ import absolute_import
 import logging
 
 from kiel import constants, exc
-from kiel.clients import isolation
+from kiel.clients import isolation, truncation
 from kiel.protocol import errors, messages
+from kiel.retry import monotonic
 
 log = logging.getLogger(__name__)
 
@@ -29,8 +30,8 @@ class FetchAnswers(object):
                     heal = self._answer_one(cursor, part, crowded) or heal
         for cursors in self.cursors.values():
             for cursor in cursors.values():
-                if cursor.awaits(ticket):  # the answer left it out
-                    cursor.nothing()
+                if cursor.awaits(ticket):  # the answer left it out, as those of sessions do when nothing is new
+                    cursor.nothing(cold=not crowded)
         if heal:
             self.heal()
 
@@ -40,6 +41,14 @@ class FetchAnswers(object):
             return self._refused(cursor, exc.for_code(
                 part.error_code, "fetch of %s:%s at %s" % (cursor.topic, cursor.partition, cursor.position)
             ))
+        if part.diverging_epoch.end_offset >= 0:
+            self.diverged(cursor, part.diverging_epoch.end_offset, part.diverging_epoch.epoch)
+            return False
+        if part.preferred_read_replica >= 0:
+            cursor.replica = part.preferred_read_replica
+            cursor.replica_until = monotonic() + self.consumer.cluster.metadata_max_age
+            log.debug("%s:%s is read from broker %s", cursor.topic, cursor.partition, cursor.replica)
+            crowded = True  # it has more to say
         cursor.high_watermark = part.highwater_mark_offset
         cursor.last_stable = part.last_stable_offset
         data = part.message_set.data
@@ -79,13 +88,15 @@ class FetchAnswers(object):
 
     def _refused(self, cursor, error):
         """Deals with one partition's error; gives whether metadata is out of date."""
+        follower, cursor.replica = cursor.replica, None
+        if follower is not None:
+            log.info("%s: broker %s only follows, the leader is asked instead", error, follower)
+            cursor.failed()
+            return error.cure == "metadata"
         self.consumer.last_error = error
-        if error.code == errors.offset_out_of_range:
+        if error.code == errors.offset_out_of_range and self.consumer.offset_reset != truncation.ERROR:
             log.warning("%s: looking for a position anew", error)
-            cursor.reset()
-            cursor.rest()  # should the position found anew be out of range, too, it must not go round and round
-            cursor.sought = True
-            cursor.start = self.consumer.reset_start(cursor)
+            self.begin_anew(cursor)
             self.wake(cursor.topic)
             return False
         log.warning("%s", error)

@@ -14,29 +14,21 @@ from tornado import concurrent, gen
 from kiel import exc
 from kiel.clients.cursor import BUFFERED, READY, Cursor
 from kiel.clients.fetch_answer import FetchAnswers
-from kiel.protocol import fetch
+from kiel.clients.fetch_request import SLOTS, WORTH_A_SESSION, FetchRequests
+from kiel.clients.fetch_session import NO_SESSION
+from kiel.clients.truncation import EpochCheck
 from kiel.retry import Backoff, monotonic
 
 log = logging.getLogger(__name__)
 
-#: Lanes of fetches to one broker. While the first holds a long poll of idle partitions, the second serves the busy
-#: ones, with a short wait so that they join the first again when they fall idle.
-SLOTS = ("fetch", "fetch-busy")
-
 #: milliseconds that a fetch on the second lane waits for data
 BUSY_WAIT = 50
-
-#: the least bytes that a fetch asks for; anything smaller makes no progress
-LEAST_LIMIT = 16 * 1024
-
-#: the least bytes that a partition is asked for, where only the partitions' own limits bound an answer
-LEAST_SHARE = 1024
 
 #: how often metadata is asked for while a partition has no leader
 HEALING = Backoff(first=0.1, most=2.0, deadline=None)
 
 
-class Fetcher(FetchAnswers):
+class Fetcher(FetchRequests, FetchAnswers, EpochCheck):
     """
     The fetching half of a consumer.
 
@@ -51,8 +43,12 @@ class Fetcher(FetchAnswers):
         self.hungry = collections.Counter()
         #: True while nothing may be fetched or handed out, since ownership is in doubt
         self.suspended = False
+        #: broker id -> the `kiel.clients.fetch_session.FetchSession` of its first lane
+        self.sessions = {}
         self._waiters = collections.defaultdict(list)
         self._busy = set()
+        #: broker id -> how many partitions without news the second lane holds
+        self._cold = {}
         self._reserved = 0
         self._timer = None
         self._healing = None
@@ -141,25 +137,37 @@ class Fetcher(FetchAnswers):
             return
         now = monotonic()
         leaders = consumer.cluster.leaders
-        wanted = {}
+        wanted, idle = {}, {}
         next_turn = None
         leaderless = False
         for topic, cursors in self.cursors.items():
             hungry = self.hungry[topic]
             topic_leaders = leaders.get(topic, {})
+            rest = []
+            active = bool(hungry)
             for cursor in cursors.values():
-                if cursor.state != READY or cursor.paused or not (hungry or cursor.hot):
+                if cursor.state != READY or cursor.paused:
                     continue
+                asked = hungry or cursor.hot
                 if cursor.not_before > now:
-                    next_turn = min(next_turn or cursor.not_before, cursor.not_before)
+                    if asked:
+                        next_turn = min(next_turn or cursor.not_before, cursor.not_before)
                     continue
                 leader = topic_leaders.get(cursor.partition)
+                if cursor.replica is not None:
+                    leader = self.source(cursor, leader, now)
                 if leader is None or leader not in consumer.cluster.conns:
-                    leaderless = True
-                    continue
-                wanted.setdefault(leader, []).append(cursor)
+                    leaderless = leaderless or asked
+                elif asked:
+                    active = True
+                    wanted.setdefault(leader, []).append(cursor)
+                else:
+                    rest.append((leader, cursor))
+            if active:
+                for leader, cursor in rest:
+                    idle.setdefault(leader, []).append(cursor)
         for leader, cursors in wanted.items():
-            self._send(leader, cursors)
+            self._send(leader, cursors, idle.get(leader, []))
         if leaderless:
             self.heal()
         if next_turn is not None and self._timer is None:
@@ -170,27 +178,41 @@ class Fetcher(FetchAnswers):
         self._timer = None
         self.pump()
 
-    def _send(self, leader, cursors):
-        """Sends one fetch to a leader when a lane and room are free."""
+    def _send(self, leader, cursors, idle):
+        """
+        Sends one fetch to a leader when a lane and room are free.
+
+        :param idle: other cursors of the same topics, which are not worth a fetch now but may stay in a session
+        """
         consumer = self.consumer
         slot = next((slot for slot in SLOTS if (leader, slot) not in self._busy), None)
         if slot is None:
             return
-        if slot == SLOTS[0] and (leader, SLOTS[1]) in self._busy and not any(cursor.hot for cursor in cursors):
-            return  # idle ones join those of the second lane, soon back, instead of missing them for ever
         conn = consumer.cluster[leader]
+        if slot == SLOTS[0]:
+            if (leader, SLOTS[1]) in self._busy and (
+                    self._cold.get(leader, 0) >= WORTH_A_SESSION or not any(cursor.hot for cursor in cursors)):
+                return  # idle ones join those of the second lane, soon back, instead of missing them for ever
+            if len(cursors) + len(idle) >= WORTH_A_SESSION and conn.supports("fetch", 7):
+                cursors = cursors + idle  # in a session they cost nothing; taking them out and in again would
+        else:
+            self._cold[leader] = sum(not cursor.hot for cursor in cursors)
+        cursors = self.check(conn, cursors)
+        if not cursors:
+            return
         share = self.share()
-        cursors, limit, room = self._fit(conn, cursors, share)
+        cursors, limit, room = self.fit(conn, cursors, share)
         if not self._make_room(room):
             return
         wait = consumer.max_wait_time if slot == SLOTS[0] else min(BUSY_WAIT, consumer.max_wait_time)
         ticket = object()
-        request = self._request(cursors, share, limit, wait)
+        session = self.session(leader) if slot == SLOTS[0] else None
+        request = self.request(conn, session, cursors, share, limit, wait)
         for cursor in cursors:
             cursor.send(ticket)
         self._busy.add((leader, slot))
         self._reserved += room
-        sent = self._fetch(conn, request, slot, cursors, ticket, share)
+        sent = self._fetch(conn, request, slot, session, cursors, ticket, share)
 
         def finish(future):
             """The round is over, well or not."""
@@ -208,30 +230,6 @@ class Fetcher(FetchAnswers):
             consumer.io_loop.add_callback(self.pump)
 
         consumer.io_loop.add_future(sent, finish)
-
-    def share(self):
-        """The bytes that one fetch may bring: `max_bytes`, or less where many leaders share `buffer_bytes`."""
-        consumer = self.consumer
-        leaders = max(1, len(consumer.cluster.conns))
-        return max(LEAST_LIMIT, min(consumer.max_bytes, consumer.buffer_bytes // (2 * len(SLOTS) * leaders)))
-
-    def _fit(self, conn, cursors, share):
-        """
-        Gives the cursors that one fetch may ask for, the limit of each, and the bytes that may come.
-
-        From version 3 on the broker keeps to the limit of the fetch as a whole. Before, it takes each partition's for
-        itself: then the share is divided among them, and of those that need more, one goes at a time.
-        """
-        if conn.wire.supports("fetch", 3):
-            return cursors, share, share
-        limit = max(LEAST_SHARE, share // len(cursors))
-        larger = [cursor for cursor in cursors if cursor.limit > limit]
-        room = limit * len(cursors)
-        if larger:
-            cursors = [cursor for cursor in cursors if cursor is larger[0] or cursor.limit <= limit]
-            # no more than half of the buffer: with the shares of all other fetches it could never be had
-            room = max(share, min(room + larger[0].limit, self.consumer.buffer_bytes // 2))
-        return cursors, limit, room
 
     def _make_room(self, size):
         """
@@ -261,48 +259,51 @@ class Fetcher(FetchAnswers):
         """Bytes that have come and are not taken yet."""
         return sum(cursor.size for cursors in self.cursors.values() for cursor in cursors.values())
 
-    def _request(self, cursors, share, limit, wait):
-        """Makes one fetch for several cursors."""
-        consumer = self.consumer
-        topics = collections.OrderedDict()
-        for cursor in cursors:
-            topics.setdefault(cursor.topic, []).append(fetch.PartitionRequest(
-                partition_id=cursor.partition, offset=cursor.position, max_bytes=max(limit, cursor.limit)
-            ))
-        ids = consumer.cluster.topic_ids
-        request = fetch.FetchRequest(
-            max_wait_time=wait, min_bytes=consumer.min_bytes, max_bytes=share,
-            isolation_level=consumer.isolation_level,
-            topics=[
-                fetch.TopicRequest(name=topic, topic_id=ids.get(topic, NO_ID), partitions=partitions)
-                for topic, partitions in topics.items()
-            ]
-        )
-        if any(topic not in ids for topic in topics):
-            request.narrow = (request.version_range[0], 12)  # from 13 on topics go by their ids alone (KIP-516)
-        return request
-
     @gen.coroutine
-    def _fetch(self, conn, request, slot, cursors, ticket, share):
+    def _fetch(self, conn, request, slot, session, cursors, ticket, share):
         """Sends a fetch and deals with its answer, or its failure."""
         try:
             response = yield conn.send(request, lane=slot)
             error = exc.for_code(response.error_code, "fetch from broker %s" % conn.broker_id)
         except exc.KielError as failure:
             response, error = None, failure
-        if error is not None:
-            if not self.consumer.closing:
-                log.warning("Fetch from broker %s failed: %s", conn.broker_id, error)
-            self.consumer.last_error = error
+            if session is not None:
+                session.lost()
+        if response is not None and error is not None and session is not None and session.refused(error.code):
+            log.info("The fetch session begins anew: %s", error)
             for cursor in cursors:
-                if cursor.awaits(ticket):
+                if cursor.awaits(ticket) and request.session_epoch > 0:
+                    cursor.nothing(cold=not cursor.hot)  # at once, in full
+                elif cursor.awaits(ticket):
                     cursor.failed()
-                    if not error.retriable:
-                        cursor.error = error
-                        self.wake(cursor.topic)
-            self.heal()
             return
+        if error is not None:
+            self._failed(conn, error, cursors, ticket)
+            return
+        if request.session_epoch != NO_SESSION:
+            session.answered(response.session_id)
         self.consumer.handle_fetch_response(response, ticket, share)
+
+    def _failed(self, conn, error, cursors, ticket):
+        """A request for some cursors failed as a whole."""
+        if not self.consumer.closing:
+            log.warning("Fetch from broker %s failed: %s", conn.broker_id, error)
+        self.consumer.last_error = error
+        for cursor in cursors:
+            if cursor.awaits(ticket):
+                cursor.replica = None
+                cursor.failed()
+                if not error.retriable:
+                    cursor.error = error
+                    self.wake(cursor.topic)
+        self.heal()
+
+    def source(self, cursor, leader, now):
+        """Gives the broker to read a partition from: a follower that is nearer, as long as that holds (KIP-392)."""
+        if now < cursor.replica_until and cursor.replica in self.consumer.cluster.conns:
+            return cursor.replica
+        cursor.replica = None
+        return leader
 
     # -- metadata --
 
@@ -344,10 +345,6 @@ class Fetcher(FetchAnswers):
             self.consumer.io_loop.remove_timeout(self._timer)
             self._timer = None
         self.wake()
-
-
-#: the topic id of a topic that has none
-NO_ID = b"\0" * 16
 
 
 def _finish(future):

@@ -85,7 +85,10 @@ class OffsetLookup(object):
                     errors.leader_not_available, "partition %s:%s" % (topic, partition)
                 )
             else:
-                by_leader[leader][topic].append(offset_api.PartitionRequest(partition_id=partition, time=when))
+                by_leader[leader][topic].append(offset_api.PartitionRequest(
+                    partition_id=partition, time=when,
+                    current_leader_epoch=self.cluster.leader_epochs.get(topic, {}).get(partition, -1),
+                ))
         yield [self._ask_leader(leader, topics, found, tell) for leader, topics in by_leader.items()]
         raise gen.Return(found)
 

@@ -86,6 +86,9 @@ class FetchRequest(Request):
         ("rack_id", String, when("11+", ignorable=True)),
     )
 
+    #: topic id -> name, of topics that the answer may bring although this request leaves them out (KIP-227)
+    names = {}
+
     @property
     def wait_time(self):
         """Milliseconds for which the broker may wait for messages."""
@@ -167,4 +170,4 @@ class FetchResponse(Response):
 
     def answers(self, request):
         """Gives topics that came by id their names."""
-        topic_ids.fill_names(self.topics, request.topics)
+        topic_ids.fill_names(self.topics, request.topics, request.names)

@@ -10,11 +10,16 @@ def all_known(topics):
     return all(topic.topic_id != NO_TOPIC for topic in topics)
 
 
-def fill_names(answered, asked):
-    """Gives the answer's topics, which came with ids only, the names they had in the request."""
+def fill_names(answered, asked, known=None):
+    """
+    Gives the answer's topics, which came with ids only, the names they had in the request.
+
+    :param known: {topic id: name} of those that the request left out
+    """
     names = None
     for topic in answered:
         if not topic.name:
             if names is None:
-                names = dict((topic.topic_id, topic.name) for topic in asked)
+                names = dict(known or ())
+                names.update((topic.topic_id, topic.name) for topic in asked)
             topic.name = names.get(topic.topic_id, "")

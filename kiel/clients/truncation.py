@@ -1,0 +1,175 @@
+"""
+Logs that were cut behind a reader's back, and positions that are out of range (KIP-320, KIP-595).
+
+After an unclean election a leader may lack what was read from the one before. A reader that says in which leader epoch
+it has read is told: in the answer of a fetch from version 12 on, and before that, on brokers from 2.3 on, by a question
+of its own after each change of leader. What then happens is the consumer's ``offset_reset``.
+"""
+from __future__ import absolute_import
+
+import datetime
+import logging
+import numbers
+
+from tornado import gen
+
+from kiel import exc
+from kiel.clients.cursor import epoch_of, offset_of
+from kiel.clients.offsets import BEGINNING, END
+from kiel.protocol import errors, offset_for_leader_epoch as api
+
+log = logging.getLogger(__name__)
+
+#: ``offset_reset`` that leaves the position where it is: every `consume` raises until the caller seeks
+ERROR = "error"
+
+#: names of ``offset_reset`` -> what they mean
+POLICIES = {None: None, ERROR: ERROR, "beginning": BEGINNING, "end": END}
+
+
+def policy(value):
+    """
+    Gives what an ``offset_reset`` means: None, `ERROR`, or a ``start`` as `kiel.clients.offsets.start_to_timestamp`
+    takes it.
+
+    :raises ValueError: for anything that is none
+    """
+    if isinstance(value, datetime.timedelta):
+        return value
+    if isinstance(value, numbers.Real) and not isinstance(value, bool) and value >= 0:
+        return datetime.timedelta(seconds=value)
+    try:
+        return POLICIES[value]
+    except (KeyError, TypeError):
+        raise ValueError("offset_reset is 'beginning', 'end', 'error', None, or seconds, not %r" % (value,))
+
+
+class EpochCheck(object):
+    """The part of `kiel.clients.fetcher.Fetcher` that finds out whether logs were cut, and says so."""
+
+    def check(self, conn, cursors):
+        """
+        Asks a leader about those cursors whose position it has not confirmed yet, and gives the others.
+
+        Only where fetches don't do that by themselves, and consumers may ask at all.
+        """
+        if conn.supports("fetch", 12) or not conn.supports("offset_for_leader_epoch", 3):
+            return cursors
+        epochs = self.consumer.cluster.leader_epochs
+        doubtful = [
+            cursor for cursor in cursors
+            if cursor.epoch >= 0 and cursor.checked < epochs.get(cursor.topic, {}).get(cursor.partition, -1)
+        ]
+        if not doubtful:
+            return cursors
+        ticket = object()
+        topics = {}
+        for cursor in doubtful:
+            cursor.check(ticket)
+            topics.setdefault(cursor.topic, []).append(api.PartitionRequest(
+                partition_id=cursor.partition, leader_epoch=cursor.epoch,
+                current_leader_epoch=epochs[cursor.topic][cursor.partition],
+            ))
+        request = api.OffsetForLeaderEpochRequest(topics=[
+            api.TopicRequest(name=topic, partitions=partitions) for topic, partitions in topics.items()
+        ])
+        sent = self._ask_for_ends(conn, request, doubtful, ticket)
+        self.consumer.io_loop.add_future(sent, lambda future: self._checked(future, doubtful, ticket))
+        return [cursor for cursor in cursors if not cursor.awaits(ticket)]
+
+    @gen.coroutine
+    def _ask_for_ends(self, conn, request, cursors, ticket):
+        """Sends the question and deals with its answer, or its failure."""
+        known = dict(
+            ((topic.name, part.partition_id), part.current_leader_epoch)
+            for topic in request.topics for part in topic.partitions
+        )
+        try:
+            response = yield conn.send(request)
+        except exc.KielError as error:
+            self._failed(conn, error, cursors, ticket)
+            return
+        ends = dict(
+            ((topic.name, part.partition_id), part) for topic in response.topics for part in topic.partitions
+        )
+        heal = False
+        for cursor in cursors:
+            key = cursor.topic, cursor.partition
+            if cursor.awaits(ticket):
+                heal = self._take_end(cursor, ends.get(key), known[key]) or heal
+        if heal:
+            self.heal()
+
+    def _take_end(self, cursor, part, leader_epoch):
+        """Takes one partition's answer; gives whether metadata is out of date."""
+        where = "%s:%s" % (cursor.topic, cursor.partition)
+        error = exc.for_code(part.error_code if part is not None else errors.unknown, "epoch %d of %s" % (
+            cursor.epoch, where
+        ))
+        if error is None:
+            if part.end_offset < 0 or part.leader_epoch < 0:
+                self.diverged(cursor, None, -1)
+            elif part.end_offset < cursor.position:
+                self.diverged(cursor, part.end_offset, part.leader_epoch)
+                if cursor.position == part.end_offset:
+                    cursor.checked = leader_epoch
+            else:
+                cursor.confirmed(leader_epoch)
+            return False
+        if not error.retriable:
+            log.warning("%s: whether the log was cut can't be found out", error)
+            cursor.confirmed(leader_epoch)
+            return False
+        log.warning("%s", error)
+        cursor.failed()
+        return error.cure == "metadata"
+
+    def _checked(self, future, cursors, ticket):
+        """A check is over; a mistake in here must reach somebody."""
+        error = future.exception()
+        if error is not None:
+            log.error("A check of leader epochs ended with an error of kiel's own", exc_info=(type(error), error, None))
+            for cursor in cursors:
+                if cursor.awaits(ticket):
+                    cursor.failed()
+                    cursor.error = error
+        self.pump()
+
+    def diverged(self, cursor, end, epoch):
+        """
+        The leader's log is another one than what was read.
+
+        :param end: the offset up to which both are the same; None when the leader does not know the epoch at all
+        :param epoch: the leader epoch of the message before ``end``
+        """
+        handed = cursor.handed
+        if end is not None and end >= handed:
+            log.info("%s:%s: the log was cut at %d, before anything from there on was handed out",
+                     cursor.topic, cursor.partition, end)
+            # with the older epoch: else the leader, which lacks the newer, would say so again and again
+            cursor.move(offset_of(int(handed), min(epoch_of(handed), epoch)))
+            return
+        consumer = self.consumer
+        error = exc.LogTruncationError(cursor.topic, cursor.partition, int(handed), end)
+        consumer.last_error = error
+        log.warning("%s", error)
+        if consumer.offset_reset == ERROR:
+            cursor.failed()
+            cursor.error = error
+        else:
+            if end is not None:
+                cursor.move(offset_of(end, epoch))
+            else:
+                self.begin_anew(cursor)
+            if consumer.offset_reset is None:
+                cursor.error = error
+        self.wake(cursor.topic)
+
+    def begin_anew(self, cursor):
+        """Has a position looked up by the policy, since the one there was is no good any more."""
+        handed = cursor.handed
+        cursor.reset()
+        cursor.rest()  # should the position found anew be out of range, too, it must not go round and round
+        cursor.lost = handed
+        cursor.sought = True
+        cursor.start = self.consumer.reset_start(cursor)
