@@ -187,7 +187,9 @@ class Ownership(object):
             deadline = monotonic() + self.rebalance_timeout
             try:
                 yield self._wait_for_work(keys, self.rebalance_timeout)
-                yield self._tell(self.on_rebalance, deadline - monotonic(), revoked, {})
+                keys &= self._releasing  # those lost meanwhile were told of as lost
+                if keys:
+                    yield self._tell(self.on_rebalance, deadline - monotonic(), _topics(keys), {})
                 if self.autocommit is not False and keys.intersection(self._books.due) and self._due_now:
                     yield self._commit_quietly()
             finally:
@@ -255,6 +257,14 @@ class Ownership(object):
             except gen.TimeoutError:
                 log.warning("Messages of %s were not done with within %g s; their new owner gets them again",
                             ", ".join(sorted(working)), seconds)
+
+
+def _topics(keys):
+    """A set of (topic, partition) as topic -> sorted ids."""
+    topics = {}
+    for topic, partition in sorted(keys):
+        topics.setdefault(topic, []).append(partition)
+    return topics
 
 
 def _keys(topics):
