@@ -175,7 +175,9 @@ class Run(object):
                 yield gen.sleep(.01)
                 continue
             partition, count = rnd.randrange(self.partitions), rnd.randint(1, 9)
-            first = yield writer.put(self.topic, partition, [b"x" * 20] * count)
+            # of now: what is old by its time would be deleted under the members' eyes
+            now = int(1000 * time.time())
+            first = yield writer.put(self.topic, partition, [b"x" * 20] * count, [now] * count)
             self.ends[partition] = first + count
             written += count
 

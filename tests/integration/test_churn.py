@@ -13,8 +13,9 @@ from tests.integration import peer
 
 @pytest.fixture(scope="module")
 def kafka():
-    with peer.cluster_of("4.4.0", settings=run.BROKER) as cluster:
-        yield cluster
+    cluster = peer.cluster_of("4.4.0", settings=run.BROKER)
+    yield cluster
+    cluster.stop()
 
 
 @pytest.mark.parametrize("protocol,assignors", [("classic", ["cooperative-sticky"]), ("consumer", None)])
