@@ -29,6 +29,9 @@ response_classes = responses.classes
 #: Bytes that one read of the socket asks for; Tornado's own 64 KiB cost a loop turn each at megabytes a fetch.
 READ_CHUNK = 1024 * 1024
 
+#: the most seconds that a broker may have a connection wait for going over a quota; Kafka's own windows are far shorter
+MOST_THROTTLE = 60.0
+
 
 class Connection(object):
     """
@@ -62,6 +65,12 @@ class Connection(object):
         self.ready = False
         #: whether the last request asked for no answer, so that nothing tells whether the broker has read it
         self.unheard = False
+        #: seconds for which brokers have had this connection wait, in all
+        self.throttled = 0.0
+        #: (request, Future) of those that wait for a throttle to end, oldest first
+        self.held = collections.deque()
+        self._muted = None
+        self._muted_until = 0
         self._timeouts = {}
         self._opened = None
         self._bare = None
@@ -172,7 +181,8 @@ class Connection(object):
         Sends a request; gives a Future of its response at once.
 
         The Future ends in time: with the response (``None`` when the request asks for none, once it is written), with
-        `kiel.exc.RequestTimeoutError`, or with the error that ended the connection.
+        `kiel.exc.RequestTimeoutError`, or with the error that ended the connection. While the broker has asked for a
+        pause, the request waits for its end, in order; the request's time-out begins when it is written.
         """
         return self.transmit(request)
 
@@ -182,6 +192,13 @@ class Connection(object):
         if self.closing or self.stream is None:
             future.set_exception(self._refusal())
             return future
+        if self._muted is not None:
+            self.held.append((request, future))
+            return future
+        return self._write(request, future)
+
+    def _write(self, request, future):
+        """Writes a request; its Future is given back, with an error if that fails."""
         request.client_id = self.settings.client_id
         try:
             data = self.wire.send(request)
@@ -248,10 +265,38 @@ class Connection(object):
         request, response = self.wire.receive(frame)
         if self.ready:
             self.settings.served = True
+        if getattr(response, "throttle_time", 0) > 0:
+            self._obey(response.throttle_time / 1000.0)
         future = self._forget(response.correlation_id)  # the request's own may be that of its second sending
         if future is not None and not future.done():
             future.set_result(response)
         raise gen.Return(response)
+
+    def _obey(self, seconds):
+        """
+        Sends nothing more for a while, since the client is over a quota (KIP-219).
+
+        From Kafka 2.0 on a broker answers first and does not read the connection for the time; it has waited before it
+        answered if it is older.
+        """
+        if not self.wire.supports("fetch", 8):
+            return
+        seconds = min(seconds, MOST_THROTTLE)
+        log.debug("%r waits for %g s: the client is over a quota", self, seconds)
+        self.throttled += seconds
+        until = self.io_loop.time() + seconds
+        if until <= self._muted_until:
+            return
+        self._muted_until = until
+        if self._muted is not None:
+            self.io_loop.remove_timeout(self._muted)
+        self._muted = self.io_loop.call_at(until, self._unmute)
+
+    def _unmute(self):
+        """The throttle's time is over: what was held goes out."""
+        self._muted = None
+        while self.held and not self.closing:
+            self._write(*self.held.popleft())
 
     def _forget(self, key):
         """Takes a request out of the books; gives its Future."""
@@ -299,9 +344,13 @@ class Connection(object):
         self.api_correlation.clear()
         self.wire.pending.clear()
         self._bare = None
+        if self._muted is not None:
+            self.io_loop.remove_timeout(self._muted)
+            self._muted = None
+        held, self.held = self.held, collections.deque()
         for timeout in timeouts.values():
             self.io_loop.remove_timeout(timeout)
-        for future in pending.values():
+        for future in list(pending.values()) + [future for _, future in held]:
             if not future.done():
                 future.set_exception(error)
                 future.exception()  # seen: a caller that has gone away makes no noise in the log
