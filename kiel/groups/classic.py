@@ -270,6 +270,7 @@ class ClassicAllocator(allocation.Allocator):
         if run is not self._run or self.state == FAILED or self.state == AWAY and not was_away:
             return
         self._event("join")
+        self._reason = None  # whatever came up until here is in what is asked for now
         topics = frozenset(self._topics)
         joined = yield self._ask_to_join(run, topics, reason)
         self.identity = (joined.member_id, joined.generation_id)

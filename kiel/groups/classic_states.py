@@ -20,7 +20,7 @@ LEAVING = "leaving"
 
 #: state -> event -> the state after it; any other event in a state is a bug and raises
 TRANSITIONS = {
-    OUT: {"join": JOINING, "fatal": FAILED, "leave": LEAVING},
+    OUT: {"join": JOINING, "leave": LEAVING},
     REVOKING: {"join": JOINING, "lost": OUT, "away": AWAY, "fatal": FAILED, "leave": LEAVING},
     JOINING: {"joined": SYNCING, "join": JOINING, "lost": OUT, "away": AWAY, "fatal": FAILED, "leave": LEAVING},
     SYNCING: {"synced": STABLE, "join": JOINING, "lost": OUT, "away": AWAY, "fatal": FAILED, "leave": LEAVING},

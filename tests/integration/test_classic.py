@@ -451,8 +451,8 @@ def test_a_member_without_progress_leaves_and_comes_back(kafka, topic, group):
         yield [one.start(), two.start()]
         yield shared_out(4, one, two)
         stuck = []
-        one.work = lambda messages: stuck.append(messages) or time.sleep(2.5)
         source = Source(kafka, topic, 4)
+        one.work = lambda messages: messages and (stuck.append(messages) or time.sleep(2.5))
         yield source.put(4)
         yield loop.until(lambda: one.losses, PATIENCE)
         one.work = lambda messages: None
