@@ -1,6 +1,8 @@
 """What can go wrong, as classes: each says what happened, whether to try again, and what would cure it."""
 from __future__ import absolute_import
 
+import six
+
 from kiel import constants
 
 
@@ -301,3 +303,29 @@ class UnsupportedVersionError(by_code[35]):
 
 
 by_code[35] = UnsupportedVersionError
+
+
+def _readable(to_text):
+    """
+    A ``__str__`` for Python 2 that never fails: what is not ASCII, as in a topic's name or a broker's words, is escaped.
+
+    Python 2 itself raises UnicodeEncodeError there, wherever an error is logged or put into another's text.
+    """
+    def __str__(self):
+        text = to_text(self)
+        return text.encode("ascii", "backslashreplace") if isinstance(text, six.text_type) else text
+    return __str__
+
+
+def _plain_text(error):
+    """The text of an error without a ``__str__`` of its own."""
+    if len(error.args) == 1 and isinstance(error.args[0], six.text_type):
+        return error.args[0]
+    return Exception.__str__(error)
+
+
+if six.PY2:
+    for _class in list(globals().values()):
+        if isinstance(_class, type) and issubclass(_class, KielError) and "__str__" in vars(_class):
+            _class.__str__ = _readable(vars(_class)["__str__"])
+    KielError.__str__ = _readable(_plain_text)

@@ -6,6 +6,7 @@ import time
 from tornado import gen
 
 from kiel import exc
+from kiel.clients.offsets import BEGINNING
 from tests.faults import checker
 
 #: bytes of a message: the key and number, and filling
@@ -155,7 +156,7 @@ class Reading(object):
     def _read(self):
         while not self.stopping:
             try:
-                found = yield self.consumer.consume(self.topic, self.consumer.BEGINNING)
+                found = yield self.consumer.consume(self.topic, BEGINNING)
             except exc.KielError as error:
                 self.errors.append(error)
                 yield gen.sleep(0.05)

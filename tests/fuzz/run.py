@@ -107,10 +107,7 @@ class Fuzzer(object):
         begun = time.time()
         outcome = None
         try:
-            self.targets[name].run(data)
-        except exc.KielError as error:
-            self.errors += 1
-            outcome = name, type(error), re.sub("[0-9]+", "0", str(error))[:60]
+            outcome = self.outcome(name, data)
         except Slow:
             self.report(name, data, "more than %g s of CPU" % SLOWEST)
         except Exception as error:
@@ -127,6 +124,15 @@ class Fuzzer(object):
             kept.append(data)
             if len(kept) > MOST_KEPT:
                 del kept[self.rnd.randrange(len(kept))]
+
+    def outcome(self, name, data):
+        """Runs an input; gives None, or what kind of error of kiel's it ended in, whose text can be had, too."""
+        try:
+            self.targets[name].run(data)
+        except exc.KielError as error:
+            self.errors += 1
+            return name, type(error), re.sub("[0-9]+", "0", str(error))[:60]
+        return None
 
     def report(self, name, data, what, trace=""):
         """Notes a finding, one of each kind."""
