@@ -14,7 +14,7 @@ import random
 
 from tornado import gen
 
-from kiel import exc
+from kiel import constants, exc
 from kiel.clients.cursor import epoch_of, offset_of
 from kiel.protocol import coordinator, errors, offset_commit, offset_fetch
 
@@ -147,6 +147,9 @@ class OffsetStore(object):
                 group_name=self.group_name, topics=self._by_topic(offset_fetch.TopicRequest, wanted, lambda key: key[1])
             )
             request.narrow = STORES[store]
+            if store == KAFKA and self.cluster[coordinator_id].wire.supports("offset_fetch", 7):
+                # offsets of a transaction that is not ended yet are waited for (KIP-447)
+                request.require_stable = getattr(self, "isolation_level", 0) == constants.READ_COMMITTED
             answers = yield self.send({coordinator_id: request})
             answer = answers.get(coordinator_id)
             if answer is None:

@@ -113,6 +113,39 @@ class Ownership(object):
         if error is not None:
             raise error
 
+    # -- committing with a producer's transaction --
+
+    def handed_out(self):
+        """
+        Gives what was handed out and is not committed, ``{(topic, partition): next offset}``; it counts as processed.
+
+        :raises kiel.exc.NotOwnedError: when partitions were given away or lost meanwhile: what was made of their
+            messages must not be committed, since somebody else gets them too
+        """
+        if self._forfeited:
+            raise _not_owned(self._forfeited)
+        for topic in list(self._books.at_work):
+            self._books.done_with(topic)
+        return dict(self._books.due)
+
+    def note_committed(self, offsets):
+        """Takes note that offsets were committed with a transaction."""
+        for key, offset in offsets.items():
+            self._books.committed(key, offset)
+
+    def rewind(self):
+        """
+        Goes back to what is committed, such as after an aborted transaction: all that was handed out since is handed
+        out again. For ``autocommit=False``.
+        """
+        self._forfeited.clear()
+        holding = self._holding()
+        for key in list(self._books.due):
+            self._books.forget(key)
+            if holding(key):
+                self.fetcher.cursor(*key).reset()
+                self.fetcher.wake(key[0])
+
     @gen.coroutine
     def _commit_these(self, offsets, metadata):
         """Commits offsets that the caller gave; gives the first error or None."""
