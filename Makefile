@@ -1,6 +1,6 @@
 # make demo: produce to and consume from a real Kafka    make test: all tests, every interpreter found here
 .POSIX:
-.PHONY: help demo test unit integration lint docs bench matrix churn clean
+.PHONY: help demo test unit integration lint docs bench matrix churn faults soak fuzz clean
 
 PYTHON = python3
 VENV = .venv
@@ -15,6 +15,9 @@ help:
 	@echo "make bench        kiel beside other clients on one broker"
 	@echo "make matrix       every Kafka release on two Pythons; writes the table into README.rst"
 	@echo "make churn        a group whose members come, go, die and stand still for five minutes; CHURN=\"--seed 7\" ..."
+	@echo "make faults       kill, pause and cut real clusters, and count what came through; writes docs/faults.rst"
+	@echo "make soak         ten minutes of steady work, memory watched; an hour: make soak FOR=3600"
+	@echo "make fuzz         ten minutes of hostile bytes; longer: make fuzz FOR=3600"
 	@echo "make clean        remove what was made (jars in the user's cache stay)"
 
 # one virtualenv for everything but the tests, made once and again when setup.py changes
@@ -65,6 +68,18 @@ matrix: $(VENV)/.made
 churn: $(VENV)/.made
 	$(BIN)/python -m tests.churn --protocol classic $(CHURN)
 	$(BIN)/python -m tests.churn --protocol consumer $(CHURN)
+
+# KAFKA, MESSAGES and FAULTS choose less than all of it, which takes about half an hour
+faults: $(VENV)/.made
+	@$(BIN)/python -m tests.faults.run --write $${KAFKA:+--kafka "$$KAFKA"} $${MESSAGES:+--messages "$$MESSAGES"} \
+	    $${FAULTS:+--faults "$$FAULTS"}
+	@$(BIN)/python -m tests.faults.down
+
+soak: $(VENV)/.made
+	@$(BIN)/python -m tests.faults.soak --seconds "$${FOR:-600}"
+
+fuzz: $(VENV)/.made
+	@$(BIN)/python -m tests.fuzz.run --seconds "$${FOR:-600}" --findings tests/cases
 
 clean:
 	rm -rf $(VENV) .tox .cache build dist docs/_build kiel.egg-info .pytest_cache
