@@ -13,7 +13,6 @@ import logging
 from tornado import concurrent, gen, locks
 
 from kiel import allocation, exc
-from kiel.clients.group_view import GroupView
 from kiel.groups.choice import join_through_kafka
 from kiel.retry import Backoff, monotonic
 from kiel.zookeeper.switch import OPEN, READY, RELEASED
@@ -53,13 +52,16 @@ class HandoverAllocator(allocation.Allocator):
     :param membership: its `kiel.groups.membership.Membership`
     :param follower: the member in ZooKeeper
     :param topics: a function that gives the names of the topics to join with in Kafka
+    :param view: a function that gives the group's `kiel.clients.group_view.GroupView`, by which both stores of offsets
+        are reached without being a member
     """
 
-    def __init__(self, client, membership, follower, topics):
+    def __init__(self, client, membership, follower, topics, view):
         self.client = client
         self.membership = membership
         self.follower = follower
         self.topics = topics
+        self.view = view
         #: seconds for which all members have to be able to move: one that restarts is out for as long
         self.grace = follower.session_timeout
         #: where this member is, see `TRANSITIONS`
@@ -305,7 +307,7 @@ class HandoverAllocator(allocation.Allocator):
         known = self.client.cluster.topics
         keys = [allocation.split(item) for item in follower.partitions]
         keys = [(topic, partition) for topic, partition in keys if partition in known.get(topic, ())]
-        view = GroupView(self.client, self.client.group_name, uses_zookeeper=True)
+        view = self.view()
         offsets = yield view.committed_offsets(keys)
         self._complain(offsets)
         offsets = dict((key, offset) for key, offset in offsets.items() if offset is not None
