@@ -16,6 +16,7 @@ from kiel.clients.commits import OffsetStore
 from kiel.clients.consumer import BaseConsumer, make_name
 from kiel.clients.cursor import UNSET
 from kiel.clients.group_topics import GroupTopics
+from kiel.clients.group_view import GroupView
 from kiel.clients.health import Health
 from kiel.clients.offsets import BEGINNING
 from kiel.clients.ownership import Ownership
@@ -124,7 +125,8 @@ class GroupedConsumer(Ownership, GroupTopics, Health, OffsetStore, BaseConsumer)
             )
             if group_protocol:
                 self.allocator = HandoverAllocator(
-                    self, self._membership, self.allocator, lambda: self._wanted.union(self.offsets)
+                    self, self._membership, self.allocator, lambda: self._wanted.union(self.offsets),
+                    lambda: GroupView(self, group, uses_zookeeper=True)
                 )
         self._pid = os.getpid()
         #: topic -> calls of `consume` under way
