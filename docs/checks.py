@@ -153,6 +153,17 @@ def defect_table():
     return "\n".join(lines).splitlines()
 
 
+def transition_table(transitions):
+    """A table of states as lines of reStructuredText: state -> event -> the state after it."""
+    lines = [".. list-table::", "   :header-rows: 1", "   :widths: 20 40 40", "",
+             "   * - State", "     - Event", "     - State after it"]
+    for state in transitions:
+        for number, (event, after) in enumerate(sorted(transitions[state].items())):
+            lines += ["   * - %s" % ("" if number else "**%s**" % state), "     - %s" % event.replace("_", " "),
+                      "     - %s" % after]
+    return lines
+
+
 def code_blocks(path):
     """[(line number, text)] of the Python blocks of a page."""
     blocks, lines = [], read(path).splitlines()

@@ -1,4 +1,5 @@
 """How Sphinx builds kiel's documentation: offline, and not at all while a public name is undocumented."""
+import importlib
 import os
 import sys
 
@@ -49,6 +50,21 @@ class Defects(Directive):
         return node.children
 
 
+class Transitions(Directive):
+    """``.. transitions:: kiel.clients.cursor`` shows the TRANSITIONS of a module as a table."""
+
+    required_arguments = 1
+    has_content = False
+
+    def run(self):
+        """Parses the table made from the module itself."""
+        module = importlib.import_module(self.arguments[0])
+        node = nodes.container()
+        lines = checks.transition_table(module.TRANSITIONS)
+        self.state.nested_parse(StringList(lines, source=self.arguments[0]), 0, node)
+        return node.children
+
+
 def missing_reference(app, env, node, contnode):
     """
     Finds what a short name means when there is just one such name in kiel: `Backoff` is `kiel.retry.Backoff`.
@@ -81,5 +97,6 @@ def check(app):
 def setup(app):
     """Adds the above to Sphinx."""
     app.add_directive("defects", Defects)
+    app.add_directive("transitions", Transitions)
     app.connect("missing-reference", missing_reference)
     app.connect("builder-inited", check)

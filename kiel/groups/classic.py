@@ -2,6 +2,7 @@
 from __future__ import absolute_import
 
 import datetime
+import functools
 import logging
 
 from tornado import concurrent, gen, locks
@@ -71,6 +72,8 @@ class ClassicAllocator(allocation.Allocator):
         self._waiters = []
         #: what this member was given last, and in which generation: sticky assignors go by it
         self._last = {}, NO_GENERATION
+        #: topic -> ids, as they were known when this member asked to join: what it shares out if it is the leader
+        self._known = {}
         #: topic -> number of partitions that the leader shared out
         self._counts = {}
         self._looker = None
@@ -272,6 +275,8 @@ class ClassicAllocator(allocation.Allocator):
         self._event("join")
         self._reason = None  # whatever came up until here is in what is asked for now
         topics = frozenset(self._topics)
+        self._known = dict((topic, list(ids)) for topic, ids in self.client.cluster.topics.items() if ids)
+        self._requests.lead = functools.partial(leading.lead, self._assignors, dict(self._known))
         joined = yield self._ask_to_join(run, topics, reason)
         self.identity = (joined.member_id, joined.generation_id)
         self.is_leader = joined.leader_id == joined.member_id
@@ -321,13 +326,15 @@ class ClassicAllocator(allocation.Allocator):
         members = leading.members_of(assignor, joined)
         topics = self.client.cluster.topics
         wanted = leading.topics_of(members)
-        foreign = sorted(topic for topic in wanted if topic not in topics)
+        foreign = sorted(topic for topic in wanted if topic not in self._known)
         if foreign:
             answer = yield self.client.cluster.get_metadata(foreign, create=False)
             self.client.cluster.process_topics(answer.topics, foreign)
-        there = dict((topic, list(topics[topic])) for topic in wanted if topic in topics)
-        self._counts = dict((topic, len(there.get(topic, ()))) for topic in wanted)
-        raise gen.Return(() if joined.skip_assignment else leading.assignments(assignor, members, there))
+            self._known.update((topic, list(topics[topic])) for topic in foreign if topic in topics)
+        self._counts = dict((topic, len(self._known.get(topic, ()))) for topic in wanted)
+        if joined.skip_assignment:
+            raise gen.Return(())
+        raise gen.Return(leading.assignments(assignor, members, self._known))
 
     @gen.coroutine
     def _take(self, run, share, topics):

@@ -34,6 +34,23 @@ def assignments(assignor, members, partitions):
             for member_id in sorted(members)]
 
 
+def lead(by_name, partitions, joined):
+    """
+    What the leader brings to SyncGroup, by what it knew when it sent JoinGroup; None when that is not enough.
+
+    :param by_name: name -> `kiel.groups.assignors.Assignor`
+    :param partitions: topic -> ids
+    :param joined: the JoinGroup answer
+    """
+    assignor = by_name.get(joined.protocol)
+    if assignor is None:
+        return None
+    members = members_of(assignor, joined)
+    if not topics_of(members).issubset(partitions):
+        return None
+    return () if joined.skip_assignment else assignments(assignor, members, partitions)
+
+
 def to_assignment(share):
     """Topic -> ids as Kafka's Assignment."""
     return Assignment(version=1, topics=[

@@ -29,6 +29,9 @@ class Requests(object):
     def __init__(self, group, membership):
         self.group = group
         self.membership = membership
+        #: function of a JoinGroup answer that gives what the leader brings to SyncGroup, or None when it can't tell;
+        #: pure, since the heart's thread calls it
+        self.lead = lambda joined: None
 
     def join(self, member_id, topics, shares, reason=None):
         """
@@ -81,22 +84,31 @@ class Requests(object):
         """
         What to say after an answer so that the member stays one while the application's loop is blocked; pure.
 
-        A new generation that comes while the loop is blocked is taken part in: a member that is no leader fetches
-        its share, which the broker waits for, and beats on. The loop, once back, does the same for itself.
+        A new generation that comes while the loop is blocked is taken part in: the member asks for its share, with
+        everybody's where it is the leader, and beats on. The loop, once back, does the same for itself.
 
-        :returns: a request, or None when only the loop can go on
+        :returns: a request, a function that makes it when it is due, or None when only the loop can go on
         """
         if request is None:
             return None
-        if response.error_code not in (errors.no_error, errors.rebalance_in_progress):
-            return None
+        code = response.error_code
         if request.api == join_group.api_name:
-            if response.error_code:
-                return None
-            if response.leader_id != response.member_id:
-                return self.sync(response)
-            return self.beat(response.member_id, response.generation_id)
+            return None if code else self.take_part
+        if code not in (errors.no_error, errors.rebalance_in_progress):
+            return None
         return self.beat(request.member_id, request.generation_id)
+
+    def take_part(self, request, joined):
+        """What the heart says after a JoinGroup answer when the loop said nothing for an interval; pure."""
+        if joined.leader_id != joined.member_id:
+            return self.sync(joined)
+        try:
+            assignments = self.lead(joined)
+        except Exception:
+            assignments = None  # it will fail on the loop again, and be told there
+        if assignments is None:
+            return self.beat(joined.member_id, joined.generation_id)
+        return self.sync(joined, assignments)
 
 
 def refusal(response, place):

@@ -215,6 +215,8 @@ class Pulse(object):
             self.upcoming = self._next(request, answer)
             if self.upcoming is None:
                 self.heart.ended = True
+            if request.api not in SIGNS:
+                delay = self.heart.interval  # a session begins with the answer, which may have been long in coming
         self.heart.tell_answer(self, term, request, answer)
         if self.upcoming is not None or self.parting is not None:
             self._arm(delay)

@@ -2,13 +2,14 @@
 from __future__ import absolute_import
 
 import collections
+import functools
 import logging
 
 import pytest
 from tornado import concurrent, gen, ioloop
 
 from kiel import exc
-from kiel.groups import assignors, classic, classic_requests, classic_talk
+from kiel.groups import assignors, classic, classic_leader as leading, classic_requests, classic_talk
 from kiel.groups.classic_leader import from_assignment, to_assignment
 from kiel.groups.classic_states import (
     AWAY, FAILED, JOINING, LEAVING, OUT, REVOKING, STABLE, SYNCING, TRANSITIONS
@@ -66,7 +67,7 @@ class Heart(object):
     def answer(self, response):
         """Answers what was said last, as `kiel.groups.pulse.Pulse` does."""
         request = self.upcoming
-        assert request is not None, "nothing is said to the coordinator"
+        assert request is not None and not callable(request), "nothing is said to the coordinator"
         failed = isinstance(response, exc.KielError)
         error = response if failed else exc.for_code(response.error_code)
         if error is None or getattr(error, "code", None) == REBALANCE:
@@ -900,11 +901,20 @@ def test_what_the_heart_goes_on_with():
     """Without the application's loop a member takes its share of a generation that came, and beats on."""
     requests = classic_requests.Requests("g", Membership(assignors=(RANGE,), instance_id="one"))
     join = requests.join("m", ["t"], lambda assignor: ({}, -1))
-    sync = requests.follow(join, joined_response(leader_id="other"))
+    other, own = joined_response(leader_id="other"), joined_response(leader_id="m", members=[
+        Member(member_id=name, metadata=RANGE.metadata(["t"]).encode()) for name in "mn"
+    ])
+    sync = requests.follow(join, other)(join, other)
     assert (sync.api, sync.member_id, sync.generation_id, sync.assignments) == ("sync_group", "m", 7, [])
     assert sync.group_instance_id == "one"
-    lead = requests.follow(join, joined_response(leader_id="m"))
-    assert (lead.api, lead.member_id, lead.generation_id) == ("heartbeat", "m", 7)
+    for lead in (lambda joined: None, lambda joined: 1 / 0):  # it does not know enough, or the assignor fails
+        requests.lead = lead
+        beat = requests.follow(join, own)(join, own)
+        assert (beat.api, beat.member_id, beat.generation_id) == ("heartbeat", "m", 7)
+    requests.lead = functools.partial(leading.lead, {"range": RANGE}, {"t": [0, 1, 2]})
+    lead = requests.follow(join, own)(join, own)
+    assert (lead.api, shares_of(lead)) == ("sync_group", {"m": {"t": [0, 1]}, "n": {"t": [2]}})
+    assert leading.lead({"range": RANGE}, {}, own) is None and leading.lead({}, {"t": [0]}, own) is None
     for response in (SyncGroupResponse(), SyncGroupResponse(error_code=REBALANCE)):
         beat = requests.follow(sync, response)
         assert (beat.api, beat.member_id, beat.generation_id) == ("heartbeat", "m", 7)

@@ -257,7 +257,11 @@ def test_topics_are_subscribed_to_as_they_are_consumed_and_grow(kafka, topic, gr
         yield all_arrive(source, two)
 
         yield one.consumer.consume(other)  # as it goes
-        yield loop.until(lambda: sorted(one.consumer.allocation.get(other, [])) + two.owned == [0, 1, 2, 3], PATIENCE)
+
+        def shared():
+            return sorted(one.consumer.allocation.get(other, []) + two.owned) == [0, 1, 2, 3] and len(two.owned) == 2
+        yield loop.until(shared, PATIENCE)
+        assert one.owned == [0, 1]
         yield [one.stop(), two.stop()]
         yield source.stop()
     run(body)
