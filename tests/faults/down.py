@@ -28,7 +28,7 @@ Cost = collections.namedtuple("Cost", "client seconds cpu attempts busiest back"
 
 
 class Attempts(object):
-    """Counts the dialling of every `kiel.connection.Connection`, by address; a context manager."""
+    """Counts the dialling of every `kiel.connection.Connection`, by client id and address; a context manager."""
 
     def __init__(self):
         self.count = collections.Counter()
@@ -39,7 +39,7 @@ class Attempts(object):
 
         def counted(conn):
             """Dials, and counts that."""
-            count[conn.host, conn.port] += 1
+            count[conn.settings.client_id, conn.host, conn.port] += 1
             return real(conn)
 
         connection.Connection.open = counted
