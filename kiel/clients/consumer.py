@@ -196,6 +196,7 @@ class BaseConsumer(OffsetLookup, Client):
         """Decodes what was taken, and moves positions on; the loop has its turn in between."""
         messages = []
         for cursor, turn, batches in taken:
+            done = None
             for batch in batches:
                 if self._turn.over(time.time()):
                     yield gen.moment
@@ -206,12 +207,16 @@ class BaseConsumer(OffsetLookup, Client):
                         slow = read(cursor, turn, batch, messages)
                     if slow is not None:
                         yield slow
+                    done = batch
                 except Exception as error:
                     if isinstance(error, exc.CorruptMessageError):
                         error.topic, error.partition = cursor.topic, cursor.partition
                         log.error("%s", error)
                     self._stay(cursor, turn, error)
                     break
+            if done is not None and cursor.turn == turn:
+                # once, not per batch: an offset with its epoch takes a microsecond to make
+                self._moved(cursor, offset_of(cursor.handed, done.leader_epoch))
         if not messages:
             self._raise_pending([cursor for cursor, _, _ in taken])
         raise gen.Return(messages)
@@ -240,7 +245,7 @@ class BaseConsumer(OffsetLookup, Client):
                 # the slow way, from the message that failed on
                 done = len(messages) - count
                 return self._read_slowly(cursor, turn, batch, messages, done, lambda record: record.value)
-        self._moved(cursor, offset_of(batch.next_offset, batch.leader_epoch))
+        self._moved(cursor, batch.next_offset)
         return None
 
     def _read_records(self, cursor, turn, batch, messages):
@@ -261,7 +266,7 @@ class BaseConsumer(OffsetLookup, Client):
             except Exception:
                 done = len(messages) - count
                 return self._read_slowly(cursor, turn, batch, messages, done, lambda record: record)
-        self._moved(cursor, offset_of(batch.next_offset, batch.leader_epoch))
+        self._moved(cursor, batch.next_offset)
         return None
 
     def _read_value(self):
@@ -282,7 +287,7 @@ class BaseConsumer(OffsetLookup, Client):
                     return
             else:
                 messages.append(shape(Record(*(raw[:5] + (value,) + raw[6:]))))
-        self._moved(cursor, offset_of(batch.next_offset, batch.leader_epoch))
+        self._moved(cursor, batch.next_offset)
 
     def _moved(self, cursor, offset):
         """Messages before ``offset`` are handed out."""

@@ -2,6 +2,7 @@
 from __future__ import absolute_import
 
 import collections
+import sys
 
 from kiel.clients.fetch_session import NO_SESSION, FetchSession
 from kiel.protocol import fetch, topic_ids
@@ -15,6 +16,9 @@ LEAST_LIMIT = 16 * 1024
 
 #: the least bytes that a partition is asked for, where only the partitions' own limits bound an answer
 LEAST_SHARE = 1024
+
+#: what keeps the order of its keys, the quick way where there is one
+Ordered = dict if sys.version_info >= (3, 7) else collections.OrderedDict
 
 #: Partitions in one fetch from which on a session is worth it: brokers keep no more than 1000 sessions in all.
 WORTH_A_SESSION = 8
@@ -69,7 +73,7 @@ class FetchRequests(object):
         ids, epochs = consumer.cluster.topic_ids, consumer.cluster.leader_epochs
         tells = conn.supports("fetch", 12)  # then the broker compares the epoch of what was fetched last (KIP-595)
         by_id = True
-        wanted = collections.OrderedDict()
+        wanted = Ordered()
         for cursor in cursors:
             topic, partition = cursor.topic, cursor.partition
             topic_id = ids.get(topic)
@@ -115,7 +119,7 @@ def _partition(number, said):
 
 def _by_topic(cls, entries):
     """Groups ``(topic, topic id, item)`` by topic."""
-    topics = collections.OrderedDict()
+    topics = Ordered()
     for topic, topic_id, item in entries:
         topics.setdefault((topic, topic_id), []).append(item)
     return [cls(name=topic, topic_id=topic_id, partitions=items) for (topic, topic_id), items in topics.items()]
