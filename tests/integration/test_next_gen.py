@@ -1,0 +1,658 @@
+"""
+Next-generation groups (KIP-848) on a real broker: every message once, whoever comes, goes, dies, stands still or is put
+out; beside Java's and librdkafka's members; and from a classic group, member by member.
+
+`KIEL_KAFKA` (releases with commas between) says which Kafkas; by default 4.4.0 alone. 3.7 to 3.9 serve the protocol
+only where it is switched on, and only the first version of it.
+"""
+from __future__ import absolute_import
+
+import collections
+import functools
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import uuid
+
+import pytest
+from tornado import gen
+
+from kiel import clients, events, exc, testing
+from kiel.protocol.consumer_group_heartbeat import ConsumerGroupHeartbeatRequest
+
+from tests import loop
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+#: those with the protocol
+RELEASES = [name for name in (os.environ.get("KIEL_KAFKA") or "4.4.0").split(",")
+            if name in ("4.4.0", "4.0.2", "3.9.1", "3.7.2")]
+
+#: seconds of a session, and that a step may take
+SESSION = 4.0
+PATIENCE = 30
+
+SETTINGS = {
+    "group.consumer.min.heartbeat.interval.ms": 200, "group.consumer.heartbeat.interval.ms": 300,
+    "group.consumer.min.session.timeout.ms": 1000, "group.consumer.session.timeout.ms": int(SESSION * 1000),
+}
+
+
+def started(version):
+    settings = dict(SETTINGS)
+    if version.startswith("3."):
+        settings["group.coordinator.rebalance.protocols"] = "classic,consumer"
+    return testing.Kafka(version, settings=settings)
+
+
+@pytest.fixture(scope="module", params=RELEASES)
+def kafka(request):
+    with started(request.param) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def topic():
+    return "next-gen-" + uuid.uuid4().hex[:8]
+
+
+@pytest.fixture
+def group():
+    return "group-" + uuid.uuid4().hex[:8]
+
+
+def run(body, timeout=4 * PATIENCE):
+    loop.run(gen.coroutine(body), timeout=timeout)
+
+
+class Member(object):
+    """
+    A member that reads a topic in a loop of its own.
+
+    ``got`` is what it was handed, ``ledger`` when partitions came and went: (time, "assigned" or "revoked" or "lost",
+    partition), by its own callbacks.
+    """
+
+    def __init__(self, kafka, group, topic, **settings):
+        settings.setdefault("group_protocol", "consumer")
+        settings.setdefault("autocommit", "processed")
+        settings.setdefault("slow_callback", None)
+        self.topic = topic
+        self.got = []
+        self.ledger = []
+        self.consumer = clients.GroupedConsumer(
+            kafka.bootstrap, group, topics=[topic], deserializer=bytes, max_wait_time=100, metadata_max_age=1,
+            on_rebalance=self.rebalanced, on_lost=self.lost, **settings
+        )
+        self.running = None
+
+    @gen.coroutine
+    def rebalanced(self, revoked, assigned):
+        for partition in revoked.get(self.topic, ()):
+            self.ledger.append((time.time(), "revoked", partition))
+        yield gen.sleep(0.05)
+        for partition in assigned.get(self.topic, ()):
+            self.ledger.append((time.time(), "assigned", partition))
+
+    def lost(self, lost):
+        for partition in lost.get(self.topic, ()):
+            self.ledger.append((time.time(), "lost", partition))
+
+    @gen.coroutine
+    def start(self):
+        yield self.consumer.connect()
+        self.running = self.work()
+
+    @gen.coroutine
+    def work(self):
+        while True:
+            found = yield self.consumer.consume(self.topic)
+            if found is None:
+                return
+            self.got.extend(int(value) for value in found)
+
+    @gen.coroutine
+    def stop(self):
+        yield loop.within(PATIENCE, self.consumer.close())
+        for partition in self.owned_by_ledger():
+            self.ledger.append((time.time(), "revoked", partition))
+        if self.running is not None:
+            yield loop.within(5, self.running)
+
+    def owned_by_ledger(self):
+        owned = set()
+        for _, what, partition in self.ledger:
+            (owned.add if what == "assigned" else owned.discard)(partition)
+        return owned
+
+    def happened(self, what):
+        return [partition for _, each, partition in self.ledger if each == what]
+
+    @property
+    def owned(self):
+        return list(self.consumer.allocation.get(self.topic, ()))
+
+
+class Source(object):
+    """Writes numbers, the next one each time, to the partitions in turn."""
+
+    def __init__(self, kafka, topic, partitions):
+        self.producer = clients.Producer(kafka.bootstrap, serializer=lambda message: message, linger=0.005)
+        self.topic = topic
+        self.partitions = partitions
+        self.sent = 0
+        self.going = False
+
+    @gen.coroutine
+    def put(self, count):
+        yield self.producer.connect()
+        deliveries = []
+        for _ in range(count):
+            value = str(self.sent).encode("ascii")
+            deliveries.append((yield self.producer.produce(self.topic, value, partition=self.sent % self.partitions)))
+            self.sent += 1
+        yield [loop.within(PATIENCE, gen.convert_yielded(delivery)) for delivery in deliveries]
+
+    @gen.coroutine
+    def flow(self):
+        """Writes on and on until ``going`` is set to False."""
+        self.going = True
+        while self.going:
+            yield self.put(self.partitions)
+            yield gen.sleep(0.05)
+
+    @gen.coroutine
+    def stop(self):
+        yield self.producer.close()
+
+
+@gen.coroutine
+def all_arrive(source, *members, **options):
+    """Waits until the members were handed all that was sent; each message once, unless a crash repeats some."""
+    repeats = options.pop("repeats", False)
+
+    def got():
+        return sum([member.got for member in members], [])
+
+    yield loop.until(lambda: len(set(got())) == source.sent, PATIENCE)
+    yield gen.sleep(0.3)  # for what should not come
+    assert sorted(set(got())) == list(range(source.sent))
+    if not repeats:
+        assert len(got()) == source.sent, collections.Counter(got()).most_common(5)
+
+
+@gen.coroutine
+def shared_out(count, *members):
+    """Waits until the members own so many partitions, each one of them, and nobody another's."""
+    def done():
+        owned = [partition for member in members for partition in member.owned]
+        return sorted(owned) == list(range(count)) and all(member.owned for member in members)
+    yield loop.until(done, PATIENCE)
+
+
+def no_two_owners(*members):
+    """By the members' own records, nobody has a partition before the one before has let it go."""
+    events = sorted(entry + (member,) for member in members for entry in member.ledger)
+    owners = {}
+    for when, what, partition, member in sorted(events, key=lambda entry: entry[0]):
+        if what == "assigned":
+            assert partition not in owners, (when, partition)
+            owners[partition] = member
+        else:
+            assert owners.pop(partition, None) in (member, None), (when, what, partition)
+
+
+class Child(object):
+    """A member in a process of its own; what it is handed, owns and loses, it prints."""
+
+    def __init__(self, kafka, group, topic, **settings):
+        settings.setdefault("group_protocol", "consumer")
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", CHILD, json.dumps([kafka.bootstrap, group, topic, settings])],
+            stdout=subprocess.PIPE, cwd=ROOT, env=dict(os.environ, PYTHONPATH=ROOT, PYTHONDONTWRITEBYTECODE="1"),
+        )
+        self.lines = []
+        self.topic = topic
+        thread = threading.Thread(target=self.read)
+        thread.daemon = True
+        thread.start()
+
+    def read(self):
+        for line in iter(self.process.stdout.readline, b""):
+            self.lines.append(json.loads(line.decode("ascii")))
+
+    def said(self, what):
+        return [value for name, value in list(self.lines) if name == what]
+
+    @property
+    def got(self):
+        return sum(self.said("got"), [])
+
+    @property
+    def owned(self):
+        return (self.said("owns") or [[]])[-1]
+
+    def kill(self, number=signal.SIGKILL):
+        self.process.send_signal(number)
+
+    def end(self):
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGCONT)
+            self.process.kill()
+        self.process.wait()
+
+
+CHILD = """
+import json, sys, time
+from tornado import gen, ioloop
+from kiel import clients, exc
+brokers, group, topic, settings = json.loads(sys.argv[1])
+pauses = settings.pop("pauses", [])
+
+def say(what, value):
+    sys.stdout.write(json.dumps([what, value]) + "\\n")
+    sys.stdout.flush()
+
+@gen.coroutine
+def main():
+    consumer = clients.GroupedConsumer(
+        brokers, group, topics=[topic], deserializer=bytes, max_wait_time=100, autocommit="processed",
+        on_lost=lambda lost: say("lost", lost.get(topic)),
+        on_rebalance=lambda revoked, assigned: say("changed", [revoked.get(topic), assigned.get(topic)]), **settings
+    )
+    yield consumer.connect()
+    owned = None
+    while True:
+        found = yield consumer.consume(topic)
+        if consumer.allocation.get(topic, []) != owned:
+            owned = consumer.allocation.get(topic, [])
+            say("owns", owned)
+        if found:
+            say("got", [int(value) for value in found])
+        if pauses and found:
+            say("blocks", time.time())
+            time.sleep(pauses.pop())
+            say("goes on", time.time())
+
+ioloop.IOLoop.current().run_sync(main)
+"""
+
+
+# -- members come and go --
+
+def test_members_share_join_and_leave(kafka, topic, group):
+    kafka.create_topic(topic, partitions=6)
+
+    def body():
+        source = Source(kafka, topic, 6)
+        one, two, three = [Member(kafka, group, topic) for _ in range(3)]
+        yield source.put(30)
+        yield one.start()
+        flow = source.flow()
+        yield shared_out(6, one)
+        yield two.start()
+        yield shared_out(6, one, two)
+        yield three.start()
+        yield shared_out(6, one, two, three)
+        yield gen.sleep(0.3)
+        yield one.stop()
+        yield shared_out(6, two, three)
+        yield two.stop()
+        yield shared_out(6, three)
+        source.going = False
+        yield flow
+        yield all_arrive(source, one, two, three)
+        no_two_owners(one, two, three)
+        assert one.happened("revoked") and not one.happened("lost")
+        yield three.stop()
+        last = Member(kafka, group, topic)
+        yield source.put(6)
+        yield last.start()
+        yield all_arrive(source, one, two, three, last)
+        yield last.stop()
+        yield source.stop()
+    run(body)
+
+
+def test_topics_as_they_are_consumed_and_as_they_grow(kafka, topic, group):
+    kafka.create_topic(topic, partitions=2)
+
+    def body():
+        source = Source(kafka, topic, 2)
+        one, two = [Member(kafka, group, topic) for _ in "12"]
+        yield source.put(10)
+        yield one.start()
+        yield two.start()
+        yield shared_out(2, one, two)
+        yield events.run_blocking(two.consumer.io_loop, kafka.create_partitions, topic, 5)
+        yield shared_out(5, one, two)
+        source.partitions = 5
+        yield source.put(20)
+        yield all_arrive(source, one, two)
+        yield events.run_blocking(two.consumer.io_loop, kafka.create_topic, topic + "-late", 2)
+        late = Source(kafka, topic + "-late", 2)
+        yield late.put(4)
+        got = []
+        deadline = time.time() + PATIENCE
+        while len(got) < 4 and time.time() < deadline:
+            got.extend((yield one.consumer.consume(topic + "-late")))
+        assert sorted(int(value) for value in got) == [0, 1, 2, 3]
+        yield [one.stop(), two.stop(), source.stop(), late.stop()]
+    run(body)
+
+
+def test_static_members_restart_without_moves(kafka, topic, group):
+    kafka.create_topic(topic, partitions=4)
+
+    def body():
+        source = Source(kafka, topic, 4)
+        one, two = [Member(kafka, group, topic, group_instance_id=name) for name in ("one", "two")]
+        yield source.put(8)
+        yield one.start()
+        yield two.start()
+        yield shared_out(4, one, two)
+        yield all_arrive(source, one, two)
+        kept, before = list(two.ledger), two.owned
+        had = one.owned
+        epoch = two.consumer.allocator.identity[1]
+        yield one.stop()
+        again = Member(kafka, group, topic, group_instance_id="one")
+        yield again.start()
+        yield shared_out(4, again, two)
+        assert again.owned == had and two.owned == before and two.ledger == kept
+        assert two.consumer.allocator.identity[1] == epoch
+        yield source.put(8)
+        yield all_arrive(source, one, two, again)
+        twin = Member(kafka, group, topic, group_instance_id="two", retry=clients.client.Backoff(deadline=1.0))
+        yield loop.raises(exc.UnreleasedInstanceIdError, twin.consumer.connect(), PATIENCE)
+        yield twin.stop()
+        assert two.ledger == kept
+        yield [again.stop(), two.stop(), source.stop()]
+    run(body)
+
+
+# -- members that die, stand still, are put out --
+
+def test_a_killed_member_is_replaced(kafka, topic, group):
+    kafka.create_topic(topic, partitions=4)
+    child = Child(kafka, group, topic)
+
+    def body():
+        source = Source(kafka, topic, 4)
+        one = Member(kafka, group, topic)
+        yield one.start()
+        yield shared_out(4, one, child)
+        yield source.put(40)
+        yield all_arrive(source, one, child)
+        flow = source.flow()
+        yield loop.until(lambda: len(child.got) > 40, PATIENCE)
+        child.kill()
+        yield shared_out(4, one)
+        source.going = False
+        yield flow
+        yield all_arrive(source, one, child, repeats=True)
+        assert not one.happened("lost")
+        yield [one.stop(), source.stop()]
+    try:
+        run(body)
+    finally:
+        child.end()
+
+
+def test_a_member_that_stood_still_has_lost_its_partitions(kafka, topic, group):
+    kafka.create_topic(topic, partitions=4)
+    child = Child(kafka, group, topic, session_timeout=SESSION / 2)
+
+    def body():
+        source = Source(kafka, topic, 4)
+        one = Member(kafka, group, topic)
+        yield one.start()
+        yield shared_out(4, one, child)
+        yield source.put(40)
+        yield all_arrive(source, one, child)
+        had = child.owned
+        child.kill(signal.SIGSTOP)
+        yield shared_out(4, one)
+        yield source.put(40)
+        yield all_arrive(source, one, child)
+        before = len(child.got)
+        child.kill(signal.SIGCONT)
+        yield loop.until(lambda: child.said("lost"), PATIENCE)
+        assert child.said("lost") == [had] and len(child.got) == before
+        yield shared_out(4, one, child)
+        yield source.put(40)
+        yield all_arrive(source, one, child)
+        assert len(child.got) > before
+        yield [one.stop(), source.stop()]
+    try:
+        run(body)
+    finally:
+        child.end()
+
+
+def test_a_member_that_is_put_out_joins_again(kafka, topic, group):
+    kafka.create_topic(topic, partitions=2)
+
+    def body():
+        source = Source(kafka, topic, 2)
+        one = Member(kafka, group, topic)
+        yield source.put(10)
+        yield one.start()
+        yield all_arrive(source, one)
+        member_id, _ = one.consumer.allocator.identity
+        broker = one.consumer.cluster[(yield one.consumer.coordinator())]
+        answer = yield broker.send(ConsumerGroupHeartbeatRequest(
+            group_id=group, member_id=member_id, member_epoch=-1
+        ))
+        assert answer.error_code == 0
+        yield loop.until(lambda: one.happened("lost"), PATIENCE)
+        assert sorted(one.happened("lost")) == [0, 1]
+        yield shared_out(2, one)
+        yield source.put(10)
+        yield all_arrive(source, one, repeats=True)
+        yield one.stop()
+        two = Member(kafka, group, topic)
+        yield source.put(10)
+        yield two.start()
+        yield all_arrive(source, one, two, repeats=True)
+        assert sorted(two.got) == list(range(20, 30))
+        yield [two.stop(), source.stop()]
+    run(body)
+
+
+# -- a loop that is blocked --
+
+def test_a_blocked_loop_costs_no_membership_and_no_assignment(kafka, topic, group):
+    """Longer than the session; meanwhile another member joins, and gets its share when the loop goes on."""
+    kafka.create_topic(topic, partitions=4)
+    child = Child(kafka, group, topic, pauses=[1.5 * SESSION], slow_callback=None)
+
+    def body():
+        source = Source(kafka, topic, 4)
+        yield source.put(40)
+        yield loop.until(lambda: child.said("blocks"), PATIENCE)
+        one = Member(kafka, group, topic)
+        yield one.start()
+        yield gen.sleep(1.2 * SESSION)
+        assert not one.owned and not child.said("goes on")
+        yield shared_out(4, one, child)
+        yield source.put(40)
+        yield all_arrive(source, one, child)
+        assert not child.said("lost")
+        yield [one.stop(), source.stop()]
+    try:
+        run(body)
+    finally:
+        child.end()
+
+
+def test_without_progress_the_member_leaves_and_comes_back(kafka, topic, group):
+    kafka.create_topic(topic, partitions=4)
+    child = Child(kafka, group, topic, pauses=[6.0], slow_callback=None, max_poll_interval=1.5)
+
+    def body():
+        source = Source(kafka, topic, 4)
+        yield source.put(40)
+        yield loop.until(lambda: child.said("blocks"), PATIENCE)
+        one = Member(kafka, group, topic)
+        yield one.start()
+        yield shared_out(4, one)
+        assert not child.said("goes on")
+        yield all_arrive(source, one, child, repeats=True)
+        yield shared_out(4, one, child)
+        assert child.said("lost")
+        yield source.put(40)
+        yield all_arrive(source, one, child, repeats=True)
+        yield [one.stop(), source.stop()]
+    try:
+        run(body)
+    finally:
+        child.end()
+
+
+# -- from a classic group --
+
+def test_a_classic_group_is_upgraded_member_by_member(kafka, topic, group):
+    if kafka.version.startswith("3."):
+        pytest.skip("upgrading while members are in came with 4.0")
+    kafka.create_topic(topic, partitions=4)
+
+    def body():
+        source = Source(kafka, topic, 4)
+        old = [Member(kafka, group, topic, group_protocol="classic") for _ in "12"]
+        new = [Member(kafka, group, topic, group_protocol=None) for _ in "12"]
+        yield source.put(20)
+        for member in old:
+            yield member.start()
+        yield shared_out(4, *old)
+        flow = source.flow()
+        for number in range(2):
+            yield new[number].start()
+            yield shared_out(4, *(old[number:] + new[:number + 1]))
+            yield gen.sleep(0.5)
+            yield old[number].stop()
+            yield shared_out(4, *(old[number + 1:] + new[:number + 1]))
+        source.going = False
+        yield flow
+        yield all_arrive(source, *(old + new))
+        assert not sum([member.happened("lost") for member in old + new], [])
+        no_two_owners(*new)
+        yield [member.stop() for member in new]
+        yield source.stop()
+    run(body)
+
+
+# -- beside Java and librdkafka --
+
+class Described(object):
+    """A group as its coordinator describes it."""
+
+    def __init__(self, kafka, group, topic):
+        self.admin = clients.Admin(kafka.bootstrap)
+        self.group = group
+        self.topic = topic
+        self.shares = {}
+
+    @gen.coroutine
+    def settled(self, count, members):
+        """Waits until so many members have so many partitions, each once, and are to have no others."""
+        yield self.admin.connect()
+        deadline = time.time() + PATIENCE
+        while True:
+            found = (yield self.admin.describe_groups([self.group]))[self.group]
+            self.shares = dict((member.client_id, member.assignment.get(self.topic, [])) for member in found.members)
+            owned = sorted(sum(self.shares.values(), []))
+            still = all(member.assignment == member.target for member in found.members)
+            if still and len(found.members) == members and owned == list(range(count)) and all(self.shares.values()):
+                return
+            assert time.time() < deadline, found
+            yield gen.sleep(0.2)
+
+
+@pytest.mark.skipif(sys.version_info < (3,), reason="librdkafka's client is for Python 3")
+def test_a_group_of_kiel_java_and_librdkafka(kafka, topic, group):
+    other = pytest.importorskip("confluent_kafka")
+    if kafka.version.startswith("3."):
+        pytest.skip("librdkafka needs version 1 of the heartbeat")
+    kafka.create_topic(topic, partitions=9)
+    console = functools.partial(
+        kafka.run_tool, "org.apache.kafka.tools.consumer.ConsoleConsumer", "--bootstrap-server", kafka.bootstrap[0],
+        "--topic", topic, "--group", group, "--timeout-ms", 6000, "--from-beginning",
+        "--command-property", "group.protocol=consumer", "--command-property", "client.id=java"
+    )
+
+    stop = []
+
+    def body():
+        source = Source(kafka, topic, 9)
+        kiel = Member(kafka, group, topic, client_id="kiel")
+        rd = other.Consumer({
+            "bootstrap.servers": kafka.bootstrap[0], "group.id": group, "group.protocol": "consumer",
+            "client.id": "librdkafka", "auto.offset.reset": "earliest",
+        })
+        rd_got = []
+
+        def poll():
+            rd.subscribe([topic])
+            while not stop:
+                message = rd.poll(0.1)
+                if message is not None and message.error() is None:
+                    rd_got.append(int(message.value()))
+            rd.close()
+
+        yield kiel.start()
+        io_loop = kiel.consumer.io_loop
+        described = Described(kafka, group, topic)
+        yield source.put(18)
+        yield described.settled(9, 1)
+        polling = events.run_blocking(io_loop, poll)
+        yield described.settled(9, 2)
+        flow = source.flow()
+        java = events.run_blocking(io_loop, console)
+        yield described.settled(9, 3)
+        assert sorted(described.shares) == ["java", "kiel", "librdkafka"]
+        yield gen.sleep(1)
+        source.going = False
+        yield flow
+        printed = yield loop.within(PATIENCE, java)
+        java_got = [int(line) for line in printed.splitlines() if line.isdigit()]  # it logs there, too
+        yield described.settled(9, 2)
+        stop.append(True)
+        yield loop.within(PATIENCE, polling)
+        yield described.settled(9, 1)
+        yield loop.until(
+            lambda: set(kiel.got + rd_got + java_got) == set(range(source.sent)), PATIENCE
+        )
+        assert kiel.got and rd_got and java_got
+        assert len(kiel.got) == len(set(kiel.got))
+        yield [kiel.stop(), source.stop(), described.admin.close()]
+    try:
+        run(body)
+    finally:
+        stop.append(True)
+
+
+# -- where the protocol is not --
+
+def test_where_it_is_switched_off_the_group_is_a_classic_one(topic, group):
+    if "4.4.0" not in RELEASES:
+        pytest.skip("KIEL_KAFKA does not name 4.4.0")
+    with testing.Kafka("4.4.0", settings={"group.coordinator.rebalance.protocols": "classic"}) as kafka:
+        kafka.create_topic(topic, partitions=2)
+
+        def body():
+            source = Source(kafka, topic, 2)
+            pinned = Member(kafka, group, topic)
+            yield loop.raises(exc.UnsupportedVersionError, pinned.consumer.connect(), PATIENCE)
+            yield pinned.stop()
+            one = Member(kafka, group, topic, group_protocol=None)
+            yield one.start()
+            yield source.put(10)
+            yield all_arrive(source, one)
+            assert type(one.consumer.allocator).__name__ == "ClassicAllocator"
+            yield [one.stop(), source.stop()]
+        run(body)
