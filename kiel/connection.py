@@ -292,6 +292,11 @@ class Connection(object):
             self.io_loop.remove_timeout(self._muted)
         self._muted = self.io_loop.call_at(until, self._unmute)
 
+    @property
+    def pause(self):
+        """Seconds until what is sent now may go out, since the broker asked for a pause; 0 without one."""
+        return 0.0 if self._muted is None else max(0.0, self._muted_until - self.io_loop.time())
+
     def _unmute(self):
         """The throttle's time is over: what was held goes out."""
         self._muted = None

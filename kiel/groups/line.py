@@ -82,7 +82,7 @@ class Line(object):
         """Sends a request over a connection; gives the response."""
         future = conn.send(request)
         if request.api in SIGNS:
-            future = events.within(self.patience, future)
+            future = events.within(conn.pause + self.patience, future)
         try:
             response = yield future
         except gen.TimeoutError:
