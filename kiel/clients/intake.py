@@ -4,7 +4,9 @@ from __future__ import absolute_import
 import collections
 import random
 import time
+from itertools import repeat
 
+from six.moves import map, zip
 from tornado import concurrent, gen, ioloop
 
 from kiel import exc
@@ -14,6 +16,11 @@ from kiel.clients.outbox import (
     BATCH_OVERHEAD, IDLE, MOST_RECORDS, RECORD_OVERHEAD, Batch, failure, record_size
 )
 from kiel.partitioners import random_partition, to_bytes
+
+#: messages that `Intake._take_run` takes at once, at most
+RUN = 256
+
+BYTES_ONLY = frozenset((bytes,))
 
 #: `Intake._take` stopped to let the loop have its turn
 TURN = object()
@@ -138,6 +145,50 @@ class Intake(Client):
         deliveries.add(current, start, end - start)
         return stop
 
+    def _take_run(self, topic, messages, partition, deliveries):
+        """
+        Takes a list of messages without keys that all go into one batch, at a fraction of the price of `_take`.
+
+        Gives whether it did; else nothing has happened, and `_take` knows what stands in the way.
+        """
+        route = self._routes.get(topic)
+        if route is None or self.closing:
+            return False
+        if partition is not None:
+            outbox = route.outboxes.get(partition)
+        else:
+            # by chance, message by message, where there is a choice
+            outbox = route.led[0] if len(route.led) == 1 and self.partitioner is random_partition else None
+        if outbox is None:
+            return False
+        count = len(messages)
+        try:
+            values = list(map(self.serializer, messages))
+        except Exception:
+            return False
+        if set(map(type, values)) != BYTES_ONLY:
+            return False
+        size = sum(map(len, values)) + count * RECORD_OVERHEAD
+        # the serializer is the caller's, and may have done anything
+        if self.closing or self.buffered + size > self._limit or size + BATCH_OVERHEAD > self.max_request_bytes:
+            return False
+        batch = outbox.open
+        if (
+            batch is None or batch.size + size > self.max_request_bytes or
+            len(batch.records) + count > MOST_RECORDS
+        ):
+            batch = self._new_batch(outbox, topic, size)
+        index = len(batch.records)
+        self._turn.tick(time.time())
+        batch.records.extend(zip(repeat(None, count), values, repeat(None), repeat(self._turn.ms)))
+        batch.size += size
+        self.buffered += size
+        self._filled += count
+        deliveries.add(batch, index, count)
+        if outbox.state is IDLE:
+            self._shipper.added(outbox)
+        return True
+
     def _prepare(self, topic, message, key, partition, headers, timestamp):
         """Makes a `Incoming` of what the caller gave; raises what is wrong with it."""
         value = to_bytes(self.serializer(message))
@@ -156,8 +207,9 @@ class Intake(Client):
         order.
         """
         topic = message.topic
-        if self.closing:
-            message.future.set_exception(closed(topic))
+        error = closed(topic) if self.closing else self.refusal()
+        if error is not None:
+            message.future.set_exception(error)
             return message.future
         waiting = self._lookups.get(topic)
         route = None
@@ -270,7 +322,23 @@ class Intake(Client):
             if self.buffered and self.buffered + self._waiting[0].size > self.buffer_bytes:
                 return
             self._admit(self._waiting.popleft())
-        self._limit = self.buffer_bytes
+        self.gate()
+
+    def refusal(self):
+        """The error of a message that is not accepted now, None if it is."""
+        return None
+
+    def gate(self):
+        """Settles whether messages are accepted at once, or have to be looked at one by one."""
+        self._limit = -1 if self._waiting or self.refusal() is not None else self.buffer_bytes
+
+    def refuse_waiting(self, error):
+        """Fails the messages that are not accepted yet; gives them."""
+        left = [message for message in self._not_accepted() if not message.future.done()]
+        self._waiting.clear()
+        for message in left:
+            message.future.set_exception(failure(error, message.topic, message.partition))
+        return left
 
     # -- batches --
 

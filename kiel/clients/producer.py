@@ -3,6 +3,7 @@ from __future__ import absolute_import
 
 import collections
 import datetime
+import itertools
 import json
 import logging
 import random
@@ -14,9 +15,10 @@ from tornado import concurrent, gen
 from kiel import exc
 from kiel.clients import freight
 from kiel.clients.delivery import Deliveries, Delivery, Ticket
-from kiel.clients.intake import TURN, Incoming, closed, full_record, refused
+from kiel.clients.intake import RUN, TURN, Incoming, closed, full_record, refused
 from kiel.clients.outbox import IDLE, IN_FLIGHT, MOST_RECORDS, RECORD_OVERHEAD, failure
 from kiel.clients.shipping import Shipper
+from kiel.clients.transaction import ASKING, UNKNOWN
 from kiel.clients.transactional import Transactional
 from kiel.fairness import Turn
 from kiel.partitioners import random_partition, to_bytes
@@ -77,6 +79,9 @@ class Producer(Transactional):
     :param idempotent: whether each message is written once and in order, though its answer be lost
         and it be sent again. ``None``: where the cluster lets us and ``required_acks`` is -1;
         ``True``: or else messages fail; ``False``: not.
+    :param transactional_id: a name that is the same whenever this producer is started again, and no
+        other's; with it, messages are produced in transactions: `begin`, `commit`, `abort`
+    :param transaction_timeout: seconds after which the brokers abort a transaction by themselves
     :raises ValueError: for a ``compression`` or ``required_acks`` that there is not, or for settings
         that exclude each other
     """
@@ -88,14 +93,16 @@ class Producer(Transactional):
         self, brokers, serializer=None, key_maker=None, partitioner=None, batch_size=1,
         compression=None, required_acks=-1, ack_timeout=500, linger=None,
         max_request_bytes=1000000, buffer_bytes=32 * 1024 * 1024, delivery_timeout=120,
-        idempotent=None, **settings
+        idempotent=None, transactional_id=None, transaction_timeout=60, **settings
     ):
         super(Producer, self).__init__(brokers, **settings)
         codec = freight.codec(compression)
         if required_acks not in (-1, 0, 1):
             raise ValueError("required_acks %r is not one of -1, 0, 1" % (required_acks,))
-        if idempotent and required_acks != -1:
+        if (idempotent or transactional_id) and required_acks != -1:
             raise ValueError("an idempotent producer needs required_acks=-1")
+        if transactional_id and idempotent is False:
+            raise ValueError("a producer with a transactional_id is idempotent")
         self.serializer = serializer or serialize_json
         self.key_maker = key_maker
         self.partitioner = partitioner or random_partition
@@ -107,7 +114,9 @@ class Producer(Transactional):
         self.buffer_bytes = buffer_bytes
         self.delivery_timeout = delivery_timeout
         self.idempotent = idempotent if required_acks == -1 else False
-        self.identify(self.idempotent)
+        self.transactional_id = transactional_id or None
+        self.transaction_timeout = transaction_timeout
+        self.identify(self.idempotent, self.transactional_id)
         #: what `close` had to give up: ``{(topic, partition id): number of messages}``
         self.undelivered = {}
         #: bytes of the messages that wait or are under way
@@ -123,6 +132,7 @@ class Producer(Transactional):
         self._asyncio = None
         self._shipper = Shipper(self, LINGER if linger is None else linger, self._on_room)
         self.batch_size = batch_size
+        self.gate()
         self.cluster.listeners.append(self._on_metadata)
 
     @property
@@ -234,8 +244,9 @@ class Producer(Transactional):
             `produce` looks it up
         """
         message = self._prepare(topic, message, key, partition, headers, timestamp)
-        if self.closing:
-            raise closed(topic)
+        error = closed(topic) if self.closing else self.refusal()
+        if error is not None:
+            raise error
         if self._waiting or (self.buffered and self.buffered + message.size > self._limit):
             raise failure(exc.BufferFullError("%d of %d bytes wait to be delivered" % (
                 self.buffered, self.buffer_bytes
@@ -268,8 +279,25 @@ class Producer(Transactional):
             raise closed(topic)
         deliveries = Deliveries()
         source = iter(messages) if keys is None else six.moves.zip(messages, keys)
+        plain = keys is None and self.key_maker is None
         while True:
-            message = self._take(source, keys is not None, topic, partition, deliveries)
+            run = list(itertools.islice(source, RUN))
+            if not run:
+                break
+            if plain and self._take_run(topic, run, partition, deliveries):
+                if self._turn.over(time.time()):
+                    yield gen.moment
+            else:
+                yield self._take_all(iter(run), keys is not None, topic, partition, deliveries)
+        if self._filled >= self._fuse and self._set_off():
+            yield deliveries.whole()
+        raise gen.Return(deliveries)
+
+    @gen.coroutine
+    def _take_all(self, source, keyed, topic, partition, deliveries):
+        """Takes messages one by one, and waits for what stands in the way."""
+        while True:
+            message = self._take(source, keyed, topic, partition, deliveries)
             if message is None:
                 break
             if message is TURN:
@@ -281,9 +309,6 @@ class Producer(Transactional):
                 deliveries.add(refused(topic, error), 0, 1)
             else:
                 deliveries.add(delivery.batch, delivery.index, 1)
-        if self._filled >= self._fuse and self._set_off():
-            yield deliveries.whole()
-        raise gen.Return(deliveries)
 
     # -- ending --
 
@@ -335,6 +360,9 @@ class Producer(Transactional):
         """
         Finds the cluster. A second call does no harm.
 
+        With a ``transactional_id`` this also ends what an earlier producer of that name left open,
+        and lets it go on no more.
+
         :raises kiel.exc.NoBrokersError: when no bootstrap host answers
         :raises kiel.exc.AuthenticationError: when a login or a certificate is not accepted
         """
@@ -342,6 +370,8 @@ class Producer(Transactional):
         yield super(Producer, self).connect()
         # a Future that need not look for its loop is made in half the time
         self._asyncio = getattr(self.io_loop, "asyncio_loop", None)
+        if self.transactional_id is not None and self.identity.state in (UNKNOWN, ASKING):
+            yield self._initialize()
 
     @gen.coroutine
     def close(self, timeout=None):
@@ -360,21 +390,21 @@ class Producer(Transactional):
 
     @gen.coroutine
     def wind_down(self):
-        """Delivers what it can, and gives up the rest."""
+        """Delivers what it can, and gives up the rest; a transaction is aborted."""
+        if self.transactional_id is not None:
+            yield self.abandon(self._patience)
         try:
             yield self.flush(self._patience)
         except exc.KielError as error:
             log.info("While closing: %s", error)
         error = exc.ClosedError("the producer was closed before the message was delivered")
         # those first that are not accepted yet: they must not slip in as room comes
-        left = [message for message in self._not_accepted() if not message.future.done()]
-        self._waiting.clear()
+        left = self.refuse_waiting(error)
         self.undelivered = self._shipper.stop(error)
-        self.identify(self.idempotent)
+        self.identify(self.idempotent, self.transactional_id)
         for message in left:
             key = (message.topic, message.partition)
             self.undelivered[key] = self.undelivered.get(key, 0) + 1
-            message.future.set_exception(failure(error, *key))
         if self.undelivered:
             log.error("Closed with messages not delivered: %s", ", ".join(
                 "%d for %s:%s" % (count, topic, partition)

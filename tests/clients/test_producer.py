@@ -99,9 +99,9 @@ def test_keys_partitions_headers_timestamps(cluster):
     yield producer.produce("t", None, partition=3, headers=[("n", None), (b"m", b"x")])
     yield producer.flush()
     first, second = records(cluster, partition=2)
-    assert first[2:] == (b"123", u"te\xe4t".encode("utf-8"), [])
-    assert second[1:] == (5, u"k\xe4".encode("utf-8"), b"b", [("h", u"\xe4".encode("utf-8"))])
-    assert records(cluster, partition=3)[0][2:] == (b"123", None, [("n", None), ("m", b"x")])
+    assert first[2:] == (b"123", u"te\xe4t".encode("utf-8"), ())
+    assert second[1:] == (5, u"k\xe4".encode("utf-8"), b"b", (("h", u"\xe4".encode("utf-8")),))
+    assert records(cluster, partition=3)[0][2:] == (b"123", None, (("n", None), ("m", b"x")))
     assert seen == [(123, [0, 1, 2, 3]), (u"k\xe4", [0, 1, 2, 3])]
     yield producer.close()
 
@@ -275,6 +275,43 @@ def test_many_with_keys_and_one_that_is_bad(cluster):
     assert values(cluster, partition=0) == [b"1"] and values(cluster, partition=1) == [b"3"]
     with pytest.raises(KeyError):
         yield deliveries
+    yield producer.close()
+
+
+@with_cluster(topics={"t": 1})
+def test_runs_give_what_one_by_one_gives(cluster):
+    """`_take_run` beside its plain twin `_take`: the same messages, in the same order, with deliveries that fit."""
+    rnd = random.Random(5)
+
+    def odd(message):
+        """A serializer of which some messages are text, some null, and one in a while none at all."""
+        if message % 97 == 96:
+            raise ValueError(message)
+        text = "%d:%s" % (message, "x" * rnd.randrange(200))
+        return None if message % 50 == 49 else text.encode("ascii") if message % 1000 < 900 else text
+
+    producer = yield connected(cluster, linger=0.001, batch_size=100, serializer=odd, max_request_bytes=60000)
+    taken = []
+    plain = producer._take_run
+    producer._take_run = lambda *args: taken.append(plain(*args)) or taken[-1]
+    messages = [number for number in range(6000) if number < 2000 or number % 50 != 49 and number % 97 != 96]
+    deliveries = yield producer.produce_many("t", messages)
+    written = []
+    for message, delivery in zip(messages, deliveries):
+        try:
+            metadata = yield delivery
+        except ValueError:
+            assert message % 97 == 96
+        else:
+            value = records(cluster)[metadata.offset][3] if len(written) < 300 else True
+            if value is None:
+                assert message % 50 == 49
+            elif value is not True:
+                assert value.split(b":")[0] == b"%d" % message if str is not bytes else str(message)
+            written.append(metadata.offset)
+    assert written == sorted(written) and len(written) == len(values(cluster))
+    assert taken.count(True) > 5 and taken.count(False) > 5
+    assert producer.buffered == 0
     yield producer.close()
 
 
