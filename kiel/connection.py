@@ -29,6 +29,9 @@ response_classes = responses.classes
 #: Bytes that one read of the socket asks for; Tornado's own 64 KiB cost a loop turn each at megabytes a fetch.
 READ_CHUNK = 1024 * 1024
 
+#: seconds by which the loop may come late to a time-out without that being taken for a handler's doing
+LATE = 0.5
+
 #: the most seconds that a broker may have a connection wait for going over a quota; Kafka's own windows are far shorter
 MOST_THROTTLE = 60.0
 
@@ -209,9 +212,9 @@ class Connection(object):
             key = request.correlation_id
             self.pending[key] = future
             self.api_correlation[key] = request.api
-            self._timeouts[key] = self.io_loop.call_later(
-                self.settings.request_timeout + request.wait_time / 1000.0, self._time_out, request
-            )
+            limit = self.settings.request_timeout + request.wait_time / 1000.0
+            due = self.io_loop.time() + limit
+            self._timeouts[key] = self.io_loop.call_later(limit, self._time_out, request, key, due)
         try:
             written = self.stream.write(data)
         except Exception as error:
@@ -311,8 +314,17 @@ class Connection(object):
         self.api_correlation.pop(key, None)
         return self.pending.pop(key, None)
 
-    def _time_out(self, request):
-        """Ends the connection: what comes after an answer that is missing can't be waited for either."""
+    def _time_out(self, request, key, due):
+        """
+        Ends the connection: what comes after an answer that is missing can't be waited for either.
+
+        When a handler has blocked the loop past the time, the answer may be in the socket: timers come before sockets
+        in a turn. So it has a moment more, from now on.
+        """
+        now = self.io_loop.time()
+        if now - due > LATE:
+            self._timeouts[key] = self.io_loop.call_later(LATE, self._time_out, request, key, now + LATE)
+            return
         self.fail(exc.RequestTimeoutError(
             self.host, self.port, self.broker_id,
             hint="no answer to '%s' within %g s" % (

@@ -17,6 +17,7 @@ from kiel.protocol import fetch, metadata
 
 from tests import fake, loop
 from tests.fake import with_cluster
+from tests.groups.brokers import Brokers
 
 
 def connection(cluster, cls=Connection, broker_id=1, **settings):
@@ -246,6 +247,24 @@ def test_d2_the_wait_that_a_request_asks_for_is_no_time_out(cluster):
     response = yield loop.within(2, conn.send(long_poll(cluster.topic_ids["t"], wait=500)))
     assert response.topics[0].partitions[0].highwater_mark_offset == 0
     conn.close()
+
+
+def test_an_answer_that_came_while_the_loop_was_blocked_is_no_time_out():
+    with Brokers() as brokers:
+        @gen.coroutine
+        def body():
+            conn = connection(brokers.cluster, request_timeout=0.2)
+            yield conn.connect()
+            pending = [conn.send(ask_metadata()) for _ in range(3)]
+            time.sleep(1.0)
+            for future in pending:
+                yield loop.within(1, future)
+            # one that really has no answer still ends in time
+            brokers[1].on("metadata", fake.MUTE)
+            mute = conn.send(ask_metadata())
+            time.sleep(1.0)
+            yield loop.raises(exc.RequestTimeoutError, mute, 1)
+        loop.run(body)
 
 
 @with_cluster(topics={"t": 1})
