@@ -27,6 +27,9 @@ RECONNECT = Backoff(first=0.1, most=2.0, deadline=None)
 #: seconds after which the next broker is asked for metadata while the one before has not answered
 METADATA_PATIENCE = 3.0
 
+#: seconds that `Cluster.settle` waits for dialling to end
+SETTLING = 0.2
+
 #: seconds that `Cluster.ensure` waits for a broker to create a topic
 CREATION_TIME = 5.0
 
@@ -119,6 +122,22 @@ class Cluster(object):
             loop.remove_timeout(handle)
         for conn in list(self.conns.values()):
             conn.close()
+
+    @gen.coroutine
+    def settle(self):
+        """
+        Waits, for `SETTLING` at most, until connections that were being opened when `stop` came have ended.
+
+        Dialling can't be called off. Where the loop ends together with the client, what it comes to would be told on
+        the log by Python: an exception that nobody looked at.
+        """
+        opening = [
+            lane.connect() for conn in self.conns.values() for lane in conn.lanes.values() if lane.opening
+        ]
+        if opening:
+            limit = gen.sleep(SETTLING)
+            for future in opening:
+                yield _first(future, limit)
 
     def _schedule_refresh(self):
         """Sets the timer of the next refresh."""

@@ -84,6 +84,11 @@ class Connection(object):
 
     # -- opening --
 
+    @property
+    def opening(self):
+        """Whether `connect` is under way."""
+        return self._opened is not None and not self._opened.done()
+
     def connect(self):
         """
         Dials, finds out what the broker speaks, and logs in.

@@ -64,6 +64,7 @@ class Client(object):
             yield self.cluster.drain()
         finally:
             self.cluster.stop()
+        yield self.cluster.settle()
         # the connections' read loops end in the next turns; a program that stops its loop now would leave them half-way
         for _ in range(3):
             yield gen.moment
@@ -130,7 +131,7 @@ class Client(object):
             results[broker_id] = result
 
     @gen.coroutine
-    def attempt(self, keys, round, deadline=None):
+    def attempt(self, keys, round, deadline=None, plan=None):
         """
         Repeats a round until every key has a result: the only retry loop of kiel's requests.
 
@@ -140,9 +141,10 @@ class Client(object):
 
         Gives ``{key: value or KielError}`` with all keys; at the deadline, each unfinished key has its last error.
 
-        :param deadline: seconds; default: that of the client's ``retry``
+        :param deadline: seconds; default: that of the plan
+        :param plan: a `kiel.retry.Backoff`; default: the client's ``retry``
         """
-        clock = self.retry.start(deadline)
+        clock = (plan or self.retry).start(deadline)
         done = {}
         last = {}
         wanted = list(keys)

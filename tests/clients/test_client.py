@@ -240,3 +240,15 @@ def test_close_before_connect(cluster):
 def test_a_client_may_be_made_before_any_loop_runs(cluster):
     assert Probe(cluster).io_loop is None
     yield gen.moment
+
+
+@with_cluster(topics={"t": 1})
+def test_close_waits_for_what_is_being_dialled(cluster):
+    client = Probe(cluster)
+    yield client.connect()
+    asked = client.cluster[1].send(fetch.FetchRequest(replica_id=-1, max_wait_time=1, min_bytes=1, topics=[]))
+    lane = client.cluster[1].lanes["fetch"]
+    assert lane.opening
+    yield client.close()
+    assert not lane.opening and lane.closing
+    yield loop.raises(exc.BrokerConnectionError, asked, 1)
