@@ -79,6 +79,7 @@ def main():
     parser.add_argument("--messages", type=int, default=100000)
     parser.add_argument("--rate", type=int, default=10000, help="messages a second")
     parser.add_argument("--write", action="store_true", help="write the table into docs/faults.rst")
+    parser.add_argument("--rows", help="a file that keeps the rows from run to run: this run's go behind those in it")
     parser.add_argument("--verbose", action="store_true")
     options = parser.parse_args()
     names = options.faults.split(",")
@@ -94,11 +95,13 @@ def main():
     rows = []
     for version in options.kafka.split(","):
         rows += run_release(version, names, options, rnd)
+    if options.rows:
+        rows = report.keep(rows, options.rows)
     text = report.table(rows)
     print(text)
     command = "python -m tests.faults.run --kafka %s --seed %d --messages %d" % (options.kafka, seed, options.messages)
     if options.write:
-        report.write(rows, command, about, time.time() - begun)
+        report.write(rows, command, about, sum(row.seconds for row in rows) or time.time() - begun)
         processes.tell("docs/faults.rst is written")
     broken = [row for row in rows if not report.kept(row)]
     for row in broken:

@@ -59,10 +59,7 @@ class World(object):
 
     def coordinator(self):
         """The broker that coordinates the consumers' group."""
-        found = getattr(self.consumer, "coordinator_id", None)
-        if found is None:
-            found = getattr(getattr(self.consumer, "allocator", None), "coordinator_id", None)
-        return self.kafka.brokers[found or 0]
+        return self.kafka.brokers[self.consumer.coordinator_id or 0]
 
     def links(self, mode, **settings):
         """Sets all proxies."""
@@ -71,8 +68,7 @@ class World(object):
 
     def expire_consumer(self):
         """Makes the consumer's ZooKeeper session expire, if it has one."""
-        session = getattr(getattr(self.consumer, "allocator", None), "session", None)
-        client = getattr(session, "client", None) or getattr(session, "kazoo", None)
+        client = getattr(self.consumer.allocator, "conn", None)
         if client is not None and client.client_id:
             self.kafka.zookeeper.expire(client)
 
