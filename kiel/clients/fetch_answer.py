@@ -44,7 +44,7 @@ class FetchAnswers(object):
         if part.diverging_epoch.end_offset >= 0:
             self.diverged(cursor, part.diverging_epoch.end_offset, part.diverging_epoch.epoch)
             return False
-        if part.preferred_read_replica >= 0:
+        if part.preferred_read_replica not in (-1, cursor.replica):
             cursor.replica = part.preferred_read_replica
             cursor.replica_until = monotonic() + self.consumer.cluster.metadata_max_age
             log.debug("%s:%s is read from broker %s", cursor.topic, cursor.partition, cursor.replica)

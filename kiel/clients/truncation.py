@@ -148,17 +148,22 @@ class EpochCheck(object):
                      cursor.topic, cursor.partition, end)
             # with the older epoch: else the leader, which lacks the newer, would say so again and again
             cursor.move(offset_of(int(handed), min(epoch_of(handed), epoch)))
+            cursor.rest()
             return
         consumer = self.consumer
         error = exc.LogTruncationError(cursor.topic, cursor.partition, int(handed), end)
         consumer.last_error = error
-        log.warning("%s", error)
         if consumer.offset_reset == ERROR:
+            log.warning("%s; it is read on after a seek", error)
             cursor.failed()
             cursor.error = error
         else:
+            log.warning("%s; %s", error, "a position is looked for anew" if end is None else
+                        "messages %d to %d, which were handed out, are gone, and reading goes on at %d" % (
+                            end, handed - 1, end))
             if end is not None:
                 cursor.move(offset_of(end, epoch))
+                cursor.rest()
             else:
                 self.begin_anew(cursor)
             if consumer.offset_reset is None:
