@@ -9,29 +9,19 @@ from __future__ import absolute_import
 
 import logging
 
-from tornado import concurrent, gen, ioloop
+from tornado import gen, ioloop
 
 from kiel import events, exc
 from kiel.allocation import Allocator
-from kiel.groups import next_gen_beats as beats
-from kiel.groups.heart import Heart
-from kiel.groups.next_gen_holdings import Holdings, from_answer
+from kiel.groups.next_gen_holdings import from_answer
 from kiel.groups.next_gen_states import (
     ALIVE, FAILED, FENCED, INSIDE, JOINING, LEFT, OUT, RECONCILING, STABLE, TRANSITIONS
 )
-from kiel.groups.next_gen_topics import Subscription
+from kiel.groups.next_gen_talk import PATIENCE, Talk
 from kiel.protocol import errors
-from kiel.retry import Backoff, monotonic
+from kiel.retry import monotonic
 
 log = logging.getLogger(__name__)
-
-API = beats.Beat.api
-
-#: pauses between attempts to get in, or to find the name of a topic id
-PATIENCE = Backoff(first=0.1, most=2.0, deadline=None)
-
-#: seconds that leaving may take
-LEAVE_TIME = 5.0
 
 
 class ConsumerAllocator(Allocator):
@@ -56,23 +46,22 @@ class ConsumerAllocator(Allocator):
         #: (member id, epoch)
         self.identity = ("", -1)
         self.error = None
-        self.heart = None
         self.io_loop = None
-        self._member_id = beats.make_member_id()
-        self._own_id = True
-        self._subscription = Subscription()
-        self._holdings = Holdings()
-        #: the number of what was said last, and of what was answered last
-        self._serial = self._answered = 0
+        self._talk = Talk(client, membership)
+        self._subscription = self._talk.subscription
+        self._holdings = self._talk.holdings
         #: changes when partitions are lost, so that what is under way with them ends
         self._life = object()
         self._reconciling = None
         self._resolving = False
-        self._clock = PATIENCE.start()
         self._unreleased = None
         self._heard_at = None
-        self._leaving = None
         self._stopping = None
+
+    @property
+    def heart(self):
+        """The `kiel.groups.heart.Heart` that keeps the member alive; None before `start`."""
+        return self._talk.heart
 
     @property
     def is_in(self):
@@ -110,33 +99,11 @@ class ConsumerAllocator(Allocator):
         :raises kiel.exc.KielError: when there is no coordinator, or it refuses
         """
         self.io_loop = ioloop.IOLoop.current()
-        if self.heart is None:
-            self.heart = Heart(
-                self.client.settings, self.io_loop, self.client.group_name, self.membership.heartbeat_interval,
-                self.membership.slow_callback, self.membership.max_poll_interval
-            )
-            self.heart.on_answer = self._on_answer
-            self.heart.on_left = self._on_left
+        self._talk.open(self.io_loop, self._on_answer, self._on_left)
         if self._subscription.wanted:
             yield self.subscribe(self._subscription.wanted)
-            return
-        found = yield self.client.attempt([API], self._probe)
-        if isinstance(found[API], exc.KielError):
-            raise found[API]
-
-    @gen.coroutine
-    def _probe(self, wanted):
-        """Asks the coordinator to let a member go that it does not know, to see whether it would let one in."""
-        broker_id = yield self.client.coordinator()
-        broker = self.client.cluster[broker_id]
-        request = beats.parting(self._beat(), beats.LEAVE)()
-        request.instance_id = None
-        broker.version(request)  # raises when there is no common one
-        answer = yield broker.send(request)
-        error = exc.for_code(answer.error_code, answer.error_message)
-        if isinstance(error, (exc.UnknownMemberIdError, exc.GroupIdNotFoundError)):
-            error = None
-        raise gen.Return({API: error or True})
+        else:
+            yield self._talk.probe()
 
     def subscribe(self, topics):
         """
@@ -151,7 +118,7 @@ class ConsumerAllocator(Allocator):
             self._spawn(self._enter())
         elif new and self.state in ALIVE:
             self._on("told")
-            self._say()
+            self._talk.say()
         self._settle()
         return future
 
@@ -165,7 +132,7 @@ class ConsumerAllocator(Allocator):
         if self.state in INSIDE:
             log.info("Group %s: a commit was refused (%s)", self.client.group_name, error)
             self._on("told")
-            self._say()
+            self._talk.say()
 
     def stop(self):
         """
@@ -180,61 +147,19 @@ class ConsumerAllocator(Allocator):
 
     @gen.coroutine
     def _enter(self):
-        """Finds the coordinator, and has the heart begin with epoch 0; whatever passes is waited for."""
+        """Has the heart begin, once there is a coordinator."""
         life = self._life
-        while self.state == JOINING and life is self._life:
-            try:
-                broker_id = yield self.client.coordinator()
-                broker = self.client.cluster[broker_id]
-                first = self._beat()
-                broker.version(first)
-            except (exc.KielError, KeyError) as error:
-                if isinstance(error, exc.KielError) and not error.retriable:
-                    self._fail(error)
-                    return
-                log.info("Group %s: no coordinator to join through yet: %s", self.client.group_name, error)
-                yield gen.sleep(self._clock.delay())
-                self.client.lose_coordinator()
-                try:
-                    yield self.client.cluster.heal()
-                except exc.KielError as error:
-                    log.info("Group %s: the cluster could not be asked again: %s", self.client.group_name, error)
-                continue
-            if self.state != JOINING or life is not self._life:
-                return
-            others = [(conn.host, conn.port) for conn in self.client.cluster.conns.values()]
-            self.heart.start((broker.host, broker.port), others, first, beats.follow, self._leave_request())
-            return
-
-    def _beat(self):
-        """A heartbeat that says everything; its epoch is that of joining until it is its turn."""
-        beat = beats.Beat(
-            group_id=self.client.group_name, member_id=self._member_id, member_epoch=beats.JOIN,
-            instance_id=self.instance_id, rack_id=self.membership.rack_id,
-            rebalance_timeout=int(self.membership.rebalance_timeout * 1000),
-            subscribed_topic_names=sorted(self._subscription.wanted), server_assignor=self.membership.assignors,
-            topic_partitions=self._holdings.as_topic_partitions()
-        )
-        beat.serial = self._serial
-        beat.own_id = self._own_id
-        return beat
-
-    def _leave_request(self):
-        """A function that makes the request to leave."""
-        return beats.parting(self._beat(), beats.LEAVE if self.instance_id is None else beats.COME_BACK)
-
-    def _say(self):
-        """Tells the coordinator everything, at once."""
-        self._serial += 1
-        self.heart.say(beats.turn(self._beat()))
+        try:
+            yield self._talk.enter(lambda: self.state == JOINING and life is self._life)
+        except exc.KielError as error:
+            self._fail(error)
 
     # -- what the heart tells --
 
     def _on_answer(self, request, answer):
         """Takes in the answer to a heartbeat; those of a blocked time come here one after the other."""
         if request.member_epoch < 0:
-            if self._leaving is not None and not isinstance(answer, exc.KielError) and not self._leaving.done():
-                self._leaving.set_result(None)
+            self._talk.hear_of_leaving(answer)
             return
         if self.state not in ALIVE:
             return
@@ -245,29 +170,18 @@ class ConsumerAllocator(Allocator):
         if error is not None:
             self._refused(request, error)
             return
-        self._member_id, self._own_id = answer.member_id or request.member_id, False
-        self.identity = (self._member_id, answer.member_epoch)
-        self._clock.reset()
+        self._talk.hear(request, answer)
+        self.identity = (self._talk.member_id, answer.member_epoch)
         self._unreleased = None
-        self._subscription.told = frozenset(request.subscribed_topic_names)
-        self._answered = request.serial
-        self._beat_every(answer.heartbeat_interval / 1000.0)
         heard, self._heard_at = self._heard_at, monotonic()
         if heard is not None and self._heard_at - heard > self.membership.session_timeout and self.on_pause is not None:
             self.on_pause(False)  # the doubt is over
         target = from_answer(answer)
         if target is not None:
             self._holdings.target = target
-        self._on("heard" if self._answered >= self._serial else "answered")
+        self._on("heard" if self._talk.up_to_date else "answered")
         self._look()
         self._settle()
-
-    def _beat_every(self, seconds):
-        """Takes over the interval that the coordinator says."""
-        if seconds > 0 and seconds != self.heart.interval:
-            self.heart.interval = seconds
-            if self._answered >= self._serial:  # else the next goes out at once, and those after it are in time
-                self.heart.beat(beats.follow, beats.follow, self._leave_request())
 
     def _refused(self, request, error):
         """An error came in place of an answer, or in it."""
@@ -285,7 +199,7 @@ class ConsumerAllocator(Allocator):
             if self._unreleased is None:
                 self._unreleased = self.client.retry.start()
                 log.info("Group %s: %s", group, error)
-            delay = self._clock.delay()
+            delay = self._talk.clock.delay()
             if self._unreleased.over:
                 self._fail(error)
             else:
@@ -307,10 +221,9 @@ class ConsumerAllocator(Allocator):
         """The member is out: what it had is lost; it joins anew."""
         self._on("fenced")
         yield self._lose()
-        if self.state == FENCED and self._clock.attempts:
-            yield gen.sleep(self._clock.delay())
-        else:
-            self._clock.delay()  # the second time in a row it waits
+        pause = self._talk.clock.delay()
+        if self.state == FENCED and self._talk.clock.attempts > 1:  # it was fenced before it was in
+            yield gen.sleep(pause)
         if self.state == FENCED:
             self._on("rejoined")
             yield self._enter()
@@ -398,12 +311,12 @@ class ConsumerAllocator(Allocator):
                 if life is self._life:
                     holdings.release()
                     if self.state == RECONCILING:
-                        self._say()
+                        self._talk.say()
         finally:
             self._reconciling = None
         # with partitions lost and the member in again meanwhile, `settled` may have to wait for the next answer
         if self.state == RECONCILING:
-            self._on("reconciled" if self._answered < self._serial else "settled")
+            self._on("settled" if self._talk.up_to_date else "reconciled")
             self._look()
             self._settle()
 
@@ -439,14 +352,7 @@ class ConsumerAllocator(Allocator):
             yield self._tell(self._reconciling, "on_change")
         yield self._tell(self.changed(released, {}), "on_change")
         if member:
-            self._leaving = concurrent.Future()
-            self.heart.say(self._leave_request())
-            try:
-                yield events.within(min(LEAVE_TIME, self.client.settings.request_timeout), self._leaving)
-            except gen.TimeoutError:
-                log.info("Group %s was left without an answer; the member's session ends by itself",
-                         self.client.group_name)
-            self._leaving = None
+            yield self._talk.leave()
         yield self.heart.stop()
         self._life = object()
         self._holdings.clear()

@@ -7,7 +7,7 @@ import pytest
 from tornado import concurrent, gen
 
 from kiel import exc
-from kiel.groups import next_gen, next_gen_beats as beats
+from kiel.groups import next_gen, next_gen_beats as beats, next_gen_talk
 from kiel.groups.membership import Membership
 from kiel.groups.next_gen_states import (
     ALIVE, FAILED, FENCED, INSIDE, JOINING, LEAVING, LEFT, OUT, RECONCILING, STABLE, TELLING, TRANSITIONS
@@ -31,6 +31,7 @@ class Heart(object):
     """Keeps what is to be sent till the test answers it, as `kiel.groups.pulse.Pulse` does."""
 
     def __init__(self, settings, io_loop, group, interval, slow_callback, max_poll_interval):
+        self.io_loop = io_loop
         self.interval = interval
         self.left = False
         self.last_beat = None
@@ -232,7 +233,7 @@ class World(object):
 def with_world(**membership):
     def decorate(test):
         def run(monkeypatch):
-            monkeypatch.setattr(next_gen, "Heart", Heart)
+            monkeypatch.setattr(next_gen_talk, "Heart", Heart)
 
             @gen.coroutine
             def body():
@@ -335,7 +336,7 @@ ROWS = sorted((state, event, after) for state, row in TRANSITIONS.items() for ev
 
 @pytest.mark.parametrize("state,event,after", ROWS, ids=["%s-%s" % row[:2] for row in ROWS])
 def test_state_by_event(monkeypatch, state, event, after):
-    monkeypatch.setattr(next_gen, "Heart", Heart)
+    monkeypatch.setattr(next_gen_talk, "Heart", Heart)
 
     @gen.coroutine
     def body():
@@ -607,10 +608,9 @@ def test_no_coordinator_is_waited_for(world):
     world.client.failures = [exc.CoordinatorNotAvailableError(), exc.NoBrokersError("none")]
     yield world.subscribe("a")
     yield loop.until(lambda: world.heart.starts)
-    world.client.failures = [exc.GroupAuthorizationFailedError()]
     other = World()
+    yield other.member.start({})
     other.client.failures = [exc.GroupAuthorizationFailedError()]
-    other.member.heart, other.member.io_loop = world.heart, world.member.io_loop
     yield loop.raises(exc.GroupAuthorizationFailedError, other.member.subscribe(["a"]))
 
 
