@@ -21,9 +21,9 @@ def check(acknowledged, got, aborted=(), unknown=()):
     :param aborted: messages of transactions that were aborted, which nobody may see
     :param unknown: messages whose fate the producer does not know: each may be there, once, in its place
 
-    *lost*: acknowledged, never read. *duplicated*: how many more times than once messages were read. *reordered*: messages
-    whose first reading comes after that of a later one of their key. *aborted*: messages read though aborted. *strangers*:
-    read, but nobody knows of them.
+    *lost*: acknowledged, never read. *duplicated*: how many more times than once messages were read. *reordered*:
+    messages whose first reading comes after that of a later one of their key. *aborted*: messages read though aborted.
+    *strangers*: read, but nobody knows of them.
     """
     acknowledged, aborted, unknown = set(acknowledged), set(aborted), set(unknown)
     examples = collections.OrderedDict()

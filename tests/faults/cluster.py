@@ -1,4 +1,4 @@
-"""Clusters whose clients come through a `tests.faults.proxy.Proxy` for each broker, while brokers talk to each other directly."""
+"""Clusters whose clients come through a proxy for each broker, while brokers talk to each other directly."""
 from __future__ import absolute_import
 
 import json

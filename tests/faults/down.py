@@ -2,8 +2,8 @@
 What it costs while everything is down: ``python -m tests.faults.down --kafka 4.4.0 --seconds 60``.
 
 A producer with messages to deliver and a consumer that consumes; the whole cluster is killed. From 10 s after that on,
-CPU is measured, and attempts to connect are counted per address. Promised: less than 1 % of a core, and no more than one
-attempt a second to an address. The cluster comes back at the end, and both clients have to go on.
+CPU is measured, and attempts to connect are counted per address. Promised: less than 1 % of a core, and no more than
+one attempt a second to an address. The cluster comes back at the end, and both clients have to go on.
 """
 from __future__ import absolute_import, print_function
 
@@ -143,7 +143,8 @@ def main():
             broken = broken or not fine
             print("%s on %r: %.2f %% of a core, %d attempts to connect in %.0f s, at most %.2f a second to an address; "
                   "back %.1f s after the cluster%s" % (
-                      kind, kafka, 100 * share, cost.attempts, cost.seconds, rate, cost.back, "" if fine else "  TOO MUCH"))
+                      kind, kafka, 100 * share, cost.attempts, cost.seconds, rate, cost.back,
+                      "" if fine else "  TOO MUCH"))
             sys.stdout.flush()
     sys.exit(1 if broken else 0)
 

@@ -10,16 +10,17 @@ import subprocess
 
 from tornado import gen
 
-#: name, what it does, the coroutine function, "zk", "kraft" or "" for both, what is done before anything is produced
-Fault = collections.namedtuple("Fault", "name text run mode prepare")
+#: name, what it does, the coroutine function, "zk", "kraft" or "" for both, what is done before anything is produced,
+#: and what goes on meanwhile: "messages", "transactions" or "exactly-once"
+Fault = collections.namedtuple("Fault", "name text run mode prepare work")
 
 FAULTS = collections.OrderedDict()
 
 
-def fault(name, text, mode="", prepare=None):
+def fault(name, text, mode="", prepare=None, work="messages"):
     """Enters a coroutine function into `FAULTS`."""
     def enter(function):
-        FAULTS[name] = Fault(name, text, gen.coroutine(function), mode, prepare)
+        FAULTS[name] = Fault(name, text, gen.coroutine(function), mode, prepare, work)
         return function
     return enter
 
@@ -97,7 +98,7 @@ def full_restart(world):
 
 
 def move_leaders(kafka, topic):
-    """Before anything is produced: a restart moves leaderships off one broker, so that there is something to move back."""
+    """Before anything is produced: a restart moves leaderships off one broker, for something to move back."""
     kafka.brokers[0].stop()
     kafka.brokers[0].start()
     kafka.wait_whole([topic])
@@ -152,7 +153,8 @@ def zookeeper_expired(world):
     yield gen.sleep(3)
 
 
-@fault("disk-full", "no file of a leader's may grow any more (EFBIG in place of ENOSPC); killed and started again after 4 s")
+@fault("disk-full", "no file of a leader's may grow any more (EFBIG in place of ENOSPC); killed and started again "
+                    "after 4 s")
 def disk_full(world):
     leader = world.leader()
     yield world.strike()
@@ -162,6 +164,45 @@ def disk_full(world):
     yield gen.sleep(4)
     leader.kill()
     yield world.thread(leader.start)
+
+
+@fault("transactions", "kill -9 of the transaction coordinator under a producer that commits three transactions of "
+                       "four and aborts the fourth; then a leader killed, then all links cut", work="transactions")
+def transactions(world):
+    victim = world.transaction_coordinator()
+    yield world.strike()
+    victim.kill()
+    yield gen.sleep(4)
+    yield world.thread(victim.start)
+    yield world.thread(world.kafka.wait_whole, [world.topic], 60)
+    leader = world.leader()
+    yield world.strike()
+    leader.kill()
+    yield gen.sleep(4)
+    yield world.thread(leader.start)
+    yield links_cut_once(world)
+
+
+@fault("exactly-once", "the same under a loop that consumes, and produces to another topic with its offsets in the "
+                       "transaction; the group coordinator killed in between", work="exactly-once")
+def exactly_once(world):
+    for victim in (world.transaction_coordinator(), world.coordinator(), world.leader()):
+        yield world.strike()
+        victim.kill()
+        yield gen.sleep(4)
+        yield world.thread(victim.start)
+        yield world.thread(world.kafka.wait_whole, [world.topic], 60)
+    yield links_cut_once(world)
+
+
+@gen.coroutine
+def links_cut_once(world):
+    """All connections cut in the middle of a frame."""
+    yield world.strike()
+    world.links("cut")
+    yield gen.sleep(0.3)
+    world.links("pass")
+    yield gen.sleep(1)
 
 
 #: those that leave enough of the cluster alive to follow one upon the other at once
@@ -180,4 +221,4 @@ def mixed(world, count=6):
         yield gen.sleep(world.rnd.random() * 2)
 
 
-FAULTS["mixed"] = Fault("mixed", "six of these at random, one upon the other", mixed, "", None)
+FAULTS["mixed"] = Fault("mixed", "six of these at random, one upon the other", mixed, "", None, "messages")

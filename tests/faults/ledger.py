@@ -1,4 +1,4 @@
-"""The books: a producer that numbers its messages per key and notes what was acknowledged, consumers that note what came."""
+"""The books: producers number their messages per key and note what was acknowledged, consumers note what came."""
 from __future__ import absolute_import
 
 import time
@@ -140,6 +140,67 @@ class Writing(object):
         yield self.done
 
 
+class Transacting(Writing):
+    """
+    Produces in transactions of a few hundred messages, of which every fourth is aborted.
+
+    Messages count as acknowledged when their transaction is committed; those of one that failed, and then was aborted,
+    as aborted.
+    """
+
+    #: messages of one key in a transaction
+    EACH = 40
+
+    @gen.coroutine
+    def _write(self):
+        turn = 0
+        begun, count = time.time(), 0
+        while not self.stopping:
+            turn += 1
+            group = []
+            try:
+                yield self.producer.begin()
+                for partition in range(self.partitions):
+                    key = "p%d" % partition
+                    for _ in range(self.EACH):
+                        number = self.book.number(key)
+                        group.append((key, number))
+                        yield self.producer.produce(self.topic, written(key, number), key=key, partition=partition)
+                if turn % 4 == 0:
+                    yield self.producer.abort()
+                    self.book.aborted.extend(group)
+                else:
+                    yield self.producer.commit()
+                    self.book.acknowledged.extend(group)
+                self.progress.sign()
+            except exc.KielError as error:
+                self.book.errors.append(error)
+                yield self._give_up(group)
+            count += len(group)
+            ahead = begun + count / float(self.rate) - time.time()
+            if ahead > 0.002:
+                yield gen.sleep(ahead)
+            elif ahead < -1:
+                begun -= ahead
+
+    @gen.coroutine
+    def _give_up(self, group):
+        """Aborts a transaction that failed; when even that can't be told, the fate of its messages is unknown."""
+        deadline = time.time() + 60
+        while time.time() < deadline:
+            try:
+                yield self.producer.abort()
+            except exc.TransactionStateError:
+                break  # it has ended, nobody knows how
+            except exc.KielError as error:
+                self.book.errors.append(error)
+                yield gen.sleep(0.2)
+            else:
+                self.book.aborted.extend(group)
+                return
+        self.book.unknown.extend(group)
+
+
 class Reading(object):
     """Consumes a topic for as long as it is let; ``got`` is what came, in order."""
 
@@ -186,3 +247,51 @@ class Reading(object):
         """Ends consuming."""
         self.stopping = True
         yield self.done
+
+
+class Passing(Reading):
+    """
+    Consumes, transforms and produces exactly once: what is read from one topic is written to another, in a transaction
+    that commits the offsets too. ``got`` are the messages of transactions that were committed.
+    """
+
+    def __init__(self, consumer, producer, source, target):
+        self.producer = producer
+        self.target = target
+        super(Passing, self).__init__(consumer, source)
+
+    @gen.coroutine
+    def _read(self):
+        while not self.stopping:
+            try:
+                found = yield self.consumer.consume(self.topic, BEGINNING)
+                if not found:
+                    continue
+                messages = [(read(value), value) for value in found]
+                yield self.producer.begin()
+                for (key, _), value in messages:
+                    yield self.producer.produce(self.target, value, key=key, partition=int(key[1:]))
+                yield self.producer.send_offsets(self.consumer)
+                yield self.producer.commit()
+            except exc.KielError as error:
+                self.errors.append(error)
+                yield self._again()
+            else:
+                self.got.extend(message for message, _ in messages)
+                self.progress.sign()
+
+    @gen.coroutine
+    def _again(self):
+        """Aborts, and has what was handed out handed out again."""
+        deadline = time.time() + 60
+        while time.time() < deadline:
+            try:
+                yield self.producer.abort()
+            except exc.TransactionStateError:
+                break
+            except exc.KielError as error:
+                self.errors.append(error)
+                yield gen.sleep(0.2)
+            else:
+                break
+        self.consumer.rewind()

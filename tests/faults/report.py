@@ -54,7 +54,8 @@ def failed(kafka, name, error):
 def line(row):
     """One row as a line of text."""
     text = ", ".join("%s %s" % (name, value(row)) for name, value in COLUMNS)
-    text += "; idempotent %s, unknown %d, strangers %d, %.0f s" % (row.idempotent, row.unknown, row.strangers, row.seconds)
+    text += "; idempotent %s, unknown %d, strangers %d, %.0f s" % (
+        row.idempotent, row.unknown, row.strangers, row.seconds)
     if not counts(row):
         text += "; DOES NOT COUNT: nothing was in flight, nothing was sent again"
     return text + ("; " + row.note if row.note else "")

@@ -86,7 +86,7 @@ class Counting(object):
 
 @gen.coroutine
 def soak(kafka, seconds, rate, say, size=100, partitions=4):
-    """Runs it; gives a list of samples ``(seconds, MB, descriptors, waiting, buffered, behind)`` and the messages counted."""
+    """Runs it; gives samples ``(seconds, MB, descriptors, waiting, buffered, behind)`` and the messages counted."""
     topic = "soak-" + uuid.uuid4().hex[:8]
     kafka.create_topic(topic, partitions=partitions, config={
         "retention.bytes": 50 * 1000 * 1000, "segment.bytes": 10 * 1000 * 1000})

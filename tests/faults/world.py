@@ -48,6 +48,9 @@ class World(object):
         self.partitions = partitions
         self.rnd = rnd
         self.producer = self.consumer = self.writing = self.reading = None
+        #: of a loop that consumes and produces: its producer, and where it writes to
+        self.passer = None
+        self.target = topic
         #: requests in flight each time a fault struck
         self.flights = []
         #: the faults of a mixture
@@ -60,6 +63,15 @@ class World(object):
     def coordinator(self):
         """The broker that coordinates the consumers' group."""
         return self.kafka.brokers[self.consumer.coordinator_id or 0]
+
+    def transaction_coordinator(self):
+        """The broker that coordinates the transactions at work: the leader of their partition of Kafka's own topic."""
+        name = (self.passer or self.producer).transactional_id
+        number = 0
+        for letter in name:  # Java's String.hashCode
+            number = (31 * number + ord(letter)) & 0xffffffff
+        found = self.kafka.metadata()[1]["__transaction_state"]
+        return self.kafka.brokers[found[(number & 0x7fffffff) % len(found)][1]]
 
     def links(self, mode, **settings):
         """Sets all proxies."""
@@ -76,9 +88,10 @@ class World(object):
     def strike(self):
         """Waits until requests are under way, and notes how many; progress is watched from here on."""
         deadline = time.time() + 5
-        while not self.producer.sent and time.time() < deadline:
+        working = self.passer or self.producer
+        while not working.sent and time.time() < deadline:
             yield gen.sleep(0.001)
-        self.flights.append(len(self.producer.sent))
+        self.flights.append(len(working.sent))
         if len(self.flights) == 1:
             self.writing.progress.begin()
             self.reading.progress.begin()
@@ -104,18 +117,33 @@ def run_fault(kafka, fault, messages, rate, rnd, partitions=PARTITIONS, say=None
     logger.addHandler(watcher)
     logger.setLevel(logging.INFO)
     book = ledger.Book()
-    world.producer = clients.Producer(
-        kafka.bootstrap, serializer=bytes, linger=0.005, batch_size=500, request_timeout=3, connect_timeout=3,
-        delivery_timeout=PATIENCE, **settings)
+    wide = dict(settings, serializer=bytes, linger=0.005, batch_size=500, request_timeout=3, connect_timeout=3,
+                delivery_timeout=PATIENCE)
+    if fault.work == "transactions":
+        world.producer = clients.Producer(kafka.bootstrap, transactional_id="id-" + topic, **wide)
+    else:
+        world.producer = clients.Producer(kafka.bootstrap, **wide)
+    exact = fault.work == "exactly-once"
+    committed = {} if fault.work == "messages" else {"isolation_level": "read_committed"}
     world.consumer = clients.GroupedConsumer(
-        kafka.bootstrap, "group-" + topic, zk_hosts=kafka.zk_hosts, deserializer=bytes, autocommit="processed",
-        max_wait_time=300, request_timeout=3, connect_timeout=3)
+        kafka.bootstrap, "group-" + topic, zk_hosts=None if exact else kafka.zk_hosts, deserializer=bytes,
+        autocommit=False if exact else "processed", max_wait_time=300, request_timeout=3, connect_timeout=3,
+        **committed)
     try:
+        if exact:
+            world.target = topic + "-passed"
+            yield world.thread(lambda: kafka.create_topic(world.target, partitions=partitions, replicas=3))
+            world.passer = clients.Producer(kafka.bootstrap, transactional_id="id-" + topic, **wide)
+            yield world.passer.connect()
         yield world.consumer.connect()
         yield world.producer.connect()
-        world.writing = ledger.Writing(world.producer, topic, partitions, book, rate)
-        world.reading = ledger.Reading(world.consumer, topic)
-        while len(book.acknowledged) < messages // 10:
+        writing = ledger.Transacting if fault.work == "transactions" else ledger.Writing
+        world.writing = writing(world.producer, topic, partitions, book, rate)
+        if exact:
+            world.reading = ledger.Passing(world.consumer, world.passer, topic, world.target)
+        else:
+            world.reading = ledger.Reading(world.consumer, topic)
+        while len(book.acknowledged) < messages // 10 or exact and not world.reading.got:
             yield gen.sleep(0.05)
             if time.time() - begun > 90:
                 raise AssertionError("only %d messages came through before any fault: %r" % (
@@ -137,9 +165,11 @@ def run_fault(kafka, fault, messages, rate, rnd, partitions=PARTITIONS, say=None
         logger.setLevel(level)
         world.links("pass")
         yield world.producer.close(10)
+        if world.passer is not None:
+            yield world.passer.close(10)
         yield gen.with_timeout(ioloop.IOLoop.current().time() + 60, world.consumer.close())
     whole = yield world.thread(kafka.wait_whole, [topic], 60)
-    got = yield audit(kafka, topic)
+    got = yield audit(kafka, world.target, **committed)
     log = book.check(got)
     read = book.check(world.reading.got)
     notes = list(world.mixture)
@@ -150,7 +180,8 @@ def run_fault(kafka, fault, messages, rate, rnd, partitions=PARTITIONS, say=None
         log.duplicated, log.reordered, log.aborted, log.strangers, max(world.flights or [0]), watcher.produced,
         world.writing.progress.longest, len(world.reading.got), read.lost, read.duplicated, read.reordered,
         world.reading.progress.longest, time.time() - begun,
-        (dict(log.examples), dict(read.examples), book.errors[:3], world.reading.errors[:3]), ", ".join(notes), idempotent
+        (dict(log.examples), dict(read.examples), book.errors[:3], world.reading.errors[:3]), ", ".join(notes),
+        idempotent
     ))
 
 

@@ -73,7 +73,8 @@ class Fuzzer(object):
         bad_bytes, limit = part.BAD_BYTES, compression.Codec.decompress
         # a MemoryError is a finding here, though a client turns it into an error of the connection
         part.BAD_BYTES = tuple(error for error in bad_bytes if error is not MemoryError)
-        compression.Codec.decompress = lambda self, data, most=targets.LIMIT: limit(self, data, min(most, targets.LIMIT))
+        compression.Codec.decompress = lambda self, data, most=targets.LIMIT: limit(
+            self, data, min(most, targets.LIMIT))
         timer = signal.signal(signal.SIGVTALRM, self._on_timer)
         signal.setitimer(signal.ITIMER_VIRTUAL, SLOWEST / 2, SLOWEST / 2)
         try:

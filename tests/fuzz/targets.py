@@ -247,5 +247,3 @@ def all_targets():
         found += [response_target(cls, version) for version in range(low, high + 1)]
     found += list(record_targets()) + list(codec_targets()) + list(inner_targets())
     return collections.OrderedDict((target.name, target) for target in found)
-
-
