@@ -49,8 +49,11 @@ def encode(
         first = stamps[0]
         latest = max(stamps)
         alike = False
-    if alike and keys.count(None) == count and values.count(None) == 0 and not any(headers):
+    plain = keys.count(None) == count and values.count(None) == 0 and not any(headers)
+    if plain and alike:
         body = values_only(values)
+    elif plain and latest - first < 64 and first <= min(stamps):
+        body = values_only(values, [stamp - first for stamp in stamps])
     else:
         body = any_records(keys, values, headers, stamps, first, alike)
     if compress is not None:
@@ -67,19 +70,24 @@ def encode(
 class _Heads(dict):
     """
     Value length -> how such a record begins: the zero header count that ends the record before, the
-    record's own length, attributes and time stamp delta 0. Filled as lengths are met.
+    record's own length, attributes, and time stamp delta 0 unless that follows by itself. Filled as
+    lengths are met.
+
+    :param width: bytes of the offset delta
+    :param stamped: whether the time stamp delta, of one byte, is in it
     """
 
-    def __init__(self, width):
+    def __init__(self, width, stamped):
         super(_Heads, self).__init__()
         self.width = width
+        self.tail = b"\0\0" if stamped else b"\0"
 
     def __missing__(self, size):
         """Makes the entry, and forgets all others when there are too many."""
         if len(self) > 65536:
             self.clear()
         length = self.width + 4 + len(varint(size)) + size
-        self[size] = head = b"\0" + varint(length) + b"\0\0"
+        self[size] = head = b"\0" + varint(length) + self.tail
         return head
 
 
@@ -94,33 +102,42 @@ class _Mids(dict):
         return mid
 
 
-_heads = dict((width, _Heads(width)) for _, width in _WIDTHS)
+#: (width, stamped) -> heads
+_heads = dict(
+    ((width, stamped), _Heads(width, stamped)) for _, width in _WIDTHS for stamped in (True, False)
+)
 _mids = _Mids()
 
 
-def values_only(values):
+def values_only(values, deltas=None):
     """
-    The records of a batch whose keys are null, with no headers and all of one time stamp;
-    ``values`` are bytes.
+    The records of a batch whose keys are null, with no headers.
+
+    :param values: bytes each
+    :param deltas: the time stamps less the first, each from 0 to 63; ``None`` when all are 0
     """
     count = len(values)
     sizes = list(map(len, values))
     size = sizes[0]
     fixed = sizes.count(size) == count
-    flat = [None] * (4 * count + 1)
+    step = 4 if deltas is None else 5
+    flat = [None] * (step * count + 1)
     start = 0
     for most, width in _WIDTHS:
         stop = min(most, count)
+        heads = _heads[width, deltas is None]
         if fixed:
-            flat[4 * start:4 * stop:4] = [_heads[width][size]] * (stop - start)
+            flat[step * start:step * stop:step] = [heads[size]] * (stop - start)
         else:
-            flat[4 * start:4 * stop:4] = map(_heads[width].__getitem__, sizes[start:stop])
+            flat[step * start:step * stop:step] = map(heads.__getitem__, sizes[start:stop])
         start = stop
         if stop == count:
             break
-    flat[1:-1:4] = _offsets(count)
-    flat[2:-1:4] = [_mids[size]] * count if fixed else map(_mids.__getitem__, sizes)
-    flat[3:-1:4] = values
+    if deltas is not None:
+        flat[1:-1:5] = map(TABLE.__getitem__, deltas)
+    flat[step - 3:-1:step] = _offsets(count)
+    flat[step - 2:-1:step] = [_mids[size]] * count if fixed else map(_mids.__getitem__, sizes)
+    flat[step - 1:-1:step] = values
     flat[0] = flat[0][1:]
     flat[-1] = b"\0"
     return b"".join(flat)
