@@ -148,6 +148,21 @@ def test_what_is_lost_is_told_apart_and_not_committed(cluster, consumer):
 
 
 @with_kafka_member(**PROCESSED)
+def test_what_is_lost_while_work_on_it_is_waited_for_is_not_told_of_as_revoked_too(cluster, consumer):
+    consumer.on_rebalance, consumer.on_lost = Told(), Told()
+    cluster.log("t", 0).put(b"a")
+    yield gather(consumer, 1)
+    giving = consumer.allocator.give(t=[1])  # waits for the message at work
+    consumer.allocator.allocation = {"t": [0, 1]}
+    yield consumer.allocator.lose()
+    waiting = consumer.consume("t")  # the message is processed
+    yield loop.within(2, giving)
+    assert consumer.on_lost.calls == [({"t": [0, 1]},)] and consumer.on_rebalance.calls == []
+    assert commits(cluster) == []
+    yield waiting
+
+
+@with_kafka_member(**PROCESSED)
 def test_on_rebalance_is_awaited_before_the_last_commit(cluster, consumer):
     done = concurrent.Future()
     consumer.on_rebalance = told = Told(done)
