@@ -142,8 +142,8 @@ def zookeeper_killed(world):
     yield world.thread(leader.start)
 
 
-@fault("zookeeper-expired", "the consumer's ZooKeeper session expired, and that of every broker: ZooKeeper stands still "
-                            "for 8 s while brokers' time-out is 4 s", mode="zk")
+@fault("zookeeper-expired", "the consumer's ZooKeeper session expired, and that of every broker: ZooKeeper stands "
+                            "still for 8 s while brokers' time-out is 4 s", mode="zk")
 def zookeeper_expired(world):
     yield world.strike()
     yield world.thread(world.expire_consumer)

@@ -8,6 +8,7 @@ from __future__ import absolute_import
 import collections
 
 from kiel import compression, exc
+from kiel.clients import isolation
 from kiel.cluster import Cluster
 from kiel.protocol import consumer_protocol, messages, registry, request, response, wire
 from kiel.protocol.part import Part
@@ -91,7 +92,12 @@ def response_target(cls, version):
         if cls.api == "fetch":
             for topic in answer.topics or ():
                 for partition in topic.partitions or ():
-                    read_batches(partition.message_set.data)
+                    found = read_batches(partition.message_set.data)
+                    for batch in isolation.without_aborted(found, partition.aborted_transactions or ()):
+                        try:
+                            batch.values()
+                        except exc.KielError:
+                            pass
         repr(answer)
 
     def seeds(rnd):
@@ -118,7 +124,10 @@ def batch_of(rnd, magic=2, codec=0, most=20):
 def encoded(rnd, magic, codec, most=20):
     """The bytes of a batch of random messages."""
     found = random_messages.messages(rnd, most, headers=magic == 2)
-    return messages.encode_batch(found, magic, codec, 1500000000000)
+    ids = {}
+    if magic == 2 and rnd.random() < 0.5:  # small numbers, which the aborted transactions of an answer may name too
+        ids = {"producer_id": rnd.randrange(3), "producer_epoch": 0, "base_sequence": 0, "transactional": True}
+    return messages.encode_batch(found, magic, codec, 1500000000000, **ids)
 
 
 def read_batches(data):
