@@ -30,6 +30,7 @@ LINGER = 0.05
 
 _NEVER = float("inf")
 
+_time = time.time
 _Future = concurrent.Future
 _new = object.__new__
 
@@ -178,12 +179,10 @@ class Producer(Transactional):
                 value = to_bytes(value)
             if key is None and self.key_maker is not None:
                 key = self.key_maker(message)
-            size = RECORD_OVERHEAD
-            if value is not None:
-                size += len(value)
-            now = time.time()
+            size = RECORD_OVERHEAD if value is None else RECORD_OVERHEAD + len(value)
+            now = _time()
             turn = self._turn
-            looked = not turn.last <= now < turn.next
+            looked = now >= turn.next or now < turn.last
             if looked:
                 turn.tick(now)
             timestamp = turn.ms if timestamp is None else int(timestamp)
@@ -194,35 +193,38 @@ class Producer(Transactional):
             route = self._routes.get(topic)
             if route is None or self.buffered + size > self._limit or self.closing:
                 return self._later(Incoming(topic, key, partition, record, size))
-            if partition is not None:
-                outbox = route.outboxes.get(partition)
-            elif self.partitioner is random_partition:
-                led = route.led
-                outbox = led[int(random.random() * len(led))] if len(led) > 1 else led[0]
+            if partition is None:
+                if self.partitioner is random_partition:
+                    led = route.led
+                    outbox = led[int(random.random() * len(led))] if len(led) > 1 else led[0]
+                else:
+                    partition = self.partitioner(key, route.ids)
+                    outbox = route.outboxes.get(partition)
             else:
-                partition = self.partitioner(key, route.ids)
                 outbox = route.outboxes.get(partition)
             if outbox is None:
                 return self._later(Incoming(topic, key, partition, record, size))
             batch = outbox.open
-            if (
-                batch is None or batch.size + size > self.max_request_bytes or
-                len(batch.records) >= MOST_RECORDS
-            ):
+            if batch is None:
                 batch = self._new_batch(outbox, topic, size)
+            records = batch.records
+            index = len(records)
+            if index >= MOST_RECORDS or batch.size + size > self.max_request_bytes:
+                batch = self._new_batch(outbox, topic, size)
+                records = batch.records
+                index = 0
         except Exception as error:
             return _failed(error)
-        index = len(batch.records)
-        batch.records.append(record)
+        records.append(record)
         batch.size += size
         self.buffered += size
-        self._filled += 1
-        if outbox.state is IDLE:
+        if not index and outbox.state is IDLE:
             self._shipper.added(outbox)
         delivery = _new(Delivery)  # half the time of its constructor
         delivery.batch = batch
         delivery.index = index
-        if self._filled >= self._fuse and self._set_off():
+        self._filled = filled = self._filled + 1
+        if filled >= self._fuse and self._set_off():
             return self._through(delivery, batch, index)
         if looked and turn.over(now):
             return turn.later(delivery)
