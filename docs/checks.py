@@ -158,9 +158,8 @@ def transition_table(transitions):
     lines = [".. list-table::", "   :header-rows: 1", "   :widths: 20 40 40", "",
              "   * - State", "     - Event", "     - State after it"]
     for state in transitions:
-        for number, (event, after) in enumerate(sorted(transitions[state].items())):
-            lines += ["   * - %s" % ("" if number else "**%s**" % state), "     - %s" % event.replace("_", " "),
-                      "     - %s" % after]
+        for event, after in sorted(transitions[state].items()):
+            lines += ["   * - **%s**" % state, "     - %s" % event.replace("_", " "), "     - %s" % after]
     return lines
 
 

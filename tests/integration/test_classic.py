@@ -17,7 +17,7 @@ import pytest
 from tornado import gen, ioloop
 
 from kiel import clients, events, exc, testing
-from kiel.groups.classic_states import AWAY, FAILED, STABLE
+from kiel.groups.classic_states import AWAY, FAILED, JOINING, STABLE
 from kiel.testing.releases import numbers
 
 from tests import loop
@@ -318,10 +318,16 @@ def say(*words):
     print(" ".join(str(word) for word in words))
     sys.stdout.flush()
 
-brokers, group, topic, mode = sys.argv[1:]
+brokers, group, topic, mode, slow = sys.argv[1:]
+
+@gen.coroutine
+def on_rebalance(revoked, assigned):
+    say("rebalance", len(revoked.get(topic, ())), len(assigned.get(topic, ())))
+    if revoked:
+        yield gen.sleep(float(slow))
+
 consumer = make(
-    brokers, group, topics=[topic], assignors=[mode], autocommit=True,
-    on_rebalance=lambda revoked, assigned: say("rebalance", len(revoked.get(topic, ())), len(assigned.get(topic, ()))),
+    brokers, group, topics=[topic], assignors=[mode], autocommit=True, on_rebalance=on_rebalance,
     on_lost=lambda lost: say("lost", len(lost.get(topic, ()))),
 )
 
@@ -340,11 +346,11 @@ ioloop.IOLoop.current().run_sync(main)
 class Child(object):
     """A member that is a process of its own, so that it can be killed and paused."""
 
-    def __init__(self, kafka, group, topic, mode, path):
+    def __init__(self, kafka, group, topic, mode, path, slow=0):
         self.path = str(path)
         with open(self.path, "w") as target:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", CHILD, ",".join(kafka.bootstrap), group, topic, mode],
+                [sys.executable, "-c", CHILD, ",".join(kafka.bootstrap), group, topic, mode, str(slow)],
                 stdout=target, cwd=ROOT, env=dict(os.environ, PYTHONPATH=ROOT, PYTHONDONTWRITEBYTECODE="1"),
             )
 
@@ -412,38 +418,43 @@ def test_members_that_stand_still_or_are_killed(kafka, topic, group, mode, tmpdi
 
 
 @pytest.mark.parametrize("mode", MODES)
-def test_a_loop_that_is_blocked_keeps_its_membership_through_a_rebalance(kafka, topic, group, mode):
+def test_a_loop_that_is_blocked_keeps_its_membership_through_rebalances(kafka, topic, group, mode, tmpdir):
     """JoinGroup v0, on 0.9, has no time for a rebalance but the session's: there the member is out, and comes back."""
-    kafka.create_topic(topic, partitions=4)
-    brokers = ",".join(kafka.bootstrap)
-    script = CHILD.replace('say("lost"', 'say("LOST"')
+    kafka.create_topic(topic, partitions=6)
+    children = []
 
     def body():
         one = Member(kafka, group, topic, mode)
         yield one.start()
-        yield shared_out(4, one)
-        generation = one.generation
-        other = subprocess.Popen(
-            [sys.executable, "-c", script, brokers, group, topic, mode], stdout=subprocess.PIPE, cwd=ROOT,
-            env=dict(os.environ, PYTHONPATH=ROOT, PYTHONDONTWRITEBYTECODE="1"),
-        )
-        try:
-            for _ in range(10):  # it joins in one of these
-                time.sleep(0.8 * SESSION)
-                yield gen.sleep(0.3)
-                if one.generation > generation:
-                    break
-            time.sleep(2 * SESSION)
-            yield loop.until(lambda: len(one.owned) == 2, PATIENCE)
-            if numbers(kafka.version) >= (0, 10, 1):
-                assert not one.losses
-        finally:
-            other.kill()
-            other.wait()
-            other.stdout.close()
-        yield shared_out(4, one)
+        yield shared_out(6, one)
+        member_id = one.allocator.identity[0]
+
+        # blocked from before the other joins till long after
+        children.append(Child(kafka, group, topic, mode, tmpdir.join("two"), slow=1.2))
+        time.sleep(2.5 * SESSION)
+        yield loop.until(lambda: len(one.owned) == 3 == children[0].owns, PATIENCE)
+        if numbers(kafka.version) >= (0, 10, 1):
+            assert not one.losses and one.allocator.identity[0] == member_id
+        member_id = one.allocator.identity[0]
+        assert one.allocator.is_leader or numbers(kafka.version) < (0, 10, 1)
+
+        # blocked while it waits for who gives up slowly: the generation comes, and has to be taken part in, meanwhile
+        children.append(Child(kafka, group, topic, mode, tmpdir.join("three")))
+        yield loop.until(lambda: one.allocator.state == JOINING, PATIENCE)
+        losses = len(one.losses)
+        time.sleep(3 * SESSION)
+        yield loop.until(lambda: len(one.owned) == 2 == children[0].owns == children[1].owns, PATIENCE)
+        if mode == "range" or numbers(kafka.version) >= (0, 10, 1):
+            assert one.allocator.identity[0] == member_id and len(one.losses) == losses
+        for child in children:
+            child.end()
+        yield shared_out(6, one)
         yield one.stop()
-    run(body)
+    try:
+        run(body)
+    finally:
+        for child in children:
+            child.end()
 
 
 def test_a_member_without_progress_leaves_and_comes_back(kafka, topic, group):
