@@ -176,6 +176,11 @@ class OffsetStore(object):
                 code = part.error_code
                 if code == errors.unknown_topic_or_partition and response.api_version == 0:
                     code = errors.no_error  # the ZooKeeper store says so when there is none
+                if code == errors.unknown and response.api_version == 0:
+                    # what a broker says while ZooKeeper is away or its session over; it can tell again after that
+                    found[key] = exc.ZooKeeperError(
+                        getattr(self, "_zk_hosts", None), "the broker can't read the committed offset of %s:%s" % key)
+                    continue
                 found[key] = exc.for_code(code, "committed offset of %s:%s" % key) or \
                     offset_of(part.offset, part.leader_epoch)
         return found

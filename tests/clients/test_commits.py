@@ -65,6 +65,18 @@ def test_the_higher_position_of_both_counts(kafka, zookeeper, begin):
     check()
 
 
+@with_member(versions="2.8", topics={"t": 1})
+def test_a_broker_whose_zookeeper_is_away_is_asked_again(cluster, consumer):
+    """Seen when every broker's session had expired (tests/faults): error -1, which is no passing one otherwise."""
+    def away(call):
+        if call.version == 0:
+            call.error_at = (-1, None, None)
+    cluster[1].on("offset_fetch", away, times=4)
+    cluster.zookeeper_offsets["g", "t", 0] = 1, ""
+    cluster.log("t").put(b"a", b"b")
+    assert (yield gather(consumer, 1)) == [b"b"]
+
+
 @with_cluster(versions="3.9", topics={"t": 1})
 def test_version_0_listed_and_refused_as_kraft_3_9_does(cluster):
     def refuse(call):
