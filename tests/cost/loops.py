@@ -1,0 +1,134 @@
+"""The hot loops on fixed input, ready to be run: each gives (work, messages it handles)."""
+from __future__ import absolute_import
+
+import random
+import zlib
+
+from tornado import concurrent
+
+from kiel.clients import Producer, SingleConsumer
+from kiel.clients.cursor import Cursor
+from kiel.clients.intake import Route
+from kiel.protocol import messages, records_encode
+
+COUNT = 2000
+NOW = 1500000000000
+
+
+def batch(keyed=False, mixed=False, magic=2):
+    """One batch as a broker gives it."""
+    rnd = random.Random(3)
+    found = [
+        (b"key%05d" % at if keyed else None, b"v" * (rnd.randrange(60, 140) if mixed else 100), (), NOW + at // 10)
+        for at in range(COUNT)
+    ]
+    return messages.batches(messages.encode_batch(found, magic, 0, NOW))[0]
+
+
+def reading(records, deserializer=bytes, **settings):
+    """What a consumer does with a batch that it has taken."""
+    one = batch(**settings)
+    consumer = SingleConsumer(["nowhere:1"], deserializer=deserializer, check_crcs=False)
+    read = consumer._read_records if records else consumer._read_values
+
+    def work():
+        """Hands one batch out."""
+        cursor = Cursor("t", 0)
+        cursor.locate(0)
+        out = []
+        assert read(cursor, cursor.turn, one, out) is None
+        assert len(out) == COUNT
+    return work, COUNT
+
+
+def encoding(**settings):
+    """What becomes of a batch when it is sent."""
+    rnd = random.Random(3)
+    mixed = settings.get("mixed")
+    found = [(None, b"v" * (rnd.randrange(60, 140) if mixed else 100), None, NOW) for at in range(COUNT)]
+
+    def work():
+        """Encodes it; the checksum is one call in C, whether or not a package for the right one is installed."""
+        right, records_encode.crc32c = records_encode.crc32c, zlib.crc32
+        try:
+            messages.encode_batch(found, 2, 0, NOW)
+        finally:
+            records_encode.crc32c = right
+    return work, COUNT
+
+
+class Idle(object):
+    """A producer whose topic is known and that sends nothing."""
+
+    def __init__(self):
+        self.producer = Producer(["nowhere:1"], serializer=bytes, linger=1000, batch_size=10 ** 9, idempotent=False)
+        self.producer.io_loop = self
+        self.producer._turn.io_loop = self
+        self.producer._turn.limit = 1000.0
+        self.producer._shipper.io_loop = self
+        self.producer.cluster.topics["t"] = [0]
+        self.producer.cluster.leaders["t"] = {0: 1}
+        self.producer._routes["t"] = Route(self.producer.cluster, self.producer._shipper, "t")
+
+    def add_callback(self, *args):
+        """No loop runs."""
+
+    call_later = add_callback
+
+
+def producing():
+    """A call a message, as far as the queue."""
+    value = b"v" * 100
+    kept = []
+
+    def work():
+        """Queues the messages."""
+        kept.append(Idle().producer)
+        produce = kept[-1].produce
+        for _ in range(COUNT):
+            assert produce("t", value).done()
+    return work, COUNT
+
+
+def producing_many():
+    """One call, as far as the queue."""
+    values = [b"v" * 100] * COUNT
+    kept = []
+
+    def work():
+        """Queues the messages."""
+        kept.append(Idle().producer)
+        future = kept[-1].produce_many("t", values)
+        assert isinstance(future, concurrent.Future) and len(future.result()) == COUNT
+    return work, COUNT
+
+
+def from_json():
+    """Values of the default deserialiser."""
+    found = [(None, b'{"n": %d, "name": "some name or other", "on": true}' % at, (), NOW) for at in range(COUNT)]
+    one = messages.batches(messages.encode_batch(found, 2, 0, NOW))[0]
+    consumer = SingleConsumer(["nowhere:1"], check_crcs=False)
+
+    def work():
+        """Hands one batch out."""
+        cursor = Cursor("t", 0)
+        cursor.locate(0)
+        out = []
+        assert consumer._read_values(cursor, cursor.turn, one, out) is None
+        assert len(out) == COUNT and out[7]["n"] == 7
+    return work, COUNT
+
+
+LOOPS = {
+    "consume": lambda: reading(False),
+    "consume, mixed sizes": lambda: reading(False, mixed=True),
+    "consume, keys": lambda: reading(False, keyed=True),
+    "consume, json": from_json,
+    "consume, magic 1": lambda: reading(False, magic=1),
+    "consume_records": lambda: reading(True),
+    "consume_records, keys, mixed sizes": lambda: reading(True, keyed=True, mixed=True),
+    "encode": encoding,
+    "encode, mixed sizes": lambda: encoding(mixed=True),
+    "produce": producing,
+    "produce_many": producing_many,
+}
