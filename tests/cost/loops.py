@@ -2,7 +2,6 @@
 from __future__ import absolute_import
 
 import random
-import zlib
 
 from tornado import concurrent
 
@@ -48,8 +47,8 @@ def encoding(**settings):
     found = [(None, b"v" * (rnd.randrange(60, 140) if mixed else 100), None, NOW) for at in range(COUNT)]
 
     def work():
-        """Encodes it; the checksum is one call in C, whether or not a package for the right one is installed."""
-        right, records_encode.crc32c = records_encode.crc32c, zlib.crc32
+        """Encodes it but for the checksum, whose cost depends on what is installed."""
+        right, records_encode.crc32c = records_encode.crc32c, lambda *args: 0
         try:
             messages.encode_batch(found, 2, 0, NOW)
         finally:
