@@ -76,7 +76,7 @@ def _ask_versions(conn):
         response = yield conn.transmit(request)
     if response.error_code:
         raise exc.for_code(response.error_code, "asked %r for its versions" % conn)
-    conn.wire.learn(response.api_keys)
+    conn.wire.learn(response.api_keys, response.finalized_features)
     conn.settings.modern = True
     conn.settings.old = False
 

@@ -112,8 +112,8 @@ def request(producer, cargo):
     ids = producer.cluster.topic_ids
     transaction = producer.identity
     made = produce.ProduceRequest(
-        transactional_id=transaction.transactional_id, required_acks=producer.required_acks, timeout=producer.ack_timeout,
-        topics=[
+        transactional_id=transaction.transactional_id,
+        required_acks=producer.required_acks, timeout=producer.ack_timeout, topics=[
             produce.TopicRequest(name=name, topic_id=ids.get(name, NO_TOPIC), partitions=partitions)
             for name, partitions in topics.items()
         ]

@@ -63,8 +63,8 @@ class Batch(object):
 
     __slots__ = (
         "topic", "partition", "records", "count", "size", "opened", "deadline", "data", "version",
-        "identity", "sequence", "doubtful", "last_error", "done", "error", "offset", "timestamp", "timestamps", "parts", "tickets",
-        "_waiters", "_unseen",
+        "identity", "sequence", "doubtful", "last_error", "done", "error", "offset", "timestamp",
+        "timestamps", "parts", "tickets", "_waiters", "_unseen",
     )
 
     def __init__(self, topic, partition, opened=0.0, deadline=0.0):

@@ -177,7 +177,7 @@ class Shipper(Desks):
     def _finish(self, batch, changes, error=None, offset=-1, timestamp=-1):
         """Ends a batch."""
         if error is not None:
-            self.producer.identity.lost(batch, error)
+            self.producer.lost(batch, error)
         changes.freed += batch.size - BATCH_OVERHEAD
         changes.told.extend(batch.finish(error, offset, timestamp))
 

@@ -46,9 +46,6 @@ TRANSITIONS = {
     FATAL: {"fatal": FATAL},
 }
 
-#: states in which messages may be produced with a transactional id
-ACCEPTING = (OPEN,)
-
 #: the highest epoch there is; a new producer id follows
 LAST_EPOCH = 0x7fff
 
@@ -226,9 +223,11 @@ class Transaction(object):
             self.error = error
 
     def failure(self):
-        """The error that says why the transaction, or the producer, can't go on; None if it can."""
+        """The error that says why nothing more can be sent; None if it can."""
         if self.state == FATAL:
             return self.error
+        if self.state == ABORTING:
+            return exc.TransactionFailedError("the transaction was aborted")
         if self.state == BROKEN:
             return exc.TransactionFailedError(
                 "the transaction can only be aborted: %s" % self.error, self.error

@@ -45,14 +45,18 @@ class Wire(object):
     def __init__(self, versions=None):
         # until the broker has said more, only what every broker understands; ApiVersions itself begins at its highest
         self.versions = dict(versions or {"metadata": (0, 0), "api_versions": (0, 5)})
+        #: what the whole cluster works with: the name of a feature -> its level (KIP-584)
+        self.features = {}
         self.pending = collections.OrderedDict()
 
-    def learn(self, api_versions):
+    def learn(self, api_versions, features=()):
         """
         Takes over what the broker serves.
 
         :param api_versions: the ``api_keys`` of an ApiVersions answer
+        :param features: its ``finalized_features``
         """
+        self.features = dict((feature.name, feature.max_version_level) for feature in features or ())
         versions = {}
         for served in api_versions:
             name = API_NAMES.get(served.api_key)

@@ -1,0 +1,106 @@
+"""A transaction as a block of code."""
+from __future__ import absolute_import
+
+import logging
+
+from tornado import gen
+
+from kiel import exc
+from kiel.clients.transaction import BROKEN, OPEN
+
+log = logging.getLogger(__name__)
+
+
+class TransactionScope(object):
+    """
+    What ``producer.transaction()`` gives: committed at the end of its block, aborted where an exception leaves it.
+
+    In ``async with`` both are waited for. A plain ``with`` can't wait: it needs ``with (yield scope)``, and sets off
+    the end, whose `outcome` is to be yielded after the block. A transaction that can't be committed is aborted.
+    """
+
+    def __init__(self, producer):
+        self._producer = producer
+        self._begun = False
+        self._end = None
+        self._watched = False
+
+    @gen.coroutine
+    def future(self):
+        """Begins the transaction; gives this object. It is what yielding or awaiting the object does."""
+        yield self._producer.begin()
+        self._begun = True
+        raise gen.Return(self)
+
+    def __await__(self):
+        return self.future().__await__()
+
+    def outcome(self):
+        """
+        A Future of the end that the block's own set off; done when the transaction is committed or aborted.
+
+        :raises kiel.exc.KielError: what kept it from being committed
+        """
+        if self._end is None:
+            raise RuntimeError("the transaction's block has not ended yet")
+        self._watched = True
+        return self._end
+
+    def __enter__(self):
+        if not self._begun:
+            raise RuntimeError("a transaction has to begin first: with (yield producer.transaction())")
+        return self
+
+    def __exit__(self, kind, error, trace):
+        self._end = self._close(kind is not None)
+        self._end.add_done_callback(self._ended)
+        return False
+
+    def __aenter__(self):
+        return self.future()
+
+    def __aexit__(self, kind, error, trace):
+        return self._close(kind is not None)
+
+    @gen.coroutine
+    def _close(self, failed):
+        """Commits or aborts; an error of an abort is logged, as there is another to be told."""
+        producer = self._producer
+        if failed:
+            if producer.identity.state in (OPEN, BROKEN):
+                yield self._abort()
+            raise gen.Return(False)
+        if producer.identity.transactional and producer.identity.state not in (OPEN, BROKEN):
+            raise gen.Return(False)  # ended by hand
+        failure = None
+        try:
+            yield producer.commit()
+        except exc.KielError as error:
+            failure = error
+        if failure is not None:
+            if producer.identity.state == BROKEN:
+                yield self._abort()
+            raise failure
+        raise gen.Return(False)
+
+    @gen.coroutine
+    def _abort(self):
+        """Aborts; the brokers do it themselves after the transaction's time-out where that fails."""
+        try:
+            yield self._producer.abort()
+        except exc.KielError as error:
+            log.warning("A transaction could not be aborted: %s", error)
+
+    def _ended(self, future):
+        """The end is over: an error that nobody waits for is logged."""
+        error = future.exception()
+        if error is not None and not self._watched:
+            log.error("A transaction was not committed: %s", error)
+
+
+def _to_future(scope):
+    """Lets coroutines yield a scope."""
+    return scope.future()
+
+
+gen.convert_yielded.register(TransactionScope, _to_future)
