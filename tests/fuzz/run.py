@@ -31,8 +31,9 @@ SLOWEST = 1.0
 ALLOWANCE = 24 << 20
 GROWTH = 100
 
-#: no more address space than this, so that an absurd allocation fails instead of being granted lazily
-MOST_MEMORY = 3 << 30
+#: no more address space than this, so that an absurd allocation fails instead of being granted lazily; on Python 2 the
+#: lz4 package itself leaks 64 KB of it with each frame that is corrupt (see kiel.compression.lz4)
+MOST_MEMORY = (3 if hasattr(sys, "monitoring") else 12) << 30
 
 #: inputs kept per target
 MOST_KEPT = 400
