@@ -90,7 +90,10 @@ def offset_for_leader_epoch(call):
 def api_versions(call):
     if call.cluster.release in ("0.8", "0.9"):
         return "mute" if call.cluster.release == "0.9" else "close"
-    return dict(error_code=call.code(), api_keys=served(call))
+    return dict(error_code=call.code(), api_keys=served(call), finalized_features=[
+        dict(name=name, max_version_level=level, min_version_level=level)
+        for name, level in call.cluster.features.items()
+    ])
 
 
 def metadata(call):
@@ -134,7 +137,60 @@ def produce(call):
 
 def init_producer_id(call):
     call.cluster.last_producer_id += 1
-    return dict(error_code=call.code(), producer_id=call.cluster.last_producer_id, producer_epoch=0)
+    if name is not None:
+        call.cluster.transactions[name] = [call.cluster.last_producer_id, 0]
+    return dict(error_code=0, producer_id=call.cluster.last_producer_id, producer_epoch=0)
+
+
+def fencing(call):
+    """An error code unless the request is signed by the newest producer of its transactional id."""
+    known = call.cluster.transactions.get(call.request.transactional_id)
+    if known is None or known[0] != call.request.producer_id:
+        return 49
+    if known[1] != call.request.producer_epoch:
+        return 90 if call.version >= 2 else 47
+    return 0
+
+
+def add_partitions_to_txn(call):
+    topics = []
+    for topic in call.request.topics:
+        codes = [call.code(topic.name, number) or fencing(call) for number in topic.partitions]
+        call.cluster.enlisted.extend(
+            (topic.name, number) for number, code in zip(topic.partitions, codes) if not code
+        )
+        topics.append(dict(name=topic.name, partitions=[
+            dict(partition_id=number, error_code=code) for number, code in zip(topic.partitions, codes)
+        ]))
+    return dict(topics=topics)
+
+
+def add_offsets_to_txn(call):
+    code = call.code() or fencing(call)
+    if not code:
+        call.cluster.enlisted.append(call.request.group)
+    return dict(error_code=code)
+
+
+def txn_offset_commit(call):
+    def answer(name, asked, log):
+        if fencing(call):
+            return dict(error_code=fencing(call))
+        call.cluster.enlisted.append((call.request.group, name, asked.partition_id, asked.offset))
+        return {}
+    return dict(topics=each_partition(call, answer, by_id=call.version >= 6))
+
+
+def end_txn(call):
+    code = call.code() or fencing(call)
+    if code:
+        return dict(error_code=code, producer_id=-1, producer_epoch=-1)
+    call.cluster.ended.append((call.request.committed, call.cluster.enlisted))
+    call.cluster.enlisted = []
+    known = call.cluster.transactions[call.request.transactional_id]
+    if call.version >= 5:
+        known[1] += 1
+    return dict(error_code=0, producer_id=known[0], producer_epoch=known[1])
 
 
 @gen.coroutine

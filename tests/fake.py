@@ -67,6 +67,15 @@ VERSIONS = {
         offset_for_leader_epoch=(2, 4)),
 }
 
+#: the highest versions of the apis of transactions
+for _release, _highest in {
+    "0.11": (0, 0, 0, 0), "2.4": (1, 1, 1, 2), "2.8": (3, 3, 3, 3), "3.9": (5, 4, 4, 4), "4.4": (5, 4, 5, 6),
+}.items():
+    VERSIONS[_release].update(zip(
+        ("add_partitions_to_txn", "add_offsets_to_txn", "end_txn", "txn_offset_commit"),
+        [(0, high) for high in _highest]
+    ))
+
 #: the newest message format of those releases that have not magic 2
 MAGICS = {"0.8": 0, "0.9": 0, "0.10": 1}
 
@@ -98,6 +107,10 @@ class FakeCluster(object):
         self.topic_ids = {}
         self.coordinator = 1
         self.last_producer_id = 999
+        self.features = {}  # finalized features: name -> level
+        self.transactions = {}  # transactional id -> [producer id, epoch]
+        self.ended = []  # (committed, partitions and groups) of each transaction that was ended
+        self.enlisted = []  # partitions and groups of the open transaction
         self.users = {}  # name -> password of those who may log in, by PLAIN, once sasl_* is in `versions`
         self.zookeeper_offsets = {}  # (group, topic, partition) -> (offset, metadata): version 0
         self.kafka_offsets = {}  # the same, version 1 and later

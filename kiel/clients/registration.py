@@ -134,7 +134,8 @@ class Registered(Intake):
         if identity.state == UNKNOWN:
             identity.go("asked")
             self._asking = self._ask_coordinator_for_identity()
-        if identity.state == ASKING:
+            yield self._asking
+        elif identity.state == ASKING:
             yield self._asking
 
     @gen.coroutine

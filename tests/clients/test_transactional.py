@@ -1,0 +1,457 @@
+"""Transactions against a scripted Kafka: what is asked of whom, in which version, and what each error leads to."""
+from __future__ import absolute_import
+
+import logging
+
+import pytest
+from tornado import gen
+
+from kiel import clients, exc
+from kiel.clients.transaction import BROKEN, COMMITTING, FATAL, OPEN, READY, UNKNOWN
+from kiel.protocol import messages
+
+from tests import loop
+from tests.clients.test_producer import connected, make, settled, values
+from tests.fake import CLOSE, MUTE, error, with_cluster
+
+#: versions of the transaction protocol, each with a release that has it
+PROTOCOLS = [("0.11", 1), ("2.8", 1), ("3.9", 1), ("4.4", 2)]
+
+
+def with_protocols(test):
+    """Runs a test, a generator function of a cluster and a producer, with each protocol."""
+    @pytest.mark.parametrize("release,level", PROTOCOLS)
+    def run(release, level):
+        @with_cluster(versions=release, topics={"t": 2})
+        def body(cluster):
+            cluster.features["transaction.version"] = level
+            producer = yield connected(cluster, transactional_id="x", linger=0.001)
+            assert producer.identity.level == level
+            yield gen.coroutine(test)(cluster, producer)
+            assert (yield producer.close()) == {}
+        body()
+    return run
+
+
+@gen.coroutine
+def write(producer, *written):
+    for value in written:
+        yield producer.produce("t", value, partition=0)
+
+
+class Member(object):
+    """As much of a `GroupedConsumer` as `send_offsets` looks at."""
+
+    autocommit = False
+    group_name = "g"
+
+    class allocator(object):
+        identity = ("member", 5)
+        instance_id = None
+
+    def __init__(self, offsets):
+        self.offsets = offsets
+        self.committed = []
+
+    def handed_out(self):
+        if isinstance(self.offsets, Exception):
+            raise self.offsets
+        return dict(self.offsets)
+
+    def note_committed(self, offsets):
+        self.committed.append(offsets)
+
+
+@with_protocols
+def test_commit_and_abort(cluster, producer):
+    identity = producer.identity
+    for committed in (True, False, True):
+        yield producer.begin()
+        assert identity.state == OPEN
+        yield write(producer, b"1", b"2")
+        yield producer.flush()
+        yield (producer.commit() if committed else producer.abort())
+        assert identity.state == READY and settled(producer)
+    ended = [("t", 0)] if identity.level == 1 else []
+    assert cluster.ended == [(True, ended), (False, ended), (True, ended)]
+    assert cluster.count("add_partitions_to_txn") == (3 if identity.level == 1 else 0)
+    calls = [call for call in cluster[1].requests if call.api == "produce"]
+    assert set(call.request.transactional_id for call in calls) == {"x"}
+    assert all((call.version <= 11) == (identity.level == 1) for call in calls)
+    assert [call.version == 5 for call in cluster[1].requests if call.api == "end_txn"] == [identity.level == 2] * 3
+    data = b"".join(entry[3] for entry in cluster.log("t").batches)
+    found = [(batch.producer_epoch, batch.base_sequence) for batch in messages.batches(data)]
+    assert all(batch.is_transactional for batch in messages.batches(data))
+    # version 2 of the protocol has an epoch for each transaction
+    assert set(epoch for epoch, _ in found) == ({0} if identity.level == 1 else {0, 1, 2})
+    assert cluster.count("init_producer_id") == 1
+
+
+@with_protocols
+def test_an_empty_transaction_asks_nobody(cluster, producer):
+    yield producer.begin()
+    yield producer.commit()
+    yield producer.begin()
+    yield producer.abort()
+    assert cluster.count("end_txn") == 0 and producer.identity.state == READY
+
+
+@with_protocols
+def test_calls_in_the_wrong_order(cluster, producer):
+    for call in (producer.commit, producer.abort, lambda: producer.send_offsets(Member({}))):
+        yield loop.raises(exc.TransactionStateError, call())
+    yield loop.raises(exc.TransactionStateError, producer.produce("t", b"no"))
+    with pytest.raises(exc.TransactionStateError):
+        producer.produce_nowait("t", b"no")
+    refused = yield producer.produce_many("t", [b"no", b"no"])
+    yield loop.raises(exc.TransactionStateError, refused.future())
+    yield producer.begin()
+    yield loop.raises(exc.TransactionStateError, producer.begin())
+    yield write(producer, b"1")
+    committed = producer.commit()
+    again = producer.commit()
+    yield loop.raises(exc.TransactionStateError, producer.produce("t", b"no"))
+    yield committed
+    yield again
+    assert cluster.count("end_txn") == 1
+    assert values(cluster) == [b"1"]
+
+
+@with_cluster(topics={"t": 1})
+def test_without_a_transactional_id(cluster):
+    producer = yield connected(cluster)
+    for call in (producer.begin, producer.commit, producer.abort, lambda: producer.send_offsets(Member({}))):
+        yield loop.raises(exc.TransactionStateError, call())
+    yield producer.produce("t", b"1")
+    for settings in (dict(required_acks=1), dict(idempotent=False)):
+        with pytest.raises(ValueError):
+            make(cluster, transactional_id="x", **settings)
+    yield producer.close()
+
+
+@with_cluster(versions="0.10", topics={"t": 1})
+def test_brokers_without_transactions(cluster):
+    producer = make(cluster, transactional_id="x")
+    yield loop.raises(exc.UnsupportedVersionError, producer.connect())
+    yield producer.close()
+
+
+# -- failures --
+
+
+@with_protocols
+def test_a_failed_message_is_a_failed_transaction(cluster, producer):
+    yield producer.begin()
+    cluster[1].on("produce", error(87), times=1)
+    lost = yield producer.produce("t", b"1", partition=0)
+    failed = yield loop.raises(exc.TransactionFailedError, producer.commit())
+    assert isinstance(failed.cause, exc.InvalidRecordError)
+    assert isinstance(lost.exception(), exc.InvalidRecordError)
+    assert producer.identity.state == BROKEN
+    yield loop.raises(exc.TransactionFailedError, producer.produce("t", b"2"))
+    yield loop.raises(exc.TransactionFailedError, producer.commit())
+    yield loop.raises(exc.TransactionStateError, producer.begin())
+    yield producer.abort()
+    # the numbers of that epoch have a hole
+    assert producer.identity.state == (UNKNOWN if producer.identity.level == 1 else READY)
+    yield producer.begin()
+    yield write(producer, b"3")
+    yield producer.commit()
+    assert values(cluster) == [b"3"] and producer.identity.epoch == producer.identity.level
+    assert [committed for committed, _ in cluster.ended] == [False, True]
+
+
+@with_protocols
+def test_abort_does_not_send_what_waits(cluster, producer):
+    yield producer.begin()
+    yield write(producer, b"1")
+    yield producer.flush()
+    cluster[1].on("produce", error(19))  # not enough replicas: sent again and again
+    tried = yield producer.produce("t", b"2", partition=0)
+    waiting = yield producer.produce("t", b"3", partition=0)
+    yield loop.until(lambda: cluster.count("produce") >= 2)
+    yield loop.within(2, producer.abort())
+    for delivery in (tried, waiting):
+        assert isinstance(delivery.exception(), exc.TransactionFailedError)
+    cluster[1].on("produce", None)
+    yield producer.begin()
+    yield write(producer, b"4")
+    yield producer.commit()
+    assert values(cluster) == [b"1", b"4"]
+
+
+@pytest.mark.parametrize("api", ["add_partitions_to_txn", "end_txn", "group_coordinator", "init_producer_id"])
+@pytest.mark.parametrize("code", [14, 15, 16, 51, "lost"])
+def test_what_passes_is_asked_again(api, code):
+    @with_cluster(versions="2.8", brokers=2, topics={"t": 2})
+    def run(cluster):
+        for broker in (1, 2):
+            cluster[broker].on(api, CLOSE if code == "lost" else error(code), times=2)
+        producer = yield connected(cluster, transactional_id="x")
+        yield producer.begin()
+        yield write(producer, b"1")
+        yield producer.commit()
+        assert cluster.ended == [(True, [("t", 0)])]
+        assert cluster.count(api) >= 3
+        yield producer.close()
+    run()
+
+
+@pytest.mark.parametrize("api", ["add_partitions_to_txn", "end_txn", "produce", "init_producer_id"])
+@pytest.mark.parametrize("code,cls", [
+    (90, exc.ProducerFencedError), (47, exc.ProducerFencedError), (53, exc.TransactionalIdAuthorizationFailedError),
+])
+def test_fenced_or_forbidden_for_good(api, code, cls):
+    @with_cluster(versions="2.8", topics={"t": 2})
+    def run(cluster):
+        producer = make(cluster, transactional_id="x", linger=0)
+        if api == "init_producer_id":
+            cluster[1].on(api, error(code))
+            yield loop.raises(cls, producer.connect())
+        else:
+            yield producer.connect()
+            yield producer.begin()
+            cluster[1].on(api, error(code))
+            if api == "produce":  # what was fenced is known for certain from the coordinator
+                cluster[1].on("end_txn", error(code))
+            yield producer.produce("t", b"1", partition=0)
+            yield loop.raises((cls, exc.TransactionFailedError), producer.commit())
+            yield loop.raises(cls, producer.abort())
+        assert producer.identity.state == FATAL
+        for call in (producer.begin, producer.commit, producer.abort, lambda: producer.produce("t", b"x")):
+            yield loop.raises(cls, call())
+        yield producer.close()
+    run()
+
+
+@with_protocols
+def test_an_end_without_an_answer_can_only_be_asked_for_again(cluster, producer):
+    producer.retry.deadline = 0.3
+    yield producer.begin()
+    yield write(producer, b"1")
+    cluster[1].on("end_txn", error(14))
+    yield loop.raises(exc.OffsetsLoadInProgressError, producer.commit())
+    assert producer.identity.state == COMMITTING
+    yield loop.raises(exc.TransactionStateError, producer.abort())
+    yield loop.raises(exc.TransactionStateError, producer.begin())
+    yield loop.raises(exc.TransactionStateError, producer.produce("t", b"2"))
+    cluster[1].on("end_txn", None)
+    yield producer.commit()
+    assert [committed for committed, _ in cluster.ended] == [True]
+
+
+@with_cluster(versions="2.8", topics={"t": 1})
+def test_an_id_that_the_brokers_forgot(cluster):
+    producer = yield connected(cluster, transactional_id="x", linger=0)
+    yield producer.begin()
+    cluster.transactions.clear()  # as after transactional.id.expiration.ms
+    yield producer.produce("t", b"1")
+    yield loop.raises(exc.TransactionFailedError, producer.commit())
+    yield producer.abort()
+    yield producer.begin()
+    yield producer.produce("t", b"2")
+    yield producer.commit()
+    assert values(cluster) == [b"2"] and producer.identity.producer_id == 1001
+    yield producer.close()
+
+
+@with_cluster(versions="2.8", topics={"t": 1})
+def test_the_epoch_is_checked_where_that_can_be(cluster):
+    """KIP-360: the coordinator refuses the next epoch to a producer that is not the newest."""
+    producer = yield connected(cluster, transactional_id="x", linger=0)
+    yield producer.begin()
+    cluster[1].on("produce", error(87), times=1)
+    yield producer.produce("t", b"1")
+    yield loop.raises(exc.TransactionFailedError, producer.commit())
+    yield producer.abort()
+    yield producer.begin()
+    asked = [call.request for call in cluster[1].requests if call.api == "init_producer_id"]
+    assert [(request.producer_id, request.producer_epoch) for request in asked] == [(-1, -1), (1000, 0)]
+    yield producer.close()
+
+
+@with_cluster(versions="4.4", topics={"t": 1})
+def test_a_cluster_that_is_upgraded(cluster):
+    producer = yield connected(cluster, transactional_id="x", linger=0)
+    yield producer.begin()
+    yield producer.produce("t", b"1")
+    yield producer.commit()
+    cluster.features["transaction.version"] = 2
+    cluster[1].hang_up()
+    yield loop.until(lambda: not cluster[1].streams)
+    yield producer.begin()
+    yield producer.produce("t", b"2")
+    yield producer.commit()
+    assert producer.identity.level == 2
+    assert [call.version for call in cluster[1].requests if call.api == "end_txn"] == [4, 5]
+    yield producer.close()
+
+
+# -- offsets --
+
+
+@with_protocols
+def test_offsets_of_a_consumer(cluster, producer):
+    level = producer.identity.level
+    yield producer.begin()
+    yield write(producer, b"1")
+    consumer = Member({("t", 0): 7, ("t", 1): 9})
+    assert (yield producer.send_offsets(consumer)) == consumer.offsets
+    assert consumer.committed == []
+    yield producer.commit()
+    assert consumer.committed == [consumer.offsets]
+    (committed, found), = cluster.ended
+    offsets = [("g", "t", 0, 7), ("g", "t", 1, 9)]
+    assert committed and sorted(found, key=str) == sorted(offsets + (["g", ("t", 0)] if level == 1 else []), key=str)
+    asked, = [call for call in cluster[1].requests if call.api == "txn_offset_commit"]
+    assert asked.version >= 5 if level == 2 else asked.version <= 4
+    signed = asked.version >= 3
+    assert (asked.request.member_id, asked.request.generation) == (("member", 5) if signed else ("", -1))
+
+
+@with_protocols
+def test_offsets_of_an_aborted_transaction(cluster, producer):
+    yield producer.begin()
+    consumer = Member({("t", 0): 7})
+    yield producer.send_offsets(consumer)
+    yield producer.abort()
+    yield producer.begin()
+    yield producer.commit()
+    assert consumer.committed == []
+
+
+@with_protocols
+def test_offsets_that_must_not_be_committed(cluster, producer):
+    for trouble in (22, 25, 82, exc.NotOwnedError("lost")):
+        yield producer.begin()
+        yield write(producer, b"1")
+        consumer = Member(trouble if isinstance(trouble, Exception) else {("t", 0): 7})
+        if not isinstance(trouble, Exception):
+            cluster[1].on("txn_offset_commit", error(trouble), times=1)
+        yield loop.raises(exc.TransactionFailedError, producer.send_offsets(consumer))
+        yield loop.raises(exc.TransactionFailedError, producer.commit())
+        yield producer.abort()
+    assert not any(committed for committed, _ in cluster.ended)
+
+
+@with_protocols
+def test_a_consumer_that_commits_by_itself_is_refused(cluster, producer):
+    yield producer.begin()
+    for autocommit in (True, "processed"):
+        consumer = Member({("t", 0): 7})
+        consumer.autocommit = autocommit
+        yield loop.raises(ValueError, producer.send_offsets(consumer))
+    assert (yield producer.send_offsets(Member({}))) == {}
+    yield producer.commit()
+    assert cluster.ended == []
+
+
+# -- the block --
+
+
+@with_protocols
+def test_a_block(cluster, producer):
+    with (yield producer.transaction()) as transaction:
+        yield write(producer, b"1")
+        with pytest.raises(RuntimeError):
+            transaction.outcome()
+    yield transaction.outcome()
+    with pytest.raises(ZeroDivisionError):
+        with (yield producer.transaction()):
+            yield write(producer, b"2")
+            1 / 0
+    with (yield producer.transaction()) as transaction:  # waits for the abort
+        yield write(producer, b"3")
+    yield transaction.outcome()
+    assert [committed for committed, _ in cluster.ended][:1] == [True]
+    assert [committed for committed, _ in cluster.ended][-1:] == [True]
+    assert values(cluster)[-1] == b"3" and producer.identity.state == READY
+    with pytest.raises(RuntimeError):
+        with producer.transaction():
+            pass
+
+
+@with_protocols
+def test_a_block_that_cannot_be_committed_is_aborted(cluster, producer):
+    cluster[1].on("produce", error(87), times=1)
+    with (yield producer.transaction()) as transaction:
+        yield write(producer, b"1")
+    yield loop.raises(exc.TransactionFailedError, transaction.outcome())
+    with (yield producer.transaction()) as transaction:
+        yield write(producer, b"2")
+    yield transaction.outcome()
+    assert values(cluster) == [b"2"]
+
+
+@with_protocols
+def test_a_block_ended_by_hand(cluster, producer):
+    with (yield producer.transaction()) as transaction:
+        yield write(producer, b"1")
+        yield producer.flush()
+        yield producer.abort()
+    yield transaction.outcome()
+    assert [committed for committed, _ in cluster.ended] == [False]
+
+
+@with_protocols
+def test_async_with(cluster, producer):
+    """What ``async with`` calls, as Python 2 can write it."""
+    scope = producer.transaction()
+    assert (yield scope.__aenter__()) is scope
+    yield write(producer, b"1")
+    assert not (yield scope.__aexit__(None, None, None))
+    scope = producer.transaction()
+    yield scope.__aenter__()
+    yield write(producer, b"2")
+    yield producer.flush()
+    assert not (yield scope.__aexit__(ValueError, ValueError(), None))
+    assert [committed for committed, _ in cluster.ended] == [True, False]
+
+
+def test_an_outcome_that_nobody_waits_for_is_logged(caplog):
+    @with_cluster(versions="2.8", topics={"t": 1})
+    def run(cluster):
+        producer = yield connected(cluster, transactional_id="x", linger=0)
+        cluster[1].on("produce", error(87), times=1)
+        with (yield producer.transaction()):
+            yield producer.produce("t", b"1")
+        yield loop.until(lambda: [committed for committed, _ in cluster.ended] == [False])
+        yield producer.close()
+    run()
+    assert [record for record in caplog.records
+            if record.levelno == logging.ERROR and "not committed" in record.getMessage()]
+
+
+# -- closing --
+
+
+@with_protocols
+def test_closing_aborts(cluster, producer):
+    yield producer.begin()
+    yield write(producer, b"1")
+    yield producer.flush()
+    assert (yield producer.close()) == {}
+    assert [committed for committed, _ in cluster.ended] == [False]
+    yield producer.connect()
+    yield loop.raises(exc.TransactionStateError, producer.produce("t", b"no"))
+    yield producer.begin()
+    yield write(producer, b"2")
+    yield producer.commit()
+    assert values(cluster) == [b"1", b"2"]
+
+
+@with_cluster(versions="2.8", topics={"t": 1})
+def test_closing_takes_no_longer_than_it_may(cluster):
+    producer = yield connected(cluster, transactional_id="x", linger=0, request_timeout=30)
+    yield producer.begin()
+    yield (yield producer.produce("t", b"1"))
+    cluster[1].on("end_txn", MUTE)
+    begun = producer.io_loop.time()
+    yield producer.close(timeout=0.3)
+    assert producer.io_loop.time() - begun < 1.5
+
+
+def test_the_names_are_there():
+    assert issubclass(exc.TransactionFailedError, exc.KielError)
+    for name in ("begin", "commit", "abort", "send_offsets", "transaction"):
+        assert callable(getattr(clients.Producer, name))
