@@ -15,7 +15,7 @@ from tests.fuzz import coverage, mutate, run, targets
 CASES = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "cases", "hostile.txt")
 
 #: seconds of fuzzing: where coverage can be followed it learns more by staying longer
-SECONDS = float(os.environ.get("KIEL_FUZZ_SECONDS") or (10 if hasattr(sys, "monitoring") else 3))
+SECONDS = float(os.environ.get("KIEL_FUZZ_SECONDS") or (10 if hasattr(sys, "monitoring") else 2))
 
 ALL = targets.all_targets()
 
