@@ -160,7 +160,13 @@ class ClassicAllocator(allocation.Allocator):
         """
         if self._run is not None:
             self._run = None
-            self._stopping = self._stop()
+            self._topics.clear()
+            self._covered = frozenset()
+            self._reason = None
+            self._settle(exc.ClosedError("group %s: the member leaves" % self.client.group_name))
+            self._news.notify_all()
+            driver, self._driver = self._driver, None
+            self._stopping = self._stop(self._stopping, driver)
         return self._stopping or gen.maybe_future(None)
 
     # -- subscriptions --
@@ -315,6 +321,8 @@ class ClassicAllocator(allocation.Allocator):
                 joined = yield self._talk.ask(self._requests.join(self.identity[0], topics, shares, reason))
             except exc.MemberIdRequiredError as error:
                 self._expect(run, JOINING)
+                if self.identity[0]:
+                    raise
                 self.identity = (error.answer.member_id, NO_GENERATION)
             else:
                 self._expect(run, JOINING)
@@ -401,7 +409,7 @@ class ClassicAllocator(allocation.Allocator):
         self._event(event)
         lost = self._share.lose()
         if lost:
-            log.warning("Group %s: lost %s: %s", self.client.group_name, lost, error)
+            log.info("Group %s: lost %s: %s", self.client.group_name, lost, error)
         self._tell_pause()
 
     def _fail(self, error):
@@ -437,36 +445,25 @@ class ClassicAllocator(allocation.Allocator):
     # -- the end --
 
     @gen.coroutine
-    def _stop(self):
-        """The work of `stop`."""
-        closed = exc.ClosedError("group %s: the member has left" % self.client.group_name)
+    def _stop(self, stopping, driver):
+        """The work of `stop`, after that of an earlier one."""
+        if stopping is not None:
+            yield stopping
         limit = self.client.settings.request_timeout
-        driver, self._driver, self._reason = self._driver, None, None
-        self._topics.clear()
-        self._covered = frozenset()
         self._event("leave")
-        self._settle(closed)
-        self._news.notify_all()
         if self._looker is not None:
             self.client.io_loop.remove_timeout(self._looker)
         self._looker, self._looked = None, 0
-        joining = self._talk.waiting
-        if joining is not None and not self.identity[0] and self._talk.failing_since is None:
-            # only the answer tells the id to leave with; else the group would wait for a member that is not there
-            try:
-                joined = yield events.within(limit, joining)
-                self.identity = (joined.member_id, NO_GENERATION)
-            except exc.MemberIdRequiredError as error:
-                self.identity = (error.answer.member_id, NO_GENERATION)
-            except (exc.KielError, gen.TimeoutError):
-                pass
-        self._talk.abandon(closed)
         try:
+            yield events.within(limit, self._learn_id())
+            self._talk.abandon(exc.ClosedError("group %s: the member leaves" % self.client.group_name))
             if driver is not None:
                 yield events.within(limit, driver)
             yield events.within(limit, self._share.give_up(self._share.owned))
         except gen.TimeoutError:
-            log.warning("Group %s: on_change was not done within %g s", self.client.group_name, limit)
+            log.warning("Group %s: the member leaves without waiting any longer", self.client.group_name)
+        except Exception:
+            log.exception("Group %s: leaving went wrong", self.client.group_name)
         yield self._talk.depart(self._requests.leave(self.identity[0], "the consumer was closed"))
         self._share = Share(self, self._release_time)
         self.identity = ("", NO_GENERATION)
@@ -474,3 +471,20 @@ class ClassicAllocator(allocation.Allocator):
         self.is_leader = self._was_still = False
         self._tell_pause()
         self._event("left")
+
+    @gen.coroutine
+    def _learn_id(self):
+        """
+        Waits for the answer to a first JoinGroup, since only that tells the id to leave with.
+
+        Else the group would wait for a member that is not there.
+        """
+        if self.identity[0] or self._talk.waiting is None or self._talk.failing_since is not None:
+            return
+        try:
+            answer = yield self._talk.waiting
+        except exc.MemberIdRequiredError as error:
+            answer = error.answer
+        except exc.KielError:
+            return
+        self.identity = (answer.member_id, NO_GENERATION)

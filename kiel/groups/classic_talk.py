@@ -64,10 +64,9 @@ class Talk(object):
         turn = self._turn
         broker = None
         if self.cold:
-            coordinator = yield self.client.coordinator()
+            broker = yield self._coordinator()
             if turn is not self._turn:
                 raise exc.ClosedError("group %s: nobody waits for the answer any more" % self.client.group_name)
-            broker = self.client.cluster[coordinator]
         future = concurrent.Future()
         self._asked = request, future
         self.failing_since = None
@@ -105,14 +104,27 @@ class Talk(object):
         """Brings the heart to where the coordinator is now; ``beat`` gives the request to begin with, or None."""
         turn = self._turn
         yield self.find_coordinator()
+        broker = None
         try:
-            coordinator = yield self.client.coordinator()
+            broker = yield self._coordinator()
         except exc.KielError as error:
             log.info("Group %s has no coordinator: %s", self.client.group_name, error)
-        else:
-            request = beat()
-            if turn is self._turn and self._asked is None and request is not None:
-                self._begin(self.client.cluster[coordinator], request)
+        request = beat()
+        if turn is self._turn and self._asked is None and request is not None:
+            if broker is not None:
+                self._begin(broker, request)
+            else:  # the heart looks on, and the client again in a while
+                self.cold = False
+                self.failing_since = monotonic()
+
+    @gen.coroutine
+    def _coordinator(self):
+        """Gives the coordinator's `kiel.broker.Broker`."""
+        coordinator = yield self.client.coordinator()
+        broker = self.client.cluster.conns.get(coordinator)
+        if broker is None:
+            raise exc.CoordinatorNotAvailableError("broker %s has just gone" % coordinator)
+        raise gen.Return(broker)
 
     @gen.coroutine
     def depart(self, request):
@@ -123,8 +135,8 @@ class Talk(object):
         clock = Backoff(deadline=min(LEAVE_TIME, self.client.settings.request_timeout)).start()
         while request is not None:
             try:
-                coordinator = yield events.within(clock.left, self.client.coordinator())
-                answer = yield events.within(clock.left, self.client.cluster[coordinator].send(request))
+                broker = yield events.within(clock.left, self._coordinator())
+                answer = yield events.within(clock.left, broker.send(request))
                 error = exc.for_code(answer.error_code)
             except gen.TimeoutError:
                 error = exc.KielError("no answer in time")

@@ -891,6 +891,56 @@ def test_starting_again(this):
     assert this.allocator.allocation == {"t": [3]} and this.heart.said[0].member_id == ""
 
 
+@with_world()
+def test_starting_and_stopping_in_haste(this):
+    yield bring(this, STABLE)
+    this.gate = concurrent.Future()
+    ends = []
+    for _ in range(3):
+        ends.append(this.allocator.stop())
+        ends.append(this.allocator.stop())
+        this.allocator.start({})
+        future = this.allocator.subscribe(["t"])
+    assert this.state == LEAVING
+    this.gate.set_result(None)
+    this.gate = None
+    yield loop.within(2, ends)
+    heart = this.heart
+    yield loop.until(lambda: this.heart is not heart or this.state == JOINING)
+    yield this.stable()
+    yield loop.within(1, future)
+    assert len(this.leaves) == 1
+
+
+@with_world()
+def test_a_broker_that_never_gives_an_id_is_not_asked_in_haste(this):
+    this.allocator.start({})
+    this.allocator.subscribe(["t"])
+    for _ in range(2):
+        yield this.until("join_group")
+        this.heart.answer(JoinGroupResponse(error_code=NEEDS_ID, member_id="given"))
+    yield gen.sleep(0.04)
+    assert len(this.heart.said) == 2
+    yield this.stable()
+
+
+@with_world()
+def test_a_coordinator_that_can_not_be_found_is_looked_for_again(this):
+    moved, classic_talk.PATIENCE = classic_talk.PATIENCE, 0.05
+    try:
+        yield bring(this, STABLE)
+        this.client.coordinators = [exc.for_code(15)] * 2
+        for _ in range(3):
+            this.heart.beat(MOVED)
+            yield gen.sleep(0.1)
+            this.heart.beat(MOVED)
+            yield gen.sleep(0.01)
+        yield loop.until(lambda: len(this.heart.starts) == 2)
+        assert this.client.lost == 3 and this.state == STABLE
+    finally:
+        classic_talk.PATIENCE = moved
+
+
 # -- what is said --
 
 def joined_response(**fields):
