@@ -14,6 +14,7 @@ EXAMPLES = sorted(os.path.basename(path) for path in glob.glob(os.path.join(ROOT
 NEEDED = {
     "maker.py": ["b1:9092,b2:9092", "colors"],
     "counter.py": ["b1:9092", "colors"],
+    "transform.py": ["b1:9092", "colors", "shades"],
     "worker.py": ["b1:9092", "z1:2181,z2:2181", "colors"],
 }
 
@@ -45,7 +46,7 @@ def parsed(monkeypatch, name, *arguments):
 
 
 def test_all_are_there():
-    assert EXAMPLES == ["counter.py", "demo.py", "maker.py", "move_offsets.py", "worker.py"]
+    assert EXAMPLES == ["counter.py", "demo.py", "maker.py", "move_offsets.py", "transform.py", "worker.py"]
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
@@ -56,6 +57,7 @@ def test_help(name):
                    "counter.py": ["--status_interval", "--debug"],
                    "worker.py": ["--debug"],
                    "move_offsets.py": ["GROUP"],
+                   "transform.py": ["--id", "--debug"],
                    "demo.py": ["--kafka"]}[name]:
         assert option in out
 

@@ -217,6 +217,43 @@ def test_an_idle_worker_can_be_interrupted(kafka, zookeeper, topic):
     assert worker.lines[-1] == "closed"
 
 
+@gen.coroutine
+def read_committed(brokers, topic):
+    """All values that a ``read_committed`` consumer gets."""
+    consumer = clients.SingleConsumer(brokers, isolation_level="read_committed", max_wait_time=200)
+    yield consumer.connect()
+    ends = yield consumer.end_offsets(topic)
+    values = []
+    while any(consumer.position(topic, partition) != end for partition, end in ends.items()):
+        values.extend((yield consumer.consume(topic, start=consumer.BEGINNING)))
+    yield consumer.close()
+    raise gen.Return(values)
+
+
+def test_transform_writes_each_event_once_though_it_is_killed(kafka, topic):
+    brokers, target = ",".join(kafka.bootstrap), topic + "-dark"
+    kafka.create_topic(target, partitions=2)
+    command = "transform.py", brokers, topic, target, "--id", topic
+    with example("maker.py", brokers, topic) as maker:
+        for _ in range(2):
+            with example(*command) as transform:
+                transform.wait_for(r"^\d+ events$")
+                time.sleep(0.3)
+                transform.process.kill()
+        maker.interrupt()
+    made = int(re.search(r"closed after (\d+) events", maker.text).group(1))
+    with example(*command) as transform:
+        deadline, found = time.time() + PATIENCE, []
+        while len(found) < made and time.time() < deadline:
+            found = on_loop(read_committed, kafka.bootstrap, target)
+        time.sleep(0.5)
+        transform.interrupt()
+    assert transform.lines[-1] == "closed"
+    found = on_loop(read_committed, kafka.bootstrap, target)
+    assert sorted(event["counter"] for event in found) == list(range(made))
+    assert all(event["color"].startswith("dark ") for event in found)
+
+
 def test_demo():
     with example("demo.py") as demo:
         assert demo.end() == 0, demo.text
