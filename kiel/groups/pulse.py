@@ -160,9 +160,7 @@ class Pulse(object):
         self.timer = None
         if self.busy or self.over:
             return
-        request = self.parting
-        if request is None:
-            request = self._made(self.upcoming)
+        request = self.parting or self._made()
         if request is None:
             return
         self.busy = True
@@ -179,11 +177,12 @@ class Pulse(object):
         else:
             self._answered(term, version, request, answer, sent)
 
-    def _made(self, upcoming):
-        """The request itself, where a function of the last answer stands for it."""
-        if not callable(upcoming):
-            return upcoming
-        return upcoming(*self.last)
+    def _made(self):
+        """The request that goes out next, where a function of the last answer stands for it, too."""
+        if callable(self.upcoming):
+            self.upcoming = self._asked(self.upcoming, *self.last)
+            self.heart.ended = self.upcoming is None
+        return self.upcoming
 
     @gen.coroutine
     def _exchange(self, request):
@@ -212,7 +211,7 @@ class Pulse(object):
         elif failed:  # such as a login refused: to be tried again, but not in haste
             self.upcoming = request
         else:
-            self.upcoming = self._next(request, answer)
+            self.upcoming = self._asked(self.follow, request, answer)
             if self.upcoming is None:
                 self.heart.ended = True
             if request.api not in SIGNS:
@@ -231,10 +230,10 @@ class Pulse(object):
         if failed or error is not None and error.cure == "coordinator":
             self.line.stray()
 
-    def _next(self, request, answer):
-        """What ``follow`` says."""
+    def _asked(self, function, request, answer):
+        """What a function of the last answer says; one that fails ends the beats, but not the thread."""
         try:
-            return self.follow(request, answer)
+            return function(request, answer)
         except Exception:
             log.exception("Group %s: what follows upon %r can't be told: no more beats", self.heart.group, answer)
             return None

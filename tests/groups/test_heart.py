@@ -290,6 +290,24 @@ def test_a_follow_that_fails_ends_the_beats_with_a_line_in_the_log(world):
 
 
 @with_world()
+def test_a_function_that_makes_nothing_or_fails_ends_the_beats(world):
+    def fail(request, response):
+        raise ValueError("no")
+
+    for make, told in ((lambda request, response: None, 0), (fail, 1)):
+        world.start()
+        yield loop.until(lambda: world.answers)
+        with lines_of("kiel.groups.pulse") as lines:
+            world.heart.say(make)
+            yield loop.until(lambda: world.heart.ended)
+            count = world.count()
+            yield gen.sleep(0.2)
+        assert world.count() == count and len(lines) == told
+        world.heart.say(beat(3))
+        yield loop.until(lambda: world.generations()[-1] == 3)
+
+
+@with_world()
 def test_what_an_older_start_brings_is_not_told(world):
     world.brokers[1].on("heartbeat", fake.delay(0.3, ok), times=1)
     world.start(first=beat(1))
@@ -384,16 +402,16 @@ def test_it_logs_in_as_the_application_does(world):
 
 # --- no progress ------------------------------------------------------------------------------------------------
 
-@with_world(max_poll_interval=0.5)
+@with_world(max_poll_interval=0.3)
 def test_it_leaves_by_itself_when_the_loop_is_blocked_too_long(world):
     world.start()
     yield loop.until(lambda: world.answers)
     with lines_of("kiel.groups.pulse") as lines:
-        block(1.2)
+        block(0.8)
         assert world.heart.left
         assert world.count("leave_group") == 1
         beats = world.count()
-        block(0.3)
+        block(0.2)
         assert world.count() == beats
         assert not world.left_at
     assert len(lines) == 1 and lines[0].startswith("WARNING") and "max_poll_interval" in lines[0]
@@ -405,12 +423,12 @@ def test_it_leaves_by_itself_when_the_loop_is_blocked_too_long(world):
     assert len(world.left_at) == 1
 
 
-@with_world(max_poll_interval=0.5)
+@with_world(max_poll_interval=0.4)
 def test_it_leaves_when_the_application_does_not_ask_for_more(world):
     with lines_of("kiel.groups.pulse") as lines:
         world.start()
         world.heart.working = True
-        for _ in range(10):
+        for _ in range(7):
             world.heart.progress()
             yield gen.sleep(0.1)
         assert not world.heart.left
@@ -423,7 +441,7 @@ def test_it_leaves_when_the_application_does_not_ask_for_more(world):
 def test_one_that_waits_for_messages_may_wait_for_ever(world):
     world.start()
     world.heart.working = False
-    yield gen.sleep(1.0)
+    yield gen.sleep(0.6)
     assert not world.heart.left
     # and its time begins when it has work in hand
     world.heart.working = True
@@ -450,7 +468,7 @@ def test_leaving_finds_a_coordinator_that_moved(world):
     world.brokers.cluster.coordinator = 2
     world.brokers[1].on("leave_group", code(16))
     with lines_of("kiel.groups.pulse"):
-        block(1.2)
+        block(0.9)
     assert world.count("leave_group", broker=2) == 1
     yield loop.until(lambda: world.left_at)
 
@@ -461,8 +479,8 @@ def test_leaving_is_given_up_in_time(world):
     yield loop.until(lambda: world.answers)
     world.brokers[1].on("leave_group", fake.CLOSE)
     with lines_of("kiel.groups.pulse"):
-        with patched(pulse, LEAVE_TIME=0.5):
-            block(1.5)
+        with patched(pulse, LEAVE_TIME=0.2):
+            block(1.0)
             yield loop.until(lambda: world.left_at)
     assert world.count("leave_group") > 1
 
@@ -505,7 +523,7 @@ def test_what_waits_for_other_members_has_its_time(world):
 def test_no_member_does_not_leave(world):
     world.brokers[1].on("heartbeat", code(25))
     world.start()
-    block(1.0)
+    block(0.7)
     yield gen.sleep(0.1)
     assert world.heart.ended and not world.heart.left and not world.left_at
     assert not world.count("leave_group")

@@ -143,7 +143,7 @@ def test_different_handlers_are_each_named():
 
 def test_a_watch_that_was_late_itself_blames_nobody():
     """
-    The process was stopped, or C code kept the interpreter's lock: who is on the stack afterwards need not have done it.
+    The process was stopped, or C code kept the interpreter's lock: who is on the stack afterwards may be innocent.
     """
     @gen.coroutine
     def body():
