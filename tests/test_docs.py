@@ -82,9 +82,11 @@ def test_block_names_what_there_is(page, line, text):
             words = {keyword.arg for keyword in node.keywords if keyword.arg}
             base = node.func.value
             if isinstance(base, ast.Name) and base.id == "clients":
-                # settings that every client shares are passed on to Client
-                accepted = set(inspect.signature(getattr(kiel.clients, node.func.attr).__init__).parameters)
-                accepted |= set(inspect.signature(kiel.clients.client.Client.__init__).parameters)
+                # settings that clients share are passed on to the classes beneath
+                accepted = set()
+                for cls in inspect.getmro(getattr(kiel.clients, node.func.attr)):
+                    if cls.__module__.startswith("kiel."):
+                        accepted |= set(inspect.signature(cls.__init__).parameters)
                 assert words <= accepted, words - accepted
             elif isinstance(base, ast.Name) and base.id in ("producer", "consumer"):
                 assert node.func.attr in methods, node.func.attr
