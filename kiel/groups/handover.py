@@ -364,8 +364,18 @@ class HandoverAllocator(allocation.Allocator):
 
     @gen.coroutine
     def _watch(self, run):
-        """In Kafka: says when somebody comes to ZooKeeper all the same; nobody can keep an old member from reading."""
+        """
+        In Kafka: says when somebody comes to ZooKeeper all the same; nobody can keep an old member from reading.
+
+        The switch is put back when it was deleted while the group lives: members that start would meet in ZooKeeper,
+        and read what this one reads.
+        """
         follower = self.follower
+        if follower.knows and follower.switched is None:
+            log.error("Group %s has moved to Kafka and lives there, and the znode that says so was deleted; it is made "
+                      "again. To go back, stop all members first", self.client.group_name)
+            yield follower.close_group()
+            yield follower.open_group()
         if follower.knows and follower.members - follower.marked[READY] - self._strangers:
             yield gen.sleep(PAUSE)
             if follower.knows:

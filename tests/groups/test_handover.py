@@ -349,6 +349,22 @@ def test_an_old_member_that_comes_after_it_is_reported(zk, group, kafka, members
     assert len(lines) == 1 and "host:9 joins it in ZooKeeper" in lines[0]
 
 
+@travel
+def test_the_switch_of_a_group_that_lives_is_put_back(zk, group, kafka, members):
+    yield members[0].start()
+    yield all_in(MOVED, members[:1])
+    logging.getLogger("kiel.groups.handover").disabled = True  # it says so
+    try:
+        with kazoo(zk) as conn:
+            conn.delete("/kiel/groups/%s/switched" % group)
+        yield loop.until(lambda: switch(zk, group) == OPEN, 5)
+    finally:
+        logging.getLogger("kiel.groups.handover").disabled = False
+    assert members[0].state == MOVED
+    yield members[1].start()
+    assert members[1].state == MOVED
+
+
 # -- deaths, stops, failures --
 
 @pytest.mark.parametrize("state", [FOLLOWING, RELEASING, WAITING, CARRYING])
