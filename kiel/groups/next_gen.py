@@ -79,7 +79,12 @@ class ConsumerAllocator(Allocator):
         if self.heart.left:
             return True
         last = self.heart.last_beat
-        return bool(self._holdings.owned) and last is not None and monotonic() - last > self.membership.session_timeout
+        return bool(self._holdings.owned) and last is not None and monotonic() - last > self._trust
+
+    @property
+    def _trust(self):
+        """Seconds of silence after which ownership is in doubt; more than a few beats of the broker's choosing."""
+        return max(self.membership.session_timeout, 3 * self.heart.interval)
 
     def _on(self, event):
         """Moves to the next state."""
@@ -174,7 +179,7 @@ class ConsumerAllocator(Allocator):
         self.identity = (self._talk.member_id, answer.member_epoch)
         self._unreleased = None
         heard, self._heard_at = self._heard_at, monotonic()
-        if heard is not None and self._heard_at - heard > self.membership.session_timeout and self.on_pause is not None:
+        if heard is not None and self._heard_at - heard > self._trust and self.on_pause is not None:
             self.on_pause(False)  # the doubt is over
         target = from_answer(answer)
         if target is not None:
@@ -360,6 +365,7 @@ class ConsumerAllocator(Allocator):
         self.identity = ("", -1)
         self._heard_at = None
         self._on("gone")
+        self._subscription.end(exc.ClosedError("group %s is left" % self.client.group_name))
 
     def _spawn(self, future):
         """Lets a coroutine run by itself; what goes wrong in it is logged."""

@@ -675,12 +675,16 @@ def test_silence_makes_ownership_doubtful(world):
     pauses = []
     world.member.on_pause = pauses.append
     yield world.own({A: [0]})
+    yield gen.sleep(0.06)
+    assert not world.member.paused  # the broker wants to hear from it every 5 s only
+    yield world.answer(heartbeat_interval=10)
     assert not world.member.paused
     yield gen.sleep(0.06)
     assert world.member.paused
-    yield world.answer()
+    del pauses[:]
+    yield world.answer(heartbeat_interval=10)
     assert not world.member.paused and pauses == [False]
-    yield world.answer()
+    yield world.answer(heartbeat_interval=10)
     assert pauses == [False]
 
 
@@ -712,6 +716,15 @@ def test_leaving_gives_all_up_first(world):
     yield world.own({B: [0]}, epoch=4)  # and in again
     assert world.member.allocation == {"b": [0]}
     assert world.heart.starts[-1][2].subscribed_topic_names == ["a", "b"]
+
+
+@with_world()
+def test_topics_asked_for_while_leaving(world):
+    yield world.own({A: [0]})
+    stopped = world.member.stop()
+    late = world.member.subscribe(["c"])
+    yield loop.raises(exc.ClosedError, late)
+    assert stopped.done() or (yield loop.within(1, stopped)) is None
 
 
 @with_world()

@@ -25,6 +25,7 @@ from kiel import clients, events, exc, testing
 from kiel.protocol.consumer_group_heartbeat import ConsumerGroupHeartbeatRequest
 
 from tests import loop
+from tests.integration import peer
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
@@ -33,20 +34,22 @@ RELEASES = [name for name in (os.environ.get("KIEL_KAFKA") or "4.4.0").split(","
             if name in ("4.4.0", "4.0.2", "3.9.1", "3.7.2")]
 
 #: seconds of a session, and that a step may take
-SESSION = 4.0
+SESSION = 2.5
 PATIENCE = 30
 
 SETTINGS = {
     "group.consumer.min.heartbeat.interval.ms": 200, "group.consumer.heartbeat.interval.ms": 300,
     "group.consumer.min.session.timeout.ms": 1000, "group.consumer.session.timeout.ms": int(SESSION * 1000),
+    # how long the broker waits for more members before it shares out (4.4)
+    "group.consumer.min.assignment.interval.ms": 100, "group.consumer.assignment.interval.ms": 100,
 }
 
 
-def started(version):
-    settings = dict(SETTINGS)
+def started(version, **options):
+    settings = dict(SETTINGS, **options.pop("settings", {}))
     if version.startswith("3."):
         settings["group.coordinator.rebalance.protocols"] = "classic,consumer"
-    return testing.Kafka(version, settings=settings)
+    return testing.Kafka(version, settings=settings, **options)
 
 
 @pytest.fixture(scope="module", params=RELEASES)
@@ -464,6 +467,36 @@ def test_a_member_that_is_put_out_joins_again(kafka, topic, group):
     run(body)
 
 
+@pytest.mark.skipif(not os.environ.get("KIEL_LONG"), reason="a long one: KIEL_LONG=1 asks for it")
+def test_the_coordinator_is_killed(topic, group):
+    settings = {"broker.session.timeout.ms": 3000, "broker.heartbeat.interval.ms": 500}
+    with started(RELEASES[0], brokers=3, settings=settings) as kafka:
+        kafka.create_topic(topic, partitions=6, replicas=3)
+
+        def body():
+            source = Source(kafka, topic, 6)
+            one, two = [Member(kafka, group, topic, request_timeout=5) for _ in "12"]
+            yield one.start()
+            yield two.start()
+            yield shared_out(6, one, two)
+            flow = source.flow()
+            for _ in range(2):
+                before, kept = one.consumer.coordinator_id, [list(one.ledger), list(two.ledger)]
+                kafka.brokers[before].kill()
+                yield gen.sleep(2 * SESSION)
+                yield loop.until(lambda: one.consumer.coordinator_id not in (None, before), PATIENCE)
+                yield loop.until(lambda: one.consumer.health()["last_heartbeat"] < 1, PATIENCE)
+                yield shared_out(6, one, two)
+                assert [one.ledger, two.ledger] == kept
+                yield events.run_blocking(one.consumer.io_loop, kafka.brokers[before].start)
+            source.going = False
+            yield flow
+            yield all_arrive(source, one, two, repeats=True)  # what a killed leader did not answer is written twice
+            assert not one.happened("lost") and not two.happened("lost")
+            yield [one.stop(), two.stop(), source.stop()]
+        run(body)
+
+
 # -- a loop that is blocked --
 
 def test_a_blocked_loop_costs_no_membership_and_no_assignment(kafka, topic, group):
@@ -492,7 +525,7 @@ def test_a_blocked_loop_costs_no_membership_and_no_assignment(kafka, topic, grou
 
 def test_without_progress_the_member_leaves_and_comes_back(kafka, topic, group):
     kafka.create_topic(topic, partitions=4)
-    child = Child(kafka, group, topic, pauses=[6.0], slow_callback=None, max_poll_interval=1.5)
+    child = Child(kafka, group, topic, pauses=[4.0], slow_callback=None, max_poll_interval=1.0)
 
     def body():
         source = Source(kafka, topic, 4)
@@ -579,10 +612,11 @@ def test_a_group_of_kiel_java_and_librdkafka(kafka, topic, group):
     if kafka.version.startswith("3."):
         pytest.skip("librdkafka needs version 1 of the heartbeat")
     kafka.create_topic(topic, partitions=9)
+    option = "--command-property" if peer.release(kafka) >= (4, 2) else "--consumer-property"  # KIP-1147
     console = functools.partial(
         kafka.run_tool, "org.apache.kafka.tools.consumer.ConsoleConsumer", "--bootstrap-server", kafka.bootstrap[0],
-        "--topic", topic, "--group", group, "--timeout-ms", 6000, "--from-beginning",
-        "--command-property", "group.protocol=consumer", "--command-property", "client.id=java"
+        "--topic", topic, "--group", group, "--timeout-ms", 4000, "--from-beginning",
+        option, "group.protocol=consumer", option, "client.id=java"
     )
 
     stop = []
