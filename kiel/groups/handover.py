@@ -64,8 +64,8 @@ class HandoverAllocator(allocation.Allocator):
         self.view = view
         #: seconds for which all members have to be able to move: one that restarts is out for as long
         self.grace = follower.session_timeout
-        #: where this member is, see `TRANSITIONS`
-        self.state = STOPPED
+        #: where this member is on its way, see `TRANSITIONS`
+        self.stage = STOPPED
         #: the Kafka group's allocator, once there is one
         self.joined = None
         #: what ended the membership for good
@@ -97,6 +97,11 @@ class HandoverAllocator(allocation.Allocator):
     def error(self):
         """The `kiel.exc.KielError` that membership ended with for good."""
         return self.failure or self.current.error
+
+    @property
+    def state(self):
+        """Where this member is on its way; once it has moved, its state in the Kafka group."""
+        return getattr(self.joined, "state", self.stage) if self.stage == MOVED else self.stage
 
     @property
     def consumer_name(self):
@@ -165,7 +170,7 @@ class HandoverAllocator(allocation.Allocator):
     def stop(self):
         """Leaves the group, here and there; gives a Future."""
         self._run = None
-        self.state = STOPPED
+        self.stage = STOPPED
         self._complete_since = None
         joined = self.joined
         if self._moved is not None and not self._moved.done():
@@ -197,30 +202,30 @@ class HandoverAllocator(allocation.Allocator):
 
     def _go(self, event):
         """Takes one step along the table."""
-        state = TRANSITIONS[self.state][event]
-        log.info("Group %s: %s is %s, %s", self.client.group_name, self.consumer_name, event, state)
-        self.state = state
+        before, self.stage = self.stage, TRANSITIONS[self.stage][event]
+        log.info("Group %s: %s, so %s is %s, not %s", self.client.group_name, event, self.consumer_name, self.stage,
+                 before)
 
     @gen.coroutine
     def _drive(self, run):
-        """Goes the way, state by state, until stopped; whatever fails is tried again."""
+        """Goes the way, stage by stage, until stopped; whatever fails is tried again."""
         steps = {
             FOLLOWING: self._follow, RELEASING: self._release, WAITING: self._wait, CARRYING: self._carry,
             JOINING: self._join, MOVED: self._watch,
         }
         clock = Backoff(first=0.1, most=2.0, deadline=None).start()
         while run is self._run:
-            state = self.state
+            stage = self.stage
             try:
-                event = yield steps[state](run)
+                event = yield steps[stage](run)
             except Exception as error:
                 if run is not self._run:
                     break
                 if getattr(error, "retriable", True):
-                    log.warning("Group %s, %s: %s; trying again", self.client.group_name, state,
+                    log.warning("Group %s, %s: %s; trying again", self.client.group_name, stage,
                                 str(error) or type(error).__name__)
                     yield gen.sleep(clock.delay())
-                    event = "failed" if state == CARRYING else None
+                    event = "failed" if stage == CARRYING else None
                 else:
                     log.error("Group %s can't be joined in Kafka: %s", self.client.group_name, error)
                     self.failure = error
@@ -230,7 +235,7 @@ class HandoverAllocator(allocation.Allocator):
                 clock.reset()
             if event is not None and run is self._run:
                 self._go(event)
-                if self.state == MOVED and not self._moved.done():
+                if self.stage == MOVED and not self._moved.done():
                     self._moved.set_result(None)
 
     @gen.coroutine

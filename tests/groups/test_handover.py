@@ -215,7 +215,7 @@ WAY = {
 def test_state_by_event(state, event):
     follower = Follower(["nowhere:1"], "g", "host:1", allocation.naive_allocator)
     member = HandoverAllocator(type("Client", (), {"group_name": "g"}), None, follower, list, None)
-    member.state = state
+    member.stage = state
     if (state, event) in WAY:
         member._go(event)
         assert member.state == WAY[state, event]
