@@ -4,6 +4,7 @@ from __future__ import absolute_import
 import io
 import json
 import os
+import textwrap
 import time
 
 from tests.faults.faults import FAULTS
@@ -28,8 +29,9 @@ COLUMNS = (
 
 DOCS = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "docs", "faults.rst")
 
-#: the table stands between these lines of docs/faults.rst
+#: the table, and what each fault does, stand between these lines of docs/faults.rst
 BEGIN, END = ".. the run writes from here", ".. to here"
+TEXTS_BEGIN, TEXTS_END = ".. tests/faults/faults.py says", ".. so far"
 
 
 def counts(row):
@@ -87,8 +89,7 @@ def keep(rows, path):
 def write(rows, command, about, seconds):
     """Puts the table into docs/faults.rst, in place of the one there."""
     with io.open(DOCS, encoding="utf-8") as source:
-        text = source.read()
-    head, tail = text[:text.index(BEGIN) + len(BEGIN)], text[text.index(END):]
+        text = between(source.read(), TEXTS_BEGIN, TEXTS_END, faults_text())
     notes = ["* %s, %s: %s" % (row.kafka, row.fault, row.note) for row in rows if row.note]
     idempotent = sorted(set(row.kafka for row in rows if row.idempotent))
     middle = u"\n\n%s, in %d minutes, by ``%s``, %s. Idempotent producers on: %s.\n\n%s\n" % (
@@ -96,9 +97,18 @@ def write(rows, command, about, seconds):
     if notes:
         middle += u"\n" + u"\n".join(notes) + u"\n"
     with io.open(DOCS, "w", encoding="utf-8") as target:
-        target.write(head + middle + u"\n" + tail)
+        target.write(between(text, BEGIN, END, middle.strip("\n")))
+
+
+def between(text, begin, end, middle):
+    """A text with something else between two of its lines."""
+    return text[:text.index(begin) + len(begin)] + u"\n\n" + middle + u"\n\n" + text[text.index(end):]
 
 
 def faults_text():
     """What each fault does, as a definition list."""
-    return "\n".join("``%s``\n    %s" % (fault.name, fault.text) for fault in FAULTS.values())
+    lines = []
+    for fault in FAULTS.values():
+        lines.append(u"``%s``" % fault.name)
+        lines.extend(textwrap.wrap(fault.text, 116, initial_indent="    ", subsequent_indent="    "))
+    return u"\n".join(lines)

@@ -1,9 +1,11 @@
 """The checker on histories that are right, and on each kind that is broken."""
 from __future__ import absolute_import
 
+import io
+
 import pytest
 
-from tests.faults import checker, ledger
+from tests.faults import checker, ledger, report
 
 WHOLE = [("a", 0), ("b", 0), ("a", 1), ("b", 1), ("a", 2)]
 
@@ -68,3 +70,35 @@ def test_the_ledger_on_paper():
     assert book.check([]).lost == 1
     book.acknowledged.append(("a", 2))
     assert book.check([("a", 0)]).lost == 1
+
+
+def test_the_page_tells_every_fault():
+    with io.open(report.DOCS, encoding="utf-8") as source:
+        text = source.read()
+    assert report.faults_text() in text, "python -m tests.faults.run --write"
+    assert report.between(u"a [ old ] b", u"[", u"]", u"new") == u"a [\n\nnew\n\n] b"
+
+
+def row(**changes):
+    blank = dict.fromkeys(report.Row._fields, 0)
+    blank.update(kafka="4.4.0-kraft", fault="f", acknowledged=9, flight=2, note="", examples=(), idempotent=True)
+    return report.Row(**dict(blank, **changes))
+
+
+def test_which_rows_keep_the_promises():
+    assert report.kept(row()) and report.kept(row(flight=0, retries=3)) and report.kept(row(consumer_again=5))
+    for broken in ("lost", "duplicated", "reordered", "aborted", "strangers", "consumer_lost"):
+        assert not report.kept(row(**{broken: 1})), broken
+    # without producer ids a batch whose answer is lost is written again
+    assert report.kept(row(duplicated=3, idempotent=False))
+    # nothing was in flight and nothing sent again: the fault struck nothing
+    assert not report.kept(row(flight=0))
+    assert not report.kept(row(note="FAILED: x"))
+    assert len(report.table([row(), row(lost=12345)]).splitlines()) == 6
+
+
+def test_rows_are_kept_from_run_to_run(tmpdir):
+    path = str(tmpdir.join("rows.json"))
+    report.keep([row(), row(fault="g")], path)
+    found = report.keep([row(lost=7)], path)
+    assert [(one.fault, one.lost) for one in found] == [("g", 0), ("f", 7)]
