@@ -47,8 +47,8 @@ class BaseConsumer(OffsetLookup, Client):
         come after a transaction still open; "read_uncommitted" gives all (KIP-98). Brokers before 0.11 have no
         transactions.
     :param offset_reset: what to do when a position is out of range, or when the leader's log is not the one that was
-        read (KIP-320). "beginning", "end" or seconds back from now (a number or a `datetime.timedelta`): reading goes on
-        there, or, where a log was cut, at the cut. "error": `consume` raises until the caller seeks. None: out of
+        read (KIP-320). "beginning", "end" or seconds back from now (a number or a `datetime.timedelta`): reading goes
+        on there, or, where a log was cut, at the cut. "error": `consume` raises until the caller seeks. None: out of
         range, reading goes on where it began; where a log was cut, `consume` raises `kiel.exc.LogTruncationError` once
         and then goes on at the cut. What is skipped is logged as a warning.
     :param rack_id: where this consumer is, as in the brokers' ``broker.rack``: then followers nearby may be read

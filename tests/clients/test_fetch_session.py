@@ -133,7 +133,9 @@ class Sessions(object):
     def answer(self, call):
         request = call.request
         keys = [(answers.named(call, topic), part) for topic in request.topics for part in topic.partitions]
-        gone = [(answers.named(call, topic), number) for topic in request.forgotten_topics for number in topic.partitions]
+        gone = [
+            (answers.named(call, topic), number) for topic in request.forgotten_topics for number in topic.partitions
+        ]
         self.fetches.append((request.session_id, request.session_epoch, len(keys), len(gone)))
         if self.refuse is not None and request.session_epoch > 0:
             code, self.refuse = self.refuse, None
