@@ -49,7 +49,13 @@ SOUND = {
         work(15, A, 3, 5)], 6),
 }
 
+SOUND["lost before its last commit was through"] = (BEGIN + [
+    entry(2, A, "revoked", p=[0]), entry(2.1, A, "pause"), entry(12, A, "resume"), entry(12.1, A, "lost", p=[0]),
+    entry(12.5, B, "assigned", p=[0]), work(13, B, 0, 5)], 6)
+
 BROKEN = {
+    "lost what it never had": (BEGIN + [
+        entry(2, A, "pause"), entry(12, A, "resume"), entry(12.1, A, "lost", p=[0, 1])], 5, "which it has not"),
     "a message lost": (BEGIN, 6, "1 of 6 messages lost, 5 the first"),
     "all lost": ([entry(0, A, "assigned", p=[0])], 1, "lost"),
     "processed, but not written": (BEGIN, 4, "not written"),

@@ -118,7 +118,7 @@ class Checker(object):
 
     def _follow(self):
         """Goes through the entries: terms, and whether each member keeps to its own."""
-        open_terms, batches = {}, {}
+        open_terms, had, batches = {}, set(), {}
         self._work = []  # (entry, time it was handed out, term or None)
         for entry in self.entries:
             member, event = entry["m"], entry["e"]
@@ -127,6 +127,7 @@ class Checker(object):
                     if (member, partition) in open_terms:
                         self._say(entry, "was assigned partition %d, which it has", partition)
                         continue
+                    had.add((member, partition))
                     term = open_terms[member, partition] = Term(member, partition, entry["t"])
                     self.terms[partition].append(term)
             elif event in ("revoked", "lost", "closing", "kill"):
@@ -135,7 +136,7 @@ class Checker(object):
                 for key in keys:
                     if key in open_terms:
                         open_terms.pop(key).end = entry["t"]
-                    else:
+                    elif event != "lost" or key not in had:  # lost it can be between being revoked and the last commit
                         self._say(entry, "%s partition %d, which it has not", event, key[1])
                 if event == "lost" and not any(begin <= entry["t"] for begin, _ in self.breaks[member]):
                     self._say(entry, "lost partitions %s without having stood still", entry["p"])
