@@ -32,6 +32,8 @@ class Ownership(object):
         self._books = Books(autocommit == "processed")
         #: partitions taken from us, and still ours for their last commit
         self._releasing = set()
+        #: partitions that the application was told are to go, until they come again
+        self._announced = set()
         #: (topic, partition) -> the term, an object of its own
         self._terms = {}
         #: the terms that the offsets of the commit under way belong to
@@ -221,7 +223,8 @@ class Ownership(object):
             try:
                 yield self._wait_for_work(keys, self.rebalance_timeout)
                 keys &= self._releasing  # those lost meanwhile were told of as lost
-                if keys:
+                if keys and self.on_rebalance is not None:
+                    self._announced |= keys
                     yield self._tell(self.on_rebalance, deadline - monotonic(), _topics(keys), {})
                 if self.autocommit is not False and keys.intersection(self._books.due) and self._due_now:
                     yield self._commit_quietly()
@@ -236,6 +239,7 @@ class Ownership(object):
     @gen.coroutine
     def _arrived(self, assigned):
         """New partitions begin their term; with `on_rebalance` they are read when that is done."""
+        self._announced -= _keys(assigned)
         for key in _keys(assigned):
             self._terms[key] = object()
         if self.on_rebalance is None:
@@ -260,6 +264,9 @@ class Ownership(object):
         self._releasing -= keys
         self._forget(keys)
         self.fetcher.wake()
+        lost = _topics(keys - self._announced)  # a partition is told of as revoked or as lost, not as both
+        if not lost:
+            return
         if self.on_lost is not None:
             yield self._tell(self.on_lost, self.rebalance_timeout, lost)
         else:

@@ -147,6 +147,23 @@ def test_what_is_lost_is_told_apart_and_not_committed(cluster, consumer):
     assert commits(cluster) == []
 
 
+@with_kafka_member(**MANUAL)
+def test_what_is_lost_while_it_is_given_up_was_told_of_already(cluster, consumer):
+    going = concurrent.Future()
+    consumer.on_rebalance, consumer.on_lost = Told(going), Told()
+    giving = consumer.allocator.give(t=[1])
+    yield loop.until(lambda: consumer.on_rebalance.calls)
+    consumer.allocator.allocation = {"t": [0, 1]}  # 0 is still the member's, until it is given up
+    yield consumer.allocator.lose()
+    assert consumer.on_rebalance.calls == [({"t": [0]}, {})] and consumer.on_lost.calls == [({"t": [1]},)]
+    going.set_result(None)
+    yield loop.within(2, giving)
+    consumer.on_rebalance.answer = None
+    yield consumer.allocator.give(t=[0, 1])
+    yield consumer.allocator.lose()
+    assert consumer.on_lost.calls[1:] == [({"t": [0, 1]},)]
+
+
 @with_kafka_member(**PROCESSED)
 def test_what_is_lost_while_work_on_it_is_waited_for_is_not_told_of_as_revoked_too(cluster, consumer):
     consumer.on_rebalance, consumer.on_lost = Told(), Told()
