@@ -58,8 +58,8 @@ docs: $(VENV)/.tools
 
 bench: $(VENV)/.made
 	@echo "-- adding the clients that kiel is held against to $(VENV)"
-	@$(BIN)/python -m pip install -q --disable-pip-version-check kafka-python aiokafka confluent-kafka
-	$(BIN)/python -m benchmarks.compare
+	@$(BIN)/python -m pip install -q --disable-pip-version-check kafka-python aiokafka confluent-kafka matplotlib
+	$(BIN)/python -m benchmarks.compare --write docs
 
 matrix: $(VENV)/.made
 	@$(BIN)/python tools/matrix.py

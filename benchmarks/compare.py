@@ -17,6 +17,7 @@ import time
 
 import kiel
 import kiel.testing
+from benchmarks import page, sweeps
 
 PEERS = ("kiel", "kafka_python", "aiokafka", "confluent")
 
@@ -34,9 +35,9 @@ TASKS = {
 STANDS_FOR = {"produce_many": "produce"}
 
 
-def run(peer, task, kafka, topic, count, size, check=False):
+def run(peer, task, kafka, topic, count, size, check=False, **more):
     """Runs one task of one peer in a process of its own; gives its result."""
-    options = {"bootstrap": kafka.bootstrap, "topic": topic, "count": count, "size": size, "check": check}
+    options = dict(more, bootstrap=kafka.bootstrap, topic=topic, count=count, size=size, check=check)
     process = subprocess.Popen(
         [sys.executable, "-m", "benchmarks.peers.%s_peer" % peer, task, json.dumps(options)],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path[:1]))
@@ -142,6 +143,24 @@ def report(results, peers, out):
             ))
 
 
+def void(results):
+    """
+    Says why a run is none, from the order of the peers: they are known, and one that is far slower than it should be
+    beside the others was set up badly or disturbed. Gives the reasons.
+    """
+    reasons = []
+    for task, (slow, quick) in {
+        "consume": ("kafka_python", "aiokafka"), "produce": ("kafka_python", "aiokafka"),
+    }.items():
+        for slower, quicker in ((slow, quick), (quick, "confluent")):
+            by_peer = results.get(task, {})
+            if slower in by_peer and quicker in by_peer:
+                low, high = (median(r["count"] / r["wall"] for r in by_peer[peer]) for peer in (slower, quicker))
+                if low > high:
+                    reasons.append("%s: %s is quicker than %s" % (task, slower, quicker))
+    return reasons
+
+
 def main():
     """Runs the comparison."""
     parser = argparse.ArgumentParser(description="kiel beside other clients, on one real broker")
@@ -150,15 +169,21 @@ def main():
     parser.add_argument("--rounds", type=int, default=5, help="timed runs of each (default %(default)s)")
     parser.add_argument("--size", type=int, default=100, help="bytes of a value (default %(default)s)")
     parser.add_argument("--kafka", default="4.4.0", help="the broker's release (default %(default)s)")
+    parser.add_argument("--write", metavar="DIRECTORY", help="where the page and its plots are written, after the "
+                        "sweeps that they show; without it, only the table is printed")
     options = parser.parse_args()
     peers = options.peers.split(",")
     with kiel.testing.Kafka(options.kafka, settings={"log.retention.bytes": "-1"}) as kafka:
         results = compare(kafka, peers, options.tasks.split(","), options.rounds, options.size)
-    print("kiel %s, Python %s on %s, Kafka %s, values of %d bytes, %d rounds, %s" % (
-        kiel.__version__, platform.python_version(), platform.machine(), options.kafka, options.size, options.rounds,
-        time.strftime("%Y-%m-%d")
-    ))
-    report(results, peers, print)
+        lines = ["kiel %s, Python %s on %s with %d processors, Kafka %s, values of %d bytes, %d rounds, %s" % (
+            kiel.__version__, platform.python_version(), platform.machine(), os.cpu_count(), options.kafka,
+            options.size, options.rounds, time.strftime("%Y-%m-%d")
+        ), "installed: " + page.versions()]
+        lines += ["VOID: " + reason for reason in void(results)]
+        report(results, peers, lines.append)
+        print("\n".join(lines))
+        if options.write:
+            page.write(options.write, lines, sweeps.run_all(kafka, run, peers))
 
 
 if __name__ == "__main__":

@@ -18,12 +18,12 @@ def consume(this, value=None, records=False):
             max_partition_fetch_bytes=1 << 21, fetch_max_bytes=1 << 22, value_deserializer=value
         )
         await consumer.start()
-        partition = TopicPartition(this.topic, 0)
-        consumer.assign([partition])
-        await consumer.seek_to_beginning(partition)
+        partitions = [TopicPartition(this.topic, number) for number in range(this.options.get("partitions", 1))]
+        consumer.assign(partitions)
+        await consumer.seek_to_beginning(*partitions)
         this.begin()
         while this.seen < this.count:
-            for messages in (await consumer.getmany(partition, timeout_ms=1000)).values():
+            for messages in (await consumer.getmany(timeout_ms=1000)).values():
                 this.took(messages if records and not this.check else [message.value for message in messages])
         result = this.end()
         await consumer.stop()
@@ -46,7 +46,7 @@ def produce(this):
     async def work():
         producer = AIOKafkaProducer(
             bootstrap_servers=this.bootstrap, acks="all", linger_ms=5, max_batch_size=1 << 19,
-            max_request_size=1000000
+            max_request_size=1000000, compression_type=this.options.get("codec")
         )
         await producer.start()
         values = task.values(this.count, this.size)
@@ -74,6 +74,22 @@ def produce_wait(this):
             seconds.append(time.time() - begun)
         await producer.stop()
         return task.latency(seconds[len(seconds) // 10:])
+    return asyncio.run(work())
+
+
+def idle(this):
+    """A consumer that waits for messages that do not come."""
+    async def work():
+        consumer = AIOKafkaConsumer(this.topic, bootstrap_servers=this.bootstrap, enable_auto_commit=False)
+        await consumer.start()
+        await consumer.getmany(timeout_ms=1000)
+        this.begin()
+        end = time.time() + this.count
+        while time.time() < end:
+            await consumer.getmany(timeout_ms=1000)
+        result = this.end()
+        await consumer.stop()
+        return result
     return asyncio.run(work())
 
 

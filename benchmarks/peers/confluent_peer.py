@@ -16,7 +16,7 @@ def consume(this, value=None, records=False):
         "auto.offset.reset": "earliest", "fetch.message.max.bytes": 1 << 21, "fetch.max.bytes": 1 << 22,
         "queued.min.messages": 500000, "check.crcs": True
     })
-    consumer.assign([TopicPartition(this.topic, 0, 0)])
+    consumer.assign([TopicPartition(this.topic, number, 0) for number in range(this.options.get("partitions", 1))])
     this.begin()
     while this.seen < this.count:
         messages = consumer.consume(10000, 1.0)
@@ -44,7 +44,8 @@ def _producer(this, linger):
     """A producer for throughput, or for none."""
     return Producer({
         "bootstrap.servers": ",".join(this.bootstrap), "acks": "all", "linger.ms": linger, "batch.size": 1000000,
-        "queue.buffering.max.messages": 1000000, "batch.num.messages": 100000
+        "queue.buffering.max.messages": 1000000, "batch.num.messages": 100000,
+        "compression.type": this.options.get("codec") or "none"
     })
 
 
@@ -86,6 +87,22 @@ def produce_wait(this):
         del done[:]
         seconds.append(time.time() - begun)
     return task.latency(seconds[len(seconds) // 10:])
+
+
+def idle(this):
+    """A consumer that waits for messages that do not come."""
+    consumer = Consumer({
+        "bootstrap.servers": ",".join(this.bootstrap), "group.id": "none", "enable.auto.commit": False,
+    })
+    consumer.assign([TopicPartition(this.topic, 0)])
+    consumer.consume(1, 1.0)
+    this.begin()
+    end = time.time() + this.count
+    while time.time() < end:
+        consumer.consume(10000, 1.0)
+    result = this.end()
+    consumer.close()
+    return result
 
 
 if __name__ == "__main__":

@@ -16,8 +16,7 @@ def _consume(this, value=None):
         max_partition_fetch_bytes=1 << 21, fetch_max_bytes=1 << 22, max_poll_records=10000,
         value_deserializer=value
     )
-    partition = TopicPartition(this.topic, 0)
-    consumer.assign([partition])
+    consumer.assign([TopicPartition(this.topic, number) for number in range(this.options.get("partitions", 1))])
     consumer.seek_to_beginning()
     return consumer
 
@@ -48,7 +47,7 @@ def produce(this):
     """A call a message, acknowledged by all replicas."""
     producer = KafkaProducer(
         bootstrap_servers=this.bootstrap, acks="all", linger_ms=5, batch_size=1 << 19, max_request_size=1000000,
-        enable_idempotence=False
+        enable_idempotence=False, compression_type=this.options.get("codec")
     )
     values = task.values(this.count, this.size)
     producer.partitions_for(this.topic)
@@ -72,6 +71,19 @@ def produce_wait(this):
         seconds.append(time.time() - begun)
     producer.close()
     return task.latency(seconds[len(seconds) // 10:])
+
+
+def idle(this):
+    """A consumer that waits for messages that do not come."""
+    consumer = KafkaConsumer(this.topic, bootstrap_servers=this.bootstrap, enable_auto_commit=False, group_id=None)
+    consumer.poll(1000)
+    this.begin()
+    end = time.time() + this.count
+    while time.time() < end:
+        consumer.poll(1000)
+    result = this.end()
+    consumer.close()
+    return result
 
 
 if __name__ == "__main__":

@@ -1,12 +1,13 @@
-"""kiel's own tasks."""
+"""kiel's own tasks, as Tornado applications are written today: native coroutines."""
 from __future__ import absolute_import
 
+import itertools
 import time
 
-from tornado import gen, ioloop
+from tornado import ioloop
 
 from benchmarks.peers import task
-from kiel import clients, constants
+from kiel import clients
 
 
 def run(coroutine):
@@ -16,18 +17,17 @@ def run(coroutine):
 
 def _consume(this, deserializer, records=False):
     """Reads the topic from its beginning."""
-    @gen.coroutine
-    def work():
+    async def work():
         consumer = clients.SingleConsumer(this.bootstrap, deserializer=deserializer, max_bytes=1 << 21)
-        yield consumer.connect()
+        await consumer.connect()
         consume = consumer.consume_records if records else consumer.consume
         this.begin()
         while this.seen < this.count:
-            messages = yield consume(this.topic, start=consumer.BEGINNING)
+            messages = await consume(this.topic, start=consumer.BEGINNING)
             this.took([record.value for record in messages] if this.check and records else messages)
         result = this.end()
-        yield consumer.close()
-        raise gen.Return(result)
+        await consumer.close()
+        return result
     return run(work)
 
 
@@ -46,11 +46,11 @@ def consume_records(this):
     return _consume(this, bytes, records=True)
 
 
-def _producer(this, **options):
+def _producer(this):
     """A producer for throughput."""
     return clients.Producer(
-        this.bootstrap, serializer=_same, batch_size=50000, linger=0.005,
-        max_request_bytes=1000000, compression=options.pop("compression", None), **options
+        this.bootstrap, serializer=_same, batch_size=this.options.get("batch_size", 50000), linger=0.005,
+        max_request_bytes=1000000, compression=this.options.get("codec")
     )
 
 
@@ -60,56 +60,67 @@ def _same(value):
 
 def produce(this):
     """A call a message, acknowledged by all replicas."""
-    @gen.coroutine
-    def work():
+    async def work():
         producer = _producer(this)
-        yield producer.connect()
-        values = task.values(this.count, this.size)
+        await producer.connect()
+        await producer.cluster.ensure(this.topic)
         topic = this.topic
         this.begin()
-        for value in values:
-            yield producer.produce(topic, value)
-        yield producer.flush()
+        for value in task.values(this.count, this.size):
+            await producer.produce(topic, value)
+        await producer.flush()
         result = this.end()
-        yield producer.close()
-        raise gen.Return(result)
+        await producer.close()
+        return result
     return run(work)
 
 
 def produce_many(this):
     """A call a thousand messages."""
-    @gen.coroutine
-    def work():
+    async def work():
         producer = _producer(this)
-        yield producer.connect()
+        await producer.connect()
+        await producer.cluster.ensure(this.topic)
         values = task.values(this.count, this.size)
         this.begin()
-        for begin in range(0, len(values), 1000):
-            yield producer.produce_many(this.topic, values[begin:begin + 1000])
-        yield producer.flush()
+        for _ in range(0, this.count, 1000):
+            await producer.produce_many(this.topic, itertools.islice(values, 1000))
+        await producer.flush()
         result = this.end()
-        yield producer.close()
-        raise gen.Return(result)
+        await producer.close()
+        return result
     return run(work)
 
 
 def produce_wait(this):
     """One message at a time, each waited for."""
-    @gen.coroutine
-    def work():
+    async def work():
         producer = clients.Producer(this.bootstrap, serializer=_same)
-        yield producer.connect()
+        await producer.connect()
         value = b"x" * this.size
         seconds = []
-        for number in range(this.count):
+        for _ in range(this.count):
             begun = time.time()
-            yield producer.produce(this.topic, value)
+            await producer.produce(this.topic, value)
             seconds.append(time.time() - begun)
-        yield producer.close()
-        raise gen.Return(task.latency(seconds[len(seconds) // 10:]))
+        await producer.close()
+        return task.latency(seconds[len(seconds) // 10:])
+    return run(work)
+
+
+def idle(this):
+    """A consumer that waits for messages that do not come."""
+    async def work():
+        consumer = clients.SingleConsumer(this.bootstrap, deserializer=bytes)
+        await consumer.connect()
+        await consumer.consume(this.topic)
+        this.begin()
+        end = time.time() + this.count
+        while time.time() < end:
+            await consumer.consume(this.topic)
+        return this.end()
     return run(work)
 
 
 if __name__ == "__main__":
-    assert constants
     task.main(globals())

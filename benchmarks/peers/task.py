@@ -17,9 +17,10 @@ DIGITS = 10
 
 
 def values(count, size):
-    """The messages of a run: ``count`` values of ``size`` bytes that begin with their number."""
-    filler = b"x" * (size - DIGITS)
-    return [(b"%010d" % number) + filler for number in range(count)]
+    """The messages of a run, one by one: ``count`` values of ``size`` bytes that begin with their number."""
+    filler = b"x" * max(0, size - DIGITS)
+    for number in range(count):
+        yield ((b"%010d" % number) + filler)[:size]
 
 
 class Run(object):
@@ -31,12 +32,14 @@ class Run(object):
         self.count = options["count"]
         self.size = options["size"]
         self.check = options.get("check", False)
+        self.options = options
         self.seen = 0
         self.sum = 0
+        #: peak memory when all is imported, in KiB
+        self.imported = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
     def begin(self):
         """Starts the clocks: what came before, such as connecting and imports, does not count."""
-        self.memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         self.cpu = time.process_time()
         self.wall = time.time()
 
@@ -57,13 +60,16 @@ class Run(object):
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         if self.check and self.sum != self.count * (self.count - 1) // 2:
             raise ValueError("the values read are not those written: sum %d of %d messages" % (self.sum, self.seen))
-        return {"count": self.count, "wall": wall, "cpu": cpu, "memory": (memory - self.memory) * 1024}
+        return {"count": self.count, "wall": wall, "cpu": cpu, "memory": (memory - self.imported) * 1024}
 
 
 def latency(seconds):
     """The result of a task that measured each message by itself."""
     ordered = sorted(seconds)
-    return {"median": ordered[len(ordered) // 2], "p99": ordered[len(ordered) * 99 // 100]}
+    return {
+        "median": ordered[len(ordered) // 2], "p90": ordered[len(ordered) * 9 // 10],
+        "p99": ordered[len(ordered) * 99 // 100], "p999": ordered[len(ordered) * 999 // 1000],
+    }
 
 
 def main(namespace):
