@@ -2,19 +2,19 @@
 from __future__ import absolute_import
 
 import datetime
-import functools
 import logging
 
-from tornado import concurrent, gen, locks
+from tornado import gen, locks
 
 from kiel import allocation, events, exc
-from kiel.groups import classic_leader as leading
+from kiel.groups.classic_leader import Leader, from_assignment, without
 from kiel.groups.classic_requests import MARGIN, NO_GENERATION, Requests
 from kiel.groups.classic_share import Share
 from kiel.groups.classic_states import (
     AWAY, FAILED, JOINING, OUT, REVOKING, STABLE, SYNCING, TRANSITIONS
 )
 from kiel.groups.classic_talk import Talk
+from kiel.groups.classic_topics import Topics
 from kiel.retry import Backoff, monotonic
 
 log = logging.getLogger(__name__)
@@ -57,7 +57,8 @@ class ClassicAllocator(allocation.Allocator):
         self._requests = Requests(client.group_name, membership)
         self._talk = Talk(client, membership, self._requests, self._goodbye, self._on_beat, self._on_left)
         self._share = Share(self, self._release_time)
-        self._assignors = dict((assignor.name, assignor) for assignor in membership.assignors)
+        self._topics = Topics()
+        self._leader = Leader(client.cluster, dict((assignor.name, assignor) for assignor in membership.assignors))
         #: stands for one run from `start` to `stop`; None when stopped
         self._run = None
         self._driver = None
@@ -65,17 +66,8 @@ class ClassicAllocator(allocation.Allocator):
         self._news = locks.Condition()
         #: why the member has to join (again); None while it need not
         self._reason = None
-        #: what to subscribe to, and what the present share was made for
-        self._topics = set()
-        self._covered = frozenset()
-        #: (topics, Future) of those who wait for a share
-        self._waiters = []
         #: what this member was given last, and in which generation: sticky assignors go by it
         self._last = {}, NO_GENERATION
-        #: topic -> ids, as they were known when this member asked to join: what it shares out if it is the leader
-        self._known = {}
-        #: topic -> number of partitions that the leader shared out
-        self._counts = {}
         self._looker = None
         self._looked = 0
         #: whether this process stood still for a session's time in the midst of a rebalance
@@ -122,20 +114,19 @@ class ClassicAllocator(allocation.Allocator):
         if self._run is None:
             self._run = object()
             self.error = None
-            if self._topics:
+            if self._topics.wanted:
                 self._want("joins")
-        return self._wait_for(self._topics)
+        return self._topics.wait(self._topics.wanted, self.error)
 
     def subscribe(self, topics):
         """See `kiel.allocation.Allocator.subscribe`; also brings a member back that left by itself."""
-        fresh = set(topics) - self._topics
-        self._topics |= fresh
+        fresh = self._topics.add(topics)
         if self._run is not None and self.error is None:
             if fresh:
                 self._want("subscribes to %s" % ", ".join(sorted(fresh)))
             elif self.state == AWAY:
                 self._want("goes on")
-        return self._wait_for(topics)
+        return self._topics.wait(topics, self.error)
 
     def update(self, partitions, gone=()):
         """See `kiel.allocation.Allocator.update`; the leader has the group share topics that have grown out anew."""
@@ -160,53 +151,19 @@ class ClassicAllocator(allocation.Allocator):
         """
         if self._run is not None:
             self._run = None
-            self._topics.clear()
-            self._covered = frozenset()
             self._reason = None
-            self._settle(exc.ClosedError("group %s: the member leaves" % self.client.group_name))
+            self._topics.wanted.clear()
+            self._topics.end(exc.ClosedError("group %s: the member leaves" % self.client.group_name))
             self._news.notify_all()
             driver, self._driver = self._driver, None
             self._stopping = self._stop(self._stopping, driver)
         return self._stopping or gen.maybe_future(None)
 
-    # -- subscriptions --
-
-    def _wait_for(self, topics):
-        """A Future that is done when this member has a share of these topics."""
-        future = concurrent.Future()
-        if self.error is not None:
-            future.set_exception(self.error)
-        elif self._covered.issuperset(topics):
-            future.set_result(None)
-        else:
-            self._waiters.append((frozenset(topics), future))
-        # looked at: a caller that does not wait is told by `error`
-        future.add_done_callback(lambda done: done.exception())
-        return future
-
-    def _settle(self, error=None):
-        """Ends the waiting of those who have what they wait for, or of all with an error."""
-        waiters, self._waiters = self._waiters, []
-        for topics, future in waiters:
-            if error is not None:
-                future.set_exception(error)
-            elif self._covered.issuperset(topics):
-                future.set_result(None)
-            else:
-                self._waiters.append((topics, future))
-
     def _check_topics(self, gone=()):
         """Has the leader join again when what it shared out is not what there is any more."""
-        if not self.is_leader or self.state != STABLE:
-            return
-        there = self.client.cluster.topics
-        changed = [
-            topic for topic, count in self._counts.items()
-            # one that metadata lacks may be there still; the consumer says when it is gone
-            if len(there.get(topic) or ()) != count and (there.get(topic) or topic in gone)
-        ]
+        changed = self._leader.changed(gone) if self.is_leader and self.state == STABLE else None
         if changed:
-            self._want("the number of partitions changed: %s" % ", ".join(sorted(changed)))
+            self._want("the number of partitions changed: %s" % ", ".join(changed))
 
     # -- the driver --
 
@@ -280,23 +237,21 @@ class ClassicAllocator(allocation.Allocator):
             return
         self._event("join")
         self._reason = None  # whatever came up until here is in what is asked for now
-        topics = frozenset(self._topics)
-        self._known = dict((topic, list(ids)) for topic, ids in self.client.cluster.topics.items() if ids)
-        self._requests.lead = functools.partial(leading.lead, self._assignors, dict(self._known))
+        topics = frozenset(self._topics.wanted)
+        self._requests.lead = self._leader.prepare()
         joined = yield self._ask_to_join(run, topics, reason)
         self.identity = (joined.member_id, joined.generation_id)
         self.is_leader = joined.leader_id == joined.member_id
         self._event("joined")
-        assignor = self._assignors.get(joined.protocol)
-        if assignor is None:
+        if joined.protocol not in self._leader.assignors:
             raise exc.InconsistentGroupProtocolError("the group shares partitions out by %r" % joined.protocol)
         assignments = ()
         if self.is_leader:
-            assignments = yield self._assignments(assignor, joined)
+            assignments = yield self._leader.share_out(joined)
             self._expect(run, SYNCING)
         answer = yield self._talk.ask(self._requests.sync(joined, assignments))
         self._expect(run, SYNCING)
-        share = leading.from_assignment(answer.assignment)
+        share = from_assignment(answer.assignment)
         self._event("synced")
         self._was_still = False
         self._last = share, joined.generation_id
@@ -329,33 +284,16 @@ class ClassicAllocator(allocation.Allocator):
                 raise gen.Return(joined)
 
     @gen.coroutine
-    def _assignments(self, assignor, joined):
-        """The leader's work: what each member gets; topics that only others subscribe to are asked for."""
-        members = leading.members_of(assignor, joined)
-        topics = self.client.cluster.topics
-        wanted = leading.topics_of(members)
-        foreign = sorted(topic for topic in wanted if topic not in self._known)
-        if foreign:
-            answer = yield self.client.cluster.get_metadata(foreign, create=False)
-            self.client.cluster.process_topics(answer.topics, foreign)
-            self._known.update((topic, list(topics[topic])) for topic in foreign if topic in topics)
-        self._counts = dict((topic, len(self._known.get(topic, ()))) for topic in wanted)
-        if joined.skip_assignment:
-            raise gen.Return(())
-        raise gen.Return(leading.assignments(assignor, members, self._known))
-
-    @gen.coroutine
     def _take(self, run, share, topics):
         """Makes a share ours: what goes is given up first, then what comes is there."""
-        revoked = leading.without(self._share.owned, share)
+        revoked = without(self._share.owned, share)
         if revoked:
             self._reason = self._reason or "gave up partitions of %s" % ", ".join(sorted(revoked))
             yield self._share.give_up(revoked)
             self._expect(run, STABLE)
-        self._covered = topics
         told = self._share.take(share)
         self._tell_pause()
-        self._settle()
+        self._topics.cover(topics)
         self._check_topics()
         yield told
 
@@ -402,7 +340,7 @@ class ClassicAllocator(allocation.Allocator):
 
     def _lose(self, error, event="lost"):
         """Partitions and membership are gone without having been given up."""
-        self._covered = frozenset()
+        self._topics.lose()
         self.is_leader = self._was_still = False
         keeps_id = isinstance(error, exc.IllegalGenerationError)
         self.identity = (self.identity[0] if keeps_id else "", NO_GENERATION)
@@ -418,7 +356,7 @@ class ClassicAllocator(allocation.Allocator):
         self.error = error
         request = self._requests.leave(self.identity[0], "failed: %s" % error)
         self._lose(error, "fatal")
-        self._settle(error)
+        self._topics.end(error)
         self._news.notify_all()
         self.client.io_loop.add_future(self._talk.depart(request), lambda future: future.result())
 

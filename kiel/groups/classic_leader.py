@@ -1,8 +1,61 @@
 """What the leader of a classic group does: works out what each member gets."""
 from __future__ import absolute_import
 
+from tornado import gen
+
 from kiel.protocol.consumer_protocol import Assignment, Subscription, TopicAssignment
 from kiel.protocol.sync_group import MemberAssignment
+
+
+class Leader(object):
+    """
+    What a member knows of the topics, so that it can be the leader.
+
+    :param cluster: `kiel.cluster.Cluster`
+    :param assignors: name -> `kiel.groups.assignors.Assignor`
+    """
+
+    def __init__(self, cluster, assignors):
+        self.cluster = cluster
+        self.assignors = assignors
+        #: topic -> ids, as they were known when this member asked to join: what it shares out
+        self.known = {}
+        #: topic -> number of partitions that it shared out
+        self.counts = {}
+
+    def prepare(self):
+        """Notes what is known; gives a pure function of a JoinGroup answer that leads by it, see `lead`."""
+        self.known = dict((topic, list(ids)) for topic, ids in self.cluster.topics.items() if ids)
+        known = dict(self.known)
+        return lambda joined: lead(self.assignors, known, joined)
+
+    @gen.coroutine
+    def share_out(self, joined):
+        """Gives what the leader brings to SyncGroup; topics that only others subscribe to are asked for."""
+        assignor = self.assignors[joined.protocol]
+        members = members_of(assignor, joined)
+        wanted = topics_of(members)
+        foreign = sorted(topic for topic in wanted if topic not in self.known)
+        if foreign:
+            answer = yield self.cluster.get_metadata(foreign, create=False)
+            self.cluster.process_topics(answer.topics, foreign)
+            there = self.cluster.topics
+            self.known.update((topic, list(there[topic])) for topic in foreign if topic in there)
+        self.counts = dict((topic, len(self.known.get(topic, ()))) for topic in wanted)
+        # a static leader that is back skips the work (KIP-814)
+        raise gen.Return(() if joined.skip_assignment else assignments(assignor, members, self.known))
+
+    def changed(self, gone=()):
+        """
+        The topics that have other partitions than were shared out.
+
+        :param gone: deleted topics; others that metadata lacks may be there still
+        """
+        there = self.cluster.topics
+        return sorted(
+            topic for topic, count in self.counts.items()
+            if len(there.get(topic) or ()) != count and (there.get(topic) or topic in gone)
+        )
 
 
 def members_of(assignor, joined):
