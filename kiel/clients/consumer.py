@@ -217,6 +217,7 @@ class BaseConsumer(OffsetLookup, Client):
             if done is not None and cursor.turn == turn:
                 # once, not per batch: an offset with its epoch takes a microsecond to make
                 self._moved(cursor, offset_of(cursor.handed, done.leader_epoch))
+                self.offsets[cursor.topic][cursor.partition] = int(cursor.handed)
         if not messages:
             self._raise_pending([cursor for cursor, _, _ in taken])
         raise gen.Return(messages)
@@ -292,7 +293,7 @@ class BaseConsumer(OffsetLookup, Client):
     def _moved(self, cursor, offset):
         """Messages before ``offset`` are handed out."""
         cursor.handed = offset
-        self.offsets[cursor.topic][cursor.partition] = int(offset)
+        self.offsets[cursor.topic][cursor.partition] = offset
 
     def log_error(self, record, error):
         """What happens by default to a message that does not deserialise: a line in the log."""
