@@ -77,16 +77,17 @@ class HandoverAllocator(allocation.Allocator):
         self._complete_since = None
         self._strangers = set()
         follower.on_news = self._news.notify_all
-        follower.on_change = self._passes("on_change")
-        follower.on_pause = self._passes("on_pause")
+        follower.on_change = self._followed
+        follower.on_pause = self._doubted
 
-    def _passes(self, hook):
-        """A function that calls a hook of this allocator's user, if it has set one."""
-        def call(*args):
-            """Calls it."""
-            function = getattr(self, hook)
-            return None if function is None else function(*args)
-        return call
+    def _followed(self, revoked, assigned):
+        """Passes a change in ZooKeeper on."""
+        return None if self.on_change is None else self.on_change(revoked, assigned)
+
+    def _doubted(self, doubt):
+        """Passes doubt in ZooKeeper on, which says nothing of a member that is in Kafka."""
+        if self.joined is None and self.on_pause is not None:
+            self.on_pause(doubt)
 
     @property
     def current(self):

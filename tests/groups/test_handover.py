@@ -365,6 +365,24 @@ def test_the_switch_of_a_group_that_lives_is_put_back(zk, group, kafka, members)
     assert members[1].state == MOVED
 
 
+def test_zookeeper_may_go_once_the_group_has_moved(monkeypatch):
+    @travel
+    def check(zk, group, kafka, members):
+        for member in members[:2]:
+            yield member.start()
+        yield all_in(MOVED, members[:2])
+        before = [(list(member.pauses), member.items) for member in members[:2]]
+        zk.kill()
+        yield loop.until(lambda: members[0].allocator.follower.paused, 5)
+        yield gen.sleep(0.2)
+        assert [(member.pauses, member.items) for member in members[:2]] == before
+        assert not any(member.allocator.paused for member in members[:2])
+        yield loop.within(8, gen.multi([member.allocator.stop() for member in members[:2]]))
+        assert not kafka.joined
+    with kiel.testing.ZooKeeper() as server:
+        check(server, monkeypatch)
+
+
 # -- deaths, stops, failures --
 
 @pytest.mark.parametrize("state", [FOLLOWING, RELEASING, WAITING, CARRYING])
