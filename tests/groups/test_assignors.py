@@ -187,6 +187,31 @@ def test_user_data_of_every_kind_is_read():
         assert (found.owned, found.generation) == ({"t": [1]}, generation)
 
 
+def test_kafka_python_s_user_data_is_read():
+    """It has a version before it, unlike Java's: bytes of kafka-python 3.0.12."""
+    data = b"\0\1" + PreviousAssignment(
+        previous_assignment=[TopicAssignment(name="t", partitions=[0, 3])], generation=7).encode(1)
+    found = by_name["sticky"].member(Subscription(version=0, topics=["t"], user_data=data))
+    assert (found.owned, found.generation) == ({"t": [0, 3]}, 7)
+
+
+def test_members_that_do_not_tell_their_generation_settle_too():
+    """As those of kafka-python, which writes version 1 of the subscription without user data."""
+    rnd = seeded()
+    assign = by_name["cooperative-sticky"].assign
+    for _ in range(100):
+        members, partitions = measure.random_group(rnd)
+        silent = set(member_id for member_id in members if rnd.random() < .5)
+
+        def as_told(now):
+            return dict((member_id, member._replace(generation=-1) if member_id in silent else member)
+                        for member_id, member in now.items())
+
+        # what both claim is believed of the one that tells: so the others have to see that they lost it
+        found = measure.settle(lambda now: assign(as_told(now), partitions), members, partitions, False)[-1]
+        measure.check_valid(found, members, partitions)
+
+
 # -- Java's order, functions --
 
 def test_static_members_come_first_in_the_order_of_their_names():
