@@ -17,7 +17,7 @@ import traceback
 import tornado
 from tornado import ioloop
 
-from kiel.testing import processes
+from kiel.testing import errors, processes
 from tests.faults import report, world
 from tests.faults.cluster import FaultyKafka
 from tests.faults.faults import FAULTS
@@ -52,9 +52,22 @@ def run_release(version, names, options, rnd):
                 if part:
                     print("   %r" % (part,))
             sys.stdout.flush()
+            if options.rows:
+                report.keep([row], options.rows)
+            clear(kafka)
     finally:
         kafka.stop()
     return rows
+
+
+def clear(kafka):
+    """Deletes the topics of a fault: a broker that is killed looks through all its logs when it starts again."""
+    for topic in kafka.metadata()[1]:
+        if topic.startswith("faults-"):
+            try:
+                kafka.delete_topic(topic)
+            except errors.HarnessError as error:
+                print("   %s" % error)
 
 
 def one(kafka, fault, options, rnd):
