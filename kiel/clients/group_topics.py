@@ -60,7 +60,17 @@ class GroupTopics(object):
                     yield self.cluster.ensure(topic, self.max_wait_time / 1000.0)
                 except exc.KielError as error:
                     self.last_error = error
-        yield self.allocator.subscribe(topics)
+        allocator = self.allocator
+        try:
+            yield allocator.subscribe(topics)
+        except exc.UnsupportedVersionError as error:
+            if self.allocator is allocator:
+                yield self._fall_back(error)
+            yield self.allocator.subscribe(topics)
+
+    def _fall_back(self, error):
+        """The allocator's protocol is not the group's: takes another, or raises; gives a Future."""
+        raise NotImplementedError
 
     def _want(self, topic):
         """Sees to it that the member takes part in a topic; what goes wrong is the allocator's ``error``."""

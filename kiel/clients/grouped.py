@@ -20,7 +20,7 @@ from kiel.clients.group_view import GroupView
 from kiel.clients.health import Health
 from kiel.clients.offsets import BEGINNING
 from kiel.clients.ownership import Ownership
-from kiel.groups.choice import join_through_kafka
+from kiel.groups.choice import fall_back, join_through_kafka
 from kiel.groups.handover import HandoverAllocator
 from kiel.groups.membership import Membership
 from kiel.retry import Backoff
@@ -162,6 +162,10 @@ class GroupedConsumer(Ownership, GroupTopics, Health, OffsetStore, BaseConsumer)
         else:
             yield join_through_kafka(self, self._membership, self._obey, self._join)
 
+    def _fall_back(self, error):
+        """The group turned out to be a classic one that the broker does not upgrade; gives a Future."""
+        return fall_back(self, self._membership, self._obey, self._join, error)
+
     def _obey(self, allocator):
         """Lets an allocator say what is ours."""
         allocator.on_change = self._on_change
@@ -183,7 +187,7 @@ class GroupedConsumer(Ownership, GroupTopics, Health, OffsetStore, BaseConsumer)
             raise gen.Return(None)
         if self.autocommit == "processed" and self._consuming[topic]:
             raise exc.ConcurrentConsumeError(topic)
-        if self.allocator.error is not None:
+        if self.allocator.error is not None and topic not in self._subscribing:
             raise self.allocator.error
         self._consuming[topic] += 1
         heart = self.allocator.heart

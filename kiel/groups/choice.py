@@ -7,6 +7,9 @@ import six
 from tornado import gen
 
 from kiel import exc
+from kiel.groups import assignors
+from kiel.groups.classic import ClassicAllocator
+from kiel.groups.next_gen import ConsumerAllocator
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +31,6 @@ def _assignor(chosen):
 
     :raises ValueError: for a name that is none
     """
-    from kiel.groups import assignors
     if isinstance(chosen, six.string_types):
         if chosen not in assignors.by_name:
             raise ValueError("assignor %r is not one of %s" % (chosen, ", ".join(sorted(assignors.by_name))))
@@ -47,8 +49,6 @@ def join_through_kafka(client, membership, obey, join):
     :param join: joins; gives a Future
     :raises kiel.exc.KielError: when there is no coordinator, or the group does not take the member
     """
-    # here, until both are there
-    from kiel.groups.classic import ClassicAllocator
     found = yield client.attempt([client.group_name], lambda wanted: _find(client))
     broker_id = found[client.group_name]
     if isinstance(broker_id, exc.KielError):
@@ -58,7 +58,6 @@ def join_through_kafka(client, membership, obey, join):
         wanted = "classic"
     if wanted != "classic":
         if wanted == "consumer" or client.cluster[broker_id].supports("consumer_group_heartbeat", 1):
-            from kiel.groups.next_gen import ConsumerAllocator
             name = next(iter(_listed(membership.assignors)), None)
             obey(ConsumerAllocator(client, membership._replace(assignors=name)))
             try:
@@ -69,9 +68,29 @@ def join_through_kafka(client, membership, obey, join):
                     raise
                 log.info("Group %s is a classic one: %s", client.group_name, error)
                 yield client.allocator.stop()
+    yield join_classic(client, membership, obey, join)
+
+
+@gen.coroutine
+def join_classic(client, membership, obey, join):
+    """Makes a member of a classic group, and joins; parameters and errors as those of `join_through_kafka`."""
     chosen = _listed(membership.assignors) or CLASSIC_ASSIGNORS
     obey(ClassicAllocator(client, membership._replace(assignors=tuple(_assignor(each) for each in chosen))))
     yield join()
+
+
+@gen.coroutine
+def fall_back(client, membership, obey, join, error):
+    """
+    A subscription showed that the group is one of classic members that the broker does not upgrade: joins those.
+
+    :raises kiel.exc.UnsupportedVersionError: when the next-generation protocol was asked for by name
+    """
+    if client.group_protocol is not None or not isinstance(client.allocator, ConsumerAllocator):
+        raise error
+    log.info("Group %s is a classic one: %s", client.group_name, error)
+    yield client.allocator.stop()
+    yield join_classic(client, membership, obey, join)
 
 
 @gen.coroutine
