@@ -29,8 +29,8 @@ response_classes = responses.classes
 #: Bytes that one read of the socket asks for; Tornado's own 64 KiB cost a loop turn each at megabytes a fetch.
 READ_CHUNK = 1024 * 1024
 
-#: seconds by which the loop may come late to a time-out without that being taken for a handler's doing
-LATE = 0.5
+#: seconds, after a request's time is over, for an answer that may be in the socket already
+GRACE = 0.1
 
 #: the most seconds that a broker may have a connection wait for going over a quota; Kafka's own windows are far shorter
 MOST_THROTTLE = 60.0
@@ -218,8 +218,7 @@ class Connection(object):
             self.pending[key] = future
             self.api_correlation[key] = request.api
             limit = self.settings.request_timeout + request.wait_time / 1000.0
-            due = self.io_loop.time() + limit
-            self._timeouts[key] = self.io_loop.call_later(limit, self._time_out, request, key, due)
+            self._timeouts[key] = self.io_loop.call_later(limit, self._look_once_more, request, key)
         try:
             written = self.stream.write(data)
         except Exception as error:
@@ -319,17 +318,16 @@ class Connection(object):
         self.api_correlation.pop(key, None)
         return self.pending.pop(key, None)
 
-    def _time_out(self, request, key, due):
+    def _look_once_more(self, request, key):
         """
-        Ends the connection: what comes after an answer that is missing can't be waited for either.
+        A request's time is over, but for what is in the socket.
 
-        When a handler has blocked the loop past the time, the answer may be in the socket: timers come before sockets
-        in a turn. So it has a moment more, from now on.
+        Timers come before sockets in a turn of the loop: after a handler has blocked it, the answer may be there unread.
         """
-        now = self.io_loop.time()
-        if now - due > LATE:
-            self._timeouts[key] = self.io_loop.call_later(LATE, self._time_out, request, key, now + LATE)
-            return
+        self._timeouts[key] = self.io_loop.call_later(GRACE, self._time_out, request)
+
+    def _time_out(self, request):
+        """Ends the connection: what comes after an answer that is missing can't be waited for either."""
         self.fail(exc.RequestTimeoutError(
             self.host, self.port, self.broker_id,
             hint="no answer to '%s' within %g s" % (

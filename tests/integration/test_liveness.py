@@ -59,7 +59,8 @@ def old_kafka():
 
 def members_settings(protocol, **settings):
     return dict(dict(
-        group_protocol=protocol, session_timeout=SESSION, heartbeat_interval=1, rebalance_timeout=20, max_poll_interval=300,
+        group_protocol=protocol, session_timeout=SESSION, heartbeat_interval=1, rebalance_timeout=BLOCKED + 20,
+        max_poll_interval=300
     ), **settings)
 
 
@@ -167,9 +168,12 @@ class Scene(object):
         self.topic = self.group
         kafka.create_topic(self.topic, partitions=PARTITIONS)
         settings = members_settings(protocol, **settings)
-        self.watcher = Watcher(kafka, self.group, self.topic, **dict(settings, max_poll_interval=None))
+        self.settings = dict(settings, max_poll_interval=None)
+        self.watcher = Watcher(kafka, self.group, self.topic, **self.settings)
         self.blocked = Blocked(kafka, self.group, self.topic, handler, seconds, directory, **settings)
         self.producer = clients.Producer(kafka.bootstrap, serializer=bytes, linger=0.01)
+        #: further members that watch
+        self.others = []
         self.sent = 0
         self.sending = None
 
@@ -209,9 +213,12 @@ class Scene(object):
         except Exception:
             pass  # closed while it waited
         sent = set(range(self.sent))
-        yield loop.until(lambda: sent <= set(self.watcher.got + self.blocked.got), PATIENCE, 0.1)
+        yield loop.until(lambda: sent <= set(self.got()), PATIENCE, 0.1)
         yield gen.sleep(0.3)  # for what should not come
-        raise gen.Return(sorted(self.watcher.got + self.blocked.got))
+        raise gen.Return(sorted(self.got()))
+
+    def got(self):
+        return sum([other.got for other in self.others], self.watcher.got + self.blocked.got)
 
     @gen.coroutine
     def stop(self):
@@ -239,7 +246,7 @@ def run(part, scenes):
 
 
 def stays(scene):
-    """The member is still one after its block, in the same generation or epoch, and nothing came twice or not at all."""
+    """The member still is one after its block, in the same generation or epoch; nothing came twice or not at all."""
     before = scene.watcher.identity, scene.watcher.owned, list(scene.watcher.told), scene.blocked.owned
     yield scene.block()
     begun = len(scene.watcher.got)
@@ -270,6 +277,34 @@ def test_a_member_stays_one_while_its_handler_blocks_the_loop(kafka, tmpdir, han
 
 def test_so_it_does_in_a_group_of_the_oldest_kind(old_kafka, tmpdir):
     run(stays, [Scene(old_kafka, "classic", "sleep", BLOCKED, str(tmpdir))])
+
+
+def joined(scene):
+    """Another member comes while the handler blocks: the group waits for the blocked one, which stays a member."""
+    member = scene.blocked.health["member_id"]
+    yield scene.block()
+    third = Watcher(scene.kafka, scene.group, scene.topic, **scene.settings)
+    starting = third.start()
+
+    def is_shared():
+        owned = scene.blocked.owned, scene.watcher.owned, third.owned
+        return all(owned) and sorted(sum(owned, [])) == list(range(PARTITIONS))
+
+    try:
+        yield loop.until(lambda: scene.blocked.events("goes on"), BLOCKED + PATIENCE, 0.1)
+        yield loop.until(is_shared, PATIENCE, 0.05)
+        yield starting
+        assert not scene.blocked.events("lost")
+        assert scene.blocked.health["member_id"] == member
+        scene.others.append(third)
+        values = yield scene.all_arrive()
+        assert values == list(range(scene.sent))
+    finally:
+        yield third.stop()
+
+
+def test_a_member_stays_one_through_a_rebalance_while_its_handler_blocks(kafka, tmpdir):
+    run(joined, [Scene(kafka, protocol, "sleep", BLOCKED, str(tmpdir)) for protocol in PROTOCOLS])
 
 
 def leaves(scene):
