@@ -322,7 +322,7 @@ class Connection(object):
         """
         A request's time is over, but for what is in the socket.
 
-        Timers come before sockets in a turn of the loop: after a handler has blocked it, the answer may be there unread.
+        Timers come before sockets in a turn: after a handler has blocked the loop, the answer may be there unread.
         """
         self._timeouts[key] = self.io_loop.call_later(GRACE, self._time_out, request)
 
