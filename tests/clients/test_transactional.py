@@ -2,6 +2,7 @@
 from __future__ import absolute_import
 
 import logging
+import sys
 
 import pytest
 from tornado import gen
@@ -406,6 +407,29 @@ def test_async_with(cluster, producer):
     yield producer.flush()
     assert not (yield scope.__aexit__(ValueError, ValueError(), None))
     assert [committed for committed, _ in cluster.ended] == [True, False]
+
+
+NATIVE = """
+async def use(producer, value, error=None):
+    async with producer.transaction() as transaction:
+        assert transaction is not None
+        await producer.produce("t", value, partition=0)
+        await producer.flush()
+        if error is not None:
+            raise error
+"""
+
+
+@pytest.mark.skipif(sys.version_info < (3, 5), reason="async with is Python 3's")
+@with_protocols
+def test_async_with_in_a_native_coroutine(cluster, producer):
+    names = {}
+    exec(NATIVE, names)
+    yield names["use"](producer, b"1")
+    yield loop.raises(ZeroDivisionError, gen.convert_yielded(names["use"](producer, b"2", ZeroDivisionError())))
+    cluster[1].on("produce", error(87), times=1)
+    yield loop.raises(exc.InvalidRecordError, gen.convert_yielded(names["use"](producer, b"3")))
+    assert [committed for committed, _ in cluster.ended] == [True, False, False]
 
 
 def test_an_outcome_that_nobody_waits_for_is_logged(caplog):
