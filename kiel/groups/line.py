@@ -98,7 +98,12 @@ class Line(object):
         """The connection to the coordinator, opened if need be."""
         while self.conn is None or self.conn.closing:
             if self.astray:
-                self.address = (yield self._find()) or self.address
+                silent = set()
+                self.address = (yield self._find(silent)) or self.address
+                if self.address in silent:  # asked this moment: no need to dial it again
+                    raise exc.BrokerConnectionError(
+                        self.address[0], self.address[1], hint="and nobody knows another coordinator of the group"
+                    )
             address = self.address
             conn = yield self._opened(address)
             if address != self.address:
@@ -124,13 +129,17 @@ class Line(object):
         self.hang_up()
 
     @gen.coroutine
-    def _find(self):
-        """Asks brokers for the coordinator, a few at a time; gives its (host, port), or None where nobody knows."""
+    def _find(self, silent):
+        """
+        Asks brokers for the coordinator, a few at a time; gives its (host, port), or None where nobody knows.
+
+        :param silent: a set, to which the addresses are added that gave no answer
+        """
         others = [address for address in self.others if address != self.address]
         random.shuffle(others)
         others.append(self.address)
         for at in range(0, len(others), ASKED_AT_ONCE):
-            asked = gen.WaitIterator(*[self._ask(address) for address in others[at:at + ASKED_AT_ONCE]])
+            asked = gen.WaitIterator(*[self._ask(address, silent) for address in others[at:at + ASKED_AT_ONCE]])
             while not asked.done():
                 found = yield asked.next()
                 if found is not None:
@@ -138,7 +147,7 @@ class Line(object):
         raise gen.Return(None)
 
     @gen.coroutine
-    def _ask(self, address):
+    def _ask(self, address, silent):
         """Asks one broker; None where it does not know or can't be reached."""
         conn = None
         try:
@@ -147,6 +156,7 @@ class Line(object):
         except exc.KielError as error:
             log.info("Group %s: %s:%s was asked for the coordinator: %s", self.group, address[0], address[1],
                      error)
+            silent.add(address)
             raise gen.Return(None)
         finally:
             if conn is not None:

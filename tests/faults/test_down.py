@@ -8,6 +8,10 @@ from tornado import gen
 
 from kiel import clients, exc
 from kiel.clients.offsets import BEGINNING
+from kiel.groups import line
+from kiel.protocol import heartbeat
+from kiel.settings import Settings
+from kiel.testing import ports
 
 from tests import fake, loop
 from tests.faults import down
@@ -67,3 +71,20 @@ def test_what_a_cluster_that_is_gone_costs(capsys):
         cluster.stop()
     loop.run(body, timeout=60)
     print(capsys.readouterr()[0])
+
+
+def test_the_heart_of_a_group_dials_its_coordinator_once_a_try():
+    """It asks around for another first, the coordinator it knows too: who was silent then is not dialled again."""
+    @gen.coroutine
+    def body():
+        gone, = ports.take()
+        talk = line.Line(Settings(client_id="h"), "g", 1)
+        talk.turn_to(("127.0.0.1", gone), [])
+        talk.stray()
+        with down.Attempts() as attempts:
+            request = heartbeat.HeartbeatRequest(group_id="g", generation_id=1, member_id="m")
+            yield loop.raises(exc.BrokerConnectionError, talk.send(request), 5)
+        assert dict(attempts.count) == {("h", "127.0.0.1", gone): 1}
+        talk.close()
+        ports.give_back([gone])
+    loop.run(body, timeout=10)

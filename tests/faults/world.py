@@ -152,7 +152,7 @@ def run_fault(kafka, fault, messages, rate, rnd, partitions=PARTITIONS, say=None
         yield fault.run(world)
         say("mended after %d messages" % len(book.acknowledged))
         mended = time.time()
-        while book.produced < messages or time.time() - mended < 2:
+        while len(book.acknowledged) < messages or time.time() - mended < 2:
             yield gen.sleep(0.05)
         yield world.writing.stop()
         world.writing.progress.sign()
