@@ -2,28 +2,15 @@
 from __future__ import absolute_import
 
 import collections
-import random
 import time
-from itertools import repeat
 
-from six.moves import map, zip
 from tornado import concurrent, gen, ioloop
 
 from kiel import exc
 from kiel.clients.client import Client
 from kiel.clients.delivery import Delivery, Ticket
-from kiel.clients.outbox import (
-    BATCH_OVERHEAD, IDLE, MOST_RECORDS, RECORD_OVERHEAD, Batch, failure, record_size
-)
+from kiel.clients.outbox import BATCH_OVERHEAD, IDLE, MOST_RECORDS, Batch, failure, record_size
 from kiel.partitioners import random_partition, to_bytes
-
-#: messages that `Intake._take_run` takes at once, at most
-RUN = 256
-
-BYTES_ONLY = frozenset((bytes,))
-
-#: `Intake._take` stopped to let the loop have its turn
-TURN = object()
 
 
 class Route(object):
@@ -66,128 +53,6 @@ class Intake(Client):
     Messages keep the order in which they were given, also those that wait for their topic to be
     looked up, or for room: nothing is accepted while others wait for room.
     """
-
-    def _take(self, source, keyed, topic, partition, deliveries):
-        """
-        Takes messages as long as nothing stands in the way.
-
-        Gives None at their end, `TURN` when the loop is due its turn, or a `Incoming` that has to
-        wait.
-        """
-        serializer, key_maker, partitioner = self.serializer, self.key_maker, self.partitioner
-        turn, limit = self._turn, self.max_request_bytes
-        by_chance = partitioner is random_partition
-        current = stop = None  # the batch that the run of messages lies in
-        start = end = 0  # and where in there
-        count = -1
-        for message in source:
-            try:
-                key = None
-                if keyed:
-                    message, key = message
-                value = serializer(message)
-                if type(value) is not bytes:
-                    value = to_bytes(value)
-                if key is None and key_maker is not None:
-                    key = key_maker(message)
-                count += 1
-                if not count & 15:
-                    now = time.time()
-                    if not turn.last <= now < turn.next:
-                        turn.tick(now)
-                        if turn.over(now):
-                            stop = TURN
-                if key is None:
-                    record = (None, value, None, turn.ms)
-                    size = RECORD_OVERHEAD if value is None else RECORD_OVERHEAD + len(value)
-                else:
-                    record, size = full_record(key, value, None, turn.ms)
-                route = self._routes.get(topic)
-                if route is None or self.buffered + size > self._limit or self.closing:
-                    stop = Incoming(topic, key, partition, record, size)
-                    break
-                chosen = partition
-                if partition is None and by_chance:
-                    led = route.led
-                    outbox = led[int(random.random() * len(led))] if len(led) > 1 else led[0]
-                else:
-                    if partition is None:
-                        chosen = partitioner(key, route.ids)
-                    outbox = route.outboxes.get(chosen)
-                if outbox is None:
-                    stop = Incoming(topic, key, chosen, record, size)
-                    break
-                batch = outbox.open
-                if (
-                    batch is None or batch.size + size > limit or
-                    len(batch.records) >= MOST_RECORDS
-                ):
-                    batch = self._new_batch(outbox, topic, size)
-            except Exception as error:
-                deliveries.add(current, start, end - start)
-                start = end
-                deliveries.add(refused(topic, error), 0, 1)
-                continue
-            index = len(batch.records)
-            if batch is not current or index != end:
-                deliveries.add(current, start, end - start)
-                current = batch
-                start = end = index
-            end += 1
-            batch.records.append(record)
-            batch.size += size
-            self.buffered += size
-            self._filled += 1
-            if outbox.state is IDLE:
-                self._shipper.added(outbox)
-            if stop is not None:
-                break
-        deliveries.add(current, start, end - start)
-        return stop
-
-    def _take_run(self, topic, messages, partition, deliveries):
-        """
-        Takes a list of messages without keys that all go into one batch, at a fraction of the price of `_take`.
-
-        Gives whether it did; else nothing has happened, and `_take` knows what stands in the way.
-        """
-        route = self._routes.get(topic)
-        if route is None or self.closing:
-            return False
-        if partition is not None:
-            outbox = route.outboxes.get(partition)
-        else:
-            # by chance, message by message, where there is a choice
-            outbox = route.led[0] if len(route.led) == 1 and self.partitioner is random_partition else None
-        if outbox is None:
-            return False
-        count = len(messages)
-        try:
-            values = list(map(self.serializer, messages))
-        except Exception:
-            return False
-        if set(map(type, values)) != BYTES_ONLY:
-            return False
-        size = sum(map(len, values)) + count * RECORD_OVERHEAD
-        # the serializer is the caller's, and may have done anything
-        if self.closing or self.buffered + size > self._limit or size + BATCH_OVERHEAD > self.max_request_bytes:
-            return False
-        batch = outbox.open
-        if (
-            batch is None or batch.size + size > self.max_request_bytes or
-            len(batch.records) + count > MOST_RECORDS
-        ):
-            batch = self._new_batch(outbox, topic, size)
-        index = len(batch.records)
-        self._turn.tick(time.time())
-        batch.records.extend(zip(repeat(None, count), values, repeat(None), repeat(self._turn.ms)))
-        batch.size += size
-        self.buffered += size
-        self._filled += count
-        deliveries.add(batch, index, count)
-        if outbox.state is IDLE:
-            self._shipper.added(outbox)
-        return True
 
     def _prepare(self, topic, message, key, partition, headers, timestamp):
         """Makes a `Incoming` of what the caller gave; raises what is wrong with it."""

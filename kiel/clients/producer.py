@@ -3,23 +3,21 @@ from __future__ import absolute_import
 
 import collections
 import datetime
-import itertools
 import json
 import logging
 import random
 import time
 
-import six
 from tornado import concurrent, gen
 
 from kiel import exc
 from kiel.clients import freight
-from kiel.clients.delivery import Deliveries, Delivery, Ticket
-from kiel.clients.intake import RUN, TURN, Incoming, closed, full_record, refused
+from kiel.clients.delivery import Delivery, Ticket
+from kiel.clients.intake import Incoming, closed, full_record
+from kiel.clients.many import Many
 from kiel.clients.outbox import IDLE, IN_FLIGHT, MOST_RECORDS, RECORD_OVERHEAD, failure
 from kiel.clients.shipping import Shipper
 from kiel.clients.transaction import ASKING, UNKNOWN
-from kiel.clients.transactional import Transactional
 from kiel.fairness import Turn
 from kiel.partitioners import random_partition, to_bytes
 
@@ -42,7 +40,7 @@ def serialize_json(message):
     return _encode_json(message)
 
 
-class Producer(Transactional):
+class Producer(Many):
     """
     Produces messages to any topics.
 
@@ -261,56 +259,6 @@ class Producer(Transactional):
         if self._filled >= self._fuse:
             self._set_off()
         return Delivery(batch, index)
-
-    @gen.coroutine
-    def produce_many(self, topic, messages, keys=None, partition=None):
-        """
-        Takes many messages; gives a Future of their `kiel.clients.delivery.Deliveries`, when there
-        was room for all.
-
-        Cheaper than a call for each. A message that can't be accepted does not keep the others from
-        it: its delivery holds the error. Without ``linger``, when the messages fill a batch, this
-        waits until all are through.
-
-        :param messages: an iterable of any length, read as room comes
-        :param keys: their keys, as many as there are messages; default: what the ``key_maker``
-            gives
-        :raises kiel.exc.ClosedError: when the producer is closing before any message was taken
-        """
-        if self.closing:
-            raise closed(topic)
-        deliveries = Deliveries()
-        source = iter(messages) if keys is None else six.moves.zip(messages, keys)
-        plain = keys is None and self.key_maker is None
-        while True:
-            run = list(itertools.islice(source, RUN))
-            if not run:
-                break
-            if plain and self._take_run(topic, run, partition, deliveries):
-                if self._turn.over(time.time()):
-                    yield gen.moment
-            else:
-                yield self._take_all(iter(run), keys is not None, topic, partition, deliveries)
-        if self._filled >= self._fuse and self._set_off():
-            yield deliveries.whole()
-        raise gen.Return(deliveries)
-
-    @gen.coroutine
-    def _take_all(self, source, keyed, topic, partition, deliveries):
-        """Takes messages one by one, and waits for what stands in the way."""
-        while True:
-            message = self._take(source, keyed, topic, partition, deliveries)
-            if message is None:
-                break
-            if message is TURN:
-                yield gen.moment
-                continue
-            try:
-                delivery = yield self._later(message)
-            except Exception as error:
-                deliveries.add(refused(topic, error), 0, 1)
-            else:
-                deliveries.add(delivery.batch, delivery.index, 1)
 
     # -- ending --
 

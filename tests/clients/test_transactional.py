@@ -163,6 +163,15 @@ def test_a_failed_message_is_a_failed_transaction(cluster, producer):
 
 
 @with_protocols
+def test_a_message_that_was_not_even_accepted_fails_the_transaction_too(cluster, producer):
+    yield producer.begin()
+    deliveries = yield producer.produce_many("t", [b"1", b"x" * 2000000, b"2"], partition=0)
+    assert isinstance(deliveries[1].exception(), exc.MessageSizeTooLargeError)
+    yield loop.raises(exc.TransactionFailedError, producer.commit())
+    yield producer.abort()
+
+
+@with_protocols
 def test_abort_does_not_send_what_waits(cluster, producer):
     yield producer.begin()
     yield write(producer, b"1")
