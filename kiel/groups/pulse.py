@@ -16,8 +16,8 @@ from kiel.retry import Backoff, monotonic
 
 log = logging.getLogger(__name__)
 
-#: a beat that failed is tried again soon: sessions are short; while all is down, no more than once in two seconds, since
-#: the application's own connections are tried too
+#: a beat that failed is tried again soon: sessions are short; while all is down, no more than once in two seconds,
+#: since the application's own connections are tried too
 RETRY = Backoff(first=0.1, most=2.0, deadline=None)
 
 #: least seconds that a broker has for an answer to one of `kiel.groups.line.SIGNS`, and for a connection
