@@ -224,7 +224,7 @@ def read_committed(brokers, topic):
     yield consumer.connect()
     ends = yield consumer.end_offsets(topic)
     values = []
-    while any(consumer.position(topic, partition) != end for partition, end in ends.items()):
+    while any((consumer.position(topic, partition) or 0) < end for partition, end in ends.items()):
         values.extend((yield consumer.consume(topic, start=consumer.BEGINNING)))
     yield consumer.close()
     raise gen.Return(values)
