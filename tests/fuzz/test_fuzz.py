@@ -61,7 +61,8 @@ def test_nothing_but_kiels_errors(capsys):
     fuzzer.run(SECONDS, report=None)
     told = capsys.readouterr()[0]
     assert not fuzzer.found, "KIEL_SEED=%d\n%s" % (seed, told)
-    assert fuzzer.inputs > 300 * SECONDS and fuzzer.errors, told
+    # more than the seeds, which is all that a machine busy with other things may come to
+    assert fuzzer.inputs > len(ALL) * 5 and fuzzer.errors, told
 
 
 def test_findings_are_told(capsys):
