@@ -146,6 +146,8 @@ VERSIONS = {
     "delete_topics": (0, 6, 4), "init_producer_id": (0, 6, 2), "offset_for_leader_epoch": (0, 4, 4),
     "sasl_authenticate": (0, 2, 2), "consumer_group_heartbeat": (0, 1, 0), "consumer_group_describe": (0, 1, 0),
     "delete_groups": (0, 3, 2), "offset_delete": (0, 0, None),
+    "add_partitions_to_txn": (0, 5, 3), "add_offsets_to_txn": (0, 4, 3), "end_txn": (0, 5, 3),
+    "txn_offset_commit": (0, 6, 3),
 }
 
 
