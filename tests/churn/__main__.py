@@ -37,7 +37,7 @@ def main():
         directory, args.kafka, options=options, seed=seed, seconds=args.seconds, slots=args.members,
         partitions=args.partitions, pace=args.pace, pythons=args.python or [sys.executable])
     print(", ".join("%d %s" % (checker.counts[name], name) for name in sorted(checker.counts)))
-    for problem in checker.problems[:50]:
+    for problem in checker.problems[:30] + checker.problems[30:][-10:]:
         print(problem)
     print("%d problems" % len(checker.problems))
     return 1 if checker.problems else 0

@@ -128,7 +128,9 @@ class Run(object):
         self.kafka = kafka
         self.directory = directory
         self.options = dict(
-            session_timeout=SESSION, heartbeat_interval=HEARTBEAT, rebalance_timeout=10, **options)
+            session_timeout=SESSION, heartbeat_interval=HEARTBEAT,
+            # the messages of one consume() have to be done with in that time, also when there is much to catch up
+            rebalance_timeout=30, max_bytes=16 * 1024, **options)
         self.events = schedule(seed, seconds, slots, pace)
         self.seconds = seconds
         self.partitions = partitions
