@@ -10,11 +10,16 @@ from kiel.clients import offsets
 from kiel.clients.consumer import BaseConsumer
 from kiel.clients.cursor import UNSET
 from kiel.clients.offsets import EPOCH, start_to_timestamp
+from kiel.retry import monotonic
 
 log = logging.getLogger(__name__)
 
 #: seconds of one look-up of positions; what failed retriably is looked up again by the next
 LOOK_UP_TIME = 1.0
+
+#: seconds that metadata has to lack a topic for before its positions are given up: a broker that has just started may
+#: not have heard of it yet, and a topic that only seemed to be gone must go on where it was, not begin anew
+GONE_AFTER = 30.0
 
 
 class SingleConsumer(BaseConsumer):
@@ -35,6 +40,20 @@ class SingleConsumer(BaseConsumer):
     def allocation(self):
         """All partitions of all topics: `kiel.cluster.Cluster.topics`."""
         return self.cluster.topics
+
+    def __init__(self, *args, **kwargs):
+        super(SingleConsumer, self).__init__(*args, **kwargs)
+        #: topic -> since when metadata lacks it
+        self._missing = {}
+
+    def _own_cursors(self, topic, start):
+        """The cursors of the topic's partitions; of a topic that has just gone from metadata, those there were."""
+        if self.cluster.topics.get(topic):
+            self._missing.pop(topic, None)
+        elif topic in self.fetcher.cursors:
+            if monotonic() - self._missing.setdefault(topic, monotonic()) < GONE_AFTER:
+                return self.fetcher.of(topic)
+        return super(SingleConsumer, self)._own_cursors(topic, start)
 
     @gen.coroutine
     def determine_offsets(self, topic, start=None):

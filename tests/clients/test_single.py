@@ -13,6 +13,7 @@ import pytest
 from tornado import gen, ioloop
 
 from kiel import exc
+from kiel.clients import single
 from kiel.clients.single import SingleConsumer, start_to_timestamp
 from kiel.retry import Backoff
 
@@ -719,3 +720,36 @@ def test_a_mute_bootstrap_host(cluster):
     consumer = make(cluster)
     yield loop.raises(exc.NoBrokersError, consumer.connect(), 2)
     yield consumer.close()
+
+
+def with_a_topic_that_goes(gone_after):
+    """Runs the rest of a test in which topic "t" goes from metadata and comes back with one message more."""
+    def decorate(test):
+        @with_consumer(topics={"t": 1, "other": 1})
+        def run(cluster, consumer):
+            single.GONE_AFTER = gone_after
+            cluster.log("t").put(b"a", b"b")
+            assert (yield consumer.consume("t", SingleConsumer.BEGINNING)) == [b"a", b"b"]
+            kept = cluster.topics.pop("t")
+            yield consumer.cluster.heal()
+            assert "t" not in consumer.cluster.topics
+            assert (yield consumer.consume("t")) == []
+            yield gen.sleep(0.1)
+            assert (yield consumer.consume("t")) == []
+            cluster.topics["t"] = kept
+            cluster.log("t").put(b"c")
+            yield consumer.cluster.heal()
+            yield gen.coroutine(test)(consumer)
+        run.__name__ = test.__name__
+        return run
+    return decorate
+
+
+@with_a_topic_that_goes(gone_after=30.0)
+def test_a_topic_that_a_starting_broker_does_not_know_goes_on_where_it_was(consumer):
+    assert (yield consumer.consume("t")) == [b"c"]
+
+
+@with_a_topic_that_goes(gone_after=0.05)
+def test_a_topic_that_was_gone_for_long_is_a_new_one(consumer):
+    assert (yield consumer.consume("t", SingleConsumer.BEGINNING)) == [b"a", b"b", b"c"]
