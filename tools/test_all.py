@@ -310,6 +310,8 @@ def main():
         """What runs one environment."""
         return [program, "run", "-e", env, "--discover"] + paths
 
+    if args.jobs > 1:
+        envs.sort(key=lambda env: "integration" not in env)  # the longest first
     runs = run_all(envs, command, environ, max(1, args.jobs))
     notes = again(runs, command, environ)
     closing = ["-- summary"]
