@@ -136,6 +136,14 @@ def produce(call):
 
 
 def init_producer_id(call):
+    name = call.request.transactional_id
+    if call.code():
+        return dict(error_code=call.code(), producer_id=-1, producer_epoch=-1)
+    if name is not None and name in call.cluster.transactions:
+        call.cluster.transactions[name][1] += 1
+        call.cluster.enlisted = []
+        producer_id, epoch = call.cluster.transactions[name]
+        return dict(error_code=0, producer_id=producer_id, producer_epoch=epoch)
     call.cluster.last_producer_id += 1
     if name is not None:
         call.cluster.transactions[name] = [call.cluster.last_producer_id, 0]

@@ -288,8 +288,8 @@ def compare(kafka, topic, used, partitions):
     """What another client wrote of `rows_of` is what kiel reads; keys are where murmur2 puts them."""
     expected = [(key, value, headers[:2], stamp) for codec in used for key, value, headers, stamp in rows_of(codec)]
     found = read(kafka, topic, len(expected))
-    assert sorted(((record.key, record.value, list(record.headers), record.timestamp) for record in found), key=str) == \
-        sorted(expected, key=str)
+    given = [(record.key, record.value, list(record.headers), record.timestamp) for record in found]
+    assert sorted(given, key=str) == sorted(expected, key=str)
     for record in found:
         if record.key is not None:
             assert record.partition == murmur2(record.key, list(range(partitions))), record.key
