@@ -307,7 +307,7 @@ by_code[35] = UnsupportedVersionError
 
 def _readable(to_text):
     """
-    A ``__str__`` for Python 2 that never fails: what is not ASCII, as in a topic's name or a broker's words, is escaped.
+    A ``__str__`` for Python 2 that never fails: what is not ASCII, as in a topic's name or a broker's text, is escaped.
 
     Python 2 itself raises UnicodeEncodeError there, wherever an error is logged or put into another's text.
     """
