@@ -10,6 +10,9 @@ from kiel import clients, exc, testing
 from kiel.groups.classic import ClassicAllocator
 
 from tests import loop
+from tests.integration import peer
+
+pytestmark = peer.on_python_3()
 
 #: setting -> its value: no upgrade of classic groups, and no next-generation groups at all
 BROKERS = {

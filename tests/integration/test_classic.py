@@ -22,12 +22,13 @@ from kiel.groups.classic_states import AWAY, FAILED, JOINING, STABLE
 from kiel.testing.releases import numbers
 
 from tests import loop
+from tests.integration import peer
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 #: all that were seen to pass: 0.9.0.1,0.10.2.2,1.1.1,2.4.1,3.9.1,4.4.0
-RELEASES = (os.environ.get("KIEL_KAFKA") or "0.9.0.1,2.4.1,4.4.0").split(",")
-LONG = os.environ.get("KIEL_LONG")
+RELEASES = peer.share("0.9.0.1", "2.4.1", "4.4.0") if not os.environ.get("KIEL_KAFKA") else peer.RELEASES
+LONG = peer.LONG
 
 #: seconds of a session in these tests; brokers are told to allow that
 SESSION = 2.0

@@ -13,6 +13,9 @@ from tests import loop
 from tests.faults import report, world
 from tests.faults.cluster import FaultyKafka
 from tests.faults.faults import FAULTS
+from tests.integration import peer
+
+pytestmark = peer.on_python_3()
 
 #: messages of each fault, and messages a second
 MESSAGES, RATE = 4000, 1000

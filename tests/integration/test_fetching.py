@@ -20,6 +20,8 @@ from kiel.testing import Kafka
 from tests import loop
 from tests.integration import peer
 
+pytestmark = peer.on_python_3()
+
 BEGINNING = SingleConsumer.BEGINNING
 
 RACKS = {

@@ -20,11 +20,12 @@ from kiel.protocol import coordinator, fetch, messages, offset_commit, offset_fe
 from kiel.zookeeper.allocator import PartitionAllocator
 
 from tests import loop
+from tests.integration import peer
 from tests.zookeeper.world import OldMember
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
-RELEASES = (os.environ.get("KIEL_KAFKA") or "0.8.2.2,0.10.2.2,2.8.2,3.9.1-zk,4.4.0").split(",")
+RELEASES = peer.RELEASES
 
 #: seconds of a ZooKeeper session in these tests
 SESSION = 2.0

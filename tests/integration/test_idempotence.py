@@ -15,11 +15,11 @@ from kiel.retry import Backoff
 from kiel.testing import Kafka
 
 from tests import loop
-from tests.integration import losing
+from tests.integration import losing, peer
 
-#: what continuous integration runs against, unless the environment says otherwise
+#: those that know idempotent producers
 RELEASES = [
-    name for name in (os.environ.get("KIEL_KAFKA") or "0.11.0.3,4.4.0").split(",")
+    name for name in (peer.RELEASES if os.environ.get("KIEL_KAFKA") else peer.share("0.11.0.3", "4.4.0"))
     if tuple(int(part) for part in name.partition("-")[0].split(".")) >= (0, 11)
 ]
 

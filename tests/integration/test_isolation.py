@@ -22,7 +22,7 @@ BEGINNING = SingleConsumer.BEGINNING
 COMMITTED = dict(isolation_level="read_committed")
 
 
-@pytest.fixture(scope="module", params=peer.only("0.11.0.3", "2.8.2", "4.4.0"))
+@pytest.fixture(scope="module", params=peer.share("0.11.0.3", "2.8.2", "4.4.0"))
 def kafka(request):
     with Kafka(request.param) as cluster:
         yield cluster

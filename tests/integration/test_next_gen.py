@@ -253,6 +253,8 @@ CHILD = """
 import json, sys, time
 from tornado import gen, ioloop
 from kiel import clients, exc
+
+pytestmark = peer.on_python_3()
 brokers, group, topic, settings = json.loads(sys.argv[1])
 pauses = settings.pop("pauses", [])
 

@@ -18,8 +18,9 @@ from kiel.protocol import fetch, messages
 from kiel.testing import Kafka
 
 from tests import loop
+from tests.integration import peer
 
-RELEASES = ["0.8.2.2", "0.10.2.2", "4.4.0"]
+RELEASES = peer.share("0.8.2.2", "0.10.2.2", "4.4.0")
 
 #: seconds for one test
 PATIENCE = 60

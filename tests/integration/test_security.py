@@ -20,7 +20,7 @@ from kiel import clients, exc, sasl, testing
 from tests import loop
 from tests.integration import peer
 
-RELEASES = peer.only("0.10.2.2", "3.9.1-zk", "4.4.0")
+RELEASES = peer.share("0.10.2.2", "3.9.1-zk", "4.4.0")
 MECHANISMS = ("PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512")
 USER, PASSWORD = "alice", "alice-secret"
 WRONG = "not-the-Pa55word"

@@ -146,7 +146,7 @@ def kazoo(server):
 
 
 @gen.coroutine
-def shared_out(members, items, seconds=8.0):
+def shared_out(members, items, seconds=20.0):
     """Waits until the members own the items among them, each one's share as its mapping says."""
     def done():
         owned = [item for member in members for item in member.items]
