@@ -181,7 +181,8 @@ def travel(test):
                 yield [member.allocator.stop() for member in kafka.travellers if not member.dead]
                 for member in kafka.travellers:
                     member.allocator.follower.conn.stop()
-                    member.allocator.follower.conn.close()
+                    if member.allocator.follower.conn._connection.connection_stopped.is_set():
+                        member.allocator.follower.conn.close()
         loop.run(body, 40)
     run.__name__ = test.__name__
     run.__doc__ = test.__doc__

@@ -27,6 +27,8 @@ from kiel.protocol.consumer_group_heartbeat import ConsumerGroupHeartbeatRequest
 from tests import loop
 from tests.integration import peer
 
+pytestmark = peer.on_python_3()
+
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 #: those with the protocol
@@ -253,8 +255,6 @@ CHILD = """
 import json, sys, time
 from tornado import gen, ioloop
 from kiel import clients, exc
-
-pytestmark = peer.on_python_3()
 brokers, group, topic, settings = json.loads(sys.argv[1])
 pauses = settings.pop("pauses", [])
 

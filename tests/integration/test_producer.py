@@ -172,7 +172,7 @@ def test_another_client_reads_what_was_written(kafka):
     peer = pytest.importorskip("confluent_kafka")
     topic = new_topic()
     kafka.create_topic(topic)
-    headers = [("h", b"v")] if kafka.version == "4.4.0" else None
+    headers = (("h", b"v"),) if kafka.version == "4.4.0" else None
     used = [codec for codec in codecs(kafka.version) if codec is None or usable(codec)]
 
     def body():
