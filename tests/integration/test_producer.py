@@ -172,7 +172,7 @@ def test_another_client_reads_what_was_written(kafka):
     peer = pytest.importorskip("confluent_kafka")
     topic = new_topic()
     kafka.create_topic(topic)
-    headers = (("h", b"v"),) if kafka.version == "4.4.0" else None
+    headers = [("h", b"v")] if kafka.version == "4.4.0" else None
     used = [codec for codec in codecs(kafka.version) if codec is None or usable(codec)]
 
     def body():
@@ -302,7 +302,7 @@ def test_headers(kafka):
         sent = producer.produce(topic, b"x", headers=[("h", b"v"), ("n", None)])
         if kafka.version == "4.4.0":
             yield sent
-            assert (yield records(producer, topic))[0][4] == [("h", b"v"), ("n", None)]
+            assert (yield records(producer, topic))[0][4] == (("h", b"v"), ("n", None))
         else:
             yield loop.raises(exc.UnsupportedVersionError, sent)
         yield producer.close()
