@@ -22,7 +22,7 @@ from kiel.groups.classic_states import AWAY, FAILED, JOINING, STABLE
 from kiel.testing.releases import numbers
 
 from tests import loop
-from tests.integration import peer
+from tests.integration import members, peer
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
@@ -100,18 +100,15 @@ def make(brokers, group, **settings):
     return clients.GroupedConsumer(brokers, group, deserializer=bytes, **settings)
 
 
-class Member(object):
-    """A member that reads a topic in a loop of its own; ``got`` is what it was handed, ``told`` its callbacks."""
+class Member(members.Reader):
+    """A reader; ``told`` are its callbacks, ``work`` is called with what it was handed."""
 
     def __init__(self, kafka, group, topic, mode="range", **settings):
         self.told = []
-        self.consumer = make(
+        super(Member, self).__init__(make(
             kafka.bootstrap, group, topics=[topic], assignors=[mode], on_rebalance=self.rebalanced, on_lost=self.lost,
             **settings
-        )
-        self.topic = topic
-        self.got = []
-        self.running = None
+        ), topic)
         self.work = lambda messages: None
 
     def rebalanced(self, revoked, assigned):
@@ -120,33 +117,13 @@ class Member(object):
     def lost(self, lost):
         self.told.append(("lost", sorted(lost.get(self.topic, ()))))
 
-    @gen.coroutine
-    def start(self):
-        yield self.consumer.connect()
-        self.running = self.consume()
-
-    @gen.coroutine
-    def consume(self):
-        while True:
-            found = yield self.consumer.consume(self.topic)
-            if found is None:
-                return
-            self.got.extend(found)
-            self.work(found)
-
-    @gen.coroutine
-    def stop(self):
-        yield self.consumer.close()
-        if self.running is not None:
-            yield loop.within(5, self.running)
+    def took(self, found):
+        super(Member, self).took(found)
+        self.work(found)
 
     @property
     def allocator(self):
         return self.consumer.allocator
-
-    @property
-    def owned(self):
-        return list(self.consumer.allocation.get(self.topic, ()))
 
     @property
     def generation(self):
@@ -157,30 +134,8 @@ class Member(object):
         return [entry for entry in self.told if entry[0] == "lost"]
 
 
-class Source(object):
-    """Produces numbers, the next one each time, to the partitions in turn."""
-
-    def __init__(self, kafka, topic, partitions):
-        self.producer = clients.Producer(kafka.bootstrap, serializer=lambda message: message, linger=0.005)
-        self.topic = topic
-        self.partitions = partitions
-        self.sent = []
-
-    @gen.coroutine
-    def put(self, count):
-        yield self.producer.connect()
-        deliveries = []
-        for _ in range(count):
-            number = len(self.sent)
-            self.sent.append(b"%d" % number)
-            deliveries.append((yield self.producer.produce(
-                self.topic, self.sent[-1], partition=number % self.partitions
-            )))
-        yield [loop.within(PATIENCE, gen.convert_yielded(delivery)) for delivery in deliveries]
-
-    @gen.coroutine
-    def stop(self):
-        yield self.producer.close()
+def Source(kafka, topic, partitions):
+    return members.Source(kafka, topic, partitions, PATIENCE)
 
 
 def counted(*members):

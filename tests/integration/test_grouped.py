@@ -20,7 +20,7 @@ from kiel.protocol import coordinator, fetch, messages, offset_commit, offset_fe
 from kiel.zookeeper.allocator import PartitionAllocator
 
 from tests import loop
-from tests.integration import peer
+from tests.integration import members, peer
 from tests.zookeeper.world import OldMember
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -94,70 +94,23 @@ def make(brokers, group, hosts, **settings):
     return consumer
 
 
-class Member(object):
-    """A member that reads a topic in a loop of its own; ``got`` is what it was handed."""
+class Member(members.Reader):
+    """A reader that may commit after each `consume`."""
 
     def __init__(self, kafka, group, hosts, topic, commit=False, **settings):
         settings.setdefault("metadata_max_age", 1)
-        self.consumer = make(kafka.bootstrap, group, hosts, **settings)
-        self.topic = topic
+        super(Member, self).__init__(make(kafka.bootstrap, group, hosts, **settings), topic)
         self.commit = commit
-        self.got = []
-        self.running = None
 
-    @gen.coroutine
-    def start(self):
-        yield self.consumer.connect()
-        self.running = self.work()
-
-    @gen.coroutine
-    def work(self):
-        while True:
-            found = yield self.consumer.consume(self.topic)
-            if found is None:
-                return
-            self.got.extend(found)
-            if self.commit and found:
-                yield self.consumer.commit_offsets()
-
-    @gen.coroutine
-    def stop(self):
-        yield self.consumer.close()
-        if self.running is not None:
-            yield loop.within(5, self.running)
-
-    @property
-    def owned(self):
-        return list(self.consumer.allocation.get(self.topic, ()))
+    def took(self, found):
+        super(Member, self).took(found)
+        return self.consumer.commit_offsets() if self.commit and found else None
 
 
-class Source(object):
-    """Produces numbers, the next one each time, to the partitions in turn."""
-
-    def __init__(self, kafka, topic, partitions):
-        # not idempotent yet: with all replicas' acknowledgement one that is dead would make messages be written twice
-        self.producer = clients.Producer(
-            kafka.bootstrap, serializer=lambda message: message, linger=0.005, required_acks=1
-        )
-        self.topic = topic
-        self.partitions = partitions
-        self.sent = []
-
-    @gen.coroutine
-    def put(self, count):
-        yield self.producer.connect()
-        deliveries = []
-        for _ in range(count):
-            number = len(self.sent)
-            self.sent.append(b"%d" % number)
-            deliveries.append((yield self.producer.produce(
-                self.topic, self.sent[-1], partition=number % self.partitions
-            )))
-        yield [loop.within(PATIENCE, gen.convert_yielded(delivery)) for delivery in deliveries]
-
-    @gen.coroutine
-    def stop(self):
-        yield self.producer.close()
+def Source(kafka, topic, partitions):
+    # brokers before 0.11 know no idempotent producer: with all replicas' acknowledgement, one that is dead would make
+    # messages be written twice
+    return members.Source(kafka, topic, partitions, PATIENCE, required_acks=1)
 
 
 def sorted_numbers(values):

@@ -14,7 +14,7 @@ from kiel import clients, exc, testing
 from kiel.clients.offsets import END
 
 from tests import loop
-from tests.integration import peer
+from tests.integration import members, peer
 from tests.integration.test_grouped import (
     Member, OldConsumer, PATIENCE, Source, hosts_of, nothing_stays_open, open_clients, shared_out
 )
@@ -29,20 +29,19 @@ BRISK = {"group.consumer.min.heartbeat.interval.ms": 500, "group.consumer.heartb
 __all__ = ["nothing_stays_open"]
 
 
-class Mover(Member):
+class Mover(members.Reader):
     """A member that moves with its group, or, without hosts, one that meets it in Kafka from the first."""
 
     def __init__(self, kafka, group, hosts, topic, protocol, **settings):
         settings.setdefault("metadata_max_age", 1)
-        self.consumer = clients.GroupedConsumer(
+        super(Mover, self).__init__(clients.GroupedConsumer(
             kafka.bootstrap, group, hosts, deserializer=bytes, autocommit="processed", max_wait_time=200,
             group_protocol=protocol, heartbeat_interval=0.5, **settings
-        )
+        ), topic)
         if hosts:
             self.consumer.allocator.grace = 1.0
             follower = self.consumer.allocator.follower
             open_clients.append(lambda: follower.conn)
-        self.topic, self.commit, self.got, self.running = topic, False, [], None
 
     @property
     def state(self):

@@ -18,7 +18,7 @@ from tornado import gen
 from kiel import clients
 
 from tests import loop
-from tests.integration import peer
+from tests.integration import members, peer
 from tests.integration.blocked import BLOCK
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -64,39 +64,22 @@ def members_settings(protocol, **settings):
     ), **settings)
 
 
-class Watcher(object):
+class Watcher(members.Reader):
     """The other member, in this process."""
 
     def __init__(self, kafka, group, topic, **settings):
         self.told = []
-        self.got = []
-        self.topic = topic
-        self.consumer = clients.GroupedConsumer(
+        super(Watcher, self).__init__(clients.GroupedConsumer(
             kafka.bootstrap, group, deserializer=bytes, topics=[topic], autocommit="processed", max_wait_time=100,
             on_rebalance=lambda *change: self.told.append(change), slow_callback=None, **settings
-        )
+        ), topic)
 
-    @gen.coroutine
-    def start(self):
-        yield self.consumer.connect()
-        self.running = self.work()
-
-    @gen.coroutine
-    def work(self):
-        while True:
-            found = yield self.consumer.consume(self.topic)
-            if found is None:
-                return
-            self.got.extend(int(value) for value in found if value != BLOCK)
-
-    @gen.coroutine
-    def stop(self):
-        yield self.consumer.close()
-        yield loop.within(5, self.running)
+    def took(self, found):
+        self.got.extend(int(value) for value in found if value != BLOCK)
 
     @property
     def owned(self):
-        return sorted(self.consumer.allocation.get(self.topic, ()))
+        return sorted(super(Watcher, self).owned)
 
     @property
     def identity(self):

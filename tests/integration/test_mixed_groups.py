@@ -19,7 +19,7 @@ from kiel import clients
 from kiel.clients.admin import Admin
 from kiel.testing import java, maven, processes
 
-from tests.integration import peer
+from tests.integration import members, peer
 
 PARTITIONS = 12
 
@@ -42,34 +42,18 @@ def kafka():
     cluster.stop()
 
 
-class Kiel(object):
+class Kiel(members.Reader):
     """A member that runs on the test's own loop."""
 
     def __init__(self, kafka, topic, group, assignor):
-        self.got = []
-        self.topic = topic
-        self.consumer = clients.GroupedConsumer(
+        super(Kiel, self).__init__(clients.GroupedConsumer(
             kafka.bootstrap, group, deserializer=bytes, max_wait_time=100, topics=[topic], client_id="kiel",
             session_timeout=10, heartbeat_interval=.5,
-            **(dict(group_protocol="classic", assignors=[assignor]) if assignor else dict(group_protocol="consumer")))
+            **(dict(group_protocol="classic", assignors=[assignor]) if assignor else dict(group_protocol="consumer"))
+        ), topic)
 
-    @gen.coroutine
-    def start(self):
-        yield self.consumer.connect()
-        self.working = self.work()
-
-    @gen.coroutine
-    def work(self):
-        while True:
-            found = yield self.consumer.consume(self.topic)
-            if found is None:
-                return
-            self.got.extend(value.decode("ascii") for value in found)
-
-    @gen.coroutine
-    def stop(self):
-        yield self.consumer.close()
-        yield self.working
+    def took(self, found):
+        self.got.extend(value.decode("ascii") for value in found)
 
 
 class Threaded(object):

@@ -25,7 +25,7 @@ from kiel import clients, events, exc, testing
 from kiel.protocol.consumer_group_heartbeat import ConsumerGroupHeartbeatRequest
 
 from tests import loop
-from tests.integration import peer
+from tests.integration import members, peer
 
 pytestmark = peer.on_python_3()
 
@@ -74,7 +74,7 @@ def run(body, timeout=4 * PATIENCE):
     loop.run(gen.coroutine(body), timeout=timeout)
 
 
-class Member(object):
+class Member(members.Reader):
     """
     A member that reads a topic in a loop of its own.
 
@@ -86,14 +86,11 @@ class Member(object):
         settings.setdefault("group_protocol", "consumer")
         settings.setdefault("autocommit", "processed")
         settings.setdefault("slow_callback", None)
-        self.topic = topic
-        self.got = []
         self.ledger = []
-        self.consumer = clients.GroupedConsumer(
+        super(Member, self).__init__(clients.GroupedConsumer(
             kafka.bootstrap, group, topics=[topic], deserializer=bytes, max_wait_time=100, metadata_max_age=1,
             on_rebalance=self.rebalanced, on_lost=self.lost, **settings
-        )
-        self.running = None
+        ), topic)
 
     @gen.coroutine
     def rebalanced(self, revoked, assigned):
@@ -107,18 +104,8 @@ class Member(object):
         for partition in lost.get(self.topic, ()):
             self.ledger.append((time.time(), "lost", partition))
 
-    @gen.coroutine
-    def start(self):
-        yield self.consumer.connect()
-        self.running = self.work()
-
-    @gen.coroutine
-    def work(self):
-        while True:
-            found = yield self.consumer.consume(self.topic)
-            if found is None:
-                return
-            self.got.extend(int(value) for value in found)
+    def took(self, found):
+        self.got.extend(int(value) for value in found)
 
     @gen.coroutine
     def stop(self):
@@ -136,10 +123,6 @@ class Member(object):
 
     def happened(self, what):
         return [partition for _, each, partition in self.ledger if each == what]
-
-    @property
-    def owned(self):
-        return list(self.consumer.allocation.get(self.topic, ()))
 
 
 class Source(object):
@@ -483,6 +466,10 @@ def test_the_coordinator_is_killed(topic, group):
             yield shared_out(6, one, two)
             flow = source.flow()
             for _ in range(2):
+                # the ledger is written by callbacks, a moment after the allocation
+                yield loop.until(lambda: all(
+                    sorted(member.owned_by_ledger()) == sorted(member.owned) for member in (one, two)
+                ), PATIENCE)
                 before, kept = one.consumer.coordinator_id, [list(one.ledger), list(two.ledger)]
                 kafka.brokers[before].kill()
                 yield gen.sleep(2 * SESSION)
