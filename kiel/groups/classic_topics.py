@@ -1,7 +1,7 @@
 """The topics that a classic member subscribes to, and who waits for a share of them."""
 from __future__ import absolute_import
 
-from tornado import concurrent
+from kiel.groups.waiters import Waiters
 
 
 class Topics(object):
@@ -12,7 +12,7 @@ class Topics(object):
         self.wanted = set()
         #: what the present share was made for
         self.covered = frozenset()
-        self._waiting = []
+        self._waiters = Waiters()
 
     def add(self, topics):
         """Adds topics; gives the set of those that are new."""
@@ -22,26 +22,17 @@ class Topics(object):
 
     def wait(self, topics, error=None):
         """A Future that is done when there is a share of these topics; one that has failed, with an error."""
-        future = concurrent.Future()
-        # looked at: a caller that does not wait is told by the allocator's `error`
-        future.add_done_callback(lambda done: done.exception())
+        future = self._waiters.add(topics)
         if error is not None:
-            future.set_exception(error)
-        elif self.covered.issuperset(topics):
-            future.set_result(None)
+            self._waiters.end(error)
         else:
-            self._waiting.append((frozenset(topics), future))
+            self._waiters.release(self.covered)
         return future
 
     def cover(self, topics):
         """There is a share, made for these topics: ends the waiting of those who wanted no more."""
         self.covered = frozenset(topics)
-        waiting, self._waiting = self._waiting, []
-        for wanted, future in waiting:
-            if self.covered.issuperset(wanted):
-                future.set_result(None)
-            else:
-                self._waiting.append((wanted, future))
+        self._waiters.release(self.covered)
 
     def lose(self):
         """There is no share any more."""
@@ -50,6 +41,4 @@ class Topics(object):
     def end(self, error):
         """There will be none: whoever waits gets the error."""
         self.covered = frozenset()
-        waiting, self._waiting = self._waiting, []
-        for _, future in waiting:
-            future.set_exception(error)
+        self._waiters.end(error)

@@ -245,7 +245,7 @@ def with_world(**settings):
                 this = World(**settings)
                 yield gen.coroutine(test)(this)
                 yield loop.within(3, this.allocator.stop())
-                assert this.state == OUT and not this.allocator._topics._waiting
+                assert this.state == OUT and not this.allocator._topics._waiters._waiting
                 yield loop.until(lambda: this.allocator._driver is None or this.allocator._driver.done())
             loop.run(body)
         run.__name__ = test.__name__
