@@ -7,7 +7,6 @@ the higher position of both, so that members old and new can take over from each
 """
 from __future__ import absolute_import
 
-import collections
 import copy
 import logging
 import random
@@ -16,7 +15,7 @@ from tornado import gen
 
 from kiel import constants, exc
 from kiel.clients.cursor import epoch_of, offset_of
-from kiel.protocol import coordinator, errors, offset_commit, offset_fetch
+from kiel.protocol import coordinator, errors, offset_commit, offset_fetch, topic_ids
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +35,9 @@ class OffsetStore(object):
     coordinator_id = None
     #: whether this group may have offsets in ZooKeeper
     uses_zookeeper = False
+    #: what the offsets of transactions that are still open are to a reader of offsets
+    isolation_level = constants.READ_UNCOMMITTED
+    _zk_hosts = None
     _finding = None
     _no_zookeeper = False
 
@@ -144,12 +146,14 @@ class OffsetStore(object):
         found = {}
         for store in self._stores(coordinator_id, "offset_fetch"):
             request = offset_fetch.OffsetFetchRequest(
-                group_name=self.group_name, topics=self._by_topic(offset_fetch.TopicRequest, wanted, lambda key: key[1])
+                group_name=self.group_name, topics=topic_ids.by_topic(
+                    offset_fetch.TopicRequest, wanted, self.cluster.topic_ids
+                )
             )
             request.narrow = STORES[store]
             if store == KAFKA and self.cluster[coordinator_id].wire.supports("offset_fetch", 7):
                 # offsets of a transaction that is not ended yet are waited for (KIP-447)
-                request.require_stable = getattr(self, "isolation_level", 0) == constants.READ_COMMITTED
+                request.require_stable = self.isolation_level == constants.READ_COMMITTED
             answers = yield self.send({coordinator_id: request})
             answer = answers.get(coordinator_id)
             if answer is None:
@@ -179,7 +183,7 @@ class OffsetStore(object):
                 if code == errors.unknown and response.api_version == 0:
                     # what a broker says while ZooKeeper is away or its session over; it can tell again after that
                     found[key] = exc.ZooKeeperError(
-                        getattr(self, "_zk_hosts", None), "the broker can't read the committed offset of %s:%s" % key)
+                        self._zk_hosts, "the broker can't read the committed offset of %s:%s" % key)
                     continue
                 found[key] = exc.for_code(code, "committed offset of %s:%s" % key) or \
                     offset_of(part.offset, part.leader_epoch)
@@ -245,12 +249,11 @@ class OffsetStore(object):
         request = offset_commit.OffsetCommitRequest(
             group=self.group_name, generation=generation, consumer_id=member_id,
             group_instance_id=self.allocator.instance_id if wire.supports("offset_commit", 7) else None,
-            topics=self._by_topic(
-                offset_commit.TopicRequest, offsets,
-                lambda key: offset_commit.PartitionRequest(
-                    partition_id=key[1], offset=offsets[key], leader_epoch=epoch_of(offsets[key]), metadata=metadata
-                )
-            )
+            topics=topic_ids.by_topic(offset_commit.TopicRequest, (
+                (topic, offset_commit.PartitionRequest(
+                    partition_id=partition, offset=offset, leader_epoch=epoch_of(offset), metadata=metadata
+                )) for (topic, partition), offset in offsets.items()
+            ), self.cluster.topic_ids)
         )
         request.narrow = STORES[store]
         answers = yield self.send({coordinator_id: request})
@@ -280,17 +283,6 @@ class OffsetStore(object):
                 key = topic.name, part.partition_id
                 result[key] = exc.for_code(part.error_code, "commit of %s:%s" % key)
         return result
-
-    def _by_topic(self, cls, keys, make):
-        """Groups ``(topic, partition)`` pairs for a request."""
-        topics = collections.OrderedDict()
-        for key in keys:
-            topics.setdefault(key[0], []).append(make(key))
-        ids = self.cluster.topic_ids
-        return [
-            cls(name=topic, topic_id=ids.get(topic, cls.topic_id), partitions=partitions)
-            for topic, partitions in topics.items()
-        ]
 
 
 class _Answer(dict):

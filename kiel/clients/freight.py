@@ -4,11 +4,8 @@ errors.
 """
 from __future__ import absolute_import
 
-import collections
-
 from kiel import constants, exc
-from kiel.protocol import errors, messages, produce
-from kiel.protocol.topic_ids import NO_TOPIC
+from kiel.protocol import errors, messages, produce, topic_ids
 
 #: what a broker answers to a batch that is more than it takes at once, though its messages alone
 #: may not be
@@ -104,23 +101,19 @@ def encode(batch, version, codec, transaction):
 
 def request(producer, cargo):
     """The ProduceRequest of ``(outbox, batch)`` pairs whose batches are encoded."""
-    topics = collections.OrderedDict()
-    for outbox, batch in cargo:
-        topics.setdefault(outbox.topic, []).append(produce.PartitionRequest(
+    topics = topic_ids.by_topic(produce.TopicRequest, (
+        (outbox.topic, produce.PartitionRequest(
             partition_id=outbox.partition, message_set=messages.MessageSet.raw(batch.data)
-        ))
-    ids = producer.cluster.topic_ids
+        )) for outbox, batch in cargo
+    ), producer.cluster.topic_ids)
     transaction = producer.identity
     made = produce.ProduceRequest(
         transactional_id=transaction.transactional_id,
-        required_acks=producer.required_acks, timeout=producer.ack_timeout, topics=[
-            produce.TopicRequest(name=name, topic_id=ids.get(name, NO_TOPIC), partitions=partitions)
-            for name, partitions in topics.items()
-        ]
+        required_acks=producer.required_acks, timeout=producer.ack_timeout, topics=topics
     )
     if transaction.transactional and transaction.level < 2:
         made.narrow = (3, 11)  # 12 adds the partition to the transaction by itself (KIP-890)
-    elif any(topic.topic_id == NO_TOPIC for topic in made.topics):
+    elif not topic_ids.all_known(topics):
         made.narrow = (0, 12)  # from 13 on there are no names
     return made
 

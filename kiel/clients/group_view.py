@@ -9,7 +9,8 @@ from kiel import allocation, exc
 from kiel.clients.client import Client
 from kiel.clients.commits import KAFKA, STORES, OffsetStore
 from kiel.protocol import (
-    consumer_group_describe, consumer_protocol, delete_groups, describe_groups, errors, offset_delete, offset_fetch
+    consumer_group_describe, consumer_protocol, delete_groups, describe_groups, errors, offset_delete, offset_fetch,
+    topic_ids
 )
 
 #: the two types of groups that consumers make
@@ -235,12 +236,11 @@ class GroupView(OffsetStore, Client):
     def _delete_offsets(self, wanted):
         """One round of `delete_offsets`."""
         coordinator_id = yield self.coordinator()
-        topics = collections.OrderedDict()
-        for topic, partition in wanted:
-            topics.setdefault(topic, []).append(offset_delete.PartitionRequest(partition_id=partition))
-        request = offset_delete.OffsetDeleteRequest(group_id=self.group_name, topics=[
-            offset_delete.TopicRequest(name=topic, partitions=partitions) for topic, partitions in topics.items()
-        ])
+        request = offset_delete.OffsetDeleteRequest(
+            group_id=self.group_name, topics=topic_ids.by_topic(offset_delete.TopicRequest, (
+                (topic, offset_delete.PartitionRequest(partition_id=partition)) for topic, partition in wanted
+            ))
+        )
         answer = yield self._say(coordinator_id, request, "deleting offsets")
         if isinstance(answer, exc.KielError):
             answer = dict.fromkeys(wanted, answer)

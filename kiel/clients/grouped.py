@@ -108,7 +108,7 @@ class GroupedConsumer(Ownership, GroupTopics, Health, OffsetStore, BaseConsumer)
         self._know_nothing([topics] if isinstance(topics, six.string_types) else topics)
         self._membership = Membership(
             group_instance_id, session_timeout, heartbeat_interval, rebalance_timeout, max_poll_interval, slow_callback,
-            getattr(self, "rack_id", None),
+            self.rack_id,
             # on the way from ZooKeeper to Kafka, the function is for the one, assignors are for the other
             assignors if partition_allocator is None or zk_hosts and (assignors or group_protocol == "consumer")
             else [partition_allocator]

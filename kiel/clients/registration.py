@@ -3,7 +3,6 @@ The producer as brokers know it: its id and epoch, the partitions of its transac
 """
 from __future__ import absolute_import
 
-import collections
 import logging
 import random
 
@@ -12,7 +11,7 @@ from tornado import gen
 from kiel import exc
 from kiel.clients.intake import Intake
 from kiel.clients.transaction import ASKING, FATAL_ERRORS, OFF, READY, UNKNOWN, Transaction
-from kiel.protocol import add_partitions_to_txn, coordinator, errors, init_producer_id
+from kiel.protocol import add_partitions_to_txn, coordinator, errors, init_producer_id, topic_ids
 from kiel.retry import Backoff
 
 log = logging.getLogger(__name__)
@@ -171,13 +170,10 @@ class Registered(Intake):
         try:
             while self._wanted:
                 keys = sorted(self._wanted)
-                topics = collections.OrderedDict()
-                for topic, partition in keys:
-                    topics.setdefault(topic, []).append(partition)
-                yield self._ask(lambda conn: add_partitions_to_txn.AddPartitionsToTxnRequest(topics=[
-                    add_partitions_to_txn.TopicRequest(name=topic, partitions=partitions)
-                    for topic, partitions in topics.items()
-                ], **self._signature()), first_error)
+                topics = topic_ids.by_topic(add_partitions_to_txn.TopicRequest, keys)
+                yield self._ask(lambda conn: add_partitions_to_txn.AddPartitionsToTxnRequest(
+                    topics=topics, **self._signature()
+                ), first_error)
                 identity.partitions.update(keys)
                 self._wanted.difference_update(keys)
         finally:

@@ -1,19 +1,17 @@
 """The side of a producer that begins and ends transactions."""
 from __future__ import absolute_import
 
-import collections
-import datetime
 import logging
 
 from tornado import gen
 
-from kiel import exc
+from kiel import events, exc
+from kiel.clients.cursor import epoch_of
 from kiel.clients.delivery import Ticket
 from kiel.clients.registration import Registered, error_of, first_error
 from kiel.clients.transaction import ABORTING, ASKING, BROKEN, COMMITTING, FATAL, OPEN, READY, UNKNOWN
 from kiel.clients.transaction_scope import TransactionScope
-from kiel.protocol import add_offsets_to_txn, coordinator, end_txn, txn_offset_commit
-from kiel.protocol.topic_ids import NO_TOPIC
+from kiel.protocol import add_offsets_to_txn, coordinator, end_txn, topic_ids, txn_offset_commit
 
 log = logging.getLogger(__name__)
 
@@ -240,17 +238,14 @@ class Transactional(Registered):
 
     def _offset_request(self, conn, consumer, offsets):
         """The TxnOffsetCommit of a consumer's offsets."""
-        ids = self.cluster.topic_ids
-        topics = collections.OrderedDict()
-        for (topic, partition), offset in sorted(offsets.items()):
-            topics.setdefault(topic, []).append(txn_offset_commit.PartitionRequest(
-                partition_id=partition, offset=int(offset), metadata="",
-                leader_epoch=getattr(offset, "epoch", -1)
-            ))
-        request = txn_offset_commit.TxnOffsetCommitRequest(group=consumer.group_name, topics=[
-            txn_offset_commit.TopicRequest(name=name, topic_id=ids.get(name, NO_TOPIC), partitions=partitions)
-            for name, partitions in topics.items()
-        ], **self._signature())
+        topics = topic_ids.by_topic(txn_offset_commit.TopicRequest, (
+            (topic, txn_offset_commit.PartitionRequest(
+                partition_id=partition, offset=int(offset), leader_epoch=epoch_of(offset), metadata=""
+            )) for (topic, partition), offset in sorted(offsets.items())
+        ), self.cluster.topic_ids)
+        request = txn_offset_commit.TxnOffsetCommitRequest(
+            group=consumer.group_name, topics=topics, **self._signature()
+        )
         request.narrow = (5, 6) if self.identity.level >= 2 else (0, 4)
         if conn.supports("txn_offset_commit", 3):
             request.member_id, request.generation = consumer.allocator.identity
@@ -268,7 +263,7 @@ class Transactional(Registered):
         else:
             return
         try:
-            yield gen.with_timeout(datetime.timedelta(seconds=patience), work, quiet_exceptions=Exception)
+            yield events.within(patience, work)
         except (exc.KielError, gen.TimeoutError) as error:
             log.warning("Closed with a transaction not ended; the brokers abort it after %g s: %s",
                         self.transaction_timeout, error)

@@ -16,7 +16,7 @@ from tornado import gen
 from kiel import exc
 from kiel.clients.cursor import epoch_of, offset_of
 from kiel.clients.offsets import BEGINNING, END
-from kiel.protocol import errors, offset_for_leader_epoch as api
+from kiel.protocol import errors, offset_for_leader_epoch as api, topic_ids
 
 log = logging.getLogger(__name__)
 
@@ -63,16 +63,14 @@ class EpochCheck(object):
         if not doubtful:
             return cursors
         ticket = object()
-        topics = {}
         for cursor in doubtful:
             cursor.check(ticket)
-            topics.setdefault(cursor.topic, []).append(api.PartitionRequest(
+        request = api.OffsetForLeaderEpochRequest(topics=topic_ids.by_topic(api.TopicRequest, (
+            (cursor.topic, api.PartitionRequest(
                 partition_id=cursor.partition, leader_epoch=cursor.epoch,
                 current_leader_epoch=epochs[cursor.topic][cursor.partition],
-            ))
-        request = api.OffsetForLeaderEpochRequest(topics=[
-            api.TopicRequest(name=topic, partitions=partitions) for topic, partitions in topics.items()
-        ])
+            )) for cursor in doubtful
+        )))
         sent = self._ask_for_ends(conn, request, doubtful, ticket)
         self.consumer.io_loop.add_future(sent, lambda future: self._checked(future, doubtful, ticket))
         return [cursor for cursor in cursors if not cursor.awaits(ticket)]
