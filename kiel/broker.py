@@ -78,6 +78,10 @@ class Broker(object):
         """Whether the broker serves that version of an api."""
         return self.wire.supports(api, version)
 
+    def reaches(self, api, version):
+        """Whether the broker serves that version of an api or a later one."""
+        return self.wire.reaches(api, version)
+
     def connect(self):
         """
         Opens the quick lane, when it is not open; gives a Future.

@@ -276,7 +276,7 @@ class Cluster(object):
         """Gives one broker's metadata; an error in the answer as a whole is raised."""
         yield conn.connect()
         request = metadata.MetadataRequest(topics=list(topics or []))
-        if not create and conn.wire.supports(request.api, 4):
+        if not create and conn.wire.reaches(request.api, 4):
             request.allow_auto_topic_creation = False
         response = yield conn.send(request)
         error = exc.for_code(response.error_code)

@@ -286,7 +286,7 @@ class Connection(object):
         From Kafka 2.0 on a broker answers first and does not read the connection for the time; it has waited before it
         answered if it is older.
         """
-        if not self.wire.supports("fetch", 8):
+        if not self.wire.reaches("fetch", 8):
             return
         seconds = min(seconds, MOST_THROTTLE)
         log.debug("%r waits for %g s: the client is over a quota", self, seconds)

@@ -122,7 +122,7 @@ def authenticate(conn):
         raise exc.AuthenticationError("%r refuses the SASL mechanism %s (%s); it offers: %s" % (
             conn, mechanism.name, exc.for_code(response.error_code), ", ".join(response.mechanisms) or "none"
         ))
-    framed = conn.wire.supports("sasl_authenticate", 0)
+    framed = conn.wire.reaches("sasl_authenticate", 0)
     session = mechanism.session()
     token = session.step(None)
     try:

@@ -122,7 +122,7 @@ class Admin(OffsetLookup, Client):
                 raise gen.Return({"groups": answer})
             for group in answer:
                 kind = group.group_type.lower() or None
-                if kind is None and not self.cluster[broker_id].supports("consumer_group_heartbeat", 0):
+                if kind is None and not self.cluster[broker_id].reaches("consumer_group_heartbeat", 0):
                     kind = CLASSIC
                 found[group.group_id] = Listing(group.group_id, group.protocol_type, group.group_state, kind)
         raise gen.Return({"groups": found})

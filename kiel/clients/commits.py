@@ -118,7 +118,7 @@ class OffsetStore(object):
         stores = []
         if self.uses_zookeeper and not self._no_zookeeper and wire.supports(api, 0):
             stores.append(ZOOKEEPER)
-        if wire.versions.get(api, (0, 0))[1] >= 1:
+        if wire.reaches(api, 1):
             stores.append(KAFKA)
         return stores
 
@@ -151,7 +151,7 @@ class OffsetStore(object):
                 )
             )
             request.narrow = STORES[store]
-            if store == KAFKA and self.cluster[coordinator_id].wire.supports("offset_fetch", 7):
+            if store == KAFKA and self.cluster[coordinator_id].wire.reaches("offset_fetch", 7):
                 # offsets of a transaction that is not ended yet are waited for (KIP-447)
                 request.require_stable = self.isolation_level == constants.READ_COMMITTED
             answers = yield self.send({coordinator_id: request})
@@ -248,7 +248,7 @@ class OffsetStore(object):
         wire = self.cluster[coordinator_id].wire
         request = offset_commit.OffsetCommitRequest(
             group=self.group_name, generation=generation, consumer_id=member_id,
-            group_instance_id=self.allocator.instance_id if wire.supports("offset_commit", 7) else None,
+            group_instance_id=self.allocator.instance_id if wire.reaches("offset_commit", 7) else None,
             topics=topic_ids.by_topic(offset_commit.TopicRequest, (
                 (topic, offset_commit.PartitionRequest(
                     partition_id=partition, offset=offset, leader_epoch=epoch_of(offset), metadata=metadata

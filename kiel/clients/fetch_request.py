@@ -51,7 +51,7 @@ class FetchRequests(object):
         From version 3 on the broker keeps to the limit of the fetch as a whole. Before, it takes each partition's for
         itself: then the share is divided among them, and of those that need more, one goes at a time.
         """
-        if conn.supports("fetch", 3):
+        if conn.reaches("fetch", 3):
             return cursors, share, share
         limit = max(LEAST_SHARE, share // len(cursors))
         larger = [cursor for cursor in cursors if cursor.limit > limit]
@@ -71,7 +71,7 @@ class FetchRequests(object):
         """
         consumer = self.consumer
         ids, epochs = consumer.cluster.topic_ids, consumer.cluster.leader_epochs
-        tells = conn.supports("fetch", 12)  # then the broker compares the epoch of what was fetched last (KIP-595)
+        tells = conn.reaches("fetch", 12)  # then the broker compares the epoch of what was fetched last (KIP-595)
         by_id = True
         wanted = Ordered()
         for cursor in cursors:
@@ -91,8 +91,8 @@ class FetchRequests(object):
         )
         if not by_id:
             request.narrow = (request.version_range[0], 12)
-        if session is not None and conn.supports("fetch", 7) and (session.open or len(wanted) >= WORTH_A_SESSION):
-            changed, forgotten = session.ask(wanted, by_id and conn.supports("fetch", 13))
+        if session is not None and conn.reaches("fetch", 7) and (session.open or len(wanted) >= WORTH_A_SESSION):
+            changed, forgotten = session.ask(wanted, by_id and conn.reaches("fetch", 13))
             request.session_id, request.session_epoch = session.id, session.epoch
             request.names = session.names
             request.forgotten_topics = _by_topic(fetch.ForgottenTopic, (

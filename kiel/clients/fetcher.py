@@ -193,7 +193,7 @@ class Fetcher(FetchRequests, FetchAnswers, EpochCheck):
             if (leader, SLOTS[1]) in self._busy and (
                     self._cold.get(leader, 0) >= WORTH_A_SESSION or not any(cursor.hot for cursor in cursors)):
                 return  # idle ones join those of the second lane, soon back, instead of missing them for ever
-            if len(cursors) + len(idle) >= WORTH_A_SESSION and conn.supports("fetch", 7):
+            if len(cursors) + len(idle) >= WORTH_A_SESSION and conn.reaches("fetch", 7):
                 cursors = cursors + idle  # in a session they cost nothing; taking them out and in again would
         else:
             self._cold[leader] = sum(not cursor.hot for cursor in cursors)

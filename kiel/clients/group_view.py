@@ -126,7 +126,7 @@ class GroupView(OffsetStore, Client):
     @gen.coroutine
     def _describe(self, coordinator_id):
         """Asks for a next-generation group first, where the broker knows them, since it calls others not found."""
-        if self.cluster[coordinator_id].supports("consumer_group_describe", 0):
+        if self.cluster[coordinator_id].reaches("consumer_group_describe", 0):
             answer = yield self._say(
                 coordinator_id, consumer_group_describe.ConsumerGroupDescribeRequest(group_ids=[self.group_name]),
                 "describing groups"
@@ -194,7 +194,7 @@ class GroupView(OffsetStore, Client):
     @gen.coroutine
     def _all_of_kafka(self, coordinator_id):
         """One question for everything; None where the broker can't be asked so."""
-        if not self.cluster[coordinator_id].supports("offset_fetch", 2):
+        if not self.cluster[coordinator_id].reaches("offset_fetch", 2):
             raise gen.Return(None)
         request = offset_fetch.OffsetFetchRequest(group_name=self.group_name, topics=None)
         request.narrow = 2, STORES[KAFKA][1]

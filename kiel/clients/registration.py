@@ -56,7 +56,7 @@ class Registered(Intake):
             return self._prepare_transaction(outboxes)
         if identity.state in (OFF, READY):
             return None
-        if not conn.wire.supports("produce", 3):
+        if not conn.wire.reaches("produce", 3):
             if identity.required:
                 raise exc.UnsupportedVersionError(
                     "idempotence needs Kafka 0.11 or newer", "produce", (3, 13), conn.wire.versions.get("produce")
@@ -148,7 +148,7 @@ class Registered(Intake):
             request = init_producer_id.InitProducerIdRequest(
                 transactional_id=identity.transactional_id, transaction_timeout=int(self.transaction_timeout * 1000)
             )
-            if conn.supports("init_producer_id", 3):  # it tells whether somebody else had a newer epoch (KIP-360)
+            if conn.reaches("init_producer_id", 3):  # it tells whether somebody else had a newer epoch (KIP-360)
                 request.producer_id, request.producer_epoch = identity.producer_id, identity.epoch
             return request
 
@@ -281,4 +281,4 @@ def first_error(response):
 
 def _level(conn):
     """The version of the transaction protocol that a broker's cluster has finalized, as far as kiel knows it."""
-    return 2 if conn.wire.features.get("transaction.version", 0) >= 2 and conn.supports("end_txn", 5) else 1
+    return 2 if conn.wire.features.get("transaction.version", 0) >= 2 and conn.reaches("end_txn", 5) else 1

@@ -247,7 +247,7 @@ class Transactional(Registered):
             group=consumer.group_name, topics=topics, **self._signature()
         )
         request.narrow = (5, 6) if self.identity.level >= 2 else (0, 4)
-        if conn.supports("txn_offset_commit", 3):
+        if conn.reaches("txn_offset_commit", 3):
             request.member_id, request.generation = consumer.allocator.identity
             request.group_instance_id = consumer.allocator.instance_id
         return request

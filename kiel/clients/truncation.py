@@ -53,7 +53,7 @@ class EpochCheck(object):
 
         Only where fetches don't do that by themselves, and consumers may ask at all.
         """
-        if conn.supports("fetch", 12) or not conn.supports("offset_for_leader_epoch", 3):
+        if conn.reaches("fetch", 12) or not conn.reaches("offset_for_leader_epoch", 3):
             return cursors
         epochs = self.consumer.cluster.leader_epochs
         doubtful = [

@@ -57,7 +57,7 @@ def join_through_kafka(client, membership, obey, join):
     if wanted is None and any(each not in BROKERS_ASSIGNORS for each in _listed(membership.assignors)):
         wanted = "classic"
     if wanted != "classic":
-        if wanted == "consumer" or client.cluster[broker_id].supports("consumer_group_heartbeat", 1):
+        if wanted == "consumer" or client.cluster[broker_id].reaches("consumer_group_heartbeat", 1):
             name = next(iter(_listed(membership.assignors)), None)
             obey(ConsumerAllocator(client, membership._replace(assignors=name)))
             try:

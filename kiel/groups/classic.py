@@ -300,7 +300,7 @@ class ClassicAllocator(allocation.Allocator):
     def _release_time(self):
         """Seconds that the group waits for a member to give partitions up, less what else that takes."""
         broker = self.client.cluster.conns.get(self.client.coordinator_id)
-        if broker is not None and not broker.supports("join_group", 1):
+        if broker is not None and not broker.reaches("join_group", 1):
             # JoinGroup v0 knows no time but the session's, and some of that has passed already
             return max(0.5, self.membership.session_timeout - 2 * self.membership.heartbeat_interval)
         return self.membership.rebalance_timeout + MARGIN / 2.0

@@ -157,7 +157,7 @@ class HandoverAllocator(allocation.Allocator):
         if isinstance(broker_id, exc.KielError):
             raise broker_id
         api = "consumer_group_heartbeat" if self.client.group_protocol == "consumer" else "join_group"
-        if not self.client.cluster[broker_id].supports(api, 0):
+        if not self.client.cluster[broker_id].reaches(api, 0):
             raise exc.UnsupportedVersionError(
                 "broker %s does not serve group_protocol=%r" % (broker_id, self.client.group_protocol))
 

@@ -90,6 +90,14 @@ class Wire(object):
         lowest, highest = self.versions.get(api, (0, -1))
         return lowest <= version <= highest
 
+    def reaches(self, api, version):
+        """
+        Whether the broker serves that version of an api or a later one: what came with it is there.
+
+        Not the same as `supports`, since newer brokers have dropped old versions (KIP-896).
+        """
+        return self.versions.get(api, (0, -1))[1] >= version
+
     def send(self, request):
         """
         Gives the bytes of a request, frame and all, and remembers it when an answer is due.

@@ -753,3 +753,17 @@ def test_a_topic_that_a_starting_broker_does_not_know_goes_on_where_it_was(consu
 @with_a_topic_that_goes(gone_after=0.05)
 def test_a_topic_that_was_gone_for_long_is_a_new_one(consumer):
     assert (yield consumer.consume("t", SingleConsumer.BEGINNING)) == [b"a", b"b", b"c"]
+
+
+@pytest.mark.parametrize("release", sorted(fake.VERSIONS))
+def test_each_partition_may_fill_a_fetch_where_the_broker_bounds_the_whole(release):
+    """Fetch version 3 and later; Kafka 4 serves none before 4, and was once taken for one that is older."""
+    @with_consumer(versions=release, topics={"t": 10})
+    def check(cluster, consumer):
+        cluster.log("t").put(b"a")
+        assert (yield consumer.consume("t", SingleConsumer.BEGINNING)) == [b"a"]
+        asked = next(call.request for call in cluster[1].requests if call.api == "fetch")
+        limits = set(part.max_bytes for topic in asked.topics for part in topic.partitions)
+        whole = fake.VERSIONS[release]["fetch"][1] >= 3
+        assert limits == {consumer.max_bytes if whole else consumer.max_bytes // 10}
+    check()

@@ -90,7 +90,7 @@ class Broker(object):
         self.requests = []
         self.answers = []
 
-    def supports(self, api, version):
+    def reaches(self, api, version):
         return version <= self.versions
 
     def send(self, request):

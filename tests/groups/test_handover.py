@@ -106,7 +106,7 @@ class View(object):
 
 
 class Broker(object):
-    def supports(self, api, version):
+    def reaches(self, api, version):
         return api == "join_group"
 
 

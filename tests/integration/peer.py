@@ -92,7 +92,7 @@ class Writer(Client):
             raise exc.LeaderNotAvailableError("%s:%s" % (topic, partition))
         wire = self.cluster[leader].wire
         yield self.cluster[leader].connect()
-        magic = 2 if wire.supports("produce", 3) else 1 if wire.supports("produce", 2) else 0
+        magic = 2 if wire.reaches("produce", 3) else 1 if wire.reaches("produce", 2) else 0
         data = messages.encode_batch(
             [(key, value, [], time) for value, time in zip(values, times)], magic, codec, 1500000000000)
         request = produce.ProduceRequest(required_acks=-1, timeout=5000, topics=[
