@@ -42,7 +42,7 @@ class Headers(Exception):
 
     def __init__(self, records):
         super(Headers, self).__init__()
-        having = [bool(record[2]) for record in records]
+        having = [bool(headers) for headers in records.headers]
         self.cuts = [i for i in range(1, len(having)) if having[i] != having[i - 1]]
         self.flags = [having[i] for i in [0] + self.cuts]
         self.error = exc.UnsupportedVersionError(
@@ -80,18 +80,18 @@ def encode(batch, version, codec, transaction):
         raise exc.UnsupportedVersionError(
             "zstd needs Kafka 2.1 or newer", "produce", (7, 7), (0, version)
         )
-    if magic < 2 and any(record[2] for record in batch.records):
+    if magic < 2 and any(batch.records.headers or ()):
         raise Headers(batch.records)
     if batch.sequence is not None:
         transaction.give_back(batch)
     if not numbered:
-        batch.data = messages.encode_batch(batch.records, magic, codec, batch.records[0][3])
+        batch.data = messages.encode_batch(batch.records, magic, codec)
     else:
         transaction.number(batch)
         try:
             batch.data = messages.encode_batch(
-                batch.records, magic, codec, batch.records[0][3], batch.identity[0],
-                batch.identity[1], batch.sequence, transaction.transactional
+                batch.records, magic, codec, -1, batch.identity[0], batch.identity[1],
+                batch.sequence, transaction.transactional
             )
         except Exception:
             transaction.give_back(batch)
@@ -133,6 +133,6 @@ def error_of(part):
 def view(batch):
     """A batch's messages as kiel 0.9 showed them."""
     return [
-        messages.Message(magic=0, attributes=0, key=record[0], value=record[1])
-        for record in batch.records or ()
+        messages.Message(magic=0, attributes=0, key=key, value=value)
+        for key, value, _, _ in batch.records
     ]

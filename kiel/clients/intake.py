@@ -19,9 +19,13 @@ class Route(object):
 
     ``ids`` are all partitions, in order; ``outboxes`` theirs by id; ``led`` the outboxes of those
     that have a leader (of all, while none has).
+
+    ``chosen`` is the batch that the random partitioner puts messages into at present. It stays with
+    a partition, chosen by chance, for as long as one batch takes messages (KIP-480): a few large
+    batches cost everybody less than many small ones.
     """
 
-    __slots__ = ("ids", "led", "outboxes")
+    __slots__ = ("ids", "led", "outboxes", "chosen")
 
     def __init__(self, cluster, shipper, topic):
         leaders = cluster.leaders.get(topic, {})
@@ -29,19 +33,36 @@ class Route(object):
         self.outboxes = dict((number, shipper.outbox(topic, number)) for number in self.ids)
         led = [number for number in self.ids if number in leaders] or self.ids
         self.led = [self.outboxes[number] for number in led]
+        self.chosen = FULL
+
+
+#: stands where there is no batch that takes messages
+FULL = Batch(None, None)
 
 
 class Incoming(object):
-    """A message that can't be accepted yet: its topic is looked up, or there is no room."""
+    """
+    A message that can't be accepted yet: its topic is looked up, or there is no room.
 
-    __slots__ = ("topic", "key", "partition", "record", "size", "outbox", "future")
+    ``key`` is as the caller gave it, for the partitioner; ``label`` are the key and the headers as
+    they are written. In the end there is an ``outbox`` for it, or a ``route`` where chance is to
+    choose.
+    """
 
-    def __init__(self, topic, key, partition, record, size):
+    __slots__ = (
+        "topic", "key", "label", "value", "timestamp", "partition", "size", "route", "outbox",
+        "future"
+    )
+
+    def __init__(self, topic, key, label, value, timestamp, partition, size):
         self.topic = topic
         self.key = key
+        self.label = label
+        self.value = value
+        self.timestamp = timestamp
         self.partition = partition
-        self.record = record
         self.size = size
+        self.route = None
         self.outbox = None
         self.future = concurrent.Future()
 
@@ -61,8 +82,8 @@ class Intake(Client):
             key = self.key_maker(message)
         if timestamp is None:
             timestamp = time.time() * 1000
-        record, size = full_record(key, value, headers, timestamp)
-        return Incoming(topic, key, partition, record, size)
+        label, size = labelled(key, value, headers)
+        return Incoming(topic, key, label, value, int(timestamp), partition, size)
 
     # -- messages that can't be accepted at once --
 
@@ -137,7 +158,7 @@ class Intake(Client):
             raise too_large(message.topic, message.size, self.max_request_bytes)
         partition = message.partition
         if partition is None and self.partitioner is random_partition:
-            message.outbox = random_partition(message.key, route.led)
+            message.route = route
             return
         if partition is None:
             partition = self.partitioner(message.key, route.ids)
@@ -149,21 +170,24 @@ class Intake(Client):
 
     def _accept(self, message):
         """Puts a message into its outbox; gives its batch and its index there."""
-        outbox, size = message.outbox, message.size
-        batch = outbox.open
-        if (
-            batch is None or batch.size + size > self.max_request_bytes or
-            len(batch.records) >= MOST_RECORDS
-        ):
-            batch = self._new_batch(outbox, message.topic, size)
+        size = message.size
+        if message.route is not None:
+            outbox, batch = self._by_chance(message.route, size)
+        else:
+            outbox = message.outbox
+            batch = self._batch_for(outbox, size)
         index = len(batch.records)
-        batch.records.append(message.record)
+        batch.records.add(message.value, message.timestamp, message.label)
+        self._count(outbox, batch, 1, size)
+        return batch, index
+
+    def _count(self, outbox, batch, messages, size):
+        """Keeps the books of messages that were put into a batch."""
         batch.size += size
         self.buffered += size
-        self._filled += 1
+        self._filled += messages
         if outbox.state is IDLE:
             self._shipper.added(outbox)
-        return batch, index
 
     def _admit(self, message):
         """Accepts a message that waited, and tells who waited for it."""
@@ -195,7 +219,8 @@ class Intake(Client):
 
     def gate(self):
         """Settles whether messages are accepted at once, or have to be looked at one by one."""
-        self._limit = -1 if self._waiting or self.refusal() is not None else self.buffer_bytes
+        shut = self._waiting or self.closing or self.refusal() is not None
+        self._limit = -1 if shut else self.buffer_bytes
 
     def refuse_waiting(self, error):
         """Fails the messages that are not accepted yet; gives them."""
@@ -207,18 +232,34 @@ class Intake(Client):
 
     # -- batches --
 
-    def _new_batch(self, outbox, topic, size):
+    def _batch_for(self, outbox, size, messages=1):
         """
-        Opens a batch for a message of that size; the one before, if any, is full, which sets off
-        sending.
+        The batch of an outbox that takes messages of that size: the open one, or a new one when
+        that is full, which sets off sending.
         """
+        batch = outbox.open
+        if batch is not None:
+            if batch.size + size <= batch.limit and len(batch.records) + messages <= MOST_RECORDS:
+                return batch
         if size + BATCH_OVERHEAD > self.max_request_bytes:
-            raise too_large(topic, size, self.max_request_bytes)
-        if outbox.open is not None:
+            raise too_large(outbox.topic, size, self.max_request_bytes)
+        if batch is not None:
             # before there is a new one, which must not be sent off empty
-            outbox.open = None
+            outbox.shut()
             self._set_off()
         return self._shipper.begin(outbox)
+
+    def _by_chance(self, route, size, messages=1):
+        """
+        The outbox and its batch for messages whose partition is left to chance, which stays where
+        it is as long as a batch is open there.
+        """
+        if route.chosen.limit:
+            outbox = route.outboxes[route.chosen.partition]
+        else:
+            outbox = random_partition(None, route.led)
+        batch = route.chosen = self._batch_for(outbox, size, messages)
+        return outbox, batch
 
     def _set_off(self):
         """Sends all that is there; gives whether who filled the batch is to wait for it."""
@@ -270,19 +311,19 @@ class Intake(Client):
         return waiting
 
 
-def full_record(key, value, headers, timestamp):
-    """A record with its key and headers as bytes, and its size."""
+def labelled(key, value, headers):
+    """The key and the headers of a message as they are written, and its size with them."""
     if headers:
         pairs = headers.items() if hasattr(headers, "items") else headers
         headers = [(to_bytes(name), to_bytes(header)) for name, header in pairs]
-    record = (to_bytes(key), value, headers or None, int(timestamp))
-    return record, record_size(record)
+    key = to_bytes(key)
+    return (key, headers or None), record_size(key, value, headers)
 
 
 def refused(topic, error):
     """A batch of one message that was not even accepted."""
     batch = Batch(topic, getattr(error, "partition", None))
-    batch.records.append((None, None, None, -1))
+    batch.records.add(None, -1)
     batch.finish(error)
     return batch
 

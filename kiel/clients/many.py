@@ -2,16 +2,14 @@
 from __future__ import absolute_import
 
 import itertools
-import random
 import time
-from itertools import repeat
 
 from six.moves import map, zip
 from tornado import gen
 
 from kiel.clients.delivery import Deliveries
-from kiel.clients.intake import Incoming, closed, full_record, refused
-from kiel.clients.outbox import BATCH_OVERHEAD, IDLE, MOST_RECORDS, RECORD_OVERHEAD
+from kiel.clients.intake import Incoming, closed, labelled, refused
+from kiel.clients.outbox import BATCH_OVERHEAD, RECORD_OVERHEAD
 from kiel.clients.transactional import Transactional
 from kiel.partitioners import random_partition, to_bytes
 
@@ -85,8 +83,7 @@ class Many(Transactional):
         wait.
         """
         serializer, key_maker, partitioner = self.serializer, self.key_maker, self.partitioner
-        turn, limit = self._turn, self.max_request_bytes
-        by_chance = partitioner is random_partition
+        turn = self._turn
         current = stop = None  # the batch that the run of messages lies in
         start = end = 0  # and where in there
         count = -1
@@ -107,32 +104,20 @@ class Many(Transactional):
                         turn.tick(now)
                         if turn.over(now):
                             stop = TURN
-                if key is None:
-                    record = (None, value, None, turn.ms)
-                    size = RECORD_OVERHEAD if value is None else RECORD_OVERHEAD + len(value)
-                else:
-                    record, size = full_record(key, value, None, turn.ms)
+                label, size = labelled(key, value, None)
                 route = self._routes.get(topic)
-                if route is None or self.buffered + size > self._limit or self.closing:
-                    stop = Incoming(topic, key, partition, record, size)
+                if route is None or self.buffered + size > self._limit:
+                    stop = Incoming(topic, key, label, value, turn.ms, partition, size)
                     break
-                chosen = partition
-                if partition is None and by_chance:
-                    led = route.led
-                    outbox = led[int(random.random() * len(led))] if len(led) > 1 else led[0]
+                if partition is None and partitioner is random_partition:
+                    outbox, batch = self._by_chance(route, size)
                 else:
-                    if partition is None:
-                        chosen = partitioner(key, route.ids)
+                    chosen = partitioner(key, route.ids) if partition is None else partition
                     outbox = route.outboxes.get(chosen)
-                if outbox is None:
-                    stop = Incoming(topic, key, chosen, record, size)
-                    break
-                batch = outbox.open
-                if (
-                    batch is None or batch.size + size > limit or
-                    len(batch.records) >= MOST_RECORDS
-                ):
-                    batch = self._new_batch(outbox, topic, size)
+                    if outbox is None:
+                        stop = Incoming(topic, key, label, value, turn.ms, chosen, size)
+                        break
+                    batch = self._batch_for(outbox, size)
             except Exception as error:
                 deliveries.add(current, start, end - start)
                 start = end
@@ -144,12 +129,8 @@ class Many(Transactional):
                 current = batch
                 start = end = index
             end += 1
-            batch.records.append(record)
-            batch.size += size
-            self.buffered += size
-            self._filled += 1
-            if outbox.state is IDLE:
-                self._shipper.added(outbox)
+            batch.records.add(value, turn.ms, label)
+            self._count(outbox, batch, 1, size)
             if stop is not None:
                 break
         deliveries.add(current, start, end - start)
@@ -157,19 +138,15 @@ class Many(Transactional):
 
     def _take_run(self, topic, messages, partition, deliveries):
         """
-        Takes a list of messages without keys that all go into one batch, at a fraction of the price of `_take`.
+        Takes a list of messages without keys that all go into one batch, at a fraction of the price
+        of `_take`.
 
         Gives whether it did; else nothing has happened, and `_take` knows what stands in the way.
         """
         route = self._routes.get(topic)
-        if route is None or self.closing:
+        if route is None or self._limit < 0:
             return False
-        if partition is not None:
-            outbox = route.outboxes.get(partition)
-        else:
-            # by chance, message by message, where there is a choice
-            outbox = route.led[0] if len(route.led) == 1 and self.partitioner is random_partition else None
-        if outbox is None:
+        if partition is None and self.partitioner is not random_partition:
             return False
         count = len(messages)
         try:
@@ -179,24 +156,21 @@ class Many(Transactional):
         if set(map(type, values)) != BYTES_ONLY:
             return False
         size = sum(map(len, values)) + count * RECORD_OVERHEAD
-        # the serializer is the caller's, and may have done anything
-        if self.closing or self.buffered + size > self._limit or size + BATCH_OVERHEAD > self.max_request_bytes:
+        # only now: the serializer is the caller's, and may have done anything
+        if self.buffered + size > self._limit or size + BATCH_OVERHEAD > self.max_request_bytes:
             return False
-        batch = outbox.open
-        if (
-            batch is None or batch.size + size > self.max_request_bytes or
-            len(batch.records) + count > MOST_RECORDS
-        ):
-            batch = self._new_batch(outbox, topic, size)
+        if partition is None:
+            outbox, batch = self._by_chance(route, size, count)
+        elif partition in route.outboxes:
+            outbox = route.outboxes[partition]
+            batch = self._batch_for(outbox, size, count)
+        else:
+            return False
         index = len(batch.records)
         self._turn.tick(time.time())
-        batch.records.extend(zip(repeat(None, count), values, repeat(None), repeat(self._turn.ms)))
-        batch.size += size
-        self.buffered += size
-        self._filled += count
+        batch.records.extend(values, self._turn.ms)
         deliveries.add(batch, index, count)
-        if outbox.state is IDLE:
-            self._shipper.added(outbox)
+        self._count(outbox, batch, count, size)
         return True
 
     def _refused(self, topic, error, deliveries):

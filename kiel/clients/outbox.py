@@ -15,6 +15,7 @@ from tornado import concurrent
 
 from kiel import exc
 from kiel.clients.delivery import RecordMetadata, Ticket
+from kiel.protocol.columns import Columns
 
 log = logging.getLogger(__name__)
 
@@ -44,13 +45,18 @@ TRANSITIONS = {
 }
 
 
+#: stands where the records of a batch were
+_GONE = Columns()
+
+
 class Batch(object):
     """
     Messages of one partition that are sent, acknowledged or refused together.
 
-    ``records`` are ``(key, value, headers, timestamp)`` as they are encoded, and go once the batch
-    is done; ``size`` is the most that the batch takes on the wire; ``data`` are its encoded bytes,
-    kept so that sending again sends the same. ``done`` changes once, for good, and with it either
+    ``records`` are the `kiel.protocol.columns.Columns` of the messages as they are encoded, and go
+    once the batch is done; ``size`` is the most that the batch takes on the wire, ``limit`` what it
+    may, 0 once it takes no more messages; ``data`` are its encoded bytes, kept so that sending
+    again sends the same. ``done`` changes once, for good, and with it either
     ``error`` is set or ``offset``, the one of the first message.
 
     Of an idempotent producer: ``identity`` is the producer id and epoch in those bytes, ``sequence``
@@ -62,17 +68,18 @@ class Batch(object):
     """
 
     __slots__ = (
-        "topic", "partition", "records", "count", "size", "opened", "deadline", "data", "version",
+        "topic", "partition", "records", "count", "size", "limit", "opened", "deadline", "data", "version",
         "identity", "sequence", "doubtful", "last_error", "done", "error", "offset", "timestamp",
         "timestamps", "parts", "tickets", "_waiters", "_unseen",
     )
 
-    def __init__(self, topic, partition, opened=0.0, deadline=0.0):
+    def __init__(self, topic, partition, opened=0.0, deadline=0.0, limit=0):
         self.topic = topic
         self.partition = partition
-        self.records = []
+        self.records = Columns()
         self.count = 0  # known once nothing more is added
         self.size = BATCH_OVERHEAD
+        self.limit = limit
         self.opened = opened
         self.deadline = deadline
         self.data = None
@@ -92,7 +99,7 @@ class Batch(object):
         self._unseen = None
 
     def __len__(self):
-        return self.count if self.records is None else len(self.records)
+        return self.count or len(self.records)
 
     def leaf(self, index):
         """The batch in which a message went out in the end, and its index there."""
@@ -175,10 +182,12 @@ class Batch(object):
             self.offset = offset
             self.timestamp = timestamp
             if timestamp < 0:
-                self.timestamps = [record[3] for record in self.records]
+                self.timestamps = self.records.stamps
         waiters, self._waiters = self._waiters or (), None
         tickets, self.tickets = self.tickets or (), None
-        self.records = self.data = None
+        self.records = _GONE
+        self.data = None
+        self.limit = 0
         outcome = []
         if error is None:
             for index, gift, future in waiters:
@@ -204,8 +213,8 @@ class Batch(object):
         parts = []
         for start, end in zip(bounds, bounds[1:]):
             part = Batch(self.topic, self.partition, self.opened, self.deadline)
-            part.records = self.records[start:end]
-            part.size += sum(record_size(record) for record in part.records)
+            part.records = self.records.cut(start, end)
+            part.size += sum(record_size(*record[:3]) for record in part.records)
             part.last_error = self.last_error
             part._waiters = [(i - start, gift, future) for i, gift, future in self._waiters or ()
                              if start <= i < end] or None
@@ -214,7 +223,8 @@ class Batch(object):
         for ticket in self.tickets or ():
             ticket.left += len(parts) - 1
         self.count = len(self.records)
-        self.records = self.data = self._waiters = self.tickets = None
+        self.records = _GONE
+        self.data = self._waiters = self.tickets = None
         self.parts = parts
         return parts
 
@@ -281,24 +291,30 @@ class Outbox(object):
         """Moves to the state that follows by `TRANSITIONS`."""
         self.state = TRANSITIONS[self.state][event]
 
-    def begin(self, opened, deadline):
+    def begin(self, opened, deadline, limit):
         """Opens a new batch behind all others and gives it."""
-        batch = self.open = Batch(self.topic, self.partition, opened, deadline)
+        batch = self.open = Batch(self.topic, self.partition, opened, deadline, limit)
         self.batches.append(batch)
         return batch
+
+    def shut(self):
+        """Lets the open batch, if any, take no more messages."""
+        if self.open is not None:
+            self.open.limit = 0
+            self.open = None
 
     def seal(self):
         """Gives the head, which takes no more messages from now on."""
         batch = self.batches[0]
         if batch is self.open:
-            self.open = None
+            self.shut()
         return batch
 
     def drop(self, batch):
         """Takes out a batch that is done."""
         self.batches.remove(batch)
         if batch is self.open:
-            self.open = None
+            self.shut()
 
     def sweep(self):
         """
@@ -327,9 +343,8 @@ class Outbox(object):
         )
 
 
-def record_size(record):
+def record_size(key, value, headers):
     """The most bytes that a record takes on the wire, uncompressed."""
-    key, value, headers, _ = record
     size = RECORD_OVERHEAD + len(key or b"") + len(value or b"")
     for name, header in headers or ():
         size += 10 + len(name) + len(header or b"")

@@ -5,7 +5,6 @@ import collections
 import datetime
 import json
 import logging
-import random
 import time
 
 from tornado import concurrent, gen
@@ -13,9 +12,11 @@ from tornado import concurrent, gen
 from kiel import exc
 from kiel.clients import freight
 from kiel.clients.delivery import Delivery, Ticket
-from kiel.clients.intake import Incoming, closed, full_record
+from kiel.clients.intake import FULL, Incoming, closed, labelled
 from kiel.clients.many import Many
-from kiel.clients.outbox import IDLE, IN_FLIGHT, MOST_RECORDS, RECORD_OVERHEAD, failure
+from kiel.clients.outbox import (
+    IDLE, IN_FLIGHT, MOST_RECORDS, RECORD_OVERHEAD, failure, record_size
+)
 from kiel.clients.shipping import Shipper
 from kiel.clients.transaction import ASKING, UNKNOWN
 from kiel.fairness import Turn
@@ -58,7 +59,7 @@ class Producer(Many):
         with sorted keys
     :param key_maker: gives a message's key when `produce` was given none; default: no keys
     :param partitioner: gives one of the partition ids it is handed, ``partitioner(key, ids)``;
-        default: by chance. `kiel.partitioners.murmur2` is Java's way. It is asked once, when the
+        default: by chance, batch by batch. `kiel.partitioners.murmur2` is Java's way. It is asked once, when the
         message is accepted.
     :param batch_size: the number of messages, over all topics, that sets off sending; with 0, 1 or
         ``None`` each does. It is no limit: whatever has come by then goes out together.
@@ -173,47 +174,53 @@ class Producer(Many):
         """
         try:
             value = self.serializer(message)
-            if type(value) is not bytes:
+            if type(value) is bytes:
+                size = RECORD_OVERHEAD + len(value)
+            else:
                 value = to_bytes(value)
+                size = record_size(None, value, None)
             if key is None and self.key_maker is not None:
                 key = self.key_maker(message)
-            size = RECORD_OVERHEAD if value is None else RECORD_OVERHEAD + len(value)
             now = _time()
             turn = self._turn
             looked = now >= turn.next or now < turn.last
             if looked:
                 turn.tick(now)
             timestamp = turn.ms if timestamp is None else int(timestamp)
-            if key is None and headers is None:
-                record = (None, value, None, timestamp)
-            else:
-                record, size = full_record(key, value, headers, timestamp)
+            label = None
+            if key is not None or headers is not None:
+                label, size = labelled(key, value, headers)
             route = self._routes.get(topic)
-            if route is None or self.buffered + size > self._limit or self.closing:
-                return self._later(Incoming(topic, key, partition, record, size))
-            if partition is None:
-                if self.partitioner is random_partition:
-                    led = route.led
-                    outbox = led[int(random.random() * len(led))] if len(led) > 1 else led[0]
-                else:
-                    partition = self.partitioner(key, route.ids)
-                    outbox = route.outboxes.get(partition)
+            if route is None or self.buffered + size > self._limit:
+                return self._later(Incoming(topic, key, label, value, timestamp, partition, size))
+            if partition is None and self.partitioner is random_partition:
+                outbox = None  # by chance
+                batch = route.chosen
             else:
+                if partition is None:
+                    partition = self.partitioner(key, route.ids)
                 outbox = route.outboxes.get(partition)
-            if outbox is None:
-                return self._later(Incoming(topic, key, partition, record, size))
-            batch = outbox.open
-            if batch is None:
-                batch = self._new_batch(outbox, topic, size)
+                if outbox is None:
+                    return self._later(
+                        Incoming(topic, key, label, value, timestamp, partition, size))
+                batch = outbox.open or FULL
             records = batch.records
-            index = len(records)
-            if index >= MOST_RECORDS or batch.size + size > self.max_request_bytes:
-                batch = self._new_batch(outbox, topic, size)
+            values = records.values
+            index = len(values)
+            if batch.size + size > batch.limit or index >= MOST_RECORDS:
+                if outbox is None:
+                    outbox, batch = self._by_chance(route, size)
+                else:
+                    batch = self._batch_for(outbox, size)
                 records = batch.records
-                index = 0
+                values = records.values
+                index = len(values)
         except Exception as error:
             return _failed(error)
-        records.append(record)
+        values.append(value)
+        records.stamps.append(timestamp)
+        if label is not None or records.keys is not None:
+            records.label(label)
         batch.size += size
         self.buffered += size
         if not index and outbox.state is IDLE:
@@ -226,7 +233,8 @@ class Producer(Many):
             return self._through(delivery, batch, index)
         if looked and turn.over(now):
             return turn.later(delivery)
-        future = _Future() if self._asyncio is None else _Future(loop=self._asyncio)
+        loop = self._asyncio
+        future = _Future() if loop is None else _Future(loop=loop)
         future.set_result(delivery)
         return future
 
@@ -317,7 +325,9 @@ class Producer(Many):
         :raises kiel.exc.AuthenticationError: when a login or a certificate is not accepted
         """
         self._shipper.stopped = False
-        yield super(Producer, self).connect()
+        connecting = super(Producer, self).connect()
+        self.gate()
+        yield connecting
         # a Future that need not look for its loop is made in half the time
         self._asyncio = getattr(self.io_loop, "asyncio_loop", None)
         if self.transactional_id is not None and self.identity.state in (UNKNOWN, ASKING):
@@ -341,6 +351,7 @@ class Producer(Many):
     @gen.coroutine
     def wind_down(self):
         """Delivers what it can, and gives up the rest; a transaction is aborted."""
+        self.gate()
         if self.transactional_id is not None:
             yield self.abandon(self._patience)
         try:

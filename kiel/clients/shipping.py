@@ -72,7 +72,7 @@ class Shipper(Desks):
         patience = self.producer.delivery_timeout
         if self._deadline_timer is None:
             self._deadline_timer = self.producer.io_loop.call_later(patience, self._on_deadline)
-        return outbox.begin(now, now + patience)
+        return outbox.begin(now, now + patience, self.producer.max_request_bytes)
 
     def added(self, outbox):
         """A message came to an outbox that was idle."""

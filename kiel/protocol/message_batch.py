@@ -224,21 +224,20 @@ def message(offset, magic, attributes, stamp, key, value):
     ))
 
 
-def encode(records, magic, codec, now_ms):
-    """A message set of magic 0 or 1 for the wire; see `kiel.protocol.messages.encode_batch`."""
+def encode(records, magic, codec):
+    """
+    A message set of magic 0 or 1 for the wire; see `kiel.protocol.messages.encode_batch`.
+
+    :param records: the `kiel.protocol.columns.Columns`
+    """
     out = []
-    latest = -1
     for offset, (key, value, headers, stamp) in enumerate(records):
         if headers:
             raise exc.UnsupportedVersionError("headers need Kafka 0.11 or later")
-        if stamp is None:
-            stamp = now_ms
-        if stamp > latest:
-            latest = stamp
         out.append(message(offset, magic, 0, stamp, key, value))
     data = b"".join(out)
     if codec:
-        data = message(len(out) - 1, magic, codec, latest, None, compress(codec, data, magic))
+        data = message(len(out) - 1, magic, codec, max(records.stamps), None, compress(codec, data, magic))
     return data
 
 

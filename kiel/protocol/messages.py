@@ -11,6 +11,7 @@ import struct
 
 from kiel import compression, exc
 from kiel.protocol import message_batch, records_encode
+from kiel.protocol.columns import Columns
 from kiel.protocol.message_batch import MessageBatch
 from kiel.protocol.part import Part
 from kiel.protocol.primitives import Bytes, Int8, Int32, Records
@@ -131,18 +132,18 @@ def needed(data):
 
 
 def encode_batch(
-    records, magic, codec, now_ms, producer_id=-1, producer_epoch=-1, base_sequence=-1,
+    records, magic, codec, now_ms=-1, producer_id=-1, producer_epoch=-1, base_sequence=-1,
     transactional=False
 ):
     """
     The bytes of one batch of messages for a produce request.
 
-    :param records: a list of tuples ``(key, value, headers, timestamp)``: bytes or ``None``, bytes
-        or ``None``, pairs of name and bytes or ``None``, milliseconds or ``None`` for now; at least
-        one
+    :param records: the `kiel.protocol.columns.Columns` of the messages, or a list of tuples ``(key,
+        value, headers, timestamp)``: bytes or ``None``, bytes or ``None``, pairs of name and bytes
+        or ``None``, milliseconds or ``None`` for now; at least one
     :param magic: the format: 2 from Kafka 0.11 on, 1 for 0.10, 0 before that
     :param codec: a number of `kiel.constants`, 0 or ``None`` for none
-    :param now_ms: milliseconds since 1970 UTC
+    :param now_ms: milliseconds since 1970 UTC; columns have all their time stamps
     :raises kiel.exc.MissingCodecError: when the codec's package is not installed
     :raises kiel.exc.UnsupportedVersionError: for what the older formats do not have: headers,
         producer ids, zstd
@@ -150,17 +151,18 @@ def encode_batch(
     codec = codec or 0
     if not records:
         raise ValueError("a batch of no messages")
+    if not isinstance(records, Columns):
+        records = Columns.of(records, now_ms)
     if magic == 2:
         compress = compression.get(codec).compress if codec else None
         return records_encode.encode(
-            records, codec, now_ms, producer_id, producer_epoch, base_sequence, transactional,
-            compress
+            records, codec, producer_id, producer_epoch, base_sequence, transactional, compress
         )
     if magic not in (0, 1):
         raise ValueError("no message format has the magic %r" % magic)
     if transactional or producer_id >= 0:
         raise exc.UnsupportedVersionError("producer ids and transactions need Kafka 0.11 or later")
-    return message_batch.encode(records, magic, codec, now_ms)
+    return message_batch.encode(records, magic, codec)
 
 
 class Message(Part):

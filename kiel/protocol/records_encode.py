@@ -29,33 +29,28 @@ _WIDTHS = ((64, 1), (8192, 2), (1048576, 3), (1 << 31, 4))
 
 
 def encode(
-    records, codec, now_ms, producer_id, producer_epoch, base_sequence, transactional, compress
+    records, codec, producer_id, producer_epoch, base_sequence, transactional, compress
 ):
     """
     A record batch for the wire; see `kiel.protocol.messages.encode_batch`.
 
+    :param records: the `kiel.protocol.columns.Columns`
     :param compress: what compresses the records, or ``None``
     """
-    count = len(records)
-    keys, values, headers, stamps = zip(*records)
-    first = stamps[0]
-    if stamps.count(first) == count:
-        if first is None:
-            first = now_ms
-        latest = first
-        alike = True
-    else:
-        stamps = [now_ms if stamp is None else stamp for stamp in stamps]
-        first = stamps[0]
-        latest = max(stamps)
-        alike = False
-    plain = keys.count(None) == count and values.count(None) == 0 and not any(headers)
-    if plain and alike:
-        body = values_only(values)
-    elif plain and latest - first < 64 and first <= min(stamps):
-        body = values_only(values, [stamp - first for stamp in stamps])
-    else:
-        body = any_records(keys, values, headers, stamps, first, alike)
+    stamps = records.stamps
+    count = len(stamps)
+    first = latest = stamps[0]
+    deltas = body = None
+    short = True
+    if stamps.count(first) != count:
+        table = _Deltas(first)
+        deltas = list(map(table.__getitem__, stamps))
+        latest = max(table)
+        short = all(len(delta) == 1 for delta in table.values())
+    if short and records.keys is None:
+        body = values_only(records.values, deltas)
+    if body is None:
+        body = any_records(records, deltas)
     if compress is not None:
         body = compress(body)
     attributes = codec | TRANSACTIONAL if transactional else codec
@@ -65,6 +60,22 @@ def encode(
     return b"".join((
         HEAD.pack(0, len(body) + 49, -1, 2, crc32c(body, crc32c(rest))), rest, body
     ))
+
+
+class _Deltas(dict):
+    """
+    Time stamp -> the varint of how far it is from the first. Many messages share one, as many come
+    in a millisecond.
+    """
+
+    def __init__(self, first):
+        super(_Deltas, self).__init__()
+        self.first = first
+
+    def __missing__(self, stamp):
+        """Makes the entry."""
+        self[stamp] = delta = varint(stamp - self.first)
+        return delta
 
 
 class _Heads(dict):
@@ -111,13 +122,17 @@ _mids = _Mids()
 
 def values_only(values, deltas=None):
     """
-    The records of a batch whose keys are null, with no headers.
+    The records of a batch whose keys are null, with no headers; ``None`` when a value is null, too.
 
     :param values: bytes each
-    :param deltas: the time stamps less the first, each from 0 to 63; ``None`` when all are 0
+    :param deltas: the varints of the time stamps less the first, of one byte each; ``None`` when
+        all are 0
     """
     count = len(values)
-    sizes = list(map(len, values))
+    try:
+        sizes = list(map(len, values))
+    except TypeError:
+        return None
     size = sizes[0]
     fixed = sizes.count(size) == count
     step = 4 if deltas is None else 5
@@ -134,7 +149,7 @@ def values_only(values, deltas=None):
         if stop == count:
             break
     if deltas is not None:
-        flat[1:-1:5] = map(TABLE.__getitem__, deltas)
+        flat[1:-1:5] = deltas
     flat[step - 3:-1:step] = _offsets(count)
     flat[step - 2:-1:step] = [_mids[size]] * count if fixed else map(_mids.__getitem__, sizes)
     flat[step - 1:-1:step] = values
@@ -143,24 +158,22 @@ def values_only(values, deltas=None):
     return b"".join(flat)
 
 
-def any_records(keys, values, headers, stamps, first, alike):
+def any_records(records, deltas=None):
     """
     The records of a batch of whatever form: a head per record, up to the value, then its value and
     what ends it.
 
-    :param first: the time stamp that all others are counted from
-    :param alike: whether they are all the same
+    :param deltas: the varints of the time stamps less the first; ``None`` when all are 0
     """
-    count = len(values)
-    values, sizes, value_heads = _column(values)
-    keys, _, key_heads = _column(keys)
-    if alike:
-        stamps = repeat(b"\0", count)
+    count = len(records)
+    values, sizes, value_heads = _column(records.values)
+    if records.keys is None:
+        keys, key_heads, headers = repeat(b""), repeat(b"\1"), ()
     else:
-        deltas = [stamp - first for stamp in stamps]
-        stamps = map(_for(min(deltas), max(deltas)), deltas)
+        keys, _, key_heads = _column(records.keys)
+        headers = records.headers
     heads = list(map(b"".join, zip(
-        repeat(b"\0", count), stamps, _offsets(count), key_heads, keys, value_heads)))
+        repeat(b"\0"), deltas or repeat(b"\0"), _offsets(count), key_heads, keys, value_heads)))
     if any(headers):
         tails = [_headers(pairs) if pairs else b"\0" for pairs in headers]
         lengths = list(map(sum, zip(map(len, heads), sizes, map(len, tails))))

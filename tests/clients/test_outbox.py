@@ -13,6 +13,7 @@ from kiel.clients.delivery import Deliveries, Delivery, RecordMetadata, Ticket
 from kiel.clients.outbox import (
     IDLE, IN_FLIGHT, LINGERING, READY, RESTING, TRANSITIONS, Batch, Outbox, resolve
 )
+from kiel.protocol.columns import Columns
 from tests import loop
 
 EVENTS = ("added", "due", "sent", "failed", "moved", "answered", "rested", "emptied")
@@ -20,7 +21,7 @@ EVENTS = ("added", "due", "sent", "failed", "moved", "answered", "rested", "empt
 
 def batch(*values, **kwargs):
     made = Batch("t", 3, 0.0, 1.0)
-    made.records = [(None, value, None, 1000 + i) for i, value in enumerate(values)]
+    made.records = Columns.of([(None, value, None, 1000 + i) for i, value in enumerate(values)], 0)
     return made
 
 
@@ -173,9 +174,10 @@ def test_a_batch_split_in_two_keeps_its_promises():
 
 
 def test_sizes_of_parts_add_up():
-    made = batch(b"a" * 10, b"b" * 20, None)
-    made.records[1] = (b"key", b"b" * 20, [(b"h", b"v")], 5)
-    made.size += sum(outbox.record_size(record) for record in made.records)
+    made = batch(b"a" * 10)
+    made.records.add(b"b" * 20, 5, (b"key", [(b"h", b"v")]))
+    made.records.add(None, 6)
+    made.size += sum(outbox.record_size(*record[:3]) for record in made.records)
     whole = made.size - outbox.BATCH_OVERHEAD
     parts = made.split([1, 2])
     assert sum(part.size - outbox.BATCH_OVERHEAD for part in parts) == whole
@@ -196,10 +198,10 @@ def test_sweep_keeps_a_head_in_flight():
 
 def test_sealing_closes_the_batch():
     box = Outbox("t", 3)
-    made = box.begin(0.0, 1.0)
-    assert box.open is made
-    assert box.seal() is made and box.open is None
-    box.begin(0.0, 1.0)
+    made = box.begin(0.0, 1.0, 1000)
+    assert box.open is made and made.limit == 1000
+    assert box.seal() is made and box.open is None and made.limit == 0
+    box.begin(0.0, 1.0, 1000)
     assert box.seal() is made and box.open is not made and box.open is not None
 
 

@@ -106,13 +106,31 @@ def test_keys_partitions_headers_timestamps(cluster):
     yield producer.close()
 
 
+@with_cluster(topics={"t": 8})
+def test_chance_stays_with_a_partition_while_a_batch_takes_messages(cluster):
+    producer = yield connected(cluster, linger=0.5, batch_size=10000)
+    for _ in range(2):
+        for number in range(300):
+            yield producer.produce("t", b"%d" % number)
+        yield producer.produce_many("t", [b"%d" % number for number in range(300, 600)])
+        yield producer.produce_many("t", [b"%d" % number for number in range(600, 700)], keys=[b"k"] * 100)
+        producer.produce_nowait("t", b"700")
+        yield producer.flush()
+    logs = [values(cluster, partition=number) for number in range(8)]
+    written = [log for log in logs if log]
+    assert sum(map(len, written)) == 1402 and len(written) <= 2
+    whole = [b"%d" % number for number in range(701)]
+    assert written in ([whole * 2], [whole, whole])
+    yield producer.close()
+
+
 @with_cluster(topics={"t": 3})
 def test_chance_uses_all_partitions_that_have_a_leader(cluster):
     cluster.log("t", 1).leader = -1
     producer = yield connected(cluster, linger=0.001)
     for _ in range(60):
         yield producer.produce("t", b"x")
-    yield producer.flush()
+        yield producer.flush()
     assert values(cluster, partition=0) and values(cluster, partition=2)
     assert len(values(cluster, partition=0)) + len(values(cluster, partition=2)) == 60
     yield producer.close()

@@ -29,7 +29,7 @@ EVENTS = sorted(set(event for _, event, _ in ALLOWED))
 
 def batch(count=3, partition=0):
     made = Batch("t", partition)
-    made.records = [(None, b"v", None, 0)] * count
+    made.records.extend([b"v"] * count, 0)
     return made
 
 

@@ -26,7 +26,7 @@ ALLOWED = {
         "encode": (0.0, 0.01),
         "encode, mixed sizes": (0.0, 0.01),
         "produce": (51.1, 12.35),
-        "produce_many": (0.3, 0.10),
+        "produce_many": (0.4, 0.14),
     },
     (3, 11): {
         "consume": (4.5, 0.13),
@@ -38,8 +38,8 @@ ALLOWED = {
         "consume_records, keys, mixed sizes": (228.4, 2.03),
         "encode": (0.2, 0.01),
         "encode, mixed sizes": (0.2, 0.01),
-        "produce": (234.3, 13.21),
-        "produce_many": (1.9, 0.10),
+        "produce": (225.0, 13.15),
+        "produce_many": (2.2, 0.14),
     },
 }
 

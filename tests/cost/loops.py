@@ -9,6 +9,7 @@ from kiel.clients import Producer, SingleConsumer
 from kiel.clients.cursor import Cursor
 from kiel.clients.intake import Route
 from kiel.protocol import messages, records_encode
+from kiel.protocol.columns import Columns
 
 COUNT = 2000
 NOW = 1500000000000
@@ -44,13 +45,14 @@ def encoding(**settings):
     """What becomes of a batch when it is sent."""
     rnd = random.Random(3)
     mixed = settings.get("mixed")
-    found = [(None, b"v" * (rnd.randrange(60, 140) if mixed else 100), None, NOW) for at in range(COUNT)]
+    found = Columns()
+    found.extend([b"v" * (rnd.randrange(60, 140) if mixed else 100) for at in range(COUNT)], NOW)
 
     def work():
         """Encodes it but for the checksum, whose cost depends on what is installed."""
         right, records_encode.crc32c = records_encode.crc32c, lambda *args: 0
         try:
-            messages.encode_batch(found, 2, 0, NOW)
+            messages.encode_batch(found, 2, 0)
         finally:
             records_encode.crc32c = right
     return work, COUNT

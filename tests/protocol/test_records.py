@@ -7,6 +7,7 @@ import pytest
 
 from kiel import exc
 from kiel.protocol import messages, records, records_decode, records_encode, varints
+from kiel.protocol.columns import Columns
 from tests.protocol import plain, random_messages
 
 
@@ -91,10 +92,12 @@ def test_values_only_against_any_records():
     rnd = random_messages.seeded()
     for count in (1, 2, 63, 64, 65, 200, 8191, 8192, 8193, 9000):
         for size in (lambda: 100, lambda: 0, lambda: rnd.randrange(140)):
-            values = tuple(b"x" * size() for _ in range(count))
-            nothing = (None,) * count
-            assert records_encode.values_only(values) == records_encode.any_records(
-                nothing, values, nothing, nothing, 0, True)
+            records = Columns()
+            records.extend([b"x" * size() for _ in range(count)], 0)
+            assert records_encode.values_only(records.values) == records_encode.any_records(records)
+            deltas = [b"\2"] * count
+            assert (
+                records_encode.values_only(records.values, deltas) == records_encode.any_records(records, deltas))
 
 
 def test_more_offsets_than_three_bytes_hold():
