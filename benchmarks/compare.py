@@ -7,25 +7,22 @@ pair. Before it is timed, each client reads or writes once with every value chec
 """
 from __future__ import absolute_import, print_function
 
-import argparse
-import json
 import os
 import platform
-import subprocess
-import sys
 import time
 
 import kiel
-import kiel.testing
-from benchmarks import page, sweeps
+from benchmarks import delay, filling, growth, page, python27, runs, sweeps
+from benchmarks.runs import median, speed
 
-PEERS = ("kiel", "kafka_python", "aiokafka", "confluent")
+#: "bare" is kiel without any optional package
+PEERS = ("kiel", "bare", "kafka_python", "aiokafka", "confluent")
 
 #: task -> (what it is, messages in a run, a smaller number for the slowest)
 TASKS = {
-    "consume": ("values as bytes", 1000000, 200000),
-    "consume_json": ("values from JSON", 500000, 100000),
-    "consume_records": ("whole records", 1000000, 200000),
+    "consume": ("values as bytes", filling.BYTES, 200000),
+    "consume_json": ("values from JSON", filling.JSON, 100000),
+    "consume_records": ("whole records", filling.BYTES, 200000),
     "produce": ("a call a message, acks=all", 500000, 100000),
     "produce_many": ("a call a thousand messages", 1000000, 100000),
     "produce_wait": ("one message, waited for", 2000, 1000),
@@ -35,68 +32,16 @@ TASKS = {
 STANDS_FOR = {"produce_many": "produce"}
 
 
-def run(peer, task, kafka, topic, count, size, check=False, **more):
-    """Runs one task of one peer in a process of its own; gives its result."""
-    options = dict(more, bootstrap=kafka.bootstrap, topic=topic, count=count, size=size, check=check)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.peers.%s_peer" % peer, task, json.dumps(options)],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path[:1]))
-    )
-    out, err = process.communicate()
-    if process.returncode:
-        raise RuntimeError("%s, %s: %s" % (peer, task, err.decode("utf-8", "replace")[-2000:]))
-    return json.loads(out.decode("ascii").splitlines()[-1])
-
-
-def median(numbers):
-    """The middle one."""
-    ordered = sorted(numbers)
-    return ordered[len(ordered) // 2]
-
-
-def fill(kafka, size):
-    """Makes the topics that are read; gives ``{task: topic}``."""
-    topics = {}
-    most = max(count for name, (_, count, _) in TASKS.items() if name.startswith("consume"))
-    for task, topic in (("consume", "bytes"), ("consume_json", "json")):
-        kafka.create_topic(topic)
-        topics[task] = topic
-    topics["consume_records"] = "bytes"
-    run("kiel", "produce_many", kafka, "bytes", most, size)
-    json_values(kafka, "json", TASKS["consume_json"][1], size)
-    return topics
-
-
-def json_values(kafka, topic, count, size):
-    """Writes JSON messages of about that size."""
-    from tornado import gen, ioloop
-    from kiel import clients
-
-    @gen.coroutine
-    def work():
-        """Writes them."""
-        producer = clients.Producer(kafka.bootstrap, linger=0.005, batch_size=10000)
-        yield producer.connect()
-        filler = "x" * (size - 40)
-        for begin in range(0, count, 1000):
-            yield producer.produce_many(topic, [
-                {"n": number, "name": filler, "on": True} for number in range(begin, min(begin + 1000, count))
-            ])
-        yield producer.close()
-    ioloop.IOLoop.current().run_sync(work)
-
-
-def compare(kafka, peers, tasks, rounds, size):
-    """Measures everything; gives ``{task: {peer: [results]}}``."""
-    topics = fill(kafka, size)
+def compare(kafka, topics, peers, tasks, rounds, size):
+    """Measures every task of every peer; gives ``{task: {peer: [results]}}``."""
     results = {}
     for task in tasks:
         _, count, fewer = TASKS[task]
         results[task] = {}
         for turn in range(-1, rounds):
             for peer in peers:
-                theirs = STANDS_FOR.get(task, task) if peer != "kiel" else task
-                number = count if peer in ("kiel", "confluent", "aiokafka") else fewer
+                theirs = task if peer in ("kiel", "bare") else STANDS_FOR.get(task, task)
+                number = fewer if peer == "kafka_python" else count
                 topic = topics.get(task)
                 if topic is None:
                     topic = "%s-%s-%d" % (task.replace("_", "-"), peer.replace("_", "-"), turn + 1)
@@ -104,43 +49,51 @@ def compare(kafka, peers, tasks, rounds, size):
                 check = turn < 0
                 if check and task.startswith("consume"):
                     number = count  # the sum of all values is known, that of some is not
-                result = run(peer, theirs, kafka, topic, number, size, check and task.startswith("consume"))
+                result = runs.run(peer, theirs, kafka, topic, number, size, check and task.startswith("consume"))
                 if check and task in ("produce", "produce_many"):
-                    run("kiel", "consume", kafka, topic, number, size, check=True)
+                    runs.run("kiel", "consume", kafka, topic, number, size, check=True)
                 if not check:
                     results[task].setdefault(peer, []).append(result)
-                print("  %s %s%s" % (task, peer, " (checked)" if check else ""), file=sys.stderr)
+                runs.say("%s %s%s" % (task, peer, " (checked)" if check else ""))
     return results
 
 
-def report(results, peers, out):
-    """Writes the table."""
-    def cell(result, what):
-        """One figure of a result."""
-        return result["count"] / result[what]
-
+def report(results, peers):
+    """Gives the lines of the table."""
+    lines = []
     for task, by_peer in results.items():
-        out("")
-        out("%s: %s" % (task, TASKS[task][0]))
+        lines += ["", "%s: %s" % (task, TASKS[task][0])]
         for peer in peers:
-            runs = by_peer[peer]
-            pairs = list(zip(by_peer["kiel"], runs))
-            if "median" in runs[0]:
-                out("  %-14s %8.3f ms median %8.3f ms 99th   kiel's time is %.2f of it" % (
-                    peer, 1000 * median(r["median"] for r in runs), 1000 * median(r["p99"] for r in runs),
-                    median(a["median"] / b["median"] for a, b in pairs)
-                ))
-                continue
-            line = (
-                "  %-14s %9d messages/s %9d per CPU second %6.1f MB   "
-                "kiel is %5.2f times as fast, %5.2f per CPU second"
-            )
-            out(line % (
-                peer, median(cell(r, "wall") for r in runs), median(cell(r, "cpu") for r in runs),
-                median(r["memory"] for r in runs) / 1e6,
-                median(cell(a, "wall") / cell(b, "wall") for a, b in pairs),
-                median(cell(a, "cpu") / cell(b, "cpu") for a, b in pairs)
+            pairs = list(zip(by_peer["kiel"], by_peer[peer]))
+            line = waited if "median" in by_peer[peer][0] else moved
+            lines.append("  %-14s %s   %s" % (
+                "kiel, %s" % peer if peer == "bare" else peer, line(peer, pairs),
+                runs.packages(result for _, result in pairs)
             ))
+    return lines
+
+
+def waited(peer, pairs):
+    """What the table says of messages that were waited for, one by one."""
+    return "%8.3f ms median %8.3f ms 99th   kiel's time is %.2f of it" % (
+        1000 * median(theirs["median"] for _, theirs in pairs), 1000 * median(theirs["p99"] for _, theirs in pairs),
+        median(ours["median"] / theirs["median"] for ours, theirs in pairs)
+    )
+
+
+def moved(peer, pairs):
+    """What the table says of as many messages as could be."""
+    line = "%9d messages/s %9d per CPU second %6.1f MB   " % (
+        median(speed(theirs) for _, theirs in pairs), median(speed(theirs, "cpu") for _, theirs in pairs),
+        median(theirs["memory"] for _, theirs in pairs) / 1e6
+    )
+    if peer == "bare":
+        return line + "%.2f of kiel with its packages (wanted: 0.3), %.2f per CPU second" % tuple(
+            median(speed(theirs, clock) / speed(ours, clock) for ours, theirs in pairs) for clock in ("wall", "cpu")
+        )
+    return line + "kiel is %5.2f times as fast, %5.2f per CPU second" % tuple(
+        median(speed(ours, clock) / speed(theirs, clock) for ours, theirs in pairs) for clock in ("wall", "cpu")
+    )
 
 
 def void(results):
@@ -155,35 +108,48 @@ def void(results):
         for slower, quicker in ((slow, quick), (quick, "confluent")):
             by_peer = results.get(task, {})
             if slower in by_peer and quicker in by_peer:
-                low, high = (median(r["count"] / r["wall"] for r in by_peer[peer]) for peer in (slower, quicker))
+                low, high = (median(speed(result) for result in by_peer[peer]) for peer in (slower, quicker))
                 if low > high:
                     reasons.append("%s: %s is quicker than %s" % (task, slower, quicker))
     return reasons
 
 
+def options():
+    """The command line's."""
+    parser = runs.parser("kiel beside other clients, on one real broker")
+    parser.add_argument("--peers", default=",".join(PEERS), help="which clients, kiel among them (default %(default)s)")
+    parser.add_argument("--tasks", default=",".join(TASKS), help="which tasks (default all)")
+    parser.add_argument("--write", metavar="DIRECTORY", help="where the page and its plots are written, after the "
+                        "sweeps that they show and what is measured of kiel alone; without it, only the table is "
+                        "printed")
+    growth.add_options(parser)
+    python27.add_option(parser)
+    return parser.parse_args()
+
+
 def main():
     """Runs the comparison."""
-    parser = argparse.ArgumentParser(description="kiel beside other clients, on one real broker")
-    parser.add_argument("--peers", default=",".join(PEERS), help="which clients (default %(default)s)")
-    parser.add_argument("--tasks", default=",".join(TASKS), help="which tasks (default all)")
-    parser.add_argument("--rounds", type=int, default=5, help="timed runs of each (default %(default)s)")
-    parser.add_argument("--size", type=int, default=100, help="bytes of a value (default %(default)s)")
-    parser.add_argument("--kafka", default="4.4.0", help="the broker's release (default %(default)s)")
-    parser.add_argument("--write", metavar="DIRECTORY", help="where the page and its plots are written, after the "
-                        "sweeps that they show; without it, only the table is printed")
-    options = parser.parse_args()
-    peers = options.peers.split(",")
-    with kiel.testing.Kafka(options.kafka, settings={"log.retention.bytes": "-1"}) as kafka:
-        results = compare(kafka, peers, options.tasks.split(","), options.rounds, options.size)
+    given = options()
+    peers = given.peers.split(",")
+    with runs.broker(given.kafka) as kafka:
+        topics = filling.fill(kafka, given.size)
+        results = compare(kafka, topics, peers, given.tasks.split(","), given.rounds, given.size)
         lines = ["kiel %s, Python %s on %s with %d processors, Kafka %s, values of %d bytes, %d rounds, %s" % (
-            kiel.__version__, platform.python_version(), platform.machine(), os.cpu_count(), options.kafka,
-            options.size, options.rounds, time.strftime("%Y-%m-%d")
+            kiel.__version__, platform.python_version(), platform.machine(), os.cpu_count(), given.kafka,
+            given.size, given.rounds, time.strftime("%Y-%m-%d")
         ), "installed: " + page.versions()]
         lines += ["VOID: " + reason for reason in void(results)]
-        report(results, peers, lines.append)
+        lines += report(results, peers)
         print("\n".join(lines))
-        if options.write:
-            page.write(options.write, lines, sweeps.run_all(kafka, run, peers))
+        if not given.write:
+            return
+        lines += delay.lines(kafka, given)
+        plots = sweeps.run_all(kafka, runs.run, peers)
+        grown = growth.run_all(kafka, given)
+        lines += growth.lines(grown)
+    lines += python27.lines(given.python27, given)
+    print("\n".join(lines))
+    page.write(given.write, lines, plots + grown)
 
 
 if __name__ == "__main__":

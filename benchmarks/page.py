@@ -16,13 +16,17 @@ PACKAGES = (
 #: a client's colour and the sign of its points
 STYLES = {"kiel": ("#0b6e4f", "o"), "aiokafka": ("#c46a1b", "s"), "confluent": ("#3b5b92", "^")}
 
+#: those of kiel's own lines, where it is beside nobody
+OWN = (("#0b6e4f", "o"), ("#7a4f9a", "D"), ("#b8860b", "v"))
+
 HEAD = """Figures
 =======
 
 Made by ``make bench``; the table is what that run printed, the plots are of the same broker. Each client works in a
 process of its own on one processor, in turn, set up as its own users would for throughput (``benchmarks/peers``); the
 values are checked in a run that is not timed. Producers of kiel are idempotent, as they are by default; those of the
-others are not. Ratios are medians of pairs of runs. Memory is the peak above that after import.
+others are not. Ratios are medians of pairs of runs. Memory is the peak above that after import. A row says which
+optional packages were loaded in it; "kiel, bare" is kiel where none of them can be imported.
 
 .. literalinclude:: benchmarks.txt
    :language: none
@@ -49,7 +53,7 @@ def plot(sweep, path):
     pyplot.rcParams["svg.hashsalt"] = "kiel"
     figure, axes = pyplot.subplots(figsize=(6.4, 3.6))
     for number, (name, points) in enumerate(sweep.lines.items()):
-        colour, sign = STYLES[name]
+        colour, sign = STYLES.get(name) or OWN[number % len(OWN)]
         if sweep.bars:
             places = [at + 0.27 * (number - 1) for at in range(len(points))]
             axes.bar(places, [y for _, y in points], 0.25, label=name, color=colour)

@@ -1,7 +1,7 @@
 """How throughput, latency, memory and idle cost change with one thing at a time; for the plots of `benchmarks.page`."""
 from __future__ import absolute_import, print_function
 
-import sys
+from benchmarks.runs import say, speed
 
 #: bytes that are moved for a point of a sweep, and the most messages that are: enough for a second or so
 MOST_BYTES = 60 * 1000 * 1000
@@ -30,12 +30,7 @@ class Sweep(object):
     def add(self, line, x, y):
         """Adds a point."""
         self.lines.setdefault(line, []).append((x, y))
-        print("  %s: %s at %s: %.6g" % (self.name, line, x, y), file=sys.stderr)
-
-
-def speed(result):
-    """Messages a second."""
-    return result["count"] / result["wall"]
+        say("%s: %s at %s: %.6g" % (self.name, line, x, y))
 
 
 def messages_of(size):
@@ -44,8 +39,8 @@ def messages_of(size):
 
 
 def run_all(kafka, run, peers):
-    """Runs every sweep with all clients but the slowest; gives a list of `Sweep`."""
-    peers = [peer for peer in peers if peer != "kafka_python"]
+    """Runs every sweep with all clients but the slowest, and kiel with all it can have; gives a list of `Sweep`."""
+    peers = [peer for peer in peers if peer not in ("kafka_python", "bare")]
     return [
         sweep for make in (by_size, by_partitions, by_batch, by_codec, latency, idle, by_backlog)
         for sweep in make(kafka, run, peers)

@@ -76,15 +76,17 @@ def produce(this):
 
 
 def produce_many(this):
-    """A call a thousand messages."""
+    """A call a thousand messages, or as many as ``many`` says."""
+    many = this.options.get("many", 1000)
+
     async def work():
         producer = _producer(this)
         await producer.connect()
         await producer.cluster.ensure(this.topic)
         values = task.values(this.count, this.size)
         this.begin()
-        for _ in range(0, this.count, 1000):
-            await producer.produce_many(this.topic, itertools.islice(values, 1000))
+        for _ in range(0, this.count, many):
+            await producer.produce_many(this.topic, itertools.islice(values, many))
         await producer.flush()
         result = this.end()
         await producer.close()

@@ -1,19 +1,32 @@
 """
 What every peer's script shares: its arguments, the clocks, and the line of JSON that it prints.
 
-A peer module has a function for each task that it can do; `main` runs the one named on the command line, in a process
-of its own that keeps to one core.
+A peer module has a function for each task that it can do; `main` runs the one named on the command line. Python 2.7
+runs this too.
 """
 from __future__ import absolute_import, print_function
 
 import json
-import os
 import resource
 import sys
 import time
 
 #: digits at the beginning of each value that count the messages
 DIGITS = 10
+
+#: packages with C inside that clients use where they are installed
+OPTIONAL = ("crc32c", "cramjam", "snappy", "lz4", "zstandard")
+
+#: and what belongs to a client itself
+EXTENSIONS = {"aiokafka.record._crecords": "C extensions of its own", "confluent_kafka.cimpl": "librdkafka"}
+
+cpu_time = getattr(time, "process_time", None) or time.clock
+
+
+def packages():
+    """Which of those are loaded, so far."""
+    names = dict(EXTENSIONS, **dict(zip(OPTIONAL, OPTIONAL)))
+    return sorted(names[module] for module in names if sys.modules.get(module) is not None)
 
 
 def values(count, size):
@@ -40,7 +53,7 @@ class Run(object):
 
     def begin(self):
         """Starts the clocks: what came before, such as connecting and imports, does not count."""
-        self.cpu = time.process_time()
+        self.cpu = cpu_time()
         self.wall = time.time()
 
     def took(self, messages):
@@ -56,11 +69,14 @@ class Run(object):
 
     def end(self):
         """Stops the clocks; gives what is printed."""
-        wall, cpu = time.time() - self.wall, time.process_time() - self.cpu
+        wall, cpu = time.time() - self.wall, cpu_time() - self.cpu
         memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
         if self.check and self.sum != self.count * (self.count - 1) // 2:
             raise ValueError("the values read are not those written: sum %d of %d messages" % (self.sum, self.seen))
-        return {"count": self.count, "wall": wall, "cpu": cpu, "memory": (memory - self.imported) * 1024}
+        return {
+            "count": self.count, "wall": wall, "cpu": cpu, "memory": (memory - self.imported) * 1024,
+            "packages": packages(),
+        }
 
 
 def latency(seconds):
@@ -69,12 +85,11 @@ def latency(seconds):
     return {
         "median": ordered[len(ordered) // 2], "p90": ordered[len(ordered) * 9 // 10],
         "p99": ordered[len(ordered) * 99 // 100], "p999": ordered[len(ordered) * 999 // 1000],
+        "packages": packages(),
     }
 
 
 def main(namespace):
     """Runs ``TASK OPTIONS`` of the command line with the functions of a module."""
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
     result = namespace[sys.argv[1]](Run(json.loads(sys.argv[2])))
     print(json.dumps(result))

@@ -1,0 +1,64 @@
+"""
+How late a callback that is due each millisecond comes beside kiel at full speed: ``python -m benchmarks.delay``.
+
+The figure is the 99.9th percentile of its delay, less that of the same callback in a process without kiel. The garbage
+collector is on, as ever.
+"""
+from __future__ import absolute_import, print_function
+
+from benchmarks import filling, runs
+from benchmarks.runs import median
+
+#: what is beside the callback -> (task, topic, messages of a repetition, options)
+BESIDE = {
+    "consume(), bytes": ("consume", "bytes", filling.BYTES, {}),
+    "consume(), JSON": ("consume_json", "json", filling.JSON, {}),
+    "produce(), never waiting": ("produce", "delay", 300000, {}),
+    "produce_many() of 100,000": ("produce_many", "delay", 500000, {"many": 100000}),
+}
+
+#: seconds for which the callback is watched in a run
+SECONDS = 4
+
+#: milliseconds, less than which is wanted
+WANTED = 10
+
+
+def lines(kafka, options):
+    """Measures beside topics that are filled already; gives the lines of the table."""
+    kafka.create_topic("delay", config={"retention.bytes": "1000000000"})
+    results = {}
+    for _ in range(options.rounds):
+        results.setdefault(None, []).append(
+            runs.run("delay", "nothing", kafka, "delay", 0, options.size, seconds=SECONDS)
+        )
+        for name, (task, topic, count, more) in BESIDE.items():
+            results.setdefault(name, []).append(
+                runs.run("delay", task, kafka, topic, count, options.size, seconds=SECONDS, **more)
+            )
+            runs.say("delay beside %s" % name)
+    base = results.pop(None)
+    alone = 1000 * median(result["p999"] for result in base)
+    made = ["", "the 99.9th percentile of the delay of a callback due each millisecond, %.2f ms without kiel" % alone]
+    for name, found in results.items():
+        made.append(
+            "  %-26s %6.2f ms more (wanted: below %d)   median %.2f, 99th %.2f, worst %.2f ms   "
+            "longest garbage collection %.2f ms   at %d messages/s   %s" % (
+                name, 1000 * median(one["p999"] - other["p999"] for one, other in zip(found, base)), WANTED,
+                1000 * median(one["median"] for one in found), 1000 * median(one["p99"] for one in found),
+                1000 * max(one["worst"] for one in found), 1000 * max(one["gc"] for one in found),
+                median(runs.speed(one) for one in found), runs.packages(found)
+            ))
+    return made
+
+
+def main():
+    """The command."""
+    options = runs.parser(__doc__.strip().splitlines()[0]).parse_args()
+    with runs.broker(options.kafka) as kafka:
+        filling.fill(kafka, options.size)
+        print("\n".join(lines(kafka, options)))
+
+
+if __name__ == "__main__":
+    main()

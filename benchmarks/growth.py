@@ -1,0 +1,166 @@
+"""
+What a message costs kiel as there is more of something: topics, backlog, members: ``python -m benchmarks.growth``.
+
+Cost is processor time, the least of several runs: what disturbs a run only adds to it. Flat is as it should be.
+"""
+from __future__ import absolute_import, print_function
+
+import time
+
+from tornado import gen, ioloop
+
+from benchmarks import runs
+from benchmarks.sweeps import Sweep
+from kiel import exc
+from kiel.cluster import split_host
+from kiel.connection import Connection
+from kiel.protocol import create_topics, metadata
+
+#: topics that the client knows, and how many are made by one request
+TOPICS = (1, 100, 1000, 5000)
+AT_ONCE = 500
+
+#: seconds for a broker to have made topics
+CREATION_TIME = 120
+
+#: members of a group, and the partitions that they share
+MEMBERS = (1, 2, 4, 8)
+PARTITIONS = 16
+
+#: messages of a point, small ones but for the backlog
+MESSAGES = 500000
+SMALL, LARGE = 100, 1000
+
+#: parts into which the backlog is divided
+SLICES = 10
+
+
+def run_all(kafka, options):
+    """Measures everything that ``options.grow`` names; gives a list of `Sweep`."""
+    measured = {
+        "backlog": lambda: by_backlog(kafka, options.gigabytes),
+        "members": lambda: by_members(kafka, options.rounds),
+        "topics": lambda: by_topics(kafka, options.rounds),  # last: the topics slow the broker down
+    }
+    return [sweep for name in measured if name in options.grow.split(",") for sweep in measured[name]()]
+
+
+def lines(sweeps):
+    """What the table says: the cost at the first point and at the last, and the highest."""
+    made = ["", "kiel alone, as there is more of something"]
+    for sweep in sweeps:
+        for name, points in sweep.lines.items():
+            costs = [y for _, y in points]
+            made.append("  %-42s %-10s %8.2f %s at %g, %8.2f at %g, %8.2f at most" % (
+                sweep.title, name, costs[0], sweep.y, points[0][0], costs[-1], points[-1][0], max(costs)
+            ))
+    return made
+
+
+def cost(result):
+    """Microseconds of processor time for a message."""
+    return 1e6 * result["cpu"] / result["count"]
+
+
+def least(rounds, *args, **more):
+    """The least cost of several runs."""
+    return min(cost(runs.run(*args, **more)) for _ in range(rounds))
+
+
+def by_topics(kafka, rounds):
+    """Against the topics that the client knows; it uses one of them."""
+    sweep = Sweep("growth-topics", "cost by topics known", "topics", "µs a message")
+    heal = Sweep("growth-metadata", "asking for all metadata, by topics", "topics", "ms")
+    kafka.create_topic("many-0")
+    made = 1
+    runs.run("kiel", "produce_many", kafka, "many-0", MESSAGES, SMALL)
+    for number in TOPICS:
+        create(kafka, ["many-%d" % one for one in range(made, number)])
+        made = number
+        sweep.add("produce()", number, least(rounds, "kiel", "produce", kafka, "many-0", MESSAGES, SMALL))
+        sweep.add("consume()", number, least(rounds, "kiel", "consume", kafka, "many-0", MESSAGES, SMALL))
+        heal.add("heal()", number, least(rounds, "growth", "metadata", kafka, "many-0", 10, SMALL, known=number) / 1e3)
+    return sweep, heal
+
+
+def by_backlog(kafka, gigabytes):
+    """Against how far a consumer has come through a long backlog; each slice of it is a point."""
+    sweep = Sweep("growth-backlog", "consume(): cost by backlog read", "GB read", "µs a message", False)
+    memory = Sweep("growth-memory", "consume(): peak memory by backlog read", "GB read", "MB", False)
+    kafka.create_topic("long")
+    count = int(gigabytes * 1e9 / LARGE) // SLICES * SLICES
+    runs.run("kiel", "produce_many", kafka, "long", count, LARGE)
+    for result in runs.run("growth", "read_through", kafka, "long", count, LARGE, slices=SLICES)["slices"]:
+        read = result["seen"] * LARGE / 1e9
+        sweep.add("consume()", read, cost(result))
+        memory.add("consume()", read, result["memory"] / 1e6)
+    return sweep, memory
+
+
+def by_members(kafka, rounds):
+    """Against the members of a group that are all in one process, on one core."""
+    sweep = Sweep("growth-members", "consume(): cost by members of a group", "members", "µs a message")
+    kafka.create_topic("shared", partitions=PARTITIONS)
+    runs.run("kiel", "produce_many", kafka, "shared", MESSAGES, SMALL)
+    for number in MEMBERS:
+        for protocol in ("classic", "consumer"):
+            sweep.add(protocol, number, min(
+                cost(runs.run(
+                    "growth", "members", kafka, "shared", MESSAGES, SMALL, members=number, protocol=protocol,
+                    group="group-%s-%d-%d" % (protocol, number, turn), partitions=PARTITIONS
+                )) for turn in range(min(rounds, 3))
+            ))
+    return [sweep]
+
+
+def create(kafka, names):
+    """Makes topics of one partition, many by one request; returns when the broker knows all of them."""
+    @gen.coroutine
+    def work():
+        """Talks to the broker."""
+        host, port = split_host(kafka.bootstrap[0])
+        conn = Connection(host, port)
+        yield conn.connect()
+        for first in range(0, len(names), AT_ONCE):
+            response = yield conn.send(create_topics.CreateTopicsRequest(topics=[
+                create_topics.TopicRequest(name=name, num_partitions=1, replication_factor=1)
+                for name in names[first:first + AT_ONCE]
+            ]))
+            for topic in response.topics:
+                error = exc.for_code(topic.error_code)
+                if error is not None:
+                    raise error
+        deadline = time.time() + CREATION_TIME
+        while True:
+            response = yield conn.send(metadata.MetadataRequest(topics=[]))
+            led = set(topic.name for topic in response.topics if not any(
+                partition.error_code for partition in topic.partitions
+            ))
+            if led.issuperset(names):
+                break
+            if time.time() > deadline:
+                raise RuntimeError("%d topics are not there after %d s" % (len(names), CREATION_TIME))
+            yield gen.sleep(0.5)
+        conn.close()
+    if names:
+        ioloop.IOLoop.current().run_sync(work)
+
+
+def add_options(parser):
+    """The options of the command line that are for this."""
+    parser.add_argument("--gigabytes", type=float, default=3, help="size of the backlog that is read through; as much "
+                        "is written to the disk (default %(default)s)")
+    parser.add_argument("--grow", default="backlog,members,topics", help="what grows (default %(default)s)")
+
+
+def main():
+    """The command."""
+    parser = runs.parser(__doc__.strip().splitlines()[0])
+    add_options(parser)
+    options = parser.parse_args()
+    with runs.broker(options.kafka) as kafka:
+        print("\n".join(lines(run_all(kafka, options))))
+
+
+if __name__ == "__main__":
+    main()

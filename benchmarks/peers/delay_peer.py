@@ -1,0 +1,84 @@
+"""kiel's tasks over and over, beside a callback that is due each millisecond: how late that one comes."""
+from __future__ import absolute_import
+
+import gc
+import json
+import sys
+import time
+
+from tornado import gen, ioloop
+
+from benchmarks.peers import kiel_peer, task
+
+#: seconds after which the callback is due again
+PERIOD = 0.001
+
+
+class Watched(task.Run):
+    """A run whose clocks also watch the loop: from `begin` to `end` a callback comes again and again."""
+
+    def __init__(self, options):
+        super(Watched, self).__init__(options)
+        self.seconds = options["seconds"]
+        self.loop = ioloop.IOLoop.current()
+        self.delays = []
+        self.watched = 0.0
+        self.done = 0
+        #: seconds that each pass of the garbage collector took
+        self.passes = [0.0]
+        self._handle = None
+        gc.callbacks.append(self._on_gc)
+
+    def begin(self):
+        """Starts the clocks, and the callback."""
+        super(Watched, self).begin()
+        self._again()
+
+    def end(self):
+        """Stops both."""
+        result = super(Watched, self).end()
+        self.loop.remove_timeout(self._handle)
+        self.watched += result["wall"]
+        self.done += self.count
+        self.seen = 0
+        return result
+
+    def _again(self):
+        self._due = self.loop.time() + PERIOD
+        self._handle = self.loop.call_at(self._due, self._on_time)
+
+    def _on_time(self):
+        self.delays.append(self.loop.time() - self._due)
+        self._again()
+
+    def _on_gc(self, phase, info):
+        if phase == "start":
+            self._gc_begun = time.perf_counter()
+        else:
+            self.passes.append(time.perf_counter() - self._gc_begun)
+
+
+def nothing(this):
+    """The callback alone."""
+    async def work():
+        this.begin()
+        await gen.sleep(this.seconds)
+        return this.end()
+    return kiel_peer.run(work)
+
+
+def main():
+    """Repeats a task until the callback was watched for long enough."""
+    this = Watched(json.loads(sys.argv[2]))
+    work = nothing if sys.argv[1] == "nothing" else getattr(kiel_peer, sys.argv[1])
+    while this.watched < this.seconds:
+        work(this)
+    result = task.latency(this.delays)
+    result.update(
+        count=this.done, wall=this.watched, calls=len(this.delays), worst=max(this.delays), gc=max(this.passes)
+    )
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()
