@@ -28,7 +28,7 @@ MEMBERS = (1, 2, 4, 8)
 PARTITIONS = 16
 
 #: messages of a point, small ones but for the backlog
-MESSAGES = 500000
+MESSAGES, SHARED_MESSAGES = 500000, 2000000
 SMALL, LARGE = 100, 1000
 
 #: parts into which the backlog is divided
@@ -101,14 +101,14 @@ def by_members(kafka, rounds):
     """Against the members of a group that are all in one process, on one core."""
     sweep = Sweep("growth-members", "consume(): cost by members of a group", "members", "µs a message")
     kafka.create_topic("shared", partitions=PARTITIONS)
-    runs.run("kiel", "produce_many", kafka, "shared", MESSAGES, SMALL)
+    runs.run("kiel", "produce_many", kafka, "shared", SHARED_MESSAGES, SMALL)
     for number in MEMBERS:
         for protocol in ("classic", "consumer"):
             sweep.add(protocol, number, min(
                 cost(runs.run(
-                    "growth", "members", kafka, "shared", MESSAGES, SMALL, members=number, protocol=protocol,
+                    "growth", "members", kafka, "shared", SHARED_MESSAGES, SMALL, members=number, protocol=protocol,
                     group="group-%s-%d-%d" % (protocol, number, turn), partitions=PARTITIONS
-                )) for turn in range(min(rounds, 3))
+                )) for turn in range(min(rounds, 2))
             ))
     return [sweep]
 

@@ -66,5 +66,8 @@ def parser(what):
 
 
 def broker(release):
-    """A broker that forgets nothing."""
-    return kiel.testing.Kafka(release, settings={"log.retention.bytes": "-1", "log.retention.ms": "-1"})
+    """A broker that forgets nothing, and whose groups come to terms soon."""
+    return kiel.testing.Kafka(release, settings={
+        "log.retention.bytes": "-1", "log.retention.ms": "-1",
+        "group.consumer.min.heartbeat.interval.ms": "500", "group.consumer.heartbeat.interval.ms": "500",
+    })

@@ -56,13 +56,11 @@ def members(this):
             this.bootstrap, this.options["group"], deserializer=bytes, max_bytes=1 << 21, topics=[this.topic],
             group_protocol=this.options["protocol"]
         ) for _ in range(this.options["members"])]
-        for member in group:
-            await member.connect()
+        await gen.multi([member.connect() for member in group])
         await shared_out(group)
         this.begin()
         results = await gen.multi([read(member) for member in group])
-        for member in group:
-            await member.close()
+        await gen.multi([member.close() for member in group])
         return min(filter(None, results), key=lambda result: result["wall"])
 
     async def shared_out(group):
