@@ -69,7 +69,7 @@ def least(rounds, *args, **more):
 
 def by_topics(kafka, rounds):
     """Against the topics that the client knows; it uses one of them."""
-    sweep = Sweep("growth-topics", "cost by topics known", "topics", "µs a message")
+    sweep = Sweep("growth-topics", "cost by topics known", "topics", "microseconds")
     heal = Sweep("growth-metadata", "asking for all metadata, by topics", "topics", "ms")
     kafka.create_topic("many-0")
     made = 1
@@ -85,7 +85,7 @@ def by_topics(kafka, rounds):
 
 def by_backlog(kafka, gigabytes):
     """Against how far a consumer has come through a long backlog; each slice of it is a point."""
-    sweep = Sweep("growth-backlog", "consume(): cost by backlog read", "GB read", "µs a message", False)
+    sweep = Sweep("growth-backlog", "consume(): cost by backlog read", "GB read", "microseconds", False)
     memory = Sweep("growth-memory", "consume(): peak memory by backlog read", "GB read", "MB", False)
     kafka.create_topic("long")
     count = int(gigabytes * 1e9 / LARGE) // SLICES * SLICES
@@ -99,7 +99,7 @@ def by_backlog(kafka, gigabytes):
 
 def by_members(kafka, rounds):
     """Against the members of a group that are all in one process, on one core."""
-    sweep = Sweep("growth-members", "consume(): cost by members of a group", "members", "µs a message")
+    sweep = Sweep("growth-members", "consume(): cost by members of a group", "members", "microseconds")
     kafka.create_topic("shared", partitions=PARTITIONS)
     runs.run("kiel", "produce_many", kafka, "shared", SHARED_MESSAGES, SMALL)
     for number in MEMBERS:

@@ -45,6 +45,10 @@ class Watched(task.Run):
         self.seen = 0
         return result
 
+    def close(self):
+        """Watches no more."""
+        gc.callbacks.remove(self._on_gc)
+
     def _again(self, cpu):
         self._cpu = cpu
         self._due = self.loop.time() + PERIOD

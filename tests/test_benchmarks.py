@@ -1,0 +1,93 @@
+"""What the benchmarks say is what they measured: the parts that need no broker."""
+from __future__ import absolute_import
+
+import os
+import subprocess
+import sys
+import time
+
+import pytest
+from tornado import gen
+
+from tests import loop
+
+pytestmark = pytest.mark.skipif(sys.version_info < (3, 7), reason="benchmarks run on current Pythons")
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+
+BARE = """
+from benchmarks.peers import bare_peer, task
+bare_peer.check()
+assert not task.packages(), task.packages()
+"""
+
+FOUND = """
+import sys
+from benchmarks.peers import task
+sys.modules["crc32c"] = sys.modules["confluent_kafka.cimpl"] = task
+print(task.packages())
+"""
+
+
+def python(code):
+    """Runs code in a process of its own; gives what it printed."""
+    return subprocess.check_output([sys.executable, "-c", code], env=dict(os.environ, PYTHONPATH=ROOT), cwd=ROOT)
+
+
+def test_the_bare_peer_has_no_optional_package():
+    python(BARE)
+
+
+def test_a_result_names_what_was_loaded():
+    assert python(FOUND).decode().strip() == "['crc32c', 'librdkafka']"
+
+
+def test_a_row_holds_medians_of_pairs_and_packages():
+    from benchmarks import compare
+
+    def result(wall, *packages):
+        return {"count": 1000, "wall": wall, "cpu": wall / 2, "memory": 5000000, "packages": list(packages)}
+
+    results = {"consume": {
+        "kiel": [result(1.0, "crc32c"), result(2.0, "crc32c"), result(4.0, "crc32c")],
+        "bare": [result(2.0), result(4.0), result(8.0)],
+        "aiokafka": [result(3.0, "cramjam"), result(6.0, "cramjam"), result(16.0, "cramjam")],
+    }}
+    empty, title, kiel, bare, aiokafka = compare.report(results, ["kiel", "bare", "aiokafka"])
+    assert (empty, title) == ("", "consume: values as bytes")
+    assert "500 messages/s" in kiel and "1000 per CPU second" in kiel and kiel.endswith("with crc32c")
+    assert "0.50 of kiel with its packages" in bare and bare.endswith("with none")
+    assert "3.00 times as fast" in aiokafka and aiokafka.endswith("with cramjam")
+
+
+def test_the_table_of_growth_has_the_first_point_the_last_and_the_highest():
+    from benchmarks import growth, sweeps
+    sweep = sweeps.Sweep("growth", "cost by topics", "topics", "microseconds")
+    for topics, cost in ((1, 2.0), (100, 5.0), (5000, 2.5)):
+        sweep.add("consume()", topics, cost)
+    assert growth.lines([sweep])[2].split() == (
+        "cost by topics consume() 2.00 microseconds at 1, 2.50 at 5000, 5.00 at most".split()
+    )
+
+
+def test_a_callback_that_is_late_through_the_process_itself_is_told_from_one_that_waits():
+    from benchmarks.peers import delay_peer
+
+    @gen.coroutine
+    def body():
+        this = delay_peer.Watched(dict(bootstrap=[], topic="t", count=0, size=1, seconds=1))
+        try:
+            this.begin()
+            yield gen.sleep(0.01)
+            time.sleep(0.05)
+            yield gen.sleep(0.01)
+            assert max(this.delays) > 0.03 and max(this.own) < 0.03
+            until = time.process_time() + 0.05
+            while time.process_time() < until:
+                pass
+            yield gen.sleep(0.01)
+            assert max(this.own) > 0.03
+            this.end()
+        finally:
+            this.close()
+    loop.run(body)
