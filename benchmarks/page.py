@@ -3,6 +3,8 @@ from __future__ import absolute_import
 
 import os
 
+from benchmarks import runs
+
 try:
     from importlib import metadata
 except ImportError:
@@ -84,3 +86,6 @@ def write(directory, lines, sweeps):
         for sweep in sweeps:
             plot(sweep, os.path.join(plots, sweep.name + ".svg"))
             out.write(".. image:: plots/%s.svg\n   :alt: %s\n\n" % (sweep.name, sweep.title))
+            loaded = ["%s %s" % (name, runs.named(found)) for name, found in sweep.packages.items() if found]
+            if loaded:
+                out.write("%s.\n\n" % "; ".join(loaded))

@@ -48,7 +48,12 @@ def speed(result, clock="wall"):
 
 def packages(results):
     """The optional packages that were loaded when those results were made."""
-    return "with " + (", ".join(sorted(set(name for result in results for name in result["packages"]))) or "none")
+    return named(set(name for result in results for name in result["packages"]))
+
+
+def named(found):
+    """Packages, as the table and the page say them."""
+    return "with " + (", ".join(sorted(found)) or "none")
 
 
 def say(line):

@@ -16,7 +16,7 @@ BACKLOG = (100000, 300000, 1000000, 3000000)
 
 
 class Sweep(object):
-    """One plot: ``lines`` is ``{name: [(x, y)]}``."""
+    """One plot: ``lines`` is ``{name: [(x, y)]}``, ``packages`` is what each line had loaded where that matters."""
 
     def __init__(self, name, title, x, y, logarithmic=True, bars=False):
         self.name = name
@@ -26,9 +26,11 @@ class Sweep(object):
         self.logarithmic = logarithmic
         self.bars = bars
         self.lines = {}
+        self.packages = {}
 
-    def add(self, line, x, y):
+    def add(self, line, x, y, packages=()):
         """Adds a point."""
+        self.packages.setdefault(line, set()).update(packages)
         self.lines.setdefault(line, []).append((x, y))
         say("%s: %s at %s: %.6g" % (self.name, line, x, y))
 
@@ -96,9 +98,11 @@ def by_codec(kafka, run, peers):
             topic = "codec-%s-%s" % (codec, peer)
             kafka.create_topic(topic)
             more = {} if codec == "none" else {"codec": codec}
-            produce.add(peer, codec, speed(run(peer, "produce", kafka, topic, MOST_MESSAGES, 100, **more)))
+            result = run(peer, "produce", kafka, topic, MOST_MESSAGES, 100, **more)
+            produce.add(peer, codec, speed(result), result["packages"])
         for peer in peers:
-            consume.add(peer, codec, speed(run(peer, "consume", kafka, "codec-%s-kiel" % codec, MOST_MESSAGES, 100)))
+            result = run(peer, "consume", kafka, "codec-%s-kiel" % codec, MOST_MESSAGES, 100)
+            consume.add(peer, codec, speed(result), result["packages"])
     return consume, produce
 
 
