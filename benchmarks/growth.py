@@ -1,5 +1,7 @@
 """
-What a message costs kiel as there is more of something: topics, backlog, members: ``python -m benchmarks.growth``.
+What a message costs kiel as there is more of something: partitions, topics, backlog, members of a group.
+
+``python -m benchmarks.growth`` measures just that; ``--grow backlog --gigabytes 10`` reads through a long one.
 
 Cost is processor time, the least of several runs: what disturbs a run only adds to it. Flat is as it should be.
 """
@@ -16,6 +18,9 @@ from kiel.cluster import split_host
 from kiel.connection import Connection
 from kiel.protocol import create_topics, metadata
 
+#: runs of a point, at most
+ROUNDS = 3
+
 #: topics that the client knows, and how many are made by one request
 TOPICS = (1, 100, 1000, 5000)
 AT_ONCE = 500
@@ -23,9 +28,12 @@ AT_ONCE = 500
 #: seconds for a broker to have made topics
 CREATION_TIME = 120
 
+#: partitions of the topic
+PARTITIONS = (1, 10, 100, 1000)
+
 #: members of a group, and the partitions that they share
 MEMBERS = (1, 2, 4, 8)
-PARTITIONS = 16
+SHARED = 16
 
 #: messages of a point, small ones but for the backlog
 MESSAGES, SHARED_MESSAGES = 500000, 2000000
@@ -37,10 +45,12 @@ SLICES = 10
 
 def run_all(kafka, options):
     """Measures everything that ``options.grow`` names; gives a list of `Sweep`."""
+    rounds = min(options.rounds, ROUNDS)
     measured = {
+        "partitions": lambda: by_partitions(kafka, rounds),
         "backlog": lambda: by_backlog(kafka, options.gigabytes),
-        "members": lambda: by_members(kafka, options.rounds),
-        "topics": lambda: by_topics(kafka, options.rounds),  # last: the topics slow the broker down
+        "members": lambda: by_members(kafka, rounds),
+        "topics": lambda: by_topics(kafka, rounds),  # last: the topics slow the broker down
     }
     return [sweep for name in measured if name in options.grow.split(",") for sweep in measured[name]()]
 
@@ -65,6 +75,17 @@ def cost(result):
 def least(rounds, *args, **more):
     """The least cost of several runs."""
     return min(cost(runs.run(*args, **more)) for _ in range(rounds))
+
+
+def by_partitions(kafka, rounds):
+    """Against the partitions of the topic, of which the producer picks one by chance for each message."""
+    sweep = Sweep("growth-partitions", "cost by partitions", "partitions", "microseconds")
+    for number in PARTITIONS:
+        topic = "parted-%d" % number
+        kafka.create_topic(topic, partitions=number)
+        for name in ("produce", "consume"):
+            sweep.add(name + "()", number, least(rounds, "kiel", name, kafka, topic, MESSAGES, SMALL))
+    return [sweep]
 
 
 def by_topics(kafka, rounds):
@@ -100,15 +121,15 @@ def by_backlog(kafka, gigabytes):
 def by_members(kafka, rounds):
     """Against the members of a group that are all in one process, on one core."""
     sweep = Sweep("growth-members", "consume(): cost by members of a group", "members", "microseconds")
-    kafka.create_topic("shared", partitions=PARTITIONS)
+    kafka.create_topic("shared", partitions=SHARED)
     runs.run("kiel", "produce_many", kafka, "shared", SHARED_MESSAGES, SMALL)
     for number in MEMBERS:
         for protocol in ("classic", "consumer"):
             sweep.add(protocol, number, min(
                 cost(runs.run(
                     "growth", "members", kafka, "shared", SHARED_MESSAGES, SMALL, members=number, protocol=protocol,
-                    group="group-%s-%d-%d" % (protocol, number, turn), partitions=PARTITIONS
-                )) for turn in range(min(rounds, 2))
+                    group="group-%s-%d-%d" % (protocol, number, turn), partitions=SHARED
+                )) for turn in range(rounds)
             ))
     return [sweep]
 
@@ -150,7 +171,7 @@ def add_options(parser):
     """The options of the command line that are for this."""
     parser.add_argument("--gigabytes", type=float, default=3, help="size of the backlog that is read through; as much "
                         "is written to the disk (default %(default)s)")
-    parser.add_argument("--grow", default="backlog,members,topics", help="what grows (default %(default)s)")
+    parser.add_argument("--grow", default="partitions,backlog,members,topics", help="what grows (default %(default)s)")
 
 
 def main():
