@@ -12,7 +12,7 @@ help:
 	@echo "make unit         the first half of it; make integration the second"
 	@echo "make lint         flake8, and Python 2's own compiler where there is one"
 	@echo "make docs         the documentation, into docs/_build/html"
-	@echo "make bench        kiel beside other clients on one broker"
+	@echo "make bench        kiel beside other clients on one broker, and alone; BENCH=\"--python27 PATH\" ..."
 	@echo "make matrix       every Kafka release on two Pythons; writes the table into README.rst"
 	@echo "make churn        a group whose members come, go, die and stand still for five minutes; CHURN=\"--seed 7\" ..."
 	@echo "make faults       kill, pause and cut real clusters, and count what came through; writes docs/faults.rst"
@@ -56,10 +56,11 @@ docs: $(VENV)/.tools
 	$(BIN)/python -m sphinx -q -W -n -b html docs docs/_build/html
 	@echo "-- docs/_build/html/index.html"
 
+# options in BENCH: python -m benchmarks.compare --help; parts of it alone: python -m benchmarks.delay, .growth, .python27
 bench: $(VENV)/.made
 	@echo "-- adding the clients that kiel is held against to $(VENV)"
 	@$(BIN)/python -m pip install -q --disable-pip-version-check kafka-python aiokafka confluent-kafka matplotlib
-	$(BIN)/python -m benchmarks.compare --write docs
+	$(BIN)/python -m benchmarks.compare --write docs $(BENCH)
 
 matrix: $(VENV)/.made
 	@$(BIN)/python tools/matrix.py
