@@ -1,52 +1,34 @@
 """
 CRC-32C, the checksum of record batches, with or without the optional ``crc32c`` package.
 
-The package uses the processor's own instruction. Without it: on Python 3 inputs from 4 KiB on go
-through *lanes*, where one big-integer XOR and four `bytes.translate` take a step of hundreds of
-lanes at once; everything else goes through two 16-bit tables, four bytes a step. The tables are
-built when first needed.
+The package uses the processor's own instruction. Without it, long inputs are folded as one big
+integer, thousands of bits a step; short ones go through two 16-bit tables, four bytes a step. The
+tables are built when first needed.
 """
 from __future__ import absolute_import
 
+import binascii
 import struct
 
 import six
+from six.moves import range
 
 POLYNOMIAL = 0x82F63B78
 
-#: from this many bytes on, lanes are faster than tables (CPython 3)
-LANES_FROM = 4096
+#: from this many bytes on, folding is faster than tables
+FOLDS_FROM = 2048
 
-_found = []
 _tables = {}
 
 
-def crc32c(data, value=0):
+def pure(data, value=0):
     """
-    The CRC-32C of bytes, an unsigned 32-bit integer.
+    The CRC-32C of bytes in pure Python, an unsigned 32-bit integer.
 
     :param value: the checksum of what came before, to go on from there
     """
-    if not _found:
-        _found.append(_find())
-    return _found[0](data, value)
-
-
-def _find():
-    """The quickest implementation that this Python has."""
-    try:
-        import crc32c as package
-        return package.crc32c
-    except (ImportError, AttributeError):
-        return pure
-
-
-def pure(data, value=0):
-    """The CRC-32C of bytes in pure Python; the same arguments and result as `crc32c`."""
     data = bytes(data)
-    if len(data) >= LANES_FROM and not six.PY2:
-        return by_lanes(data, value)
-    return by_words(data, value)
+    return by_folds(data, value) if len(data) >= FOLDS_FROM else by_words(data, value)
 
 
 def byte_table():
@@ -97,83 +79,85 @@ def by_words(data, value=0):
     return by_bytes(data[words * 4:], crc ^ 0xFFFFFFFF)
 
 
-def _planes():
-    """Four 256-byte translation tables: the p-th holds byte p of every entry of the byte table."""
-    planes = _tables.get("planes")
-    if planes is None:
-        planes = _tables["planes"] = [
-            bytes(bytearray(crc >> shift & 255 for crc in byte_table())) for shift in (0, 8, 16, 24)
-        ]
-    return planes
-
-
-def _advance_tables(count):
+def by_folds(data, value=0):
     """
-    Four tables that together take a checksum over ``count`` zero bytes; kept, so ``count`` has few
-    values.
+    The CRC-32C of many bytes by arithmetic on one big integer.
+
+    Bytes are a polynomial over GF(2), and the checksum is its remainder. As x^6777 + x^484 + x^100
+    + 1 is a multiple of CRC-32C's polynomial, the remainder stays the same when the highest terms
+    are replaced by the same terms 6293, 6677 and 6777 places further down, thousands of them in one
+    shift and XOR. So is its square, x^13554 + x^968 + x^200 + 1, and so on: each time about half of
+    the bytes that are left go, until few enough are left to be taken word by word.
     """
-    tables = _tables.get(count)
-    if tables is None:
-        table = byte_table()
-        # a 32x32 bit matrix as what becomes of each single bit: first for one zero byte, then
-        # raised to `count`
-        power = [(1 << bit) >> 8 ^ table[(1 << bit) & 255] for bit in range(32)]
-        result = [1 << bit for bit in range(32)]
-        rest = count
-        while rest:
-            if rest & 1:
-                result = [_times(power, column) for column in result]
-            power = [_times(power, column) for column in power]
-            rest >>= 1
-        tables = _tables[count] = [
-            [_times(result, byte << shift) for byte in range(256)] for shift in (0, 8, 16, 24)
-        ]
-    return tables
+    for begin in range(0, len(data), _PIECE):
+        value = _fold(data[begin:begin + _PIECE], value)
+    return value
 
 
-def _times(matrix, vector):
-    """A bit matrix times a vector of 32 bits."""
-    out = 0
-    bit = 0
-    while vector:
-        if vector & 1:
-            out ^= matrix[bit]
-        vector >>= 1
-        bit += 1
-    return out
+#: exponents of the multiple, besides 0
+_DEGREE, _UPPER, _LOWER = 6777, 484, 100
+
+#: bytes that are taken at once: the integers stay in the processor's cache
+_PIECE = 1 << 17
 
 
-def by_lanes(data, value=0):
-    """
-    The CRC-32C of many lanes at once (Python 3).
-
-    The data is cut into L lanes of K contiguous bytes and a short tail. The states of all lanes are
-    four big integers, the planes: byte j of plane p is byte p of lane j's state. Step i takes byte
-    i of every lane. Last, the lanes are joined: the checksum so far is taken over K zero bytes and
-    XORed with the next lane's state.
-    """
-    size = len(data)
-    # few values of K, since the tables of the join hang on it; L grows with the data
-    length = 64 if size < 32768 else 128 if size < 262144 else 256
-    lanes = size // length
-    if lanes == 0:
+def _fold(data, value):
+    """`by_folds`, all at once."""
+    bits = 8 * len(data)
+    if bits <= _DEGREE:
         return by_words(data, value)
-    body = lanes * length
-    first, second, third, fourth = _planes()
-    from_bytes = int.from_bytes
-    state = value ^ 0xFFFFFFFF
-    plane0, plane1, plane2, plane3 = state & 255, state >> 8 & 255, state >> 16 & 255, state >> 24
-    for step in range(length):
-        index = (from_bytes(data[step:body:length], "little") ^ plane0).to_bytes(lanes, "little")
-        plane0 = plane1 ^ from_bytes(index.translate(first), "little")
-        plane1 = plane2 ^ from_bytes(index.translate(second), "little")
-        plane2 = plane3 ^ from_bytes(index.translate(third), "little")
-        plane3 = from_bytes(index.translate(fourth), "little")
-    states = bytearray(4 * lanes)
-    for at, plane in enumerate((plane0, plane1, plane2, plane3)):
-        states[at::4] = plane.to_bytes(lanes, "little")
-    low, mid, high, top = _advance_tables(length)
-    crc = 0
-    for state in struct.unpack("<%dI" % lanes, states):
-        crc = low[crc & 255] ^ mid[crc >> 8 & 255] ^ high[crc >> 16 & 255] ^ top[crc >> 24] ^ state
-    return by_bytes(data[body:], crc ^ 0xFFFFFFFF)
+    # reflected: bit 0 is the highest term, and what goes there goes out by a shift to the right
+    number = _number(data) ^ value ^ 0xFFFFFFFF
+    scale = 0
+    while _DEGREE << scale + 1 < bits:
+        scale += 1
+    while scale >= 0:
+        degree, upper, lower = _DEGREE << scale, _UPPER << scale, _LOWER << scale
+        gone = min(degree - upper, bits - degree) & ~7
+        if gone <= 0:
+            scale -= 1
+            continue
+        high = number & (1 << gone) - 1
+        number = (
+            number >> gone ^ high << degree - upper - gone ^ high << degree - lower - gone
+            ^ high << degree - gone
+        )
+        bits -= gone
+    return by_words(_bytes(number, bits // 8), 0xFFFFFFFF)
+
+
+if six.PY2:
+    def _number(data):
+        """Bytes as an integer, the first one lowest."""
+        return int(binascii.hexlify(data[::-1]), 16)
+
+    def _bytes(number, size):
+        """The reverse of `_number`."""
+        return binascii.unhexlify(b"%0*x" % (2 * size, number))[::-1]
+else:
+    def _number(data):
+        """Bytes as an integer, the first one lowest."""
+        return int.from_bytes(data, "little")
+
+    def _bytes(number, size):
+        """The reverse of `_number`."""
+        return number.to_bytes(size, "little")
+
+
+def find():
+    """
+    The quickest implementation that this Python has.
+
+    Looked for when kiel is imported: the package takes some milliseconds, for which a loop that
+    runs would be held up.
+    """
+    try:
+        from crc32c import crc32c as by_package
+        return by_package
+    except ImportError:
+        return pure
+
+
+#: ``crc32c(data, value=0)``: the CRC-32C of bytes, an unsigned 32-bit integer; ``value`` is the
+#: checksum of what came before, to go on from there
+crc32c = find()
