@@ -18,16 +18,16 @@ from tornado import concurrent, gen, ioloop, iostream, netutil, tcpclient
 
 from kiel import exc, handshake
 from kiel.protocol import response as responses
+from kiel.protocol.frames import Frames
 from kiel.protocol.wire import Wire, correlation_struct, size_struct
+from kiel.retry import monotonic
 from kiel.settings import Settings
+from kiel.stream import Stream
 
 log = logging.getLogger(__name__)
 
 #: api name -> the class of its answer
 response_classes = responses.classes
-
-#: Bytes that one read of the socket asks for; Tornado's own 64 KiB cost a loop turn each at megabytes a fetch.
-READ_CHUNK = 1024 * 1024
 
 #: seconds, after a request's time is over, for an answer that may be in the socket already
 GRACE = 0.1
@@ -74,7 +74,12 @@ class Connection(object):
         self.held = collections.deque()
         self._muted = None
         self._muted_until = 0
-        self._timeouts = {}
+        #: correlation id -> when its time is over (`kiel.retry.monotonic`)
+        self._deadlines = {}
+        # one timer for all of them: setting one and taking it back for each request would cost more than the look
+        self._timer = None
+        self._timer_at = 0
+        self._frames = None
         self._opened = None
         self._bare = None
         self._companion = None
@@ -139,16 +144,14 @@ class Connection(object):
     def open(self):
         """Dials; TCPClient tries every address of a name, IPv6 too."""
         stream = yield _tcp_client().connect(
-            self.host, self.port, ssl_options=self.settings.ssl_context(), max_buffer_size=_BUFFER,
-            **self._dial_limit()
+            self.host, self.port, ssl_options=self.settings.ssl_context(), **self._dial_limit()
         )
         if self.closing:  # closed, or timed out, while the dialling went on
             stream.close()
             raise exc.BrokerConnectionError(self.host, self.port, self.broker_id, hint="closed while connecting")
-        stream.read_chunk_size = READ_CHUNK
         stream.set_nodelay(True)
-        self.stream = stream
-        self.io_loop.add_callback(self.read_loop)
+        self._frames = Frames()
+        self.stream = Stream(self.io_loop, stream, self.read_loop, self._lost)
 
     def _dial_limit(self):
         """The time-out of TCPClient itself, from Tornado 5 on: without it, a dial given up would go on for minutes."""
@@ -178,6 +181,7 @@ class Connection(object):
         future = concurrent.Future()
         self._bare = future
         self.pending["bare"] = future
+        self._frames.bare = True
         self.stream.write(size_struct.pack(len(token)) + token)
         challenge = yield future
         raise gen.Return(challenge)
@@ -218,19 +222,16 @@ class Connection(object):
             self.pending[key] = future
             self.api_correlation[key] = request.api
             limit = self.settings.request_timeout + request.wait_time / 1000.0
-            self._timeouts[key] = self.io_loop.call_later(limit, self._look_once_more, request, key)
+            self._deadlines[key] = deadline = monotonic() + limit
+            if self._timer is None or deadline < self._timer_at:
+                self._watch(deadline, limit)
+        self.unheard = not request.expects_response
         try:
-            written = self.stream.write(data)
+            self.stream.write(data, None if request.expects_response else future)
         except Exception as error:
             self.fail(self.translate(error))
             if not future.done():
                 future.set_exception(self.error)
-            return future
-        self.unheard = not request.expects_response
-        if not request.expects_response:
-            _copy_when_done(written, future, self)
-        else:
-            written.add_done_callback(_retrieve)
         return future
 
     def _refusal(self):
@@ -241,35 +242,32 @@ class Connection(object):
         hint = getattr(self.error, "hint", None)
         return exc.BrokerConnectionError(self.host, self.port, self.broker_id, cause=cause, hint=hint)
 
-    @gen.coroutine
-    def read_loop(self):
-        """Reads answers until the connection ends."""
-        stream = self.stream
-        try:
-            while not self.closing and self.stream is stream:
-                yield self.read_message()
-        except Exception as error:
-            if self.stream is stream:  # not the probe's socket, given up for that of an old broker
-                self.fail(self.translate(error))
+    def read_loop(self, data):
+        """
+        Takes bytes that came, and resolves the Future of each answer that they complete.
 
-    @gen.coroutine
-    def read_message(self):
-        """Reads one answer and resolves its request's Future; gives the response."""
-        prefix = yield self.stream.read_bytes(size_struct.size)
+        Gives how many bytes more the answer needs that has begun.
+        """
+        frames = self._frames
+        for frame in frames.feed(data):
+            self.read_message(frame)
+            if self._frames is not frames or self.closing:  # ended by somebody whose Future was resolved
+                return 0
+        return frames.missing
+
+    def read_message(self, frame):
+        """Reads one answer and resolves its request's Future."""
         if self._bare is not None:
             # a token, which may be empty: PLAIN's answer is
-            size, = size_struct.unpack(prefix)
-            token = b"" if size == 0 else (yield self.stream.read_bytes(Wire.frame_size(prefix)))
             future, self._bare = self._bare, None
+            self._frames.bare = False
             self.pending.pop("bare", None)
-            future.set_result(token)
+            future.set_result(frame)
             return
-        size = Wire.frame_size(prefix)
-        frame = yield self.stream.read_bytes(size)
         if not self.wire.pending:
             raise exc.ProtocolError("an answer came that nobody asked for (id %d)" %
                                     correlation_struct.unpack_from(frame))
-        request, response = self.wire.receive(frame)
+        _, response = self.wire.receive(frame)
         if self.ready:
             self.settings.served = True
         if getattr(response, "throttle_time", 0) > 0:
@@ -277,7 +275,10 @@ class Connection(object):
         future = self._forget(response.correlation_id)  # the request's own may be that of its second sending
         if future is not None and not future.done():
             future.set_result(response)
-        raise gen.Return(response)
+
+    def _lost(self, error):
+        """The socket is closed or broken, or what it brought makes no sense."""
+        self.fail(self.translate(error))
 
     def _obey(self, seconds):
         """
@@ -312,22 +313,48 @@ class Connection(object):
 
     def _forget(self, key):
         """Takes a request out of the books; gives its Future."""
-        timeout = self._timeouts.pop(key, None)
-        if timeout is not None:
-            self.io_loop.remove_timeout(timeout)
+        self._deadlines.pop(key, None)
         self.api_correlation.pop(key, None)
         return self.pending.pop(key, None)
 
-    def _look_once_more(self, request, key):
+    # -- requests without an answer --
+
+    def _watch(self, deadline, delay):
+        """Sets the timer."""
+        self._stop_watching()
+        self._timer_at = deadline
+        self._timer = self.io_loop.call_later(delay, self._look)
+
+    def _stop_watching(self):
+        """Takes back the timer."""
+        if self._timer is not None:
+            self.io_loop.remove_timeout(self._timer)
+            self._timer = None
+
+    def _look(self):
         """
-        A request's time is over, but for what is in the socket.
+        The time of some request may be over, but for what is in the socket: that gets `GRACE`.
 
         Timers come before sockets in a turn: after a handler has blocked the loop, the answer may be there unread.
         """
-        self._timeouts[key] = self.io_loop.call_later(GRACE, self._time_out, request)
+        self._timer = None
+        if not self._deadlines:
+            return
+        key = min(self._deadlines, key=self._deadlines.get)
+        deadline, now = self._deadlines[key], monotonic()
+        if deadline > now:
+            self._watch(deadline, deadline - now)
+        else:
+            self._timer_at = deadline
+            self._timer = self.io_loop.call_later(GRACE, self._look_once_more, key)
 
-    def _time_out(self, request):
+    def _look_once_more(self, key):
         """Ends the connection: what comes after an answer that is missing can't be waited for either."""
+        self._timer = None
+        if key not in self._deadlines:
+            self._look()
+            return
+        request, _ = self.wire.pending[key]
         self.fail(exc.RequestTimeoutError(
             self.host, self.port, self.broker_id,
             hint="no answer to '%s' within %g s" % (
@@ -351,16 +378,16 @@ class Connection(object):
             return
         self.closing = True
         self.error = error
-        if self.stream is not None:
-            self.stream.close()
+        unwritten = [] if self.stream is None else self.stream.close()
         if self._companion is not None:
             self._companion.fail(error)
-        self._drop_pending(error)
+        self._drop_pending(error, unwritten)
 
-    def _drop_pending(self, error):
+    def _drop_pending(self, error, unwritten=()):
         """Fails every pending Future. State first: on Tornado 4.5 a waiter runs inside ``set_exception``."""
         pending, self.pending = self.pending, collections.OrderedDict()
-        timeouts, self._timeouts = self._timeouts, {}
+        self._deadlines.clear()
+        self._stop_watching()
         self.api_correlation.clear()
         self.wire.pending.clear()
         self._bare = None
@@ -368,9 +395,7 @@ class Connection(object):
             self.io_loop.remove_timeout(self._muted)
             self._muted = None
         held, self.held = self.held, collections.deque()
-        for timeout in timeouts.values():
-            self.io_loop.remove_timeout(timeout)
-        for future in list(pending.values()) + [future for _, future in held]:
+        for future in list(pending.values()) + list(unwritten) + [future for _, future in held]:
             if not future.done():
                 future.set_exception(error)
                 future.exception()  # seen: a caller that has gone away makes no noise in the log
@@ -408,10 +433,6 @@ class Connection(object):
         return exc.BrokerConnectionError(self.host, self.port, self.broker_id, cause=error, hint=hint)
 
 
-#: TLS and Tornado may hold a frame twice
-_BUFFER = 600 * 1024 * 1024
-
-
 def _tcp_client():
     """A TCPClient whose name look-ups don't block; before Tornado 5 the default resolver did."""
     if tornado.version_info < (5,):
@@ -427,22 +448,8 @@ def _unsendable(request, error):
 
 
 def _retrieve(future):
-    """Looks at a Future's exception, so that it is not logged; a failed write shows on the reading side too."""
+    """Looks at a Future's exception, so that it is not logged."""
     future.exception()
-
-
-def _copy_when_done(written, future, connection):
-    """Resolves ``future`` with None when the bytes are written, or with the connection's error."""
-    def copy(done):
-        """Runs when the write is through."""
-        error = done.exception()
-        if future.done():
-            return
-        if error is None:
-            future.set_result(None)
-        else:
-            future.set_exception(connection.error or connection.translate(error))
-    written.add_done_callback(copy)
 
 
 __all__ = ["Connection", "Settings", "correlation_struct", "response_classes", "size_struct"]
