@@ -67,7 +67,7 @@ class Broker(object):
 
     @property
     def stream(self):
-        """The quick lane's `tornado.iostream.IOStream`; None while it has none."""
+        """The quick lane's `kiel.stream.Stream`; None while it has none."""
         return self.lanes[QUICK].stream
 
     def version(self, request):

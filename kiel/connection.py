@@ -18,7 +18,6 @@ from tornado import concurrent, gen, ioloop, iostream, netutil, tcpclient
 
 from kiel import exc, handshake
 from kiel.protocol import response as responses
-from kiel.protocol.frames import Frames
 from kiel.protocol.wire import Wire, correlation_struct, size_struct
 from kiel.retry import monotonic
 from kiel.settings import Settings
@@ -79,7 +78,6 @@ class Connection(object):
         # one timer for all of them: setting one and taking it back for each request would cost more than the look
         self._timer = None
         self._timer_at = 0
-        self._frames = None
         self._opened = None
         self._bare = None
         self._companion = None
@@ -150,7 +148,6 @@ class Connection(object):
             stream.close()
             raise exc.BrokerConnectionError(self.host, self.port, self.broker_id, hint="closed while connecting")
         stream.set_nodelay(True)
-        self._frames = Frames()
         self.stream = Stream(self.io_loop, stream, self.read_loop, self._lost)
 
     def _dial_limit(self):
@@ -181,7 +178,7 @@ class Connection(object):
         future = concurrent.Future()
         self._bare = future
         self.pending["bare"] = future
-        self._frames.bare = True
+        self.stream.incoming.bare = True
         self.stream.write(size_struct.pack(len(token)) + token)
         challenge = yield future
         raise gen.Return(challenge)
@@ -242,25 +239,17 @@ class Connection(object):
         hint = getattr(self.error, "hint", None)
         return exc.BrokerConnectionError(self.host, self.port, self.broker_id, cause=cause, hint=hint)
 
-    def read_loop(self, data):
-        """
-        Takes bytes that came, and resolves the Future of each answer that they complete.
-
-        Gives how many bytes more the answer needs that has begun.
-        """
-        frames = self._frames
-        for frame in frames.feed(data):
+    def read_loop(self):
+        """Reads the answers that have come."""
+        for frame in self.stream.receive():
             self.read_message(frame)
-            if self._frames is not frames or self.closing:  # ended by somebody whose Future was resolved
-                return 0
-        return frames.missing
 
     def read_message(self, frame):
         """Reads one answer and resolves its request's Future."""
         if self._bare is not None:
             # a token, which may be empty: PLAIN's answer is
             future, self._bare = self._bare, None
-            self._frames.bare = False
+            self.stream.incoming.bare = False
             self.pending.pop("bare", None)
             future.set_result(frame)
             return

@@ -12,11 +12,10 @@ import ssl
 
 from tornado import ioloop, iostream
 
-#: Bytes that a read asks for between frames, and in TLS, which gives 16 KiB at most
-FEW = 64 * 1024
+from kiel.protocol.frames import Frames
 
-#: Bytes that a read asks for at most, within a large frame
-MANY = 1024 * 1024
+#: Bytes that a read asks for between frames, and at the end of one; within a large one it takes whatever is there.
+FEW = 64 * 1024
 
 _AGAIN = (errno.EAGAIN, errno.EWOULDBLOCK, errno.EINTR)
 
@@ -26,27 +25,29 @@ class Stream(object):
     A socket that is connected; nobody reads or writes it but this.
 
     :param dialled: the `tornado.iostream.IOStream`, connected; it is closed with this
-    :param on_bytes: called with bytes that came; gives the number of those known to follow
+    :param on_readable: called when something came, which `receive` is to give
     :param on_end: called with the error when the connection is over, unless `close` ended it
     """
 
-    def __init__(self, io_loop, dialled, on_bytes, on_end):
+    def __init__(self, io_loop, dialled, on_readable, on_end):
         self.io_loop = io_loop
         self.socket = dialled.socket
         self._dialled = dialled
-        self._on_bytes = on_bytes
+        self._on_readable = on_readable
         self._on_end = on_end
         self._queue = collections.deque()  # (bytes to be written, Future or None)
         self._secure = isinstance(self.socket, ssl.SSLSocket)
-        self._ask = FEW
         self._over = False
+        #: what becomes frames, see `kiel.protocol.frames.Frames`
+        self.incoming = Frames()
         early = dialled.read_bytes(FEW, partial=True)  # who speaks first is no broker, but is to be heard too
         early.add_done_callback(_seen)
+        self._early = early if early.done() else None
         if not dialled.closed():
             io_loop.remove_handler(self.socket)
             io_loop.add_handler(self.socket, self._handle, ioloop.IOLoop.READ)
-        if early.done():
-            io_loop.add_callback(self._begin, early)
+        if self._early is not None:
+            io_loop.add_callback(self._handle, None, ioloop.IOLoop.READ)
 
     def closed(self):
         """Whether it is closed, by either side."""
@@ -109,46 +110,51 @@ class Stream(object):
             if self._queue and events & ioloop.IOLoop.WRITE:
                 self._flush()
             if events & ~ioloop.IOLoop.WRITE:
-                self._read()
+                self._on_readable()
         except Exception as error:
-            self._end(error)
+            if not self._over:
+                self._on_end(error)
 
-    def _read(self):
-        """Reads what is there and hands it on."""
+    def receive(self):
+        """
+        Goes through the frames that have come; each is to be dealt with before the next is asked for.
+
+        :raises EnvironmentError: when the connection is over
+        :raises kiel.exc.ProtocolError: at a size that no broker sends
+        """
+        incoming = self.incoming
+        if self._early is not None:
+            early, self._early = self._early, None
+            for frame in incoming.feed(early.result()):
+                yield frame
+            if self.closed():
+                raise iostream.StreamClosedError(self._dialled.error)
         while not self._over:
-            ask = self._ask
+            data = None
             try:
-                data = self.socket.recv(ask)
+                if incoming.missing > FEW:
+                    count = self.socket.recv_into(incoming.room())
+                else:
+                    data = self.socket.recv(FEW)
+                    count = len(data)
             except EnvironmentError as error:
                 if error.errno in (_WANT_READ if isinstance(error, ssl.SSLError) else _AGAIN):
                     return
                 raise
-            if not data:
+            if not count:
                 raise iostream.StreamClosedError()
-            self._take(data)
-            # what TLS has decrypted already, the loop does not see
-            if len(data) < ask and not (self._secure and not self._over and self.socket.pending()):
+            if data is None:
+                frame = incoming.filled(count)
+                if frame is not None:
+                    yield frame
+            else:
+                for frame in incoming.feed(data):
+                    yield frame
+                    if self._over:
+                        return
+            # of a frame that has begun more may have come; and what TLS has decrypted already, the loop does not see
+            if count < FEW and not incoming.missing and not self._secure:
                 return
-
-    def _take(self, data):
-        """Hands bytes on."""
-        follow = self._on_bytes(data)
-        self._ask = FEW if self._secure or follow <= FEW else min(follow, MANY)
-
-    def _begin(self, early):
-        """What came, or went wrong, before the socket was ours."""
-        try:
-            if not self._over:
-                self._take(early.result())
-            if not self._over and self.closed():
-                raise iostream.StreamClosedError(self._dialled.error)
-        except Exception as error:
-            self._end(error)
-
-    def _end(self, error):
-        """The connection is over, or what came makes no sense."""
-        if not self._over:
-            self._on_end(error)
 
 
 def _seen(future):
