@@ -256,13 +256,15 @@ class Connection(object):
         if not self.wire.pending:
             raise exc.ProtocolError("an answer came that nobody asked for (id %d)" %
                                     correlation_struct.unpack_from(frame))
-        _, response = self.wire.receive(frame)
+        request, response = self.wire.receive(frame)
         if self.ready:
             self.settings.served = True
         if getattr(response, "throttle_time", 0) > 0:
             self._obey(response.throttle_time / 1000.0)
         future = self._forget(response.correlation_id)  # the request's own may be that of its second sending
         if future is not None and not future.done():
+            if request.on_answer is not None:
+                request.on_answer(response)
             future.set_result(response)
 
     def _lost(self, error):

@@ -142,6 +142,8 @@ class Desks(object):
             flight = Flight(desk, cargo, freight.request(self.producer, cargo))
             desk.flights += 1
             self.sent[flight.request.correlation_id] = flight
+            # the Future of the answer comes a turn of the loop later; that is for what has no answer
+            flight.request.on_answer = self._heard
             try:
                 future = conn.send(flight.request)
             except Exception as error:
@@ -182,6 +184,15 @@ class Desks(object):
                 self._answered(flight, future.result())
         except Exception as error:
             # nothing that was under way may be forgotten, whatever is wrong
+            log.exception("An answer could not be handled")
+            self._lost(flight, error)
+
+    def _heard(self, response):
+        """An answer just came."""
+        flight = self.sent.get(response.correlation_id)
+        try:
+            self.handle(response)
+        except Exception as error:
             log.exception("An answer could not be handled")
             self._lost(flight, error)
 

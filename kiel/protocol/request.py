@@ -53,6 +53,8 @@ class Request(part.Part):
     correlation_id = None
     #: whether the broker answers at all
     expects_response = True
+    #: called with the response in the turn in which it comes, before the Future of it is resolved; must not raise
+    on_answer = None
 
     def __init__(self, **kwargs):
         super(Request, self).__init__(**kwargs)
