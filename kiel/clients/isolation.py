@@ -2,6 +2,7 @@
 from __future__ import absolute_import
 
 from kiel import constants, exc
+from kiel.protocol.message_batch import NO_COLUMNS
 
 #: ``isolation_level`` of the consumers -> Kafka's number of it
 LEVELS = {"read_uncommitted": constants.READ_UNCOMMITTED, "read_committed": constants.READ_COMMITTED}
@@ -54,6 +55,11 @@ class AbortedBatch(object):
     def records(self, start=0, check_crcs=True):
         """No messages; raises as `values` does."""
         return self.values(start, check_crcs)
+
+    def columns(self, start=0, check_crcs=True):
+        """No messages; raises as `values` does."""
+        self.values(start, check_crcs)
+        return NO_COLUMNS
 
 
 class UnreadableMarker(AbortedBatch):

@@ -4,7 +4,9 @@ from __future__ import absolute_import
 import json
 import logging
 import time
+from itertools import repeat
 
+from six.moves import map, zip
 from tornado import gen
 
 from kiel import exc
@@ -88,22 +90,23 @@ class Reading(object):
 
     def _read_records(self, cursor, turn, batch, messages):
         """Adds a batch's messages as records to a list; gives a Future or None."""
-        topic, partition = cursor.topic, cursor.partition
-        records = batch.records(cursor.handed, self.check_crcs)
+        offsets, timestamps, keys, values, headers = batch.columns(cursor.handed, self.check_crcs)
         deserializer = self._read_value()
-        new = tuple.__new__
-        count = len(messages)
-        if deserializer is bytes:
-            where = (topic, partition)
-            messages.extend([new(Record, where + record) for record in records])
-        else:
-            append = messages.append
+        failed = False
+        if deserializer is not bytes:
+            raw, values = values, []
+            append = values.append
             try:
-                for offset, timestamp, key, value, headers in records:
-                    append(new(Record, (topic, partition, offset, timestamp, key, deserializer(value), headers)))
+                for value in raw:
+                    append(deserializer(value))
             except Exception:
-                done = len(messages) - count
-                return self._read_slowly(cursor, turn, batch, messages, done, lambda record: record)
+                failed = True  # the rest goes the slow way, from that message on
+        # without a frame, or a tuple that is thrown away again, per message
+        messages.extend(map(tuple.__new__, repeat(Record), zip(
+            repeat(cursor.topic), repeat(cursor.partition), offsets, timestamps, keys, values, headers
+        )))
+        if failed:
+            return self._read_slowly(cursor, turn, batch, messages, len(values), lambda record: record)
         self._moved(cursor, batch.next_offset)
         return None
 

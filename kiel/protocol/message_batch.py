@@ -28,6 +28,15 @@ _CRC = struct.Struct(">I")
 SMALLEST = (14, 22)
 
 
+#: the columns of no messages: offsets, time stamps, keys, values, headers
+NO_COLUMNS = ((),) * 5
+
+
+def columns_of(messages):
+    """The columns of messages that are there as tuples."""
+    return tuple(zip(*messages)) or NO_COLUMNS
+
+
 class MessageBatch(object):
     """
     A wrapper message, or a row of plain messages with the same attributes, of magic 0 or 1, read
@@ -114,6 +123,10 @@ class MessageBatch(object):
         if start > 0 and out and out[0][0] < start and self.last_offset >= 0:
             out = [message for message in out if message[0] >= start]
         return out
+
+    def columns(self, start=0, check_crcs=True):
+        """What `records` gives, as ``(offsets, timestamps, keys, values, headers)``."""
+        return columns_of(self.records(start, check_crcs))
 
     def _read(self, how, *args):
         """Runs a reader; what goes wrong in it becomes a CorruptMessageError."""

@@ -65,6 +65,10 @@ class CorruptBatch(object):
         """Raises, as `check` does."""
         self.check()
 
+    def columns(self, start=0, check_crcs=True):
+        """Raises, as `check` does."""
+        self.check()
+
     def control(self):
         """Raises, as `check` does."""
         self.check()

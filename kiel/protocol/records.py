@@ -4,10 +4,12 @@ from __future__ import absolute_import
 import struct
 
 import six
+from six.moves import zip
 
 from kiel import compression, exc
 from kiel.protocol import records_decode
 from kiel.protocol.crc32c import crc32c
+from kiel.protocol.message_batch import NO_COLUMNS, columns_of
 
 #: base offset, length of what follows, leader epoch, magic, CRC-32C, attributes, last offset delta,
 #: first and largest time stamp, producer id and epoch, first sequence, count of records
@@ -114,16 +116,23 @@ class Batch(object):
         :raises kiel.exc.CorruptMessageError: when the bytes are not what they should be
         :raises kiel.exc.MissingCodecError: when the codec's package is not installed
         """
+        return list(zip(*self.columns(start, check_crcs)))
+
+    def columns(self, start=0, check_crcs=True):
+        """
+        What `records` gives, as ``(offsets, timestamps, keys, values, headers)``: an iterable for
+        each, all of the same length.
+        """
         if check_crcs:
             self.check()
         if self.attributes & CONTROL:
-            return []
+            return NO_COLUMNS
         append_time = self.max_timestamp if self.attributes & LOG_APPEND_TIME else None
         out = self._read(
-            records_decode.records, self.base_offset, self.base_timestamp, append_time
+            records_decode.columns, self.base_offset, self.base_timestamp, append_time
         )
         if start > self.base_offset:
-            out = [record for record in out if record[0] >= start]
+            out = columns_of([record for record in zip(*out) if record[0] >= start])
         return out
 
     def control(self):

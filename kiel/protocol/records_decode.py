@@ -17,6 +17,7 @@ from __future__ import absolute_import
 from itertools import repeat
 
 import six
+from six.moves import zip
 
 from kiel.protocol import records_runs
 from kiel.protocol.varints import decode as varint
@@ -111,16 +112,26 @@ def values(data, pos, end, count):
 
 
 def records(data, pos, end, count, base_offset, base_timestamp, log_append_time):
+    """The rows of `columns`: tuples ``(offset, timestamp, key, value, headers)``."""
+    return list(zip(*columns(
+        data, pos, end, count, base_offset, base_timestamp, log_append_time)))
+
+
+def columns(data, pos, end, count, base_offset, base_timestamp, log_append_time):
     """
-    The tuples ``(offset, timestamp, key, value, headers)`` of ``count`` records in
-    ``data[pos:end]``.
+    The ``count`` records in ``data[pos:end]`` as ``(offsets, timestamps, keys, values, headers)``,
+    an iterable for each, all of the same length.
+
+    Whoever makes something of each record does it by one ``zip`` of what it needs, so that there is
+    nothing in between that is thrown away again.
 
     :param log_append_time: the one time stamp of all records, where the broker has set it; else
         ``None``
     """
     buff = bytearray(data) if six.PY2 else data
-    out = []
-    append = out.append
+    out = offsets, stamps, keys, found, headers = [], [], [], [], []
+    add_offset, add_stamp, add_key, add_value = (
+        offsets.append, stamps.append, keys.append, found.append)
     left = count
     piece = FEW
     while left:
@@ -137,7 +148,7 @@ def records(data, pos, end, count, base_offset, base_timestamp, log_append_time)
             delta = buff[pos]
             pos += 1
             if not delta:
-                stamp = base_timestamp
+                add_stamp(base_timestamp)
             elif delta > 127:
                 high = buff[pos]
                 if high < 128 and not delta & 1:
@@ -145,9 +156,9 @@ def records(data, pos, end, count, base_offset, base_timestamp, log_append_time)
                     delta = (delta - 128 >> 1) + (high << 6)
                 else:
                     delta, pos = varint(buff, pos - 1, 10)
-                stamp = base_timestamp + delta
+                add_stamp(base_timestamp + delta)
             else:
-                stamp = base_timestamp + (delta >> 1 ^ -(delta & 1))
+                add_stamp(base_timestamp + (delta >> 1 ^ -(delta & 1)))
             offset = buff[pos]
             pos += 1
             if offset & 1:
@@ -162,10 +173,11 @@ def records(data, pos, end, count, base_offset, base_timestamp, log_append_time)
                     offset, pos = varint(buff, pos - 1)
             else:
                 offset >>= 1
+            add_offset(base_offset + offset)
             size = buff[pos]
             pos += 1
             if size == 1:
-                key = None
+                add_key(None)
             else:
                 if size > 127:
                     size, pos = varint(buff, pos - 1)
@@ -177,11 +189,11 @@ def records(data, pos, end, count, base_offset, base_timestamp, log_append_time)
                     size >>= 1
                 start = pos
                 pos += size
-                key = data[start:pos]
+                add_key(data[start:pos])
             size = buff[pos]
             pos += 1
             if size == 1:
-                value = None
+                add_value(None)
             else:
                 if size > 127:
                     high = buff[pos]
@@ -198,26 +210,28 @@ def records(data, pos, end, count, base_offset, base_timestamp, log_append_time)
                     size >>= 1
                 start = pos
                 pos += size
-                value = data[start:pos]
+                add_value(data[start:pos])
             if buff[pos]:
-                headers, pos = _headers(data, buff, mark, pos)
+                # those before it have none
+                headers += repeat((), len(found) - 1 - len(headers))
+                some, pos = _headers(data, buff, mark, pos)
+                headers.append(some)
             else:
                 pos += 1
-                headers = ()
-            append((base_offset + offset, stamp, key, value, headers))
         left -= piece
         if left:
-            found = records_runs.records(
+            taken = records_runs.columns(
                 data, buff, mark, pos, end, left, out, base_offset, base_timestamp)
-            if found:
-                pos += found * (pos - mark)
-                left -= found
-            piece = FEW if found > 32 else min(4 * piece, MANY)
+            if taken:
+                pos += taken * (pos - mark)
+                left -= taken
+            piece = FEW if taken > 32 else min(4 * piece, MANY)
     if pos != end:
         raise ValueError("records that end at byte %d of %d" % (pos, end))
     if log_append_time is not None:
-        out = [(item[0], log_append_time) + item[2:] for item in out]
-    return out
+        stamps = repeat(log_append_time, count)
+    headers += repeat((), count - len(headers))
+    return offsets, stamps, keys, found, headers
 
 
 def _behind(buff, mark, pos):

@@ -12,7 +12,7 @@ from __future__ import absolute_import
 import struct
 from itertools import repeat
 
-from six.moves import range, zip
+from six.moves import map, range, zip
 
 from kiel.protocol.varints import TABLE, decode as varint
 
@@ -115,24 +115,24 @@ def values(data, buff, mark, pos, end, left, out):
     return total
 
 
-def records(data, buff, mark, pos, end, left, out, base_offset, base_timestamp):
-    """Appends the records of the run that `find` finds, as tuples; gives their number."""
+def columns(data, buff, mark, pos, end, left, out, base_offset, base_timestamp):
+    """
+    Appends the offsets, time stamps, keys and values of the run that `find` finds to the first four
+    lists of ``out``; gives their number.
+    """
+    offsets, stamps, keys, found = out[:4]
     stride = pos - mark
     total = 0
     for shape, pos, count in find(data, buff, mark, pos, end, left):
         delta = varint(buff, pos + shape.offset)[0]
         if 0 <= delta and _rises(data, pos, stride, count, shape, delta):
-            offsets = range(base_offset + delta, base_offset + delta + count)
+            offsets += range(base_offset + delta, base_offset + delta + count)
         else:
-            offsets = _numbers(data, pos, stride, count, shape.offset, shape.after, base_offset)
-        if _constant(data, pos, stride, count, shape):
-            stamps = repeat(base_timestamp + varint(buff, pos + shape.stamp, 10)[0], count)
-        else:
-            stamps = _numbers(data, pos, stride, count, shape.stamp, shape.offset, base_timestamp)
-        out += zip(
-            offsets, stamps, _take(data, pos, stride, count, shape.key),
-            _take(data, pos, stride, count, shape.value), repeat((), count)
-        )
+            offsets += _numbers(
+                data, pos, stride, count, shape.offset, shape.after, base_offset)
+        stamps += _stamps(data, pos, stride, count, shape, base_timestamp)
+        keys += _take(data, pos, stride, count, shape.key)
+        found += _take(data, pos, stride, count, shape.value)
         total += count
     return total
 
@@ -151,14 +151,37 @@ def _rises(data, pos, stride, count, shape, delta):
     return found == b"".join(expected)
 
 
-def _constant(data, pos, stride, count, shape):
-    """Whether the time stamps of a run are all the same."""
+def _stamps(data, pos, stride, count, shape, base):
+    """The time stamps of a run: few different ones, as many records come in the same millisecond."""
     stop = pos + count * stride
-    for at in range(pos + shape.stamp, pos + shape.offset):
-        column = data[at:stop:stride]
-        if column.count(column[:1]) != count:
-            return False
-    return True
+    found = [data[at:stop:stride] for at in range(pos + shape.stamp, pos + shape.offset)]
+    if all(column.count(column[:1]) == count for column in found):
+        return repeat(base + varint(bytearray(b"".join(found)[::count]), 0, 10)[0], count)
+    if len(found) > 2:
+        return _numbers(data, pos, stride, count, shape.stamp, shape.offset, base)
+    if len(found) == 2:
+        both = bytearray(2 * count)
+        both[::2], both[1::2] = found
+        codes = struct.unpack("<%dH" % count, bytes(both))
+    else:
+        codes = bytearray(found[0])
+    return map(_Stamps(base).__getitem__, codes)
+
+
+class _Stamps(dict):
+    """The two bytes of a varint as a number -> the time stamp, worked out when first asked for."""
+
+    __slots__ = ("base",)
+
+    def __init__(self, base):
+        super(_Stamps, self).__init__()
+        self.base = base
+
+    def __missing__(self, code):
+        """Works it out."""
+        number = code >> 8 << 7 | code & 127
+        stamp = self[code] = self.base + (number >> 1 ^ -(number & 1))
+        return stamp
 
 
 def _numbers(data, pos, stride, count, begin, end, base):
