@@ -21,13 +21,17 @@ _ALL = bytes(bytearray(range(256)))
 _LAST, _MORE = _ALL[:128], _ALL[128:]
 
 #: records looked at first, and at most in one step
-FIRST, MOST = 32, 2048
+FIRST, MOST = 64, 2048
 
 #: records that one struct call gives
 UNIT = 64
 
 #: (bytes before the value, its size, bytes behind it) -> the struct of UNIT such records
 _structs = {}
+
+
+#: what a `Shape` follows from -> the shape: small batches are of one shape again and again
+_shapes = {}
 
 
 class Shape(object):
@@ -77,6 +81,36 @@ class Shape(object):
         return most
 
 
+def shape_of(buff, data, mark, stop):
+    """The `Shape` of the record in ``data[mark:stop]``, made when it is a new one."""
+    at = mark
+    while buff[at] > 127:
+        at += 1
+    attributes = at + 1
+    at += 2
+    while buff[at] > 127:
+        at += 1
+    offset = at = at + 1
+    while buff[at] > 127:
+        at += 1
+    after = at + 1
+    size, begin = varint(buff, after)
+    value = begin if size < 0 else begin + size
+    at = value
+    while buff[at] > 127:
+        at += 1
+    known = (
+        stop - mark, data[mark:attributes], offset - mark, after - mark, data[after:begin],
+        data[value:at + 1]
+    )
+    shape = _shapes.get(known)
+    if shape is None:
+        if len(_shapes) > 256:
+            _shapes.clear()
+        shape = _shapes[known] = Shape(buff, data, mark, stop)
+    return shape
+
+
 def find(data, buff, mark, pos, end, left):
     """
     Gives ``(shape, place, count)`` for each piece of the run of records from ``pos`` on that are
@@ -88,7 +122,7 @@ def find(data, buff, mark, pos, end, left):
     # most often the next record's length tells that there is no run
     if buff[pos] != buff[mark] or buff[pos + 1] != buff[mark + 1] or buff[pos - 1]:
         return
-    shape = Shape(buff, data, mark, pos)
+    shape = shape_of(buff, data, mark, pos)
     if shape.columns is None:
         return
     most = min(left, (end - pos) // stride)
