@@ -34,6 +34,22 @@ class Reading(object):
     def _hand_out(self, taken, read):
         """Decodes what was taken, and moves positions on; the loop has its turn in between."""
         messages = []
+        work = self._work_through(taken, read, messages)
+        while True:
+            with HeldOff():  # from one wait to the next, not batch by batch: the collector has less to look at twice
+                wait = next(work, None)
+            if wait is None:
+                break
+            try:
+                yield wait
+            except Exception:
+                pass  # it is `_work_through` that deals with it
+        if not messages:
+            self._raise_pending([cursor for cursor, _, _ in taken])
+        raise gen.Return(messages)
+
+    def _work_through(self, taken, read, messages):
+        """Does the work of `_hand_out`: a generator of what has to be waited for before it goes on."""
         for cursor, turn, batches in taken:
             done = None
             for batch in batches:
@@ -42,10 +58,10 @@ class Reading(object):
                 if cursor.turn != turn:
                     break  # sought elsewhere, or given away meanwhile
                 try:
-                    with HeldOff():
-                        slow = read(cursor, turn, batch, messages)
+                    slow = read(cursor, turn, batch, messages)
                     if slow is not None:
                         yield slow
+                        slow.result()  # or the error
                     done = batch
                 except Exception as error:
                     if isinstance(error, exc.CorruptMessageError):
@@ -57,9 +73,6 @@ class Reading(object):
                 # once, not per batch: an offset with its epoch takes a microsecond to make
                 self._moved(cursor, offset_of(cursor.handed, done.leader_epoch))
                 self.offsets[cursor.topic][cursor.partition] = int(cursor.handed)
-        if not messages:
-            self._raise_pending([cursor for cursor, _, _ in taken])
-        raise gen.Return(messages)
 
     def _stay(self, cursor, turn, error):
         """A message could not be handed out: the position stays there, and a coming call raises the error."""

@@ -41,6 +41,23 @@ def reading(records, deserializer=bytes, **settings):
     return work, COUNT
 
 
+def reading_small():
+    """A topic of many partitions, in whose fetches there is little of each."""
+    found = [(None, b"v" * 100, (), NOW + at // 10) for at in range(40)]
+    batches = [messages.batches(messages.encode_batch(found, 2, 0, NOW))[0] for _ in range(50)]
+    consumer = SingleConsumer(["nowhere:1"], deserializer=bytes, check_crcs=False)
+
+    def work():
+        """Hands a batch of each partition out."""
+        out = []
+        for partition, one in enumerate(batches):
+            cursor = Cursor("t", partition)
+            cursor.locate(0)
+            assert consumer._read_records(cursor, cursor.turn, one, out) is None
+        assert len(out) == COUNT
+    return work, COUNT
+
+
 def encoding(**settings):
     """What becomes of a batch when it is sent."""
     rnd = random.Random(3)
@@ -128,6 +145,7 @@ LOOPS = {
     "consume, magic 1": lambda: reading(False, magic=1),
     "consume_records": lambda: reading(True),
     "consume_records, keys, mixed sizes": lambda: reading(True, keyed=True, mixed=True),
+    "consume_records, small batches": reading_small,
     "encode": encoding,
     "encode, mixed sizes": lambda: encoding(mixed=True),
     "produce": producing,
