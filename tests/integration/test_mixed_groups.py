@@ -209,7 +209,7 @@ class Group(object):
             yield gen.sleep(.1)
         assert set(self.got()) == set(self.written)
         twice = [value for value, times in collections.Counter(self.got()).items() if times > 1]
-        assert not twice
+        assert not twice, [(m.__class__.__name__, sorted(set(twice) & set(m.got))) for m in self.members]
 
     def got(self):
         return [value for member in self.members for value in member.got]
