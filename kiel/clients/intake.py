@@ -64,7 +64,7 @@ class Incoming(object):
         self.size = size
         self.route = None
         self.outbox = None
-        self.future = concurrent.Future()
+        self.future = None  # made when it has to wait
 
 
 class Intake(Client):
@@ -93,6 +93,7 @@ class Intake(Client):
         order.
         """
         topic = message.topic
+        message.future = concurrent.Future()
         error = closed(topic) if self.closing else self.refusal()
         if error is not None:
             message.future.set_exception(error)
