@@ -6,7 +6,7 @@ import logging
 import time
 from itertools import repeat
 
-from six.moves import map, zip
+from six.moves import map, range, zip
 from tornado import gen
 
 from kiel import exc
@@ -17,6 +17,9 @@ from kiel.collector import HeldOff
 
 # these lines are the consumer's, whose logger applications may have set up
 log = logging.getLogger("kiel.clients.consumer")
+
+#: messages that are deserialised between two looks at the clock
+SLICE = 32
 
 
 class Reading(object):
@@ -58,10 +61,8 @@ class Reading(object):
                 if cursor.turn != turn:
                     break  # sought elsewhere, or given away meanwhile
                 try:
-                    slow = read(cursor, turn, batch, messages)
-                    if slow is not None:
-                        yield slow
-                        slow.result()  # or the error
+                    for wait in read(cursor, turn, batch, messages) or ():
+                        yield wait
                     done = batch
                 except Exception as error:
                     if isinstance(error, exc.CorruptMessageError):
@@ -83,60 +84,100 @@ class Reading(object):
             cursor.error = error
 
     def _read_values(self, cursor, turn, batch, messages):
-        """Adds a batch's messages, deserialised, to a list; gives a Future or None."""
+        """Adds a batch's messages, deserialised, to a list; gives a generator of what has to be waited for, or None."""
         values = batch.values(cursor.handed, self.check_crcs)
-        deserializer = self._read_value()
-        if deserializer is bytes:
-            messages.extend(values)
-        else:
-            count = len(messages)
-            append = messages.append
-            try:
-                for value in values:
-                    append(deserializer(value))
-            except Exception:
-                # the slow way, from the message that failed on
-                done = len(messages) - count
-                return self._read_slowly(cursor, turn, batch, messages, done, lambda record: record.value)
+        if self.deserializer is not bytes:
+            return self._deserialise_values(cursor, turn, batch, values, messages)
+        messages.extend(values)
         self._moved(cursor, batch.next_offset)
         return None
 
+    def _deserialise_values(self, cursor, turn, batch, raw, messages):
+        """The rest of `_read_values`, with turns for the loop."""
+        values = []
+        for wait in self._deserialise(cursor, turn, raw, values):
+            yield wait
+        if cursor.turn != turn:
+            return  # nothing of the batch is handed out, and the position, where there still is one, has not moved
+        messages.extend(values)
+        if len(values) == len(raw):
+            self._moved(cursor, batch.next_offset)
+            return
+        for wait in self._read_slowly(cursor, turn, batch, messages, len(values), lambda record: record.value):
+            yield wait
+
     def _read_records(self, cursor, turn, batch, messages):
-        """Adds a batch's messages as records to a list; gives a Future or None."""
-        offsets, timestamps, keys, values, headers = batch.columns(cursor.handed, self.check_crcs)
-        deserializer = self._read_value()
-        failed = False
-        if deserializer is not bytes:
-            raw, values = values, []
-            append = values.append
-            try:
-                for value in raw:
-                    append(deserializer(value))
-            except Exception:
-                failed = True  # the rest goes the slow way, from that message on
+        """Adds a batch's messages as records to a list; gives a generator of what has to be waited for, or None."""
+        columns = batch.columns(cursor.handed, self.check_crcs)
+        if self.deserializer is not bytes:
+            return self._deserialise_records(cursor, turn, batch, columns, messages)
+        self._add_records(cursor, columns, columns[3], messages)
+        self._moved(cursor, batch.next_offset)
+        return None
+
+    def _deserialise_records(self, cursor, turn, batch, columns, messages):
+        """The rest of `_read_records`, with turns for the loop."""
+        raw, values = list(columns[3]), []
+        for wait in self._deserialise(cursor, turn, raw, values):
+            yield wait
+        if cursor.turn != turn:
+            return  # as in `_deserialise_values`
+        self._add_records(cursor, columns, values, messages)
+        if len(values) == len(raw):
+            self._moved(cursor, batch.next_offset)
+            return
+        for wait in self._read_slowly(cursor, turn, batch, messages, len(values), lambda record: record):
+            yield wait
+
+    @staticmethod
+    def _add_records(cursor, columns, values, messages):
+        """Makes records of columns, as many as there are values."""
+        offsets, timestamps, keys, _, headers = columns
         # without a frame, or a tuple that is thrown away again, per message
         messages.extend(map(tuple.__new__, repeat(Record), zip(
             repeat(cursor.topic), repeat(cursor.partition), offsets, timestamps, keys, values, headers
         )))
-        if failed:
-            return self._read_slowly(cursor, turn, batch, messages, len(values), lambda record: record)
-        self._moved(cursor, batch.next_offset)
-        return None
+
+    def _deserialise(self, cursor, turn, raw, values):
+        """
+        Adds the values of a batch, deserialised, to a list, up to one that fails; a generator of turns for the loop.
+
+        It also ends early when the partition is sought elsewhere, or given away, in such a turn.
+        """
+        deserializer = self._read_value()
+        append = values.append
+        over = self._turn.over
+        for start in range(0, len(raw), SLICE):
+            try:
+                for value in raw[start:start + SLICE]:
+                    append(deserializer(value))
+            except Exception:
+                return  # the rest goes the slow way, from that message on
+            if over(time.time()):
+                yield gen.moment
+                if cursor.turn != turn:
+                    return
 
     def _read_value(self):
         """The deserialiser, or one that gives the same sooner."""
         return from_json if self.deserializer is json.loads else self.deserializer
 
-    @gen.coroutine
     def _read_slowly(self, cursor, turn, batch, messages, done, shape):
-        """Goes through the rest of a batch one by one, since a message in it does not deserialise."""
+        """Goes through the rest of a batch one by one, since a message in it does not deserialise: a generator, too."""
         for record in batch.records(cursor.handed, False)[done:]:
             raw = Record(cursor.topic, cursor.partition, *record)
+            if self._turn.over(time.time()):
+                self._moved(cursor, raw.offset)  # those before it are handed out, whatever comes
+                yield gen.moment
+                if cursor.turn != turn:
+                    return
             try:
                 value = self.deserializer(raw.value)
             except Exception as error:
-                self._moved(cursor, raw.offset)  # those before it are handed out, whatever comes
-                yield gen.maybe_future(self.on_error(raw, error))
+                self._moved(cursor, raw.offset)  # as above
+                wait = gen.maybe_future(self.on_error(raw, error))
+                yield wait
+                wait.result()  # or the error
                 if cursor.turn != turn:
                     return
             else:

@@ -594,6 +594,79 @@ def test_d31_a_second_call_while_the_first_decodes(cluster, consumer):
     assert consumer.position("t", 0) == 1001
 
 
+class Slow(object):
+    """A deserialiser that counts, and calls something once, in the loop's next turn, when it comes to a value."""
+
+    def __init__(self, at, action):
+        self.at = at
+        self.action = action
+        self.calls = 0
+
+    def __call__(self, value):
+        self.calls += 1
+        if value == self.at and self.action is not None:
+            ioloop.IOLoop.current().add_callback(self.action)
+            self.action = None
+        return json.loads(value.decode("ascii"))
+
+
+@pytest.mark.parametrize("name", ["consume", "consume_records"])
+@pytest.mark.parametrize("action", ["turn", "seek", "close", "revoke"])
+def test_the_loop_turns_while_one_batch_is_deserialised(name, action):
+    turns = []
+
+    @with_consumer(dict(max_wait_time=100), topics={"t": 1})
+    def check(cluster, consumer):
+        what = {
+            "turn": lambda: turns.append(slow.calls),
+            "seek": lambda: consumer.seek("t", 0, 7),
+            "close": consumer.close,
+            "revoke": lambda: consumer.fetcher.revoke("t", 0),
+        }
+        consumer._turn = EveryBatch()
+        consumer.deserializer = slow = Slow(b"300", what[action])
+        cluster.log("t").put(*[b"%d" % number if number != 800 else b"poison" for number in range(1000)])
+        consume = getattr(consumer, name)
+        messages = []
+        while len(messages) < 900:
+            found = yield consume("t", SingleConsumer.BEGINNING)
+            if found is None:
+                break
+            messages.extend(found)
+        if name == "consume_records":
+            assert all(record.offset == record.value for record in messages)
+            messages = [record.value for record in messages]
+        # whatever comes in between, of a batch begun all is handed out or nothing
+        first = {"turn": 0, "seek": 7, "close": 1000, "revoke": 0}[action]
+        assert messages == [number for number in range(first, 1000) if number != 800]
+        if action == "turn":
+            assert turns and 300 < turns[0] < 400
+        elif action == "close":
+            assert slow.calls < 400 and not consumer.offsets["t"][0]
+        else:
+            assert slow.calls > 1000
+        if action != "close":
+            assert consumer.position("t", 0) == 1000
+    check()
+
+
+@with_consumer(dict(max_wait_time=100), topics={"t": 1})
+def test_the_loop_turns_while_one_message_after_the_other_is_stepped_over(cluster, consumer):
+    consumer._turn = EveryBatch()
+    seen = []
+
+    def refuse(record, error):
+        seen.append(record.offset)
+        if len(seen) == 100:
+            ioloop.IOLoop.current().add_callback(consumer.seek, "t", 0, 900)
+
+    consumer.on_error = refuse
+    consumer.deserializer = json.loads
+    cluster.log("t").put(*([b"0"] + [b"poison"] * 998 + [b"999"]))
+    assert (yield gather(consumer, 2)) == [0, 999]
+    assert seen[:100] == list(range(1, 101)) and seen[-99:] == list(range(900, 999)) and len(seen) < 205
+
+
 @pytest.mark.parametrize("fault", [
     fake.CLOSE, fake.error(3), fake.error(6), fake.error(29), fake.error(4711), fake.error(1),
 ])

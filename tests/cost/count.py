@@ -17,7 +17,7 @@ UNIT = "opcode" if OPCODES else "line"
 ALLOWED = {
     (2, 7): {
         "consume": (0.7, 0.12),
-        "consume, json": (7.8, 3.16),
+        "consume, json": (8.0, 3.24),
         "consume, keys": (0.7, 0.12),
         "consume, magic 1": (22.0, 4.01),
         "consume, mixed sizes": (27.3, 1.03),
@@ -31,7 +31,7 @@ ALLOWED = {
     },
     (3, 11): {
         "consume": (3.3, 0.10),
-        "consume, json": (43.8, 4.11),
+        "consume, json": (45.4, 4.24),
         "consume, keys": (3.4, 0.10),
         "consume, magic 1": (132.2, 4.01),
         "consume, mixed sizes": (133.3, 1.03),
