@@ -77,7 +77,8 @@ class BaseConsumer(Reading, OffsetLookup, Client):
         self._locating = set()
         self._handing = set()
         self._unknown = set()
-        self._turn = Turn()
+        # what is decoded in one piece comes on top, and a turn's work goes before timers that are due
+        self._turn = Turn(limit=0.002)
         self.cluster.listeners.append(self._on_metadata)
 
     # -- for subclasses --
