@@ -292,7 +292,8 @@ class Outbox(object):
         self.state = TRANSITIONS[self.state][event]
 
     def begin(self, opened, deadline, limit):
-        """Opens a new batch behind all others and gives it."""
+        """Opens a new batch behind all others and gives it; the one before takes no more messages."""
+        self.shut()
         batch = self.open = Batch(self.topic, self.partition, opened, deadline, limit)
         self.batches.append(batch)
         return batch
@@ -306,8 +307,9 @@ class Outbox(object):
     def seal(self):
         """Gives the head, which takes no more messages from now on."""
         batch = self.batches[0]
+        batch.limit = 0
         if batch is self.open:
-            self.shut()
+            self.open = None
         return batch
 
     def drop(self, batch):

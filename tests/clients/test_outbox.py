@@ -201,8 +201,10 @@ def test_sealing_closes_the_batch():
     made = box.begin(0.0, 1.0, 1000)
     assert box.open is made and made.limit == 1000
     assert box.seal() is made and box.open is None and made.limit == 0
-    box.begin(0.0, 1.0, 1000)
-    assert box.seal() is made and box.open is not made and box.open is not None
+    second = box.begin(0.0, 1.0, 1000)
+    assert box.seal() is made and box.open is second
+    third = box.begin(0.0, 1.0, 1000)
+    assert box.open is third and second.limit == 0 and third.limit == 1000
 
 
 def test_many_deliveries_without_an_object_each():
