@@ -3,6 +3,7 @@ from __future__ import absolute_import
 
 import gc
 import logging
+import time
 
 from tornado import gen, ioloop
 
@@ -22,9 +23,19 @@ def run(coroutine, timeout=10):
             gc.collect()  # Futures tell of exceptions nobody looked at when they go
             loop.run_sync(lambda: gen.sleep(0.001))
     finally:
-        loop.close()
+        close(loop)
     assert not strays.lines, "\n".join(strays.lines)
     return result
+
+
+def close(loop):
+    """Closes it; Tornado 4.5 raises when a thread that is just waking the loop takes longer than 10 ms for that."""
+    for _ in range(20):
+        try:
+            return loop.close()
+        except IOError:
+            time.sleep(0.05)
+    loop.close()
 
 
 @gen.coroutine
