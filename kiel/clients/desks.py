@@ -176,25 +176,26 @@ class Desks(object):
 
     def _landed(self, flight, future):
         """A request was answered, or failed."""
+        error = future.exception()
+        self._settle(flight, future.result() if error is None else None, error)
+
+    def _heard(self, response):
+        """An answer just came; that names its flight, which a request must not hold on to in a circle."""
+        flight = self.sent.get(response.correlation_id)
+        if flight is not None:
+            self._settle(flight, response)
+
+    def _settle(self, flight, response, error=None):
+        """A flight came to its end, by its answer or by an error; a second end of it changes nothing."""
         try:
-            error = future.exception()
             if error is not None:
                 self._lost(flight, error)
             else:
-                self._answered(flight, future.result())
-        except Exception as error:
+                self._answered(flight, response)
+        except Exception as wrong:
             # nothing that was under way may be forgotten, whatever is wrong
             log.exception("An answer could not be handled")
-            self._lost(flight, error)
-
-    def _heard(self, response):
-        """An answer just came."""
-        flight = self.sent.get(response.correlation_id)
-        try:
-            self.handle(response)
-        except Exception as error:
-            log.exception("An answer could not be handled")
-            self._lost(flight, error)
+            self._lost(flight, wrong)
 
     def handle(self, response):
         """Handles an answer; one to a request that is not ours is left alone."""
