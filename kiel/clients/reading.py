@@ -87,56 +87,45 @@ class Reading(object):
         """Adds a batch's messages, deserialised, to a list; gives a generator of what has to be waited for, or None."""
         values = batch.values(cursor.handed, self.check_crcs)
         if self.deserializer is not bytes:
-            return self._deserialise_values(cursor, turn, batch, values, messages)
+            return self._deserialise_batch(
+                cursor, turn, batch, values, messages, messages.extend, lambda record: record.value)
         messages.extend(values)
         self._moved(cursor, batch.next_offset)
         return None
 
-    def _deserialise_values(self, cursor, turn, batch, raw, messages):
-        """The rest of `_read_values`, with turns for the loop."""
+    def _read_records(self, cursor, turn, batch, messages):
+        """Adds a batch's messages as records to a list; gives a generator of what has to be waited for, or None."""
+        offsets, timestamps, keys, raw, headers = batch.columns(cursor.handed, self.check_crcs)
+
+        def add(values):
+            """Makes records, as many as there are values: without a frame, or a tuple thrown away again, for each."""
+            messages.extend(map(tuple.__new__, repeat(Record), zip(
+                repeat(cursor.topic), repeat(cursor.partition), offsets, timestamps, keys, values, headers
+            )))
+        if self.deserializer is not bytes:
+            return self._deserialise_batch(cursor, turn, batch, list(raw), messages, add, lambda record: record)
+        add(raw)
+        self._moved(cursor, batch.next_offset)
+        return None
+
+    def _deserialise_batch(self, cursor, turn, batch, raw, messages, add, shape):
+        """
+        The rest of reading a batch, with turns for the loop: a generator of them.
+
+        :param add: puts the values up to one that does not deserialise where ``messages`` are
+        :param shape: makes of a record what is put there
+        """
         values = []
         for wait in self._deserialise(cursor, turn, raw, values):
             yield wait
         if cursor.turn != turn:
             return  # nothing of the batch is handed out, and the position, where there still is one, has not moved
-        messages.extend(values)
+        add(values)
         if len(values) == len(raw):
             self._moved(cursor, batch.next_offset)
             return
-        for wait in self._read_slowly(cursor, turn, batch, messages, len(values), lambda record: record.value):
+        for wait in self._read_slowly(cursor, turn, batch, messages, len(values), shape):
             yield wait
-
-    def _read_records(self, cursor, turn, batch, messages):
-        """Adds a batch's messages as records to a list; gives a generator of what has to be waited for, or None."""
-        columns = batch.columns(cursor.handed, self.check_crcs)
-        if self.deserializer is not bytes:
-            return self._deserialise_records(cursor, turn, batch, columns, messages)
-        self._add_records(cursor, columns, columns[3], messages)
-        self._moved(cursor, batch.next_offset)
-        return None
-
-    def _deserialise_records(self, cursor, turn, batch, columns, messages):
-        """The rest of `_read_records`, with turns for the loop."""
-        raw, values = list(columns[3]), []
-        for wait in self._deserialise(cursor, turn, raw, values):
-            yield wait
-        if cursor.turn != turn:
-            return  # as in `_deserialise_values`
-        self._add_records(cursor, columns, values, messages)
-        if len(values) == len(raw):
-            self._moved(cursor, batch.next_offset)
-            return
-        for wait in self._read_slowly(cursor, turn, batch, messages, len(values), lambda record: record):
-            yield wait
-
-    @staticmethod
-    def _add_records(cursor, columns, values, messages):
-        """Makes records of columns, as many as there are values."""
-        offsets, timestamps, keys, _, headers = columns
-        # without a frame, or a tuple that is thrown away again, per message
-        messages.extend(map(tuple.__new__, repeat(Record), zip(
-            repeat(cursor.topic), repeat(cursor.partition), offsets, timestamps, keys, values, headers
-        )))
 
     def _deserialise(self, cursor, turn, raw, values):
         """
