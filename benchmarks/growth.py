@@ -78,7 +78,7 @@ def least(rounds, *args, **more):
 
 
 def by_partitions(kafka, rounds):
-    """Against the partitions of the topic, of which the producer picks one by chance for each message."""
+    """Against the partitions of the topic, of which the producer picks one by chance for each batch."""
     sweep = Sweep("growth-partitions", "cost by partitions", "partitions", "microseconds")
     for number in PARTITIONS:
         topic = "parted-%d" % number

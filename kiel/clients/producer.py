@@ -59,8 +59,8 @@ class Producer(Many):
         with sorted keys
     :param key_maker: gives a message's key when `produce` was given none; default: no keys
     :param partitioner: gives one of the partition ids it is handed, ``partitioner(key, ids)``;
-        default: by chance, batch by batch. `kiel.partitioners.murmur2` is Java's way. It is asked once, when the
-        message is accepted.
+        default: by chance, batch by batch. `kiel.partitioners.murmur2` is Java's way. It is asked
+        once, when the message is accepted.
     :param batch_size: the number of messages, over all topics, that sets off sending; with 0, 1 or
         ``None`` each does. It is no limit: whatever has come by then goes out together.
     :param compression: one of `kiel.constants.SUPPORTED_COMPRESSION`, or "gzip", "snappy", "lz4",
