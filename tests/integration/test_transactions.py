@@ -322,4 +322,4 @@ def test_read_transform_write_each_once(kafka):
         yield filler.close()
         found = yield committed(kafka, target)
         assert sorted(found) == [b"<" + value + b">" for value in numbered(0, count)], "seed %d" % seed
-    loop.run(gen.coroutine(body), timeout=90)
+    loop.run(gen.coroutine(body), timeout=180)
