@@ -127,6 +127,7 @@ class Desks(object):
                 outbox.go("moved")
                 changes.moved.append(outbox)
                 continue
+            outbox.batches[0].settle()
             if cargo and size + outbox.batches[0].size > self.producer.max_request_bytes:
                 break
             batch = outbox.seal()

@@ -148,7 +148,7 @@ class Intake(Client):
             return
         if self._waiting or (self.buffered and self.buffered + message.size > self.buffer_bytes):
             self._waiting.append(message)
-            self._limit = -1
+            self.gate()
             self._set_off()
         else:
             self._admit(message)
@@ -185,10 +185,14 @@ class Intake(Client):
     def _count(self, outbox, batch, messages, size):
         """Keeps the books of messages that were put into a batch."""
         batch.size += size
-        self.buffered += size
-        self._filled += messages
+        self._book(messages, size)
         if outbox.state is IDLE:
             self._shipper.added(outbox)
+
+    def _book(self, messages, size):
+        """Counts messages that were put into a batch."""
+        self._buffered += size
+        self._filled += messages
 
     def _admit(self, message):
         """Accepts a message that waited, and tells who waited for it."""
@@ -207,7 +211,7 @@ class Intake(Client):
 
     def _on_room(self, freed):
         """Some bytes have left the buffer: lets in those who wait, first come first served."""
-        self.buffered -= freed
+        self._buffered -= freed
         while self._waiting:
             if self.buffered and self.buffered + self._waiting[0].size > self.buffer_bytes:
                 return
@@ -220,6 +224,7 @@ class Intake(Client):
 
     def gate(self):
         """Settles whether messages are accepted at once, or have to be looked at one by one."""
+        self._streak.end()
         shut = self._waiting or self.closing or self.refusal() is not None
         self._limit = -1 if shut else self.buffer_bytes
 
@@ -238,6 +243,7 @@ class Intake(Client):
         The batch of an outbox that takes messages of that size: the open one, or a new one when
         that is full, which sets off sending.
         """
+        self._streak.end()
         batch = outbox.open
         if batch is not None:
             if batch.size + size <= batch.limit and len(batch.records) + messages <= MOST_RECORDS:
@@ -264,6 +270,7 @@ class Intake(Client):
 
     def _set_off(self):
         """Sends all that is there; gives whether who filled the batch is to wait for it."""
+        self._streak.end()
         self._filled = 0
         self._shipper.release()
         return self.linger is None
@@ -300,6 +307,7 @@ class Intake(Client):
 
     def _on_metadata(self):
         """Metadata came: partitions and leaders may be others now, topics may be gone."""
+        self._streak.end()
         for topic in list(self._routes):
             if self._learn(topic) is None:
                 del self._routes[topic]

@@ -9,9 +9,10 @@ from tornado import gen
 
 from kiel.clients.delivery import Deliveries
 from kiel.clients.intake import Incoming, closed, labelled, refused
-from kiel.clients.outbox import BATCH_OVERHEAD, RECORD_OVERHEAD
+from kiel.clients.outbox import BATCH_OVERHEAD, RECORD_OVERHEAD, record_size
 from kiel.clients.transactional import Transactional
 from kiel.partitioners import random_partition, to_bytes
+from kiel.protocol.columns import NO_LABEL
 
 #: messages that `Many._take_run` takes at once, at most
 RUN = 256
@@ -44,16 +45,24 @@ class Many(Transactional):
             raise closed(topic)
         deliveries = Deliveries()
         source = iter(messages) if keys is None else zip(messages, keys)
-        plain = keys is None and self.key_maker is None
         while True:
             run = list(itertools.islice(source, RUN))
             if not run:
                 break
-            if plain and self._take_run(topic, run, partition, deliveries):
-                if self._turn.over(time.time()):
-                    yield gen.moment
-            else:
+            values = self._plain(run, partition) if keys is None else None
+            if values is None:
                 yield self._take_all(iter(run), keys is not None, topic, partition, deliveries)
+            while values:
+                taken = self._take_run(topic, values, partition, deliveries)
+                if not taken:  # what stands in the way is to be waited for
+                    self._turn.tick(time.time())
+                    size = record_size(None, values[0], None)
+                    yield self._take_later(
+                        Incoming(topic, None, NO_LABEL, values[0], self._turn.ms, partition, size), deliveries)
+                    taken = 1
+                elif self._turn.over(time.time()):
+                    yield gen.moment
+                values = values[taken:]
         if self._filled >= self._fuse and self._set_off():
             yield deliveries.whole()
         raise gen.Return(deliveries)
@@ -68,12 +77,17 @@ class Many(Transactional):
             if message is TURN:
                 yield gen.moment
                 continue
-            try:
-                delivery = yield self._later(message)
-            except Exception as error:
-                self._refused(topic, error, deliveries)
-            else:
-                deliveries.add(delivery.batch, delivery.index, 1)
+            yield self._take_later(message, deliveries)
+
+    @gen.coroutine
+    def _take_later(self, message, deliveries):
+        """Waits for what stands in a message's way."""
+        try:
+            delivery = yield self._later(message)
+        except Exception as error:
+            self._refused(message.topic, error, deliveries)
+        else:
+            deliveries.add(delivery.batch, delivery.index, 1)
 
     def _take(self, source, keyed, topic, partition, deliveries):
         """
@@ -136,42 +150,49 @@ class Many(Transactional):
         deliveries.add(current, start, end - start)
         return stop
 
-    def _take_run(self, topic, messages, partition, deliveries):
+    def _plain(self, messages, partition):
         """
-        Takes a list of messages without keys that all go into one batch, at a fraction of the price
-        of `_take`.
+        A run of messages as values that `_take_run` can take, ``None`` when they have to be taken one by one.
+        """
+        if self.key_maker is not None or (partition is None and self.partitioner is not random_partition):
+            return None
+        values = messages
+        if self.serializer is not bytes:  # which would give back the very same
+            try:
+                values = list(map(self.serializer, messages))
+            except Exception:
+                return None
+        return values if set(map(type, values)) == BYTES_ONLY else None
 
-        Gives whether it did; else nothing has happened, and `_take` knows what stands in the way.
+    def _take_run(self, topic, values, partition, deliveries):
+        """
+        Takes messages without keys into one batch, at a fraction of the price of `_take`.
+
+        Gives how many: all, or as many as there is room for in the buffer. When that is none, or something else
+        stands in the way, `_later` knows.
         """
         route = self._routes.get(topic)
-        if route is None or self._limit < 0:
-            return False
-        if partition is None and self.partitioner is not random_partition:
-            return False
-        count = len(messages)
-        try:
-            values = list(map(self.serializer, messages))
-        except Exception:
-            return False
-        if set(map(type, values)) != BYTES_ONLY:
-            return False
+        room = self._limit - self.buffered
+        if route is None or room <= 0:
+            return 0
+        count = len(values)
         size = sum(map(len, values)) + count * RECORD_OVERHEAD
-        # only now: the serializer is the caller's, and may have done anything
-        if self.buffered + size > self._limit or size + BATCH_OVERHEAD > self.max_request_bytes:
-            return False
+        if size > min(room, self.max_request_bytes - BATCH_OVERHEAD):
+            # a part of it, unless that is too little to care
+            return self._take_run(topic, values[:count // 2], partition, deliveries) if count > 16 else 0
         if partition is None:
             outbox, batch = self._by_chance(route, size, count)
         elif partition in route.outboxes:
             outbox = route.outboxes[partition]
             batch = self._batch_for(outbox, size, count)
         else:
-            return False
+            return 0
         index = len(batch.records)
         self._turn.tick(time.time())
         batch.records.extend(values, self._turn.ms)
         deliveries.add(batch, index, count)
         self._count(outbox, batch, count, size)
-        return True
+        return count
 
     def _refused(self, topic, error, deliveries):
         """A message can't be accepted: its delivery says so, and a transaction can't be committed without it."""

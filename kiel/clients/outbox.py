@@ -55,7 +55,8 @@ class Batch(object):
 
     ``records`` are the `kiel.protocol.columns.Columns` of the messages as they are encoded, and go
     once the batch is done; ``size`` is the most that the batch takes on the wire, ``limit`` what it
-    may, 0 once it takes no more messages; ``data`` are its encoded bytes, kept so that sending
+    may, 0 once it takes no more messages; ``streak`` is the `kiel.clients.streak.Streak` of those
+    that are not in its books yet, if there is one; ``data`` are its encoded bytes, kept so that sending
     again sends the same. ``done`` changes once, for good, and with it either
     ``error`` is set or ``offset``, the one of the first message.
 
@@ -68,7 +69,7 @@ class Batch(object):
     """
 
     __slots__ = (
-        "topic", "partition", "records", "count", "size", "limit", "opened", "deadline", "data", "version",
+        "topic", "partition", "records", "count", "size", "limit", "streak", "opened", "deadline", "data", "version",
         "identity", "sequence", "doubtful", "last_error", "done", "error", "offset", "timestamp",
         "timestamps", "parts", "tickets", "_waiters", "_unseen",
     )
@@ -80,6 +81,7 @@ class Batch(object):
         self.count = 0  # known once nothing more is added
         self.size = BATCH_OVERHEAD
         self.limit = limit
+        self.streak = None
         self.opened = opened
         self.deadline = deadline
         self.data = None
@@ -100,6 +102,16 @@ class Batch(object):
 
     def __len__(self):
         return self.count or len(self.records)
+
+    def settle(self):
+        """Brings its books up to date: to be called before anybody looks at its size or its records."""
+        if self.streak is not None:
+            self.streak.end()
+
+    def shut(self):
+        """Lets it take no more messages."""
+        self.limit = 0
+        self.settle()
 
     def leaf(self, index):
         """The batch in which a message went out in the end, and its index there."""
@@ -175,6 +187,7 @@ class Batch(object):
         Nobody is told in here, so that all state is right before anybody acts on it (on Tornado 4.5
         a waiter runs at once).
         """
+        self.shut()
         self.done = True
         self.error = error
         self.count = len(self.records)
@@ -187,7 +200,6 @@ class Batch(object):
         tickets, self.tickets = self.tickets or (), None
         self.records = _GONE
         self.data = None
-        self.limit = 0
         outcome = []
         if error is None:
             for index, gift, future in waiters:
@@ -301,13 +313,13 @@ class Outbox(object):
     def shut(self):
         """Lets the open batch, if any, take no more messages."""
         if self.open is not None:
-            self.open.limit = 0
+            self.open.shut()
             self.open = None
 
     def seal(self):
         """Gives the head, which takes no more messages from now on."""
         batch = self.batches[0]
-        batch.limit = 0
+        batch.shut()
         if batch is self.open:
             self.open = None
         return batch

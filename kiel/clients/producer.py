@@ -18,9 +18,11 @@ from kiel.clients.outbox import (
     IDLE, IN_FLIGHT, MOST_RECORDS, RECORD_OVERHEAD, failure, record_size
 )
 from kiel.clients.shipping import Shipper
+from kiel.clients.streak import Streak
 from kiel.clients.transaction import ASKING, UNKNOWN
 from kiel.fairness import Turn
 from kiel.partitioners import random_partition, to_bytes
+from kiel.protocol.columns import NO_LABEL
 
 log = logging.getLogger(__name__)
 
@@ -119,14 +121,14 @@ class Producer(Many):
         self.identify(self.idempotent, self.transactional_id)
         #: what `close` had to give up: ``{(topic, partition id): number of messages}``
         self.undelivered = {}
-        #: bytes of the messages that wait or are under way
-        self.buffered = 0
+        self._buffered = 0
         # no message is accepted at once beyond this; -1 while others wait for room, who come first
         self._limit = buffer_bytes
         self._waiting = collections.deque()  # messages without room
         self._lookups = {}  # topic -> messages that wait for it to be known
         self._routes = {}
         self._turn = Turn()
+        self._streak = Streak(self._book)
         self._filled = 0
         self._patience = self.close_timeout
         self._asyncio = None
@@ -134,6 +136,12 @@ class Producer(Many):
         self.batch_size = batch_size
         self.gate()
         self.cluster.listeners.append(self._on_metadata)
+
+    @property
+    def buffered(self):
+        """Bytes of the messages that wait or are under way."""
+        self._streak.end()
+        return self._buffered
 
     @property
     def batch_size(self):
@@ -147,6 +155,7 @@ class Producer(Many):
         self._shipper.prompt = each
         # with each message going out by itself, and nobody waiting for it, there is no filling to
         # watch for
+        self._streak.end()
         self._fuse = (1 if self.linger is None else _NEVER) if each else batch_size
 
     # -- taking messages --
@@ -173,68 +182,84 @@ class Producer(Many):
         :raises kiel.exc.MessageSizeTooLargeError: for a message larger than ``max_request_bytes``
         """
         try:
-            value = self.serializer(message)
-            if type(value) is bytes:
-                size = RECORD_OVERHEAD + len(value)
-            else:
-                value = to_bytes(value)
-                size = record_size(None, value, None)
-            if key is None and self.key_maker is not None:
-                key = self.key_maker(message)
+            serializer = self.serializer
+            value = message if serializer is bytes and type(message) is bytes else serializer(message)
             now = _time()
-            turn = self._turn
-            looked = now >= turn.next or now < turn.last
-            if looked:
-                turn.tick(now)
-            timestamp = turn.ms if timestamp is None else int(timestamp)
-            label = None
-            if key is not None or headers is not None:
-                label, size = labelled(key, value, headers)
-            route = self._routes.get(topic)
-            if route is None or self.buffered + size > self._limit:
-                return self._later(Incoming(topic, key, label, value, timestamp, partition, size))
-            if partition is None and self.partitioner is random_partition:
-                outbox = None  # by chance
-                batch = route.chosen
-            else:
-                if partition is None:
-                    partition = self.partitioner(key, route.ids)
-                outbox = route.outboxes.get(partition)
-                if outbox is None:
-                    return self._later(
-                        Incoming(topic, key, label, value, timestamp, partition, size))
-                batch = outbox.open or FULL
-            records = batch.records
-            values = records.values
-            index = len(values)
-            if batch.size + size > batch.limit or index >= MOST_RECORDS:
-                if outbox is None:
-                    outbox, batch = self._by_chance(route, size)
-                else:
-                    batch = self._batch_for(outbox, size)
-                records = batch.records
-                values = records.values
-                index = len(values)
+            streak = self._streak
+            left = streak.left
+            if (
+                left and topic == streak.topic
+                and key is None and partition is None and headers is None and timestamp is None
+                and type(value) is bytes and len(value) <= streak.most
+                and streak.since <= now < streak.until
+                and self.key_maker is None and self.partitioner is random_partition
+            ):
+                streak.left = left - 1
+                streak.append(value)
+                delivery = _new(Delivery)  # half the time of its constructor
+                delivery.batch = streak.batch
+                delivery.index = streak.stop - left
+                loop = self._asyncio
+                future = _Future() if loop is None else _Future(loop=loop)
+                future.set_result(delivery)
+                return future
+            return self._produce(topic, message, value, key, partition, headers, timestamp, now)
         except Exception as error:
             return _failed(error)
-        values.append(value)
-        records.stamps.append(timestamp)
-        if label is not None or records.keys is not None:
-            records.label(label)
+
+    def _produce(self, topic, message, value, key, partition, headers, timestamp, now):
+        """Takes a message that no streak can take, serialized already, and begins another streak where that can be."""
+        streak = self._streak
+        streak.end()
+        if type(value) is bytes:
+            size = RECORD_OVERHEAD + len(value)
+        else:
+            value = to_bytes(value)
+            size = record_size(None, value, None)
+        if key is None and self.key_maker is not None:
+            key = self.key_maker(message)
+        turn = self._turn
+        looked = not turn.last <= now < turn.next
+        if looked:
+            turn.tick(now)
+        plain = key is None and headers is None
+        if plain:
+            label = NO_LABEL
+        else:
+            label, size = labelled(key, value, headers)
+        stamp = turn.ms if timestamp is None else int(timestamp)
+        route = self._routes.get(topic)
+        if route is None or self._buffered + size > self._limit:
+            return self._later(Incoming(topic, key, label, value, stamp, partition, size))
+        if partition is None and self.partitioner is random_partition:
+            outbox, batch = None, route.chosen
+        else:
+            plain = False
+            if partition is None:
+                partition = self.partitioner(key, route.ids)
+            outbox = route.outboxes.get(partition)
+            if outbox is None:
+                return self._later(Incoming(topic, key, label, value, stamp, partition, size))
+            batch = outbox.open or FULL
+        if batch.size + size > batch.limit or len(batch.records) >= MOST_RECORDS:
+            if outbox is None:
+                outbox, batch = self._by_chance(route, size)
+            else:
+                batch = self._batch_for(outbox, size)
+        index = len(batch.records)
+        batch.records.add(value, stamp, label)
         batch.size += size
-        self.buffered += size
+        self._book(1, size)
         if not index and outbox.state is IDLE:
             self._shipper.added(outbox)
-        delivery = _new(Delivery)  # half the time of its constructor
-        delivery.batch = batch
-        delivery.index = index
-        self._filled = filled = self._filled + 1
-        if filled >= self._fuse and self._set_off():
+        delivery = Delivery(batch, index)
+        if self._filled >= self._fuse and self._set_off():
             return self._through(delivery, batch, index)
+        if plain and batch.limit:
+            streak.begin(batch, turn, len(value), self._limit - self._buffered, self._fuse - self._filled - 1)
         if looked and turn.over(now):
             return turn.later(delivery)
-        loop = self._asyncio
-        future = _Future() if loop is None else _Future(loop=loop)
+        future = _Future()
         future.set_result(delivery)
         return future
 
@@ -255,9 +280,9 @@ class Producer(Many):
         error = closed(topic) if self.closing else self.refusal()
         if error is not None:
             raise error
-        if self._waiting or (self.buffered and self.buffered + message.size > self._limit):
+        if self._waiting or (self.buffered and self._buffered + message.size > self._limit):
             raise failure(exc.BufferFullError("%d of %d bytes wait to be delivered" % (
-                self.buffered, self.buffer_bytes
+                self._buffered, self.buffer_bytes
             )), topic)
         route = None if topic in self._lookups else self._routes.get(topic) or self._learn(topic)
         if route is None:
@@ -387,6 +412,7 @@ class Producer(Many):
     def unsent(self):
         """The messages that wait to be sent, ``{topic: [Message]}``; a copy."""
         unsent = {}
+        self._streak.end()
         for outbox in self._shipper.active:
             for batch in list(outbox.batches)[1 if outbox.state is IN_FLIGHT else 0:]:
                 unsent.setdefault(outbox.topic, []).extend(freight.view(batch))

@@ -178,6 +178,7 @@ class Shipper(Desks):
         """Ends a batch."""
         if error is not None:
             self.producer.lost(batch, error)
+        batch.shut()
         changes.freed += batch.size - BATCH_OVERHEAD
         changes.told.extend(batch.finish(error, offset, timestamp))
 

@@ -65,10 +65,19 @@ class Columns(object):
     def extend(self, values, stamp):
         """Appends messages without key or headers."""
         self.values.extend(values)
+        self.follow(stamp)
+
+    def follow(self, stamp):
+        """
+        Fills the other columns of messages without key or headers of which so far there are only
+        the values; gives those.
+        """
+        values = self.values[len(self.stamps):]
         self.stamps.extend(repeat(stamp, len(values)))
         if self.keys is not None:
             self.keys.extend(repeat(None, len(values)))
             self.headers.extend(repeat(None, len(values)))
+        return values
 
     def cut(self, start, end):
         """Columns of the messages with these indexes."""

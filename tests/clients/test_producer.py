@@ -12,6 +12,7 @@ import pytest
 from tornado import gen, ioloop
 
 from kiel import clients, constants, exc, partitioners
+from kiel.clients import outbox
 from kiel.clients.delivery import Delivery
 from kiel.protocol import messages
 from kiel.retry import Backoff
@@ -328,8 +329,91 @@ def test_runs_give_what_one_by_one_gives(cluster):
                 assert value.split(b":")[0] == b"%d" % message if str is not bytes else str(message)
             written.append(metadata.offset)
     assert written == sorted(written) and len(written) == len(values(cluster))
-    assert taken.count(True) > 5 and taken.count(False) > 5
+    assert taken.count(256) > 5 and sum(taken) < len(written) - 300
     assert producer.buffered == 0
+    yield producer.close()
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_the_books_are_right_whoever_looks(seed):
+    """Messages in a streak are counted afterwards: nobody may see that, whatever comes between them."""
+    rnd = random.Random(seed)
+
+    @with_cluster(topics={"t": 2, "u": 1})
+    def run(cluster):
+        producer = yield connected(cluster, linger=10, batch_size=700, max_request_bytes=20000, retry=None)
+        inner = []
+
+        def serializer(message):
+            """Now and then it produces something itself."""
+            if message.startswith(b"+"):
+                inner.append(message[1:])
+                producer.produce("t", message[1:])
+            return message
+
+        producer.serializer = serializer
+        waited = []
+        for number in range(3000):
+            topic = rnd.choice("tttu")
+            value = rnd.choice((b"%d", b"%d", b"%d", b"+%d")) % number if str is not bytes else "%d" % number
+            value += b"x" * rnd.choice((0, 0, 10, 90, 90, 300 if rnd.random() < 0.9 else 9000))
+            how = rnd.choice([{}] * 30 + [{"key": b"k"}, {"timestamp": 5}, {"headers": {"a": b"b"}}, {"partition": 0}])
+            if rnd.random() < 0.02:
+                waited.append((topic, (yield producer.produce_many(topic, [value]))[0], value))
+            elif rnd.random() < 0.02:
+                waited.append((topic, producer.produce_nowait(topic, value, **how), value))
+            else:
+                waited.append((topic, (yield producer.produce(topic, value, **how)), value))
+            look = rnd.random()
+            if look < 0.05:
+                buffered, held = producer.buffered, producer._shipper.batches()
+                assert buffered == sum(batch.size - outbox.BATCH_OVERHEAD for batch in held)
+                for batch in held:
+                    rows = list(batch.records)
+                    assert len(rows) == len(batch)
+                    assert batch.size - outbox.BATCH_OVERHEAD == sum(
+                        outbox.record_size(key, val, headers) for key, val, headers, _ in rows)
+            elif look < 0.06:
+                producer.batch_size = rnd.choice((1, 50, 700))
+            elif look < 0.07:
+                assert sum(map(len, producer.unsent.values())) == producer.unsent_count
+            elif look < 0.08:
+                yield producer.cluster.heal()
+        yield producer.flush()
+        written = dict((place, values(cluster, *place)) for place in (("t", 0), ("t", 1), ("u", 0)))
+        for topic, delivery, value in waited:
+            metadata = yield delivery
+            assert written[topic, metadata.partition][metadata.offset] == value
+        assert sorted(sum(written.values(), [])) == sorted([value for _, _, value in waited] + inner)
+        assert settled(producer) and producer._filled < 700
+        yield producer.close()
+    run()
+
+
+@with_cluster(topics={"t": 2})
+def test_a_streak_ends_when_what_it_took_for_granted_changes(cluster):
+    """Partitioner, key maker, time and size of a message that follows."""
+    producer = yield connected(cluster, linger=10, batch_size=10 ** 6)
+    taken = yield [producer.produce("t", b"%d" % i if str is not bytes else str(i)) for i in range(50)]
+    assert len({delivery.partition for delivery in taken}) == 1
+    producer.partitioner = lambda key, ids: 1
+    moved = yield [producer.produce("t", b"p") for _ in range(3)]
+    assert [delivery.partition for delivery in moved] == [1] * 3
+    producer.partitioner = partitioners.random_partition
+    yield producer.produce("t", b"again")
+    producer.key_maker = lambda message: b"made"
+    yield producer.produce("t", b"keyed")
+    producer.key_maker = None
+    begun = time.time()
+    yield producer.produce("t", b"early")
+    yield gen.sleep(0.02)
+    yield producer.produce("t", b"late")
+    yield producer.produce("t", b"large" * 1000)
+    yield producer.flush()
+    found = {record[3]: record for number in (0, 1) for record in records(cluster, partition=number)}
+    assert found[b"keyed"][2] == b"made" and found[b"again"][2] is None and found[b"early"][2] is None
+    assert found[b"late"][1] - found[b"early"][1] >= 19 and abs(found[b"early"][1] - begun * 1000) < 5
+    assert found[b"large" * 1000]
     yield producer.close()
 
 

@@ -26,8 +26,8 @@ ALLOWED = {
         "consume_records, small batches": (8.0, 1.48),
         "encode": (0.0, 0.01),
         "encode, mixed sizes": (0.0, 0.01),
-        "produce": (51.1, 12.35),
-        "produce_many": (0.4, 0.14),
+        "produce": (33.5, 8.20),
+        "produce_many": (0.4, 0.17),
     },
     (3, 11): {
         "consume": (3.3, 0.10),
@@ -40,8 +40,8 @@ ALLOWED = {
         "consume_records, small batches": (52.5, 1.50),
         "encode": (0.2, 0.01),
         "encode, mixed sizes": (0.2, 0.01),
-        "produce": (225.0, 13.15),
-        "produce_many": (2.2, 0.14),
+        "produce": (156.9, 9.19),
+        "produce_many": (2.5, 0.18),
     },
 }
 
