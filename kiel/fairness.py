@@ -21,7 +21,7 @@ class Turn(object):
 
     __slots__ = ("io_loop", "limit", "last", "next", "ms", "_until", "_watching")
 
-    def __init__(self, limit=0.005):
+    def __init__(self, limit=0.002):
         self.io_loop = None
         self.limit = limit
         #: when `tick` was called last, and when it is to be called again (`time.time`)

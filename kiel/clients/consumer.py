@@ -78,7 +78,7 @@ class BaseConsumer(Reading, OffsetLookup, Client):
         self._handing = set()
         self._unknown = set()
         # what is decoded in one piece comes on top, and a turn's work goes before timers that are due
-        self._turn = Turn(limit=0.002)
+        self._turn = Turn()
         self.cluster.listeners.append(self._on_metadata)
 
     # -- for subclasses --
