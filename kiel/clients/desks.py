@@ -4,6 +4,7 @@ from __future__ import absolute_import
 import collections
 import functools
 import logging
+import time
 
 from kiel import exc
 from kiel.clients import freight
@@ -18,7 +19,11 @@ FLIGHTS = 2
 
 
 class Desk(object):
-    """What waits to go to one broker, and how much is on its way there."""
+    """
+    What waits to go to one broker, and how much is on its way there.
+
+    ``opening`` says that it waits for something itself: a connection, the producer's id, or the loop's turn.
+    """
 
     __slots__ = ("broker_id", "ready", "flights", "opening")
 
@@ -67,11 +72,12 @@ class Desks(object):
 
     # -- out --
 
-    def _work(self, desk, changes, asked=False):
+    def _work(self, desk, changes, asked=False, due=False):
         """
-        Sends what waits at a desk, as far as it may.
+        Sends what waits at a desk, as far as it may. Encoding takes its time, so the loop has its turn in between.
 
         :param asked: the broker has just been asked what it serves
+        :param due: one request is sent now, however long others have taken
         """
         while desk.ready and desk.flights < FLIGHTS and not desk.opening:
             conn = self.cluster.conns.get(desk.broker_id)
@@ -84,7 +90,13 @@ class Desks(object):
                 # what it speaks decides how messages are written
                 desk.opening = True
                 conn.connect().add_done_callback(functools.partial(self._opened, desk))
+            elif self.turn.over(time.time()) and not (due or asked):
+                desk.opening = True
+                if not self._postponed:
+                    self.producer.io_loop.add_callback(self._go_on)
+                self._postponed.append(desk)
             else:
+                due = False
                 try:
                     waits = self.producer.prepare(conn, desk.ready)
                     if waits is None:
@@ -107,6 +119,17 @@ class Desks(object):
             self._work(desk, changes, asked)
         self._act(changes)
 
+    def _go_on(self):
+        """The loop had its turn: the desks that waited for it go on."""
+        postponed, self._postponed = self._postponed, []
+        due = True  # the first one in any case: others may have had their share of this turn already
+        for desk in postponed:
+            desk.opening = False
+            changes = Changes()
+            self._work(desk, changes, due=due)
+            self._act(changes)
+            due = False
+
     def _fail_desk(self, desk, error, changes):
         """All that waits at a desk failed with one error."""
         waiting = list(desk.ready)
@@ -128,7 +151,8 @@ class Desks(object):
                 changes.moved.append(outbox)
                 continue
             outbox.batches[0].settle()
-            if cargo and size + outbox.batches[0].size > self.producer.max_request_bytes:
+            if cargo and (size + outbox.batches[0].size > self.producer.max_request_bytes
+                          or self.turn.over(time.time())):
                 break
             batch = outbox.seal()
             if not self._encode(outbox, batch, version, changes):

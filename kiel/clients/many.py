@@ -7,6 +7,7 @@ import time
 from six.moves import map, zip
 from tornado import gen
 
+from kiel.clients import freight
 from kiel.clients.delivery import Deliveries
 from kiel.clients.intake import Incoming, closed, labelled, refused
 from kiel.clients.outbox import BATCH_OVERHEAD, RECORD_OVERHEAD, record_size
@@ -177,7 +178,7 @@ class Many(Transactional):
             return 0
         count = len(values)
         size = sum(map(len, values)) + count * RECORD_OVERHEAD
-        if size > min(room, self.max_request_bytes - BATCH_OVERHEAD):
+        if size > min(room, freight.most_bytes(self) - BATCH_OVERHEAD):
             # a part of it, unless that is too little to care
             return self._take_run(topic, values[:count // 2], partition, deliveries) if count > 16 else 0
         if partition is None:

@@ -132,7 +132,7 @@ class Producer(Many):
         self._filled = 0
         self._patience = self.close_timeout
         self._asyncio = None
-        self._shipper = Shipper(self, LINGER if linger is None else linger, self._on_room)
+        self._shipper = Shipper(self, LINGER if linger is None else linger, self._on_room, self._turn)
         self.batch_size = batch_size
         self.gate()
         self.cluster.listeners.append(self._on_metadata)

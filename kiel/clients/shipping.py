@@ -13,6 +13,7 @@ import logging
 from tornado import gen
 
 from kiel import exc
+from kiel.clients import freight
 from kiel.clients.desks import Changes, Desk, Desks
 from kiel.clients.outbox import (
     BATCH_OVERHEAD, IN_FLIGHT, LINGERING, Outbox, failure, resolve, timed_out
@@ -30,13 +31,15 @@ class Shipper(Desks):
         ``compression``, ``max_request_bytes``, ``delivery_timeout``, ``retry``, ``io_loop``
     :param lingering: seconds for which a batch that is not full waits for more messages
     :param on_room: called with the number of bytes that have left the buffer
+    :param turn: the `kiel.fairness.Turn` that the producer shares with whatever else it does at a stretch
     """
 
-    def __init__(self, producer, lingering, on_room):
+    def __init__(self, producer, lingering, on_room, turn):
         self.producer = producer
         self.cluster = producer.cluster
         self.lingering = lingering
         self.on_room = on_room
+        self.turn = turn
         #: nothing lingers: whatever is there goes out as soon as its partition is free
         self.prompt = False
         #: (topic, partition id) -> Outbox
@@ -46,6 +49,8 @@ class Shipper(Desks):
         #: correlation id -> Flight
         self.sent = {}
         self.desks = {}
+        #: the desks that wait for the loop to have its turn
+        self._postponed = []
         #: nothing is tried again any more
         self.stopped = False
         self._linger_timer = None
@@ -72,7 +77,7 @@ class Shipper(Desks):
         patience = self.producer.delivery_timeout
         if self._deadline_timer is None:
             self._deadline_timer = self.producer.io_loop.call_later(patience, self._on_deadline)
-        return outbox.begin(now, now + patience, self.producer.max_request_bytes)
+        return outbox.begin(now, now + patience, freight.most_bytes(self.producer))
 
     def added(self, outbox):
         """A message came to an outbox that was idle."""

@@ -12,7 +12,7 @@ import pytest
 from tornado import gen, ioloop
 
 from kiel import clients, constants, exc, partitioners
-from kiel.clients import outbox
+from kiel.clients import freight, outbox
 from kiel.clients.delivery import Delivery
 from kiel.protocol import messages
 from kiel.retry import Backoff
@@ -1060,6 +1060,63 @@ def test_whatever_happens_all_is_written_in_order(seed):
             for number in once:
                 assert numbers[metadata[number].offset] == number
         assert settled(producer)
+        assert (yield producer.close()) == {}
+    run()
+
+
+@pytest.mark.parametrize("settings", [{}, {"transactional_id": "x"}])
+def test_the_loop_turns_between_two_encodings(monkeypatch, settings):
+    """Whoever comes first: what is left when a turn is over goes on in the next one."""
+    encode = freight.encode
+
+    @with_cluster(topics={"t": 6}, brokers=2)
+    def run(cluster):
+        turns = []
+        now = [0]
+
+        def count():
+            now[0] += 1
+            if now[0] < 10 ** 6:
+                ioloop.IOLoop.current().add_callback(count)
+
+        def noting(*args):
+            turns.append(now[0])
+            return encode(*args)
+
+        monkeypatch.setattr(freight, "encode", noting)
+        producer = yield connected(cluster, linger=10, batch_size=10 ** 6, **settings)
+        if settings:
+            yield producer.begin()
+        producer._turn.limit = 0
+        count()
+        deliveries = yield [producer.produce("t", b"%d" % i, partition=i % 6) for i in range(60)]
+        yield loop.within(5, producer.flush())
+        assert len(turns) >= 6
+        assert max(turns.count(turn) for turn in turns) <= 2  # the one that is due, and the first of the next desk
+        for partition in range(6):
+            assert values(cluster, "t", partition) == [b"%d" % i for i in range(partition, 60, 6)]
+        assert all(delivery.done() for delivery in deliveries) and settled(producer)
+        producer.produce("t", b"late")
+        if settings:
+            yield producer.commit()
+        assert (yield producer.close()) == {}
+        now[0] = 10 ** 6
+    run()
+
+
+@pytest.mark.parametrize("compression", ["gzip", None])
+def test_batches_that_gzip_compresses_are_small_enough_for_a_turn(compression):
+    @with_cluster(topics={"t": 1})
+    def run(cluster):
+        producer = yield connected(cluster, compression=compression, linger=10, batch_size=10 ** 6)
+        many = [(b"%06d" % i) * 20 for i in range(4000)]
+        large = [bytes(bytearray(random.Random(1).randrange(256) for _ in range(200000)))]
+        deliveries = yield producer.produce_many("t", many + large + many[:10])
+        yield producer.flush()
+        yield deliveries
+        assert values(cluster) == many + large + many[:10]
+        counts = [batch.count for entry in cluster.log("t", 0).batches for batch in messages.batches(entry[3])]
+        assert (max(counts) < 1000) == (compression is not None)
         assert (yield producer.close()) == {}
     run()
 
