@@ -210,7 +210,7 @@ class Connection(object):
         """Writes a request; its Future is given back, with an error if that fails."""
         request.client_id = self.settings.client_id
         try:
-            data = self.wire.send(request)
+            pieces = self.wire.send(request)
         except Exception as error:  # nothing was written: the connection is as good as before
             future.set_exception(error if isinstance(error, exc.KielError) else _unsendable(request, error))
             return future
@@ -224,7 +224,9 @@ class Connection(object):
                 self._watch(deadline, limit)
         self.unheard = not request.expects_response
         try:
-            self.stream.write(data, None if request.expects_response else future)
+            for piece in pieces[:-1]:
+                self.stream.write(piece)
+            self.stream.write(pieces[-1], None if request.expects_response else future)
         except Exception as error:
             self.fail(self.translate(error))
             if not future.done():

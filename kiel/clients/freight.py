@@ -94,11 +94,11 @@ def encode(batch, version, codec, transaction):
     if batch.sequence is not None:
         transaction.give_back(batch)
     if not numbered:
-        batch.data = messages.encode_batch(batch.records, magic, codec)
+        batch.data = messages.encode_pieces(batch.records, magic, codec)
     else:
         transaction.number(batch)
         try:
-            batch.data = messages.encode_batch(
+            batch.data = messages.encode_pieces(
                 batch.records, magic, codec, -1, batch.identity[0], batch.identity[1],
                 batch.sequence, transaction.transactional
             )

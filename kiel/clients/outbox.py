@@ -56,8 +56,8 @@ class Batch(object):
     ``records`` are the `kiel.protocol.columns.Columns` of the messages as they are encoded, and go
     once the batch is done; ``size`` is the most that the batch takes on the wire, ``limit`` what it
     may, 0 once it takes no more messages; ``streak`` is the `kiel.clients.streak.Streak` of those
-    that are not in its books yet, if there is one; ``data`` are its encoded bytes, kept so that sending
-    again sends the same. ``done`` changes once, for good, and with it either
+    that are not in its books yet, if there is one; ``data`` are its encoded bytes, in pieces, kept so that
+    sending again sends the same. ``done`` changes once, for good, and with it either
     ``error`` is set or ``offset``, the one of the first message.
 
     Of an idempotent producer: ``identity`` is the producer id and epoch in those bytes, ``sequence``

@@ -66,7 +66,8 @@ class Streak(object):
         if batch is not None:
             self.left = 0
             self.batch = self.append = batch.streak = None
-            values = batch.records.follow(self._stamp)
+            batch.records.follow(self._first, self._stamp)
+            values = batch.records.values[self._first:]
             size = sum(map(len, values)) + len(values) * RECORD_OVERHEAD
             batch.size += size
             self._book(len(values), size)

@@ -1,7 +1,8 @@
 """The messages of a batch that is to be written, column by column."""
 from __future__ import absolute_import
 
-from itertools import repeat
+import bisect
+from itertools import chain, repeat, starmap
 
 from six.moves import zip
 
@@ -10,16 +11,58 @@ from six.moves import zip
 NO_LABEL = (None, None)
 
 
+class Stamps(object):
+    """
+    The time stamps of messages in a row, one for each run of messages that share it.
+
+    ``starts`` are the indexes of the first messages of the runs, ``values`` their stamps, in
+    milliseconds since 1970 UTC.
+    """
+
+    __slots__ = ("starts", "values")
+
+    def __init__(self):
+        self.starts = []
+        self.values = []
+
+    def note(self, index, stamp):
+        """Says what the messages from an index on have, which is behind all that was noted before."""
+        if not self.values or stamp != self.values[-1]:
+            self.starts.append(index)
+            self.values.append(stamp)
+
+    def __getitem__(self, index):
+        return self.values[bisect.bisect_right(self.starts, index) - 1]
+
+    def runs(self, count):
+        """Pairs of a stamp and how many messages in a row have it, of ``count`` messages in all."""
+        return zip(self.values, map(int.__sub__, self.starts[1:] + [count], self.starts))
+
+    def spread(self, count):
+        """An iterator of the stamps of ``count`` messages, one by one."""
+        return chain.from_iterable(starmap(repeat, self.runs(count)))
+
+    def cut(self, start, end):
+        """Those of the messages with these indexes."""
+        part = Stamps()
+        first = bisect.bisect_right(self.starts, start) - 1
+        for begun, stamp in zip(self.starts[first:], self.values[first:]):
+            if begun < end:
+                part.note(max(begun - start, 0), stamp)
+        return part
+
+
 class Columns(object):
     """
     Messages as four columns: ``keys``, ``values``, ``headers`` and ``stamps``.
 
-    Most messages have neither key nor headers. A batch of those is two lists of bytes and numbers,
-    which cost no object per message and nothing to take apart again; the columns of keys and of
-    headers are ``None`` until there is one.
+    Most messages have neither key nor headers, and the time stamp of the one before. A batch of
+    those is a list of bytes, which costs no object per message and nothing to take apart again; the
+    columns of keys and of headers are ``None`` until there is one, and time stamps are kept as
+    `Stamps`.
 
-    ``values`` are bytes or ``None``, ``stamps`` milliseconds since 1970 UTC, ``keys`` bytes or
-    ``None``, ``headers`` pairs of name and bytes or ``None``, or nothing at all.
+    ``values`` are bytes or ``None``, ``keys`` bytes or ``None``, ``headers`` pairs of name and bytes
+    or ``None``, or nothing at all.
     """
 
     __slots__ = ("keys", "values", "headers", "stamps")
@@ -28,7 +71,7 @@ class Columns(object):
         self.keys = None
         self.values = []
         self.headers = None
-        self.stamps = []
+        self.stamps = Stamps()
 
     @classmethod
     def of(cls, records, now_ms):
@@ -45,48 +88,45 @@ class Columns(object):
 
     def add(self, value, stamp, label=NO_LABEL):
         """Appends one message; its label are its key and its headers."""
+        index = len(self.values)
         self.values.append(value)
-        self.stamps.append(stamp)
+        self.stamps.note(index, stamp)
         if label != NO_LABEL or self.keys is not None:
-            self.label(label)
-
-    def label(self, label):
-        """
-        Says of the message that was appended last what ``(key, headers)`` it has, ``None`` for
-        neither.
-        """
-        if self.keys is None:
-            self.keys = [None] * (len(self.values) - 1)
-            self.headers = [None] * (len(self.values) - 1)
-        key, headers = label or NO_LABEL
-        self.keys.append(key)
-        self.headers.append(headers)
+            if self.keys is None:
+                self.keys = [None] * index
+                self.headers = [None] * index
+            key, headers = label
+            self.keys.append(key)
+            self.headers.append(headers)
 
     def extend(self, values, stamp):
         """Appends messages without key or headers."""
+        index = len(self.values)
         self.values.extend(values)
-        self.follow(stamp)
+        self.follow(index, stamp)
 
-    def follow(self, stamp):
-        """
-        Fills the other columns of messages without key or headers of which so far there are only
-        the values; gives those.
-        """
-        values = self.values[len(self.stamps):]
-        self.stamps.extend(repeat(stamp, len(values)))
-        if self.keys is not None:
-            self.keys.extend(repeat(None, len(values)))
-            self.headers.extend(repeat(None, len(values)))
-        return values
+    def follow(self, index, stamp):
+        """Fills the other columns of messages without key or headers, whose values were appended from that index on."""
+        count = len(self.values) - index
+        if count:
+            self.stamps.note(index, stamp)
+            if self.keys is not None:
+                self.keys.extend(repeat(None, count))
+                self.headers.extend(repeat(None, count))
 
     def cut(self, start, end):
         """Columns of the messages with these indexes."""
         part = Columns()
-        for name in self.__slots__:
-            column = getattr(self, name)
-            setattr(part, name, None if column is None else column[start:end])
+        part.values = self.values[start:end]
+        part.stamps = self.stamps.cut(start, end)
+        if self.keys is not None:
+            part.keys = self.keys[start:end]
+            part.headers = self.headers[start:end]
         return part
 
     def __iter__(self):
         """The messages as tuples ``(key, value, headers, timestamp)``."""
-        return zip(self.keys or repeat(None), self.values, self.headers or repeat(None), self.stamps)
+        return zip(
+            self.keys or repeat(None), self.values, self.headers or repeat(None),
+            self.stamps.spread(len(self.values))
+        )

@@ -250,7 +250,7 @@ def encode(records, magic, codec):
         out.append(message(offset, magic, 0, stamp, key, value))
     data = b"".join(out)
     if codec:
-        data = message(len(out) - 1, magic, codec, max(records.stamps), None, compress(codec, data, magic))
+        data = message(len(out) - 1, magic, codec, max(records.stamps.values), None, compress(codec, data, magic))
     return data
 
 

@@ -135,12 +135,17 @@ def needed(data):
     return max(struct.unpack_from(">i", data, 8)[0] + OVERHEAD, 0)
 
 
-def encode_batch(
+def encode_batch(*args, **kwargs):
+    """The bytes of one batch of messages for a produce request; takes what `encode_pieces` does."""
+    return b"".join(encode_pieces(*args, **kwargs))
+
+
+def encode_pieces(
     records, magic, codec, now_ms=-1, producer_id=-1, producer_epoch=-1, base_sequence=-1,
     transactional=False
 ):
     """
-    The bytes of one batch of messages for a produce request.
+    A batch of messages for a produce request, as a list of pieces of its bytes.
 
     :param records: the `kiel.protocol.columns.Columns` of the messages, or a list of tuples ``(key,
         value, headers, timestamp)``: bytes or ``None``, bytes or ``None``, pairs of name and bytes
@@ -166,7 +171,7 @@ def encode_batch(
         raise ValueError("no message format has the magic %r" % magic)
     if transactional or producer_id >= 0:
         raise exc.UnsupportedVersionError("producer ids and transactions need Kafka 0.11 or later")
-    return message_batch.encode(records, magic, codec)
+    return [message_batch.encode(records, magic, codec)]
 
 
 class Message(Part):
@@ -263,7 +268,7 @@ class MessageSet(Records):
 
     @classmethod
     def raw(cls, data):
-        """A set of these bytes as they are; nothing is copied or parsed."""
+        """A set of these bytes, or a list of pieces of them, as they are; nothing is copied or parsed."""
         self = cls.__new__(cls)
         self._data = data
         self._messages = None
@@ -272,9 +277,17 @@ class MessageSet(Records):
     @property
     def data(self):
         """The bytes for the wire, without their length; ``None`` for null."""
-        if self._messages is None:
-            return self._data
-        return b"".join(message._entry(offset) for offset, message in self._messages)
+        pieces = self.pieces
+        if pieces is None or len(pieces) == 1:
+            return pieces and pieces[0]
+        return b"".join(pieces)
+
+    @property
+    def pieces(self):
+        """``data`` as a sequence of bytes."""
+        if self._messages is not None:
+            return [message._entry(offset) for offset, message in self._messages]
+        return self._data if self._data is None or isinstance(self._data, list) else [self._data]
 
     @property
     def messages(self):
@@ -286,7 +299,7 @@ class MessageSet(Records):
         if self._messages is None:
             self._messages = [
                 (offset, Message(magic=batch.magic, key=key, value=value, timestamp=stamp))
-                for batch in batches(self._data)
+                for batch in batches(self.data)
                 for offset, stamp, key, value, _ in batch.records()
             ]
         return self._messages

@@ -326,12 +326,18 @@ class Records(object):
     """
     The field that holds messages; `kiel.protocol.messages.MessageSet` is the class of its values.
 
-    A subclass has the attribute ``data`` (bytes for the wire, or None) and the class method `raw`.
-    Plain bytes are written too. Nothing is looked into, neither when writing nor when reading.
+    A subclass has the attribute ``data`` (bytes for the wire, or None) and the class method `raw`,
+    and may have the bytes as several ``pieces``, which spares who writes them a copy. Plain bytes are
+    written too. Nothing is looked into, neither when writing nor when reading.
     """
 
     default = None
     data = None
+
+    @property
+    def pieces(self):
+        """The bytes for the wire as a sequence of bytes, or None."""
+        return None if self.data is None else (self.data,)
 
     @classmethod
     def raw(cls, data):
@@ -344,12 +350,16 @@ class Records(object):
     def codec(cls, version=0, flexible=False, nullable=False):
         """The pair of functions (write, read) of the field."""
         write_chunk, read_chunk = lengths.chunks(flexible, nullable, Int32.fmt)
+        write_size, _ = lengths.sizes(flexible, nullable, Int32.fmt)
         raw = cls.raw
 
         def write(add, value):
-            if value is not None and not isinstance(value, bytes):
-                value = value.data
-            write_chunk(add, value)
+            if value is None or isinstance(value, bytes):
+                return write_chunk(add, value)
+            pieces = value.pieces
+            write_size(add, None if pieces is None else sum(map(len, pieces)))
+            for piece in pieces or ():
+                add(piece)
 
         def read(buff, offset):
             data, offset = read_chunk(buff, offset)

@@ -2,14 +2,14 @@
 Writes record batches (magic 2), as columns where the records are alike and in one flat list where
 they are not.
 
-Both ways end in one ``join`` of pieces that exist already: varints come from a table, keys and
-values are the caller's bytes. Records without key and headers, all of one time stamp, are the
+Both ways end in ``join`` of pieces that exist already: varints come from a table, keys and values
+are the caller's bytes. Records without key and headers, many of which share a time stamp, are the
 common case and take no Python loop at all.
 """
 from __future__ import absolute_import
 
 import struct
-from itertools import repeat
+from itertools import chain, repeat, starmap
 
 from six.moves import map, range, zip
 
@@ -24,6 +24,9 @@ REST = struct.Struct(">hiqqqhii")
 
 TRANSACTIONAL = 0x10
 
+#: entries of a list that are joined at once
+AT_ONCE = 4096
+
 #: the widths of an offset's varint: how many offsets take no more than one, two, three ... bytes
 _WIDTHS = ((64, 1), (8192, 2), (1048576, 3), (1 << 31, 4))
 
@@ -32,73 +35,67 @@ def encode(
     records, codec, producer_id, producer_epoch, base_sequence, transactional, compress
 ):
     """
-    A record batch for the wire; see `kiel.protocol.messages.encode_batch`.
+    A record batch for the wire, in pieces; see `kiel.protocol.messages.encode_pieces`.
 
     :param records: the `kiel.protocol.columns.Columns`
     :param compress: what compresses the records, or ``None``
     """
-    stamps = records.stamps
-    count = len(stamps)
-    first = latest = stamps[0]
-    deltas = body = None
-    short = True
-    if stamps.count(first) != count:
-        table = _Deltas(first)
-        deltas = list(map(table.__getitem__, stamps))
-        latest = max(table)
-        short = all(len(delta) == 1 for delta in table.values())
-    if short and records.keys is None:
-        body = values_only(records.values, deltas)
+    count = len(records)
+    stamps = records.stamps.values
+    runs = deltas_of(records.stamps, count)
+    body = values_only(records.values, runs) if records.keys is None else None
     if body is None:
-        body = any_records(records, deltas)
+        body = any_records(records, runs)
     if compress is not None:
-        body = compress(body)
+        body = [compress(b"".join(body))]
     attributes = codec | TRANSACTIONAL if transactional else codec
     rest = REST.pack(
-        attributes, count - 1, first, latest, producer_id, producer_epoch, base_sequence, count
+        attributes, count - 1, stamps[0], max(stamps), producer_id, producer_epoch, base_sequence, count
     )
-    return b"".join((
-        HEAD.pack(0, len(body) + 49, -1, 2, crc32c(body, crc32c(rest))), rest, body
-    ))
+    crc = crc32c(rest)
+    for piece in body:
+        crc = crc32c(piece, crc)
+    return [HEAD.pack(0, sum(map(len, body)) + 49, -1, 2, crc) + rest] + body
 
 
-class _Deltas(dict):
+def deltas_of(stamps, count):
     """
-    Time stamp -> the varint of how far it is from the first. Many messages share one, as many come
-    in a millisecond.
+    How far time stamps are from the first of them, as a list of pairs: a varint and how many messages
+    in a row have it.
+
+    :param stamps: the `kiel.protocol.columns.Stamps` of ``count`` messages
     """
+    first = stamps.values[0]
+    return [(varint(stamp - first), number) for stamp, number in stamps.runs(count)]
 
-    def __init__(self, first):
-        super(_Deltas, self).__init__()
-        self.first = first
 
-    def __missing__(self, stamp):
-        """Makes the entry."""
-        self[stamp] = delta = varint(stamp - self.first)
-        return delta
+def _head(width, delta, size):
+    """
+    How a record without a key begins: the zero header count that ends the record before, the
+    record's own length, attributes, and the time stamp delta.
+
+    :param width: bytes of the offset delta, which follows
+    :param delta: the varint of the time stamp, or just of its width and left out
+    :param size: bytes of the value
+    """
+    return b"\0" + varint(width + len(delta) + 3 + len(varint(size)) + size) + b"\0"
 
 
 class _Heads(dict):
     """
-    Value length -> how such a record begins: the zero header count that ends the record before, the
-    record's own length, attributes, and time stamp delta 0 unless that follows by itself. Filled as
-    lengths are met.
-
-    :param width: bytes of the offset delta
-    :param stamped: whether the time stamp delta, of one byte, is in it
+    Value length -> `_head` without its time stamp delta, which takes one byte. Filled as lengths are
+    met.
     """
 
-    def __init__(self, width, stamped):
+    def __init__(self, width):
         super(_Heads, self).__init__()
         self.width = width
-        self.tail = b"\0\0" if stamped else b"\0"
 
     def __missing__(self, size):
         """Makes the entry, and forgets all others when there are too many."""
         if len(self) > 65536:
             self.clear()
-        length = self.width + 4 + len(varint(size)) + size
-        self[size] = head = b"\0" + varint(length) + self.tail
+        self[size] = head = _head(self.width, b"\0", size)
         return head
 
 
@@ -113,20 +110,18 @@ class _Mids(dict):
         return mid
 
 
-#: (width, stamped) -> heads
-_heads = dict(
-    ((width, stamped), _Heads(width, stamped)) for _, width in _WIDTHS for stamped in (True, False)
-)
+#: width -> heads
+_heads = dict((width, _Heads(width)) for _, width in _WIDTHS)
 _mids = _Mids()
 
 
-def values_only(values, deltas=None):
+def values_only(values, runs):
     """
-    The records of a batch whose keys are null, with no headers; ``None`` when a value is null, too.
+    The records of a batch whose keys are null, with no headers, in pieces; ``None`` when they are not
+    plain enough for that: a value is null, or sizes differ and time stamps are far apart.
 
     :param values: bytes each
-    :param deltas: the varints of the time stamps less the first, of one byte each; ``None`` when
-        all are 0
+    :param runs: the time stamps, see `deltas_of`
     """
     count = len(values)
     try:
@@ -134,36 +129,52 @@ def values_only(values, deltas=None):
     except TypeError:
         return None
     size = sizes[0]
-    fixed = sizes.count(size) == count
-    step = 4 if deltas is None else 5
-    flat = [None] * (step * count + 1)
-    start = 0
-    for most, width in _WIDTHS:
-        stop = min(most, count)
-        heads = _heads[width, deltas is None]
-        if fixed:
-            flat[step * start:step * stop:step] = [heads[size]] * (stop - start)
-        else:
-            flat[step * start:step * stop:step] = map(heads.__getitem__, sizes[start:stop])
-        start = stop
-        if stop == count:
-            break
-    if deltas is not None:
-        flat[1:-1:5] = deltas
+    if sizes.count(size) == count:
+        flat = [None] * (4 * count + 1)
+        flat[0:-1:4] = _heads_of_one_size(size, runs)
+        flat[2:-1:4] = [_mids[size]] * count
+    elif all(len(delta) == 1 for delta, _ in runs):
+        flat = [None] * (5 * count + 1)
+        start = 0
+        for most, width in _WIDTHS:
+            stop = min(most, count)
+            flat[5 * start:5 * stop:5] = map(_heads[width].__getitem__, sizes[start:stop])
+            start = stop
+        flat[1:-1:5] = _spread(runs)
+        flat[3:-1:5] = map(_mids.__getitem__, sizes)
+    else:
+        return None
+    step = (len(flat) - 1) // count
     flat[step - 3:-1:step] = _offsets(count)
-    flat[step - 2:-1:step] = [_mids[size]] * count if fixed else map(_mids.__getitem__, sizes)
     flat[step - 1:-1:step] = values
     flat[0] = flat[0][1:]
     flat[-1] = b"\0"
-    return b"".join(flat)
+    return _joined(flat)
 
 
-def any_records(records, deltas=None):
+def _heads_of_one_size(size, runs):
+    """The heads, with time stamps, of records whose values have all the same size: a list."""
+    heads = []
+    for delta, count in runs:
+        for most, width in _WIDTHS:
+            some = min(most - len(heads), count)
+            if some > 0:
+                heads += [_head(width, delta, size) + delta] * some
+                count -= some
+    return heads
+
+
+def _spread(runs):
+    """The time stamp deltas one by one."""
+    return chain.from_iterable(starmap(repeat, runs))
+
+
+def any_records(records, runs):
     """
-    The records of a batch of whatever form: a head per record, up to the value, then its value and
+    The records of a batch of whatever form, in pieces: a head per record, up to the value, then its value and
     what ends it.
 
-    :param deltas: the varints of the time stamps less the first; ``None`` when all are 0
+    :param runs: the time stamps, see `deltas_of`
     """
     count = len(records)
     values, sizes, value_heads = _column(records.values)
@@ -173,7 +184,7 @@ def any_records(records, deltas=None):
         keys, _, key_heads = _column(records.keys)
         headers = records.headers
     heads = list(map(b"".join, zip(
-        repeat(b"\0"), deltas or repeat(b"\0"), _offsets(count), key_heads, keys, value_heads)))
+        repeat(b"\0"), _spread(runs), _offsets(count), key_heads, keys, value_heads)))
     if any(headers):
         tails = [_headers(pairs) if pairs else b"\0" for pairs in headers]
         lengths = list(map(sum, zip(map(len, heads), sizes, map(len, tails))))
@@ -185,7 +196,15 @@ def any_records(records, deltas=None):
     flat[1::4] = heads
     flat[2::4] = values
     flat[3::4] = tails
-    return b"".join(flat)
+    return _joined(flat)
+
+
+def _joined(flat):
+    """
+    Joins a long list piece by piece. In one go ``join`` would take 80 bytes for each entry, which is
+    more than the messages themselves and than a processor's cache.
+    """
+    return [b"".join(flat[at:at + AT_ONCE]) for at in range(0, len(flat), AT_ONCE)]
 
 
 def _column(parts):

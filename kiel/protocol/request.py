@@ -95,6 +95,10 @@ class Request(part.Part):
 
         :param version: default: ``api_version``
         """
+        return b"".join(self.pieces(version))
+
+    def pieces(self, version=None):
+        """Header and body as a list of pieces of the bytes that `serialize` gives."""
         if version is None:
             version = self.api_version
         shaped = self.for_version(version)
@@ -108,7 +112,7 @@ class Request(part.Part):
             shaped.codec(version, flexible)[0](out.append, shaped)
         except (struct.error, TypeError, AttributeError) as error:
             raise ValueError("%s can't be written: %s" % (type(self).__name__, error))
-        return b"".join(out)
+        return out
 
 
 _write_client_id, _read_client_id = primitives.String.codec(0, False, True)

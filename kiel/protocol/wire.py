@@ -6,6 +6,7 @@ A `Wire` knows which versions both sides speak and which requests wait for an an
 from __future__ import absolute_import
 
 import collections
+import itertools
 import struct
 
 from kiel import constants, exc
@@ -18,6 +19,9 @@ correlation_struct = struct.Struct(">i")
 
 #: A frame larger than this is taken for bytes that are not Kafka's. Kafka itself bounds an answer by what was asked.
 MAX_FRAME = 256 * 1024 * 1024
+
+#: Bytes of a piece of a request that is written as it is.
+LARGE = 64 * 1024
 
 #: What brokers serve that don't know ApiVersions (0.9 and older), by kiel's name of the api: (lowest, highest).
 #: From the sources of those releases; see KIP-35 for why they can't tell.
@@ -102,15 +106,19 @@ class Wire(object):
         """
         Gives the bytes of a request, frame and all, and remembers it when an answer is due.
 
+        They are a list of pieces to be written one after the other: a large batch is not copied once more.
+
         :raises kiel.exc.UnsupportedVersionError: no common version, or a value that the version can't carry
         """
         version = self.version(request)
         if request.correlation_id in self.pending:  # the same object, sent twice
             request.correlation_id = requests.generate_correlation_id()
-        payload = request.serialize(version)
+        pieces = request.pieces(version)
         if request.expects_response:
             self.pending[request.correlation_id] = (request, version)
-        return size_struct.pack(len(payload)) + payload
+        size = sum(map(len, pieces))
+        pieces.insert(0, size_struct.pack(size))
+        return [b"".join(pieces)] if size < LARGE else gathered(pieces)
 
     @staticmethod
     def frame_size(prefix):
@@ -151,3 +159,11 @@ class Wire(object):
         response.correlation_id = correlation_id
         response.answers(request)
         return request, response
+
+
+def gathered(pieces):
+    """Joins pieces that follow one another, but for large ones."""
+    out = []
+    for large, group in itertools.groupby(pieces, lambda piece: len(piece) >= LARGE):
+        out.extend(group if large else (b"".join(group),))
+    return out

@@ -7,7 +7,7 @@ import pytest
 
 from kiel import exc
 from kiel.protocol import messages, records, records_decode, records_encode, varints
-from kiel.protocol.columns import Columns
+from kiel.protocol.columns import Columns, Stamps
 from tests.protocol import plain, random_messages
 
 
@@ -92,12 +92,37 @@ def test_values_only_against_any_records():
     rnd = random_messages.seeded()
     for count in (1, 2, 63, 64, 65, 200, 8191, 8192, 8193, 9000):
         for size in (lambda: 100, lambda: 0, lambda: rnd.randrange(140)):
-            records = Columns()
-            records.extend([b"x" * size() for _ in range(count)], 0)
-            assert records_encode.values_only(records.values) == records_encode.any_records(records)
-            deltas = [b"\2"] * count
-            assert (
-                records_encode.values_only(records.values, deltas) == records_encode.any_records(records, deltas))
+            for steps in ([0], [0, 1], [0, 0, 60], [0, 5000, -7]):
+                records = Columns()
+                while len(records) < count:
+                    stamp = 1500000000000 + rnd.choice(steps)
+                    some = min(rnd.randrange(1, 900), count - len(records))
+                    records.extend([b"x" * size() for _ in range(some)], stamp)
+                runs = records_encode.deltas_of(records.stamps, count)
+                short = all(len(delta) == 1 for delta, _ in runs)
+                quick = records_encode.values_only(records.values, runs)
+                assert (quick is None) == (not short and len(set(map(len, records.values))) > 1)
+                if quick is not None:
+                    assert b"".join(quick) == b"".join(records_encode.any_records(records, runs))
+                data = messages.encode_batch(records, 2, 0)
+                assert data == plain.batch([(key, value, (), stamp) for key, value, _, stamp in records])
+                assert max(map(len, messages.encode_pieces(records, 2, 0))) < 300000
+
+
+def test_stamps_are_kept_once_per_run():
+    rnd = random_messages.seeded()
+    for _ in range(50):
+        plainly, stamps = [], Stamps()
+        for _ in range(rnd.randrange(1, 40)):
+            stamp = rnd.randrange(3)
+            stamps.note(len(plainly), stamp)
+            plainly += [stamp] * rnd.randrange(1, 4)
+        assert [stamps[at] for at in range(len(plainly))] == list(stamps.spread(len(plainly))) == plainly
+        assert sum(([stamp] * count for stamp, count in stamps.runs(len(plainly))), []) == plainly
+        start = rnd.randrange(len(plainly))
+        end = rnd.randrange(start, len(plainly)) + 1
+        assert list(stamps.cut(start, end).spread(end - start)) == plainly[start:end]
+        assert len(stamps.starts) <= len(plainly)
 
 
 def test_more_offsets_than_three_bytes_hold():
