@@ -15,7 +15,9 @@ from benchmarks.runs import median, speed
 KAFKA = "2.4.1"
 
 #: task -> (messages in a run, what kiel 0.9 did a second, how many times that is wanted)
-TASKS = {"consume": (500000, 125000, 8), "produce": (200000, 53000, 4)}
+TASKS = {
+    "consume": (500000, 125000, 8), "produce": (200000, 53000, 4), "produce_when_ready": (200000, 53000, 4),
+}
 
 
 def find():
@@ -37,8 +39,8 @@ def lines(python, options):
         for task, (count, before, wanted) in TASKS.items():
             results = []
             for number in range(-1, options.rounds):
-                topic = task if task == "consume" else "%s-%d" % (task, number + 1)
-                if task == "produce" or number < 0:
+                topic = task if task == "consume" else "%s-%d" % (task.replace("_", "-"), number + 1)
+                if task != "consume" or number < 0:
                     kafka.create_topic(topic)
                 if task == "consume" and number < 0:
                     runs.run("kiel", "produce_many", kafka, topic, count, options.size)
@@ -48,12 +50,12 @@ def lines(python, options):
                 )
                 if not check:
                     results.append(result)
-                elif task == "produce":
+                elif task != "consume":
                     runs.run("kiel", "consume", kafka, topic, count, options.size, True)
                 runs.say("%s, Python 2.7%s" % (task, " (checked)" if check else ""))
             rate = median(speed(result) for result in results)
             made.append(
-                "  %-16s %9d messages/s %9d per CPU second %6.1f MB   %.1f times kiel 0.9's %d (wanted: %d)   %s" % (
+                "  %-18s %9d messages/s %9d per CPU second %6.1f MB   %.1f times kiel 0.9's %d (wanted: %d)   %s" % (
                     task, rate, median(speed(result, "cpu") for result in results),
                     median(result["memory"] for result in results) / 1e6, rate / before, before, wanted,
                     runs.packages(results)

@@ -11,6 +11,8 @@ import resource
 import sys
 import time
 
+from six.moves import map, range
+
 #: digits at the beginning of each value that count the messages
 DIGITS = 10
 
@@ -48,9 +50,8 @@ def values(count, size):
 
     Made without a step of Python for each, so that what is measured is the client.
     """
-    if size <= DIGITS or sys.version_info < (3, 5):
-        filler = b"x" * max(0, size - DIGITS)
-        return ((("%010d" % number).encode("ascii") + filler)[:size] for number in range(count))
+    if size < DIGITS:
+        return ((b"%010d" % number)[:size] for number in range(count))
     return map((b"%010d" + b"x" * (size - DIGITS)).__mod__, range(count))
 
 
