@@ -23,6 +23,10 @@ from kiel.retry import monotonic
 
 log = logging.getLogger(__name__)
 
+#: bytes, as on the wire, that one call of `consume` deserialises at most, but for a batch that is larger: what is made of
+#: them is alive all at once, in the way of Python's garbage collector and of the processor's caches
+PIECE = 256 * 1024
+
 
 class BaseConsumer(Reading, OffsetLookup, Client):
     """
@@ -34,7 +38,7 @@ class BaseConsumer(Reading, OffsetLookup, Client):
     :param max_wait_time: milliseconds that `consume` waits for messages
     :param min_bytes: bytes that a broker waits for before it answers, up to ``max_wait_time``
     :param max_bytes: bytes, as on the wire, that one answer of a broker and one call of `consume` may bring; a single
-        message may be larger
+        message may be larger. Where messages are deserialised, a call gives no more than `PIECE` of them, or one batch.
     :param buffer_bytes: bytes fetched and not yet handed out, over all partitions
     :param check_crcs: whether checksums are verified
     :param on_error: called with a `Record` (its value the raw bytes) and the exception when a message does not
@@ -102,7 +106,6 @@ class BaseConsumer(Reading, OffsetLookup, Client):
 
     # -- consuming --
 
-    @gen.coroutine
     def consume(self, topic, start=None):
         """
         Gives the next messages of a topic, deserialised: a list, empty when none came within ``max_wait_time``.
@@ -117,24 +120,22 @@ class BaseConsumer(Reading, OffsetLookup, Client):
             ``offset_reset``
         :raises kiel.exc.BrokerError: for an error that trying again does not mend, such as a missing permission
         """
-        result = yield self._consume(topic, start, self._read_values)
-        raise gen.Return(result)
+        return self._consume(topic, start, self._read_values)
 
-    @gen.coroutine
     def consume_records(self, topic, start=None):
         """Gives the next messages of a topic like `consume`, as a list of `kiel.clients.record.Record`."""
-        result = yield self._consume(topic, start, self._read_records)
-        raise gen.Return(result)
+        return self._consume(topic, start, self._read_records)
 
     @gen.coroutine
     def _consume(self, topic, start, read):
         """The loop of `consume`: takes what is there, or waits."""
         begun = monotonic()
+        most = self.max_bytes if self.deserializer is bytes else min(self.max_bytes, PIECE)
         while not self.closing:
             cursors = self._own_cursors(topic, start)
             self._raise_pending(cursors)
             # one call at a time hands out: positions move in the order in which the batches were taken
-            taken = topic not in self._handing and self.fetcher.take(topic, self.max_bytes)
+            taken = topic not in self._handing and self.fetcher.take(topic, most)
             if taken:
                 self.fetcher.pump()  # the network works while the messages are decoded and handled
                 self._handing.add(topic)

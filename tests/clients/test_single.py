@@ -13,7 +13,7 @@ import pytest
 from tornado import gen, ioloop
 
 from kiel import exc
-from kiel.clients import single
+from kiel.clients import consumer as consuming, single
 from kiel.clients.single import SingleConsumer, start_to_timestamp
 from kiel.retry import Backoff
 
@@ -263,6 +263,30 @@ def test_d17_a_message_larger_than_the_limit(release):
         messages = yield gather(consumer, 3)
         assert messages == [b"a", big, b"z"]
     check()
+
+
+@pytest.mark.parametrize("deserializer", [bytes, json.loads])
+def test_what_is_deserialised_is_handed_out_in_pieces(deserializer):
+    """The collector goes through all of it: a call gives `PIECE` bytes, and a batch at least; the next the rest."""
+    @with_consumer(dict(deserializer=deserializer), topics={"t": 1})
+    def check(cluster, consumer):
+        raw = [b'"%s"' % (b"%d" % number * 1000) for number in range(7)]
+        for begin, end in ((0, 3), (3, 5), (5, 6), (6, 7)):
+            cluster.log("t").put(*raw[begin:end])
+        sizes = []
+        seen = []
+        while len(seen) < len(raw):
+            messages = yield consumer.consume("t", consumer.BEGINNING)
+            sizes.append(len(messages))
+            seen += messages
+            assert consumer.position("t", 0) == len(seen)
+        assert seen == [deserializer(value) for value in raw]
+        assert sizes == ([7] if deserializer is bytes else [3, 3, 1])
+    piece, consuming.PIECE = consuming.PIECE, 3400
+    try:
+        check()
+    finally:
+        consuming.PIECE = piece
 
 
 def zipped(data):
