@@ -23,8 +23,8 @@ from kiel.retry import monotonic
 
 log = logging.getLogger(__name__)
 
-#: bytes, as on the wire, that one call of `consume` deserialises at most, but for a batch that is larger: what is made of
-#: them is alive all at once, in the way of Python's garbage collector and of the processor's caches
+#: bytes, as on the wire, that one call of `consume` deserialises at most, but for a batch that is larger: what is made
+#: of them is alive all at once, in the way of Python's garbage collector and of the processor's caches
 PIECE = 256 * 1024
 
 

@@ -261,9 +261,9 @@ def compile_codec(cls, version, flexible):
     so that tracebacks show it.
     """
     names = {"cls": cls, "new": cls.__new__, "ZERO": lengths.ZERO, "absent": _absent,
-             "read_tags": _read_tags, "write_tags": _write_tags, "add_tag": _add_tag}
+             "read_tags": _read_tags, "write_tags": _write_tags, "add_tag": _add_tag, "range": six.moves.range}
     write = ["def write(add, self):"]
-    read = ["def read(buff, offset):", "    self = new(cls)"]
+    read = []
     known = {}
     tagged = []
     run = []
@@ -319,16 +319,21 @@ def compile_codec(cls, version, flexible):
     if flexible:
         names["known"] = known
         read.append("    if buff[offset] == ZERO:")
-        read.append("        return self, offset + 1")
-        read.append("    return self, read_tags(self, buff, offset, known)")
-    else:
-        read.append("    return self, offset")
+        read.append("        offset += 1")
+        read.append("    else:")
+        read.append("        offset = read_tags(self, buff, offset, known)")
     write.append("    return None")
-    text = "\n".join(write + [""] + read) + "\n"
+    one = ["def read(buff, offset):", "    self = new(cls)"] + read + ["    return self, offset"]
+    # the same in a loop, for arrays: a call for each item takes longer than many an item
+    many = ["def read_many(buff, offset, count):", "    items = []", "    append = items.append",
+            "    for _ in range(count):", "        self = new(cls)"]
+    many += ["    " + line for line in read] + ["        append(self)", "    return items, offset"]
+    text = "\n".join(write + [""] + one + [""] + many) + "\n"
     filename = "<%s.%s version %d%s>" % (
         cls.__module__, cls.__name__, version, " flexible" if flexible else "")
     six.exec_(compile(text, filename, "exec"), names)
     linecache.cache[filename] = len(text), None, text.splitlines(True), filename
+    names["read"].many = names["read_many"]
     return names["write"], names["read"]
 
 

@@ -257,7 +257,7 @@ class Array(Primitive):
         if fmt:
             write_items, read_items = cls._fixed(fmt)
         else:
-            write_items, read_items = cls._walked(*cls.item_class.codec(version, flexible, False))
+            write_items, read_items = cls._walked(version, flexible)
 
         def write(add, values):
             if values is None:
@@ -275,14 +275,39 @@ class Array(Primitive):
                 raise ValueError("%d items announced, %d bytes there" % (count, len(buff) - offset))
             return read_items(buff, offset, count)
 
-        return write, read
+        return write, cls._short(fmt, flexible, read) if fmt else read
+
+    @staticmethod
+    def _short(fmt, flexible, read_any):
+        """Reading short lists of items of a fixed width, count and all: metadata has some for each partition."""
+        # by the number that stands for the count
+        known = dict(
+            (count + bool(flexible), struct.Struct(">%dx" % (1 if flexible else 4) + fmt * count)) for count in range(16)
+        )
+        known = dict((number, (packer.unpack_from, packer.size)) for number, packer in known.items())
+        known_of = known.get
+        unpack_int32 = struct.Struct(">i").unpack_from
+
+        if flexible:
+            def read(buff, offset):
+                found = known_of(lengths.ORD[buff[offset]])
+                if found is None:
+                    return read_any(buff, offset)
+                return list(found[0](buff, offset)), offset + found[1]
+        else:
+            def read(buff, offset):
+                found = known_of(unpack_int32(buff, offset)[0])
+                if found is None:
+                    return read_any(buff, offset)
+                return list(found[0](buff, offset)), offset + found[1]
+
+        return read
 
     @staticmethod
     def _fixed(fmt):
         """Items of a fixed width: one struct call for all, made ready for the short lists of metadata."""
-        packers = [struct.Struct(">" + fmt * count) for count in range(16)]
-        packs = [packer.pack for packer in packers]
-        unpacks = [(packer.unpack_from, packer.size) for packer in packers]
+        packs = [struct.Struct(">" + fmt * count).pack for count in range(16)]
+        width = struct.calcsize(">" + fmt)
 
         def write_items(add, values):
             if len(values) < 16:
@@ -291,19 +316,18 @@ class Array(Primitive):
                 add(struct.Struct(">" + fmt * len(values)).pack(*values))
 
         def read_items(buff, offset, count):
-            if count < 16:
-                unpack, size = unpacks[count]
-                return list(unpack(buff, offset)), offset + size
-            if count * unpacks[1][1] > len(buff) - offset:
+            if count * width > len(buff) - offset:
                 raise ValueError("%d items announced, %d bytes there" % (count, len(buff) - offset))
             packer = struct.Struct(">" + fmt * count)
             return list(packer.unpack_from(buff, offset)), offset + packer.size
 
         return write_items, read_items
 
-    @staticmethod
-    def _walked(write_item, read_item):
+    @classmethod
+    def _walked(cls, version, flexible):
         """Items that are read one after the other."""
+        write_item, read_item = cls.item_class.codec(version, flexible, False)
+
         def write_items(add, values):
             for value in values:
                 write_item(add, value)
@@ -316,7 +340,8 @@ class Array(Primitive):
                 append(item)
             return items, offset
 
-        return write_items, read_items
+        # a part has a function that does so without a call for each
+        return write_items, getattr(read_item, "many", read_items)
 
     def __repr__(self):
         return "[%s]" % ", ".join(repr(item) for item in self.value or ())
