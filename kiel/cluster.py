@@ -27,6 +27,9 @@ RECONNECT = Backoff(first=0.1, most=2.0, deadline=None)
 #: seconds after which the next broker is asked for metadata while the one before has not answered
 METADATA_PATIENCE = 3.0
 
+#: seconds for which a large answer is read at a stretch, before the loop has its turn
+STRETCH = 0.002
+
 #: seconds that `Cluster.settle` waits for dialling to end
 SETTLING = 0.2
 
@@ -248,6 +251,8 @@ class Cluster(object):
         :param topics: names; none for all topics
         :param create: whether the broker may create a topic that is not there; from Kafka 0.11 on it can be told not to
         :raises kiel.exc.NoBrokersError: when nobody answers
+
+        The ``topics`` of an answer that takes long to read are what is `known_of` them, for `process_topics`.
         """
         conns = [conn for conn in self.conns.values() if not conn.closing]
         # A broker with old unanswered requests may be paused; by chance otherwise, so that no broker serves everybody.
@@ -278,12 +283,27 @@ class Cluster(object):
         request = metadata.MetadataRequest(topics=list(topics or []))
         if not create and conn.wire.reaches(request.api, 4):
             request.allow_auto_topic_creation = False
+        request.walked = "topics"
         response = yield conn.send(request)
+        if not isinstance(response.topics, list):
+            response.topics = yield self._walk(response.topics)
         error = exc.for_code(response.error_code)
         if error is not None:
             raise error
         self.down_since = self.last_error = None
         raise gen.Return(response)
+
+    @gen.coroutine
+    def _walk(self, topics):
+        """Reads the topics of a large answer, with turns for the loop; gives a list of what is `known_of` each."""
+        read = []
+        until = monotonic() + STRETCH
+        for topic in topics:
+            read.append(known_of(topic))
+            if monotonic() > until:
+                yield gen.moment
+                until = monotonic() + STRETCH
+        raise gen.Return(read)
 
     @gen.coroutine
     def _bootstrap(self, topics=None, create=True):
@@ -390,60 +410,75 @@ class Cluster(object):
         """
         Takes over the topics of a metadata answer; gives the set of names with something missing.
 
-        :param topics: the answer's topics
+        :param topics: the answer's topics, or what is `known_of` each
         :param asked: the names that were asked for; with none the answer is about all topics, so that topics it does
             not name are gone. Of topics not asked for, all that is known stays.
         """
         missing = set()
         named = set()
         for topic in topics:
-            named.add(topic.name)
-            self._process_topic(topic, missing)
+            if not isinstance(topic, tuple):
+                topic = known_of(topic)
+            named.add(topic[0])
+            self._process_topic(missing, *topic)
         for name in list(self.topics) if not asked else asked:
             if name not in named:
                 self._forget(name)
         return missing
 
-    def _process_topic(self, topic, missing):
+    def _process_topic(self, missing, name, code, topic_id, found):
         """Takes over one topic."""
-        code = topic.error_code
         if code == errors.unknown_topic_or_partition:
-            log.info("Topic %s is not there, or not yet", topic.name)
-            self._forget(topic.name)
-            self.topic_errors[topic.name] = exc.for_code(code, "topic %s" % topic.name)
+            log.info("Topic %s is not there, or not yet", name)
+            self._forget(name)
+            self.topic_errors[name] = exc.for_code(code, "topic %s" % name)
             return
         if code not in (errors.no_error, errors.replica_not_available):
-            error = exc.for_code(code, "topic %s" % topic.name)
-            self.topic_errors[topic.name] = error
+            error = exc.for_code(code, "topic %s" % name)
+            self.topic_errors[name] = error
             if error.retriable:
-                missing.add(topic.name)
+                missing.add(name)
             else:
-                log.warning("Topic %s: %s", topic.name, error)
+                log.warning("Topic %s: %s", name, error)
             return
         if code == errors.replica_not_available:
-            missing.add(topic.name)
-        self.topic_errors.pop(topic.name, None)
+            missing.add(name)
+        self.topic_errors.pop(name, None)
         partitions, leaders, epochs = [], {}, {}
-        for partition in topic.partitions:
-            partitions.append(partition.partition_id)
+        conns = self.conns
+        for partition_id, leader, epoch in found:
+            partitions.append(partition_id)
             # replica_not_available with a live leader is an under-replicated partition, and no failure
-            if partition.leader < 0 or partition.leader not in self.conns:
-                missing.add(topic.name)
+            if leader < 0 or leader not in conns:
+                missing.add(name)
                 continue
-            leaders[partition.partition_id] = partition.leader
-            epochs[partition.partition_id] = partition.leader_epoch
-        self.topics[topic.name] = sorted(partitions)
-        self.leaders[topic.name] = leaders
-        self.leader_epochs[topic.name] = epochs
-        if topic.topic_id and topic.topic_id.strip(b"\0"):
-            self.topic_ids[topic.name] = topic.topic_id
+            leaders[partition_id] = leader
+            epochs[partition_id] = epoch
+        partitions.sort()
+        if self.topics.get(name) != partitions:  # a list that stays is nothing new to the garbage collector
+            self.topics[name] = partitions
+        self.leaders[name] = leaders
+        self.leader_epochs[name] = epochs
+        if topic_id and topic_id.strip(b"\0"):
+            self.topic_ids[name] = topic_id
         else:
-            self.topic_ids.pop(topic.name, None)
+            self.topic_ids.pop(name, None)
 
     def _forget(self, name):
         """Takes a topic out of the books."""
         for book in (self.topics, self.leaders, self.leader_epochs, self.topic_ids, self.topic_errors):
             book.pop(name, None)
+
+
+def known_of(topic):
+    """
+    What the cluster keeps of a topic of a metadata answer: ``(name, error code, id, partitions)``.
+
+    A partition is ``(id, leader, leader epoch)``. Plain tuples, since the garbage collector has no business with them.
+    """
+    return (topic.name, topic.error_code, topic.topic_id, tuple(
+        [(partition.partition_id, partition.leader, partition.leader_epoch) for partition in topic.partitions]
+    ))
 
 
 def split_host(host):

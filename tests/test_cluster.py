@@ -9,7 +9,7 @@ from tornado import gen, testing
 from kiel import exc
 from kiel.cluster import Cluster, split_host
 from kiel.connection import Settings
-from kiel.protocol import messages, produce
+from kiel.protocol import messages, metadata, produce, response
 
 from tests import fake, loop
 from tests.fake import with_cluster
@@ -48,6 +48,57 @@ def test_what_the_cluster_is_known_to_be(cluster):
     yield loop.until(lambda: not cluster[1].streams and not cluster[2].streams)
 
 
+@pytest.mark.parametrize("release", sorted(fake.VERSIONS))
+def test_a_large_answer_is_read_with_turns_for_the_loop(release, monkeypatch):
+    monkeypatch.setattr(response, "LARGE", 0)
+    monkeypatch.setattr("kiel.cluster.STRETCH", -1)
+    topics = dict(("t%d" % number, number % 4 + 1) for number in range(50))
+
+    @with_cluster(brokers=2, topics=topics, versions=release)
+    def check(cluster):
+        mine, plain = make(cluster), make(cluster)
+        yield mine.start()
+        turns = [0]
+        heal = mine.heal()
+        while not heal.done():
+            yield gen.moment
+            turns[0] += 1
+        assert turns[0] > len(topics)
+        before = dict(mine.topics)
+        yield mine.heal()
+        assert all(mine.topics[name] is before[name] for name in topics)
+        monkeypatch.setattr(response, "LARGE", 1 << 20)
+        yield plain.start()
+        assert dict(mine.topics) == dict((name, list(range(count))) for name, count in topics.items())
+        for book in ("topics", "leaders", "leader_epochs", "topic_ids", "topic_errors"):
+            assert getattr(mine, book) == getattr(plain, book), book
+        mine.stop()
+        plain.stop()
+    check()
+
+
+def test_a_large_answer_that_makes_no_sense(monkeypatch):
+    """The next broker is asked, as when the connection itself comes upon it."""
+    walk, broken = metadata.MetadataResponse.walk, []
+
+    def wreck(name, buff, offset, version):
+        broken.append(version)
+        return walk(name, buff[:-9] if len(broken) == 1 else buff, offset, version)
+
+    @with_cluster(brokers=2, topics={"t": 1})
+    def check(cluster):
+        mine = make(cluster)
+        yield mine.start()
+        before = cluster.count("metadata")
+        monkeypatch.setattr(response, "LARGE", 0)
+        monkeypatch.setattr(metadata.MetadataResponse, "walk", staticmethod(wreck))
+        yield loop.within(2, mine.heal())
+        assert len(broken) == 2 == cluster.count("metadata") - before
+        assert dict(mine.topics) == {"t": [0]} and sorted(mine) == [1, 2]
+        mine.stop()
+    check()
+
+
 @with_cluster(brokers=2, topics={"t": 2})
 def test_d4_the_bootstrap_hosts_are_asked_again_when_all_is_lost(cluster):
     mine = make(cluster)
@@ -75,7 +126,6 @@ def test_d4_the_bootstrap_hosts_are_asked_again_when_all_is_lost(cluster):
 
 
 def ask(topics):
-    from kiel.protocol import metadata
     return metadata.MetadataRequest(topics=topics)
 
 

@@ -182,6 +182,43 @@ class Part(object):
             raise exc.ProtocolError("%s of version %d can't be read: %s" % (cls.__name__, version, error))
 
     @classmethod
+    def walk(cls, name, buff, offset=0, version=0):
+        """
+        Reads what `decode` reads, but leaves one array to be read item by item: a generator of them.
+
+        The instance comes first, with the fields before the array; those behind it are read when the generator ends.
+        The array itself stays empty.
+
+        :param name: the array's
+        """
+        flexible = cls.is_flexible(version)
+        self = cls()
+        known = {}
+        try:
+            for field in cls.fields:
+                if not _within(version, field.versions):
+                    continue
+                nullable = _within(version, field.nullable)
+                if field.name == name:
+                    yield self
+                    count, offset = lengths.sizes(flexible, nullable, primitives.Int32.fmt)[1](buff, offset)
+                    read = field.kind.item_class.codec(version, flexible)[1]
+                    for _ in six.moves.range(count or 0):
+                        item, offset = read(buff, offset)
+                        yield item
+                    continue
+                read = field.kind.codec(version, flexible, nullable)[1]
+                if field.tag is not None:
+                    known[field.tag] = field.name, read
+                    continue
+                value, offset = read(buff, offset)
+                setattr(self, field.name, value)
+            if flexible:
+                _read_tags(self, buff, offset, known)
+        except BAD_BYTES as error:
+            raise exc.ProtocolError("%s of version %d can't be read: %s" % (cls.__name__, version, error))
+
+    @classmethod
     def parse(cls, buff, offset=0):
         """Reads a part of version 0: gives ``(instance, new offset)``."""
         return cls.decode(buff, offset)

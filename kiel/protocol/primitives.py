@@ -280,11 +280,11 @@ class Array(Primitive):
     @staticmethod
     def _short(fmt, flexible, read_any):
         """Reading short lists of items of a fixed width, count and all: metadata has some for each partition."""
-        # by the number that stands for the count
-        known = dict(
-            (count + bool(flexible), struct.Struct(">%dx" % (1 if flexible else 4) + fmt * count)) for count in range(16)
-        )
-        known = dict((number, (packer.unpack_from, packer.size)) for number, packer in known.items())
+        head = ">%dx" % (1 if flexible else 4)
+        known = {}  # by the number that stands for the count
+        for count in range(16):
+            packer = struct.Struct(head + fmt * count)
+            known[count + bool(flexible)] = packer.unpack_from, packer.size
         known_of = known.get
         unpack_int32 = struct.Struct(">i").unpack_from
 

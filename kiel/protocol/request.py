@@ -55,6 +55,8 @@ class Request(part.Part):
     expects_response = True
     #: called with the response in the turn in which it comes, before the Future of it is resolved; must not raise
     on_answer = None
+    #: the array that is left unread in a large answer, see `kiel.protocol.response.Response.deserialize_walked`
+    walked = None
 
     def __init__(self, **kwargs):
         super(Request, self).__init__(**kwargs)

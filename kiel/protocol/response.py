@@ -9,6 +9,9 @@ from kiel.protocol import lengths, part
 #: api name -> its response class, filled as the modules are imported
 classes = {}
 
+#: bytes of an answer from which on it takes milliseconds to read
+LARGE = 64 * 1024
+
 
 class ResponseType(part.PartType):
     """Enters each class that names its api into `classes`."""
@@ -39,14 +42,32 @@ class Response(part.Part):
         is left alone.
         """
         raw = lengths.as_bytes(raw)
-        if cls.flexible_header and cls.is_flexible(version):
-            try:
-                offset = part.skip_tags(raw, offset)
-            except part.BAD_BYTES as error:
-                raise exc.ProtocolError("the header of a %s can't be read: %s" % (cls.__name__, error))
-        response = cls.decode(raw, offset, version)[0]
+        response = cls.decode(raw, cls._begin(raw, version, offset), version)[0]
         response.api_version = version
         return response
+
+    @classmethod
+    def deserialize_walked(cls, raw, version, offset, name):
+        """
+        The same for an answer whose array ``name`` is read by whoever gets it: a generator of the items.
+
+        Fields that stand behind it have their values when it has ended. See `kiel.protocol.part.Part.walk`.
+        """
+        items = cls.walk(name, raw, cls._begin(raw, version, offset), version)
+        response = next(items)
+        setattr(response, name, items)
+        response.api_version = version
+        return response
+
+    @classmethod
+    def _begin(cls, raw, version, offset):
+        """Steps over the rest of the header; gives the offset of the body."""
+        if cls.flexible_header and cls.is_flexible(version):
+            try:
+                return part.skip_tags(raw, offset)
+            except part.BAD_BYTES as error:
+                raise exc.ProtocolError("the header of a %s can't be read: %s" % (cls.__name__, error))
+        return offset
 
     def serialize(self, version=0):
         """What `deserialize` reads, as a broker would write it."""

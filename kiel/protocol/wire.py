@@ -155,7 +155,11 @@ class Wire(object):
                 "an answer with id %d came where %d was due" % (correlation_id, expected)
             )
         request, version = self.pending.pop(correlation_id)
-        response = responses.classes[request.api].deserialize(frame, version, correlation_struct.size)
+        cls = responses.classes[request.api]
+        if request.walked is None or len(frame) < responses.LARGE:
+            response = cls.deserialize(frame, version, correlation_struct.size)
+        else:
+            response = cls.deserialize_walked(frame, version, correlation_struct.size, request.walked)
         response.correlation_id = correlation_id
         response.answers(request)
         return request, response

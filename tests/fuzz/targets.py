@@ -88,6 +88,7 @@ def response_target(cls, version):
         if cls.api == "metadata":
             cluster = Cluster("nobody:1")
             cluster.process_topics(answer.topics)
+            assert list(cls.deserialize_walked(data, version, 0, "topics").topics) == answer.topics
         if cls.api == "api_versions":
             wire.Wire().learn(answer.api_keys)
         if cls.api == "fetch":

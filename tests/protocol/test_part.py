@@ -255,3 +255,39 @@ def test_items_without_a_byte_can_not_be_counted_for_ever():
 
     with pytest.raises(exc.ProtocolError):
         Many.decode(b"\x7f\xff\xff\xff" + b"\0" * 10)
+
+
+@pytest.mark.parametrize("version", range(4))
+def test_an_array_read_item_by_item(version):
+    part = Outer(first=1, text=u"x", inners=[Inner(number=number) for number in range(200)])
+    if version > 1:
+        part.maybe = Inner(number=3)
+    if version == 3:
+        part.flag, part.many = True, [1, 2]
+    raw = b"before" + part.encode(version)
+    whole = Outer.decode(raw, 6, version)[0]
+    items = Outer.walk("inners", raw, 6, version)
+    walked = next(items)
+    assert (walked.first, walked.text, walked.inners) == (1, u"x", [])
+    assert list(items) == part.inners
+    walked.inners = part.inners
+    assert walked == whole == part
+
+    for end in list(range(6, 40)) + list(range(len(raw) - 20, len(raw))):
+        with pytest.raises(exc.ProtocolError):
+            list(Outer.walk("inners", raw[:end], 6, version))
+
+
+@pytest.mark.parametrize("version", range(4))
+def test_lists_of_numbers_of_every_length(version):
+    class Lists(Part):
+        versions, flexible = "0-3", "2+"
+        parts = (("bytes", Array.of(Int8)), ("words", Array.of(Int32)))
+
+    for count in list(range(20)) + [126, 127, 128, 300]:
+        part = Lists(bytes=[number % 100 for number in range(count)], words=list(range(count)))
+        raw = part.encode(version)
+        assert Lists.decode(b"?" + raw, 1, version) == (part, 1 + len(raw))
+        for end in range(max(0, len(raw) - 10), len(raw)):
+            with pytest.raises(exc.ProtocolError):
+                Lists.decode(raw[:end], 0, version)
