@@ -14,6 +14,7 @@ from kiel.broker import Broker
 from kiel.connection import Connection
 from kiel.settings import Settings
 from kiel.protocol import errors, metadata
+from kiel.protocol.topic_ids import NO_TOPIC
 from kiel.retry import Backoff, monotonic
 
 log = logging.getLogger(__name__)
@@ -454,12 +455,13 @@ class Cluster(object):
                 continue
             leaders[partition_id] = leader
             epochs[partition_id] = epoch
-        partitions.sort()
+        if len(partitions) > 1:
+            partitions.sort()
         if self.topics.get(name) != partitions:  # a list that stays is nothing new to the garbage collector
             self.topics[name] = partitions
         self.leaders[name] = leaders
         self.leader_epochs[name] = epochs
-        if topic_id and topic_id.strip(b"\0"):
+        if topic_id and topic_id != NO_TOPIC:
             self.topic_ids[name] = topic_id
         else:
             self.topic_ids.pop(name, None)

@@ -81,8 +81,9 @@ class BaseConsumer(Reading, OffsetLookup, Client):
         self._locating = set()
         self._handing = set()
         self._unknown = set()
-        # what is decoded in one piece comes on top, and a turn's work goes before timers that are due
-        self._turn = Turn()
+        # what is decoded in one piece comes on top, a turn's work goes before timers that are due, and a pass of the
+        # collector over what was deserialised comes before the next turn
+        self._turn = Turn(limit=0.002 if self.deserializer is bytes else 0.001)
         self.cluster.listeners.append(self._on_metadata)
 
     # -- for subclasses --
