@@ -17,6 +17,9 @@ log = logging.getLogger(__name__)
 #: Requests on their way to one broker at once; each partition is in one of them at most.
 FLIGHTS = 2
 
+#: bytes of batches that are encoded between two looks at the clock
+WORTH_ASKING = 64 * 1024
+
 
 class Desk(object):
     """
@@ -90,7 +93,7 @@ class Desks(object):
                 # what it speaks decides how messages are written
                 desk.opening = True
                 conn.connect().add_done_callback(functools.partial(self._opened, desk))
-            elif self.turn.over(time.time()) and not (due or asked):
+            elif not (due or asked) and self._over():
                 desk.opening = True
                 if not self._postponed:
                     self.producer.io_loop.add_callback(self._go_on)
@@ -118,6 +121,13 @@ class Desks(object):
         else:
             self._work(desk, changes, asked)
         self._act(changes)
+
+    def _over(self):
+        """Whether the loop is due its turn; asked in between large pieces of work only, as a small one is soon done."""
+        if self._encoded < WORTH_ASKING:
+            return False
+        self._encoded = 0
+        return self.turn.over(time.time())
 
     def _go_on(self):
         """The loop had its turn: the desks that waited for it go on."""
@@ -151,8 +161,7 @@ class Desks(object):
                 changes.moved.append(outbox)
                 continue
             outbox.batches[0].settle()
-            if cargo and (size + outbox.batches[0].size > self.producer.max_request_bytes
-                          or self.turn.over(time.time())):
+            if cargo and (size + outbox.batches[0].size > self.producer.max_request_bytes or self._over()):
                 break
             batch = outbox.seal()
             if not self._encode(outbox, batch, version, changes):
@@ -162,6 +171,7 @@ class Desks(object):
             if len(outbox.batches) == 1:
                 outbox.due = False
             size += batch.size
+            self._encoded += batch.size
             cargo.append((outbox, batch))
         if cargo:
             flight = Flight(desk, cargo, freight.request(self.producer, cargo))

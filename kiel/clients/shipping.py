@@ -51,6 +51,8 @@ class Shipper(Desks):
         self.desks = {}
         #: the desks that wait for the loop to have its turn
         self._postponed = []
+        #: bytes that were encoded since somebody asked whether the loop is due its turn
+        self._encoded = 0
         #: nothing is tried again any more
         self.stopped = False
         self._linger_timer = None

@@ -129,6 +129,9 @@ def values_only(values, runs):
     except TypeError:
         return None
     size = sizes[0]
+    if count == 1:  # somebody waits for it
+        record = b"".join((b"\0\0\0\1", varint(size), values[0], b"\0"))
+        return [varint(len(record)) + record]
     if sizes.count(size) == count:
         flat = [None] * (4 * count + 1)
         flat[0:-1:4] = _heads_of_one_size(size, runs)

@@ -12,7 +12,7 @@ import pytest
 from tornado import gen, ioloop
 
 from kiel import clients, constants, exc, partitioners
-from kiel.clients import freight, outbox
+from kiel.clients import desks, freight, outbox
 from kiel.clients.delivery import Delivery
 from kiel.protocol import messages
 from kiel.retry import Backoff
@@ -1084,6 +1084,7 @@ def test_the_loop_turns_between_two_encodings(monkeypatch, settings):
             return encode(*args)
 
         monkeypatch.setattr(freight, "encode", noting)
+        monkeypatch.setattr(desks, "WORTH_ASKING", 0)
         producer = yield connected(cluster, linger=10, batch_size=10 ** 6, **settings)
         if settings:
             yield producer.begin()
