@@ -209,8 +209,6 @@ class Producer(Many):
 
     def _produce(self, topic, message, value, key, partition, headers, timestamp, now):
         """Takes a message that no streak can take, serialized already, and begins another streak where that can be."""
-        streak = self._streak
-        streak.end()
         if type(value) is bytes:
             size = RECORD_OVERHEAD + len(value)
         else:
@@ -229,6 +227,8 @@ class Producer(Many):
             label, size = labelled(key, value, headers)
         stamp = turn.ms if timestamp is None else int(timestamp)
         route = self._routes.get(topic)
+        streak = self._streak
+        streak.end()
         if route is None or self._buffered + size > self._limit:
             return self._later(Incoming(topic, key, label, value, stamp, partition, size))
         if partition is None and self.partitioner is random_partition:
@@ -237,6 +237,7 @@ class Producer(Many):
             plain = False
             if partition is None:
                 partition = self.partitioner(key, route.ids)
+                streak.end()  # it may have produced something itself
             outbox = route.outboxes.get(partition)
             if outbox is None:
                 return self._later(Incoming(topic, key, label, value, stamp, partition, size))

@@ -45,6 +45,7 @@ class Streak(object):
         :param room: bytes that are left in the producer's buffer
         :param messages: how many more may be taken before something else is to happen
         """
+        self.end()
         self.most = max(256, 2 * size)
         self._first = len(batch.records)
         left = min(

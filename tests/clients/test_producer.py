@@ -344,20 +344,22 @@ def test_the_books_are_right_whoever_looks(seed):
         producer = yield connected(cluster, linger=10, batch_size=700, max_request_bytes=20000, retry=None)
         inner = []
 
-        def serializer(message):
-            """Now and then it produces something itself."""
-            if message.startswith(b"+"):
-                inner.append(message[1:])
-                producer.produce("t", message[1:])
+        def meddle(message):
+            """Now and then an application's own function produces something itself."""
+            for topic in "ttu" if rnd.random() < 0.05 else "":
+                inner.append(b"inner" + message)
+                producer.produce(topic, inner[-1])
             return message
 
-        producer.serializer = serializer
+        producer.serializer = lambda message: message if message.startswith(b"inner") else meddle(message)
         waited = []
         for number in range(3000):
             topic = rnd.choice("tttu")
-            value = rnd.choice((b"%d", b"%d", b"%d", b"+%d")) % number if str is not bytes else "%d" % number
+            value = b"%d" % number
             value += b"x" * rnd.choice((0, 0, 10, 90, 90, 300 if rnd.random() < 0.9 else 9000))
-            how = rnd.choice([{}] * 30 + [{"key": b"k"}, {"timestamp": 5}, {"headers": {"a": b"b"}}, {"partition": 0}])
+            how = rnd.choice([{}] * 30 + [{"partition": 0}] * 9 + [
+                {"key": b"k"}, {"timestamp": 5}, {"headers": {"a": b"b"}}
+            ])
             if rnd.random() < 0.02:
                 waited.append((topic, (yield producer.produce_many(topic, [value]))[0], value))
             elif rnd.random() < 0.02:
@@ -379,6 +381,12 @@ def test_the_books_are_right_whoever_looks(seed):
                 assert sum(map(len, producer.unsent.values())) == producer.unsent_count
             elif look < 0.08:
                 yield producer.cluster.heal()
+            elif look < 0.1:
+                producer.partitioner = rnd.choice((
+                    partitioners.random_partition, lambda key, ids: meddle(b"p") and ids[-1],
+                ))
+            elif look < 0.12:
+                producer.key_maker = rnd.choice((None, None, lambda message: meddle(b"k") and None))
         yield producer.flush()
         written = dict((place, values(cluster, *place)) for place in (("t", 0), ("t", 1), ("u", 0)))
         for topic, delivery, value in waited:
