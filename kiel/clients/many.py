@@ -9,14 +9,17 @@ from tornado import gen
 
 from kiel.clients import freight
 from kiel.clients.delivery import Deliveries
-from kiel.clients.intake import Incoming, closed, labelled, refused
-from kiel.clients.outbox import BATCH_OVERHEAD, RECORD_OVERHEAD, record_size
+from kiel.clients.intake import FULL, Incoming, closed, labelled, refused
+from kiel.clients.outbox import BATCH_OVERHEAD, MOST_RECORDS, RECORD_OVERHEAD, record_size
 from kiel.clients.transactional import Transactional
 from kiel.partitioners import random_partition, to_bytes
 from kiel.protocol.columns import NO_LABEL
 
-#: messages that `Many._take_run` takes at once, at most
-RUN = 256
+#: messages that `Many._take_run` takes at once, at most: as they come, and where each goes through a serializer
+RUN, SERIALIZED_RUN = 1024, 256
+
+#: a run of so many messages or fewer is not taken apart
+FEW = 16
 
 BYTES_ONLY = frozenset((bytes,))
 
@@ -46,8 +49,9 @@ class Many(Transactional):
             raise closed(topic)
         deliveries = Deliveries()
         source = iter(messages) if keys is None else zip(messages, keys)
+        most = RUN if self.serializer is bytes else SERIALIZED_RUN
         while True:
-            run = list(itertools.islice(source, RUN))
+            run = list(itertools.islice(source, most))
             if not run:
                 break
             values = self._plain(run, partition) if keys is None else None
@@ -169,25 +173,27 @@ class Many(Transactional):
         """
         Takes messages without keys into one batch, at a fraction of the price of `_take`.
 
-        Gives how many: all, or as many as there is room for in the buffer. When that is none, or something else
-        stands in the way, `_later` knows.
+        Gives how many: all, or as many as there is room for in the open batch or in the buffer. When that is none, or
+        something else stands in the way, `_later` knows.
         """
         route = self._routes.get(topic)
         room = self._limit - self.buffered
-        if route is None or room <= 0:
+        if route is None or room <= 0 or (partition is not None and partition not in route.outboxes):
             return 0
         count = len(values)
         size = sum(map(len, values)) + count * RECORD_OVERHEAD
-        if size > min(room, freight.most_bytes(self) - BATCH_OVERHEAD):
-            # a part of it, unless that is too little to care
-            return self._take_run(topic, values[:count // 2], partition, deliveries) if count > 16 else 0
+        batch = route.chosen if partition is None else route.outboxes[partition].open or FULL
+        fits = size <= min(room, freight.most_bytes(self) - BATCH_OVERHEAD)
+        whole = not batch.limit or batch.size + size <= batch.limit and len(batch) + count <= MOST_RECORDS
+        if count > FEW and not (fits and whole):
+            return self._take_run(topic, values[:count // 2], partition, deliveries)
+        if not fits:
+            return 0
         if partition is None:
             outbox, batch = self._by_chance(route, size, count)
-        elif partition in route.outboxes:
+        else:
             outbox = route.outboxes[partition]
             batch = self._batch_for(outbox, size, count)
-        else:
-            return 0
         index = len(batch.records)
         self._turn.tick(time.time())
         batch.records.extend(values, self._turn.ms)

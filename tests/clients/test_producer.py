@@ -329,7 +329,7 @@ def test_runs_give_what_one_by_one_gives(cluster):
                 assert value.split(b":")[0] == b"%d" % message if str is not bytes else str(message)
             written.append(metadata.offset)
     assert written == sorted(written) and len(written) == len(values(cluster))
-    assert taken.count(256) > 5 and sum(taken) < len(written) - 300
+    assert max(taken) > 100 and len(taken) > 10 and sum(taken) < len(written)
     assert producer.buffered == 0
     yield producer.close()
 

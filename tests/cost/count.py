@@ -27,7 +27,7 @@ ALLOWED = {
         "encode": (0.0, 0.03),
         "encode, mixed sizes": (0.0, 0.02),
         "produce": (33.5, 8.20),
-        "produce_many": (0.4, 0.19),
+        "produce_many": (0.2, 0.09),
     },
     (3, 11): {
         "consume": (3.3, 0.10),
@@ -41,7 +41,7 @@ ALLOWED = {
         "encode": (0.3, 0.03),
         "encode, mixed sizes": (0.3, 0.02),
         "produce": (157.1, 9.20),
-        "produce_many": (2.6, 0.19),
+        "produce_many": (1.3, 0.09),
     },
 }
 
