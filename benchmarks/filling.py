@@ -7,7 +7,7 @@ from benchmarks import runs
 from kiel import clients
 
 #: messages in the topic of bytes, and in that of JSON
-BYTES, JSON = 1000000, 500000
+BYTES, JSON = 2000000, 500000
 
 
 def fill(kafka, size):
