@@ -216,7 +216,8 @@ class Intake(Client):
             if self.buffered and self.buffered + self._waiting[0].size > self.buffer_bytes:
                 return
             self._admit(self._waiting.popleft())
-        self.gate()
+        if self._limit < 0:  # because somebody waited
+            self.gate()
 
     def refusal(self):
         """The error of a message that is not accepted now, None if it is."""

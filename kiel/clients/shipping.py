@@ -91,6 +91,8 @@ class Shipper(Desks):
 
     def release(self):
         """Sends all that is there without lingering any longer."""
+        if self.prompt and self._linger_timer is None:
+            return  # nothing lingers
         self._linger_timer = _cancel(self.producer.io_loop, self._linger_timer)
         changes = Changes()
         for outbox in self.active:
