@@ -322,12 +322,12 @@ class Intake(Client):
 
 
 def labelled(key, value, headers):
-    """The key and the headers of a message as they are written, and its size with them."""
+    """The key and the headers of a message as they are written, ``None`` for neither, and its size with them."""
     if headers:
         pairs = headers.items() if hasattr(headers, "items") else headers
         headers = [(to_bytes(name), to_bytes(header)) for name, header in pairs]
     key = to_bytes(key)
-    return (key, headers or None), record_size(key, value, headers)
+    return (key, headers or None) if key is not None or headers else None, record_size(key, value, headers)
 
 
 def refused(topic, error):

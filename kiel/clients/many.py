@@ -13,7 +13,6 @@ from kiel.clients.intake import FULL, Incoming, closed, labelled, refused
 from kiel.clients.outbox import BATCH_OVERHEAD, MOST_RECORDS, RECORD_OVERHEAD, record_size
 from kiel.clients.transactional import Transactional
 from kiel.partitioners import random_partition, to_bytes
-from kiel.protocol.columns import NO_LABEL
 
 #: messages that `Many._take_run` takes at once, at most: as they come, and where each goes through a serializer
 RUN, SERIALIZED_RUN = 1024, 256
@@ -63,7 +62,7 @@ class Many(Transactional):
                     self._turn.tick(time.time())
                     size = record_size(None, values[0], None)
                     yield self._take_later(
-                        Incoming(topic, None, NO_LABEL, values[0], self._turn.ms, partition, size), deliveries)
+                        Incoming(topic, None, None, values[0], self._turn.ms, partition, size), deliveries)
                     taken = 1
                 elif self._turn.over(time.time()):
                     yield gen.moment

@@ -22,7 +22,6 @@ from kiel.clients.streak import Streak
 from kiel.clients.transaction import ASKING, UNKNOWN
 from kiel.fairness import Turn
 from kiel.partitioners import random_partition, to_bytes
-from kiel.protocol.columns import NO_LABEL
 
 log = logging.getLogger(__name__)
 
@@ -220,15 +219,15 @@ class Producer(Many):
         looked = not turn.last <= now < turn.next
         if looked:
             turn.tick(now)
-        plain = key is None and headers is None
-        if plain:
-            label = NO_LABEL
-        else:
+        plain = key is None and headers is None and timestamp is None
+        label = None
+        if key is not None or headers is not None:
             label, size = labelled(key, value, headers)
         stamp = turn.ms if timestamp is None else int(timestamp)
         route = self._routes.get(topic)
         streak = self._streak
-        streak.end()
+        if streak.batch is not None:
+            streak.end()
         if route is None or self._buffered + size > self._limit:
             return self._later(Incoming(topic, key, label, value, stamp, partition, size))
         if partition is None and self.partitioner is random_partition:
@@ -237,30 +236,42 @@ class Producer(Many):
             plain = False
             if partition is None:
                 partition = self.partitioner(key, route.ids)
-                streak.end()  # it may have produced something itself
+                if streak.batch is not None:  # it may have produced something itself
+                    streak.end()
             outbox = route.outboxes.get(partition)
             if outbox is None:
                 return self._later(Incoming(topic, key, label, value, stamp, partition, size))
             batch = outbox.open or FULL
-        if batch.size + size > batch.limit or len(batch.records) >= MOST_RECORDS:
+        records = batch.records
+        index = len(records.values)
+        if batch.size + size > batch.limit or index >= MOST_RECORDS:
             if outbox is None:
                 outbox, batch = self._by_chance(route, size)
             else:
                 batch = self._batch_for(outbox, size)
-        index = len(batch.records)
-        batch.records.add(value, stamp, label)
+            records = batch.records
+            index = len(records.values)
+        records.values.append(value)
+        if stamp != records.stamp:
+            records.date(index, stamp)
+        if label is not None or records.keys is not None:
+            records.label(index, label)
         batch.size += size
-        self._book(1, size)
+        self._buffered += size
+        self._filled = filled = self._filled + 1
         if not index and outbox.state is IDLE:
             self._shipper.added(outbox)
-        delivery = Delivery(batch, index)
-        if self._filled >= self._fuse and self._set_off():
+        delivery = _new(Delivery)
+        delivery.batch = batch
+        delivery.index = index
+        if filled >= self._fuse and self._set_off():
             return self._through(delivery, batch, index)
         if plain and batch.limit:
             streak.begin(batch, turn, len(value), self._limit - self._buffered, self._fuse - self._filled - 1)
         if looked and turn.over(now):
             return turn.later(delivery)
-        future = _Future()
+        loop = self._asyncio
+        future = _Future() if loop is None else _Future(loop=loop)
         future.set_result(delivery)
         return future
 

@@ -6,6 +6,9 @@ from kiel.clients.outbox import MOST_RECORDS, RECORD_OVERHEAD
 #: the most messages of a streak
 MOST = 256
 
+#: after a streak that nothing followed in, so many messages begin none: others come in between
+REST = 16
+
 
 class Streak(object):
     """
@@ -23,7 +26,7 @@ class Streak(object):
 
     __slots__ = (
         "left", "topic", "most", "since", "until", "append", "batch", "stop", "_stamp", "_first",
-        "_book"
+        "_rest", "_book"
     )
 
     def __init__(self, book):
@@ -32,7 +35,7 @@ class Streak(object):
             counts them
         """
         self._book = book
-        self.left = self.most = self.stop = self._stamp = self._first = 0
+        self.left = self.most = self.stop = self._stamp = self._first = self._rest = 0
         self.topic = self.append = self.batch = None
         self.since = self.until = 0.0
 
@@ -46,6 +49,9 @@ class Streak(object):
         :param messages: how many more may be taken before something else is to happen
         """
         self.end()
+        if self._rest:
+            self._rest -= 1
+            return
         self.most = max(256, 2 * size)
         self._first = len(batch.records)
         left = min(
@@ -68,6 +74,7 @@ class Streak(object):
             self.left = 0
             self.batch = self.append = batch.streak = None
             batch.records.follow(self._first, self._stamp)
+            self._rest = 0 if len(batch.records) > self._first else REST
             values = batch.records.values[self._first:]
             size = sum(map(len, values)) + len(values) * RECORD_OVERHEAD
             batch.size += size

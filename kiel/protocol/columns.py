@@ -65,13 +65,15 @@ class Columns(object):
     or ``None``, or nothing at all.
     """
 
-    __slots__ = ("keys", "values", "headers", "stamps")
+    __slots__ = ("keys", "values", "headers", "stamps", "stamp")
 
     def __init__(self):
         self.keys = None
         self.values = []
         self.headers = None
         self.stamps = Stamps()
+        #: the time stamp of the message that was appended last
+        self.stamp = None
 
     @classmethod
     def of(cls, records, now_ms):
@@ -80,24 +82,35 @@ class Columns(object):
         """
         self = cls()
         for key, value, headers, stamp in records:
-            self.add(value, now_ms if stamp is None else stamp, (key, headers or None))
+            label = (key, headers or None)
+            self.add(value, now_ms if stamp is None else stamp, label if label != NO_LABEL else None)
         return self
 
     def __len__(self):
         return len(self.values)
 
-    def add(self, value, stamp, label=NO_LABEL):
+    def add(self, value, stamp, label=None):
         """Appends one message; its label are its key and its headers."""
         index = len(self.values)
         self.values.append(value)
+        if stamp != self.stamp:
+            self.date(index, stamp)
+        if label is not None or self.keys is not None:
+            self.label(index, label)
+
+    def date(self, index, stamp):
+        """Says what time stamp the messages from that index on have."""
+        self.stamp = stamp
         self.stamps.note(index, stamp)
-        if label != NO_LABEL or self.keys is not None:
-            if self.keys is None:
-                self.keys = [None] * index
-                self.headers = [None] * index
-            key, headers = label
-            self.keys.append(key)
-            self.headers.append(headers)
+
+    def label(self, index, label):
+        """Says what ``(key, headers)`` the last message, of that index, has; ``None`` for neither."""
+        if self.keys is None:
+            self.keys = [None] * index
+            self.headers = [None] * index
+        key, headers = label or NO_LABEL
+        self.keys.append(key)
+        self.headers.append(headers)
 
     def extend(self, values, stamp):
         """Appends messages without key or headers."""
@@ -109,7 +122,7 @@ class Columns(object):
         """Fills the other columns of messages without key or headers, whose values were appended from that index on."""
         count = len(self.values) - index
         if count:
-            self.stamps.note(index, stamp)
+            self.date(index, stamp)
             if self.keys is not None:
                 self.keys.extend(repeat(None, count))
                 self.headers.extend(repeat(None, count))
@@ -119,6 +132,7 @@ class Columns(object):
         part = Columns()
         part.values = self.values[start:end]
         part.stamps = self.stamps.cut(start, end)
+        part.stamp = part.stamps.values[-1]
         if self.keys is not None:
             part.keys = self.keys[start:end]
             part.headers = self.headers[start:end]

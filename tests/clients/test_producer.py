@@ -398,6 +398,22 @@ def test_the_books_are_right_whoever_looks(seed):
     run()
 
 
+@with_cluster(topics={"t": 1})
+def test_messages_without_key_and_headers_take_no_columns_for_them(cluster):
+    producer = yield connected(cluster, linger=10, batch_size=10 ** 6)
+    yield producer.produce("t", b"a")
+    producer.produce_nowait("t", b"b")
+    yield producer.produce_many("t", [b"c", None])
+    batch = producer._routes["t"].chosen
+    assert len(batch) == 4 and batch.records.keys is None and batch.records.headers is None
+    yield producer.produce("t", b"d", key=b"")
+    yield producer.produce("t", b"e", headers={"h": None})
+    yield producer.produce("t", b"f")
+    assert batch.records.keys == [None] * 4 + [b"", None, None]
+    assert batch.records.headers == [None] * 5 + [[(b"h", None)], None]
+    yield producer.close()
+
+
 @with_cluster(topics={"t": 2})
 def test_a_streak_ends_when_what_it_took_for_granted_changes(cluster):
     """Partitioner, key maker, time and size of a message that follows."""

@@ -27,6 +27,8 @@ ALLOWED = {
         "encode": (0.0, 0.03),
         "encode, mixed sizes": (0.0, 0.02),
         "produce": (33.5, 8.20),
+        "produce, keys": (71.2, 19.05),
+        "produce, partitions": (63.2, 16.05),
         "produce_many": (0.2, 0.09),
     },
     (3, 11): {
@@ -40,7 +42,9 @@ ALLOWED = {
         "consume_records, small batches": (52.5, 1.50),
         "encode": (0.3, 0.03),
         "encode, mixed sizes": (0.3, 0.02),
-        "produce": (157.1, 9.20),
+        "produce": (160.2, 9.20),
+        "produce, keys": (356.9, 20.05),
+        "produce, partitions": (297.9, 17.05),
         "produce_many": (1.3, 0.09),
     },
 }

@@ -96,7 +96,7 @@ class Idle(object):
     call_later = add_callback
 
 
-def producing():
+def producing(**more):
     """A call a message, as far as the queue."""
     value = b"v" * 100
     kept = []
@@ -108,7 +108,7 @@ def producing():
         clock, producer._time = producer._time, functools.partial(next, itertools.count(NOW / 1000.0, 2e-6))
         try:
             for _ in range(COUNT):
-                assert produce("t", value).done()
+                assert produce("t", value, **more).done()
         finally:
             producer._time = clock
     return work, COUNT
@@ -156,5 +156,7 @@ LOOPS = {
     "encode": encoding,
     "encode, mixed sizes": lambda: encoding(mixed=True),
     "produce": producing,
+    "produce, keys": lambda: producing(key=b"key"),
+    "produce, partitions": lambda: producing(partition=0),
     "produce_many": producing_many,
 }
