@@ -56,7 +56,7 @@ docs: $(VENV)/.tools
 	$(BIN)/python -m sphinx -q -W -n -b html docs docs/_build/html
 	@echo "-- docs/_build/html/index.html"
 
-# options in BENCH: python -m benchmarks.compare --help; parts of it alone: python -m benchmarks.delay, .growth, .python27
+# options in BENCH: python -m benchmarks.compare --help; parts of it alone: python -m benchmarks.delay, .growth, .through ...
 bench: $(VENV)/.made
 	@echo "-- adding the clients that kiel is held against to $(VENV)"
 	@$(BIN)/python -m pip install -q --disable-pip-version-check kafka-python aiokafka confluent-kafka matplotlib

@@ -12,7 +12,7 @@ import platform
 import time
 
 import kiel
-from benchmarks import delay, filling, growth, page, python27, runs, sweeps
+from benchmarks import delay, filling, growth, page, python27, runs, sweeps, through
 from benchmarks.runs import median, speed
 
 #: "bare" is kiel without any optional package
@@ -144,6 +144,7 @@ def main():
         if not given.write:
             return
         lines += delay.lines(kafka, given)
+        lines += through.lines(kafka, given)
         plots = sweeps.run_all(kafka, runs.run, peers)
         grown = growth.run_all(kafka, given)
         lines += growth.lines(grown)

@@ -4,7 +4,7 @@ from __future__ import absolute_import
 import itertools
 import time
 
-from tornado import ioloop
+from tornado import gen, ioloop
 
 from benchmarks.peers import task
 from kiel import clients
@@ -103,6 +103,37 @@ def produce_wait(this):
             seconds.append(time.time() - begun)
         await producer.close()
         return task.latency(seconds[len(seconds) // 10:])
+    return run(work)
+
+
+def through(this):
+    """One message at a time, to a consumer of the same process that waits for it; and the time of a round trip."""
+    async def work():
+        producer = clients.Producer(this.bootstrap, serializer=bytes)
+        consumer = clients.SingleConsumer(this.bootstrap, deserializer=bytes)
+        await producer.connect()
+        await consumer.connect()
+        await producer.produce(this.topic, b"first")
+        while not await consumer.consume(this.topic, start=consumer.BEGINNING):
+            pass
+        value = b"x" * this.size
+        seconds, trips = [], []
+        for _ in range(this.count):
+            coming = consumer.consume(this.topic)
+            await gen.sleep(0.002)  # the consumer's request is with the broker by now
+            begun = time.time()
+            producer.produce(this.topic, value)
+            messages = await coming
+            seconds.append(time.time() - begun)
+            if messages != [value]:
+                raise ValueError("%d messages came instead of the one" % len(messages))
+            await producer.flush()
+            begun = time.time()
+            await producer.cluster.get_metadata([this.topic])
+            trips.append(time.time() - begun)
+        await producer.close()
+        await consumer.close()
+        return dict(task.latency(seconds), trip=task.latency(trips)["median"])
     return run(work)
 
 
