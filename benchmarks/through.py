@@ -1,8 +1,8 @@
 """
 How long a message takes from `produce` to a consumer that waits for it: ``python -m benchmarks.through``.
 
-Producer and consumer share a process and its core. Beside it stands the time of one round trip, a question for one
-topic's metadata on a connection that is open.
+Producer and consumer share a process and its core, and have been idle before each message. Beside it stands the time of
+one round trip, a message that is produced and waited for, just as idle, while nobody reads.
 """
 from __future__ import absolute_import, print_function
 
