@@ -4,6 +4,7 @@ from __future__ import absolute_import
 import datetime
 import logging
 import random
+import time
 
 import six
 from tornado import concurrent, gen, ioloop
@@ -11,6 +12,7 @@ from tornado import concurrent, gen, ioloop
 from kiel import constants, exc
 from kiel.broker import Broker
 from kiel.connection import Connection
+from kiel.fairness import Turn
 from kiel.settings import Settings
 from kiel.protocol import metadata
 from kiel.retry import Backoff, monotonic
@@ -26,9 +28,6 @@ RECONNECT = Backoff(first=0.1, most=2.0, deadline=None)
 
 #: seconds after which the next broker is asked for metadata while the one before has not answered
 METADATA_PATIENCE = 3.0
-
-#: seconds for which a large answer is read at a stretch, before the loop has its turn
-STRETCH = 0.002
 
 #: seconds that `Cluster.settle` waits for dialling to end
 SETTLING = 0.2
@@ -70,6 +69,7 @@ class Cluster(Topics):
         #: (host, port) of the brokers that the last answer named
         self._named = []
         self._refresh = None
+        self._turn = Turn()
         self._stopped = False
 
     def __getitem__(self, broker_id):
@@ -282,12 +282,10 @@ class Cluster(Topics):
     def _walk(self, topics):
         """Reads the topics of a large answer, with turns for the loop; gives a list of what is `known_of` each."""
         read = []
-        until = monotonic() + STRETCH
         for topic in topics:
             read.append(known_of(topic))
-            if monotonic() > until:
+            if self._turn.over(time.time()):
                 yield gen.moment
-                until = monotonic() + STRETCH
         raise gen.Return(read)
 
     @gen.coroutine

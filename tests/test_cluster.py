@@ -51,7 +51,7 @@ def test_what_the_cluster_is_known_to_be(cluster):
 @pytest.mark.parametrize("release", sorted(fake.VERSIONS))
 def test_a_large_answer_is_read_with_turns_for_the_loop(release, monkeypatch):
     monkeypatch.setattr(response, "LARGE", 0)
-    monkeypatch.setattr("kiel.cluster.STRETCH", -1)
+    monkeypatch.setattr("kiel.fairness.Turn.over", lambda self, now: True)
     topics = dict(("t%d" % number, number % 4 + 1) for number in range(50))
 
     @with_cluster(brokers=2, topics=topics, versions=release)

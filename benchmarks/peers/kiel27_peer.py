@@ -23,49 +23,44 @@ def consume(this):
     return ioloop.IOLoop.current().run_sync(work)
 
 
-def _producer(this):
+def _produce(this, send):
     """A producer for throughput: what waits is no more than fits a processor's cache."""
-    return clients.Producer(this.bootstrap, serializer=bytes, batch_size=50000, linger=0.005, buffer_bytes=2000000)
+    @gen.coroutine
+    def work():
+        producer = clients.Producer(
+            this.bootstrap, serializer=bytes, batch_size=50000, linger=0.005, buffer_bytes=2000000
+        )
+        yield producer.connect()
+        yield producer.cluster.ensure(this.topic)
+        this.begin()
+        yield send(producer.produce, this.topic, task.values(this.count, this.size))
+        yield producer.flush()
+        result = this.end()
+        yield producer.close()
+        raise gen.Return(result)
+    return ioloop.IOLoop.current().run_sync(work)
 
 
 def produce(this):
     """A call a message, acknowledged by all replicas."""
     @gen.coroutine
-    def work():
-        producer = _producer(this)
-        yield producer.connect()
-        yield producer.cluster.ensure(this.topic)
-        topic, send = this.topic, producer.produce
-        this.begin()
-        for value in task.values(this.count, this.size):
-            yield send(topic, value)
-        yield producer.flush()
-        result = this.end()
-        yield producer.close()
-        raise gen.Return(result)
-    return ioloop.IOLoop.current().run_sync(work)
+    def send(produce_one, topic, values):
+        for value in values:
+            yield produce_one(topic, value)
+    return _produce(this, send)
 
 
 def produce_when_ready(this):
     """The same, and yields only what is not done yet: Tornado's part in a yield is more than kiel's in a message."""
     @gen.coroutine
-    def work():
-        producer = _producer(this)
-        yield producer.connect()
-        yield producer.cluster.ensure(this.topic)
-        topic, send = this.topic, producer.produce
-        this.begin()
-        for value in task.values(this.count, this.size):
-            queued = send(topic, value)
+    def send(produce_one, topic, values):
+        for value in values:
+            queued = produce_one(topic, value)
             if queued.done():
                 queued.result()
             else:
                 yield queued
-        yield producer.flush()
-        result = this.end()
-        yield producer.close()
-        raise gen.Return(result)
-    return ioloop.IOLoop.current().run_sync(work)
+    return _produce(this, send)
 
 
 if __name__ == "__main__":

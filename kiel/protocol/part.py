@@ -191,6 +191,7 @@ class Part(object):
 
         :param name: the array's
         """
+        buff = lengths.as_bytes(buff)
         flexible = cls.is_flexible(version)
         self = cls()
         known = {}
