@@ -12,6 +12,7 @@ from tornado import concurrent, gen, ioloop
 from kiel import constants, exc
 from kiel.broker import Broker
 from kiel.connection import Connection
+from kiel.events import ignore, settle
 from kiel.fairness import Turn
 from kiel.settings import Settings
 from kiel.protocol import metadata
@@ -159,8 +160,7 @@ class Cluster(Topics):
         :raises kiel.exc.NoBrokersError: when nobody answers
         """
         if self._healing is None or self._healing.done():
-            self._healing = self._heal(response)
-            self._healing.add_done_callback(_retrieve)
+            self._healing = ignore(self._heal(response))
         return self._healing
 
     @gen.coroutine
@@ -412,17 +412,6 @@ def split_host(host):
 def _first(*futures):
     """A Future that is done when the first of several is; it takes over nothing of theirs."""
     done = concurrent.Future()
-
-    def finish(_):
-        """Runs when one of them is done."""
-        if not done.done():
-            done.set_result(None)
-
     for future in futures:
-        future.add_done_callback(finish)
+        future.add_done_callback(lambda _: settle(done))
     return done
-
-
-def _retrieve(future):
-    """Looks at a Future's exception, so that one nobody waits for is not logged."""
-    future.exception()

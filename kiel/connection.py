@@ -17,6 +17,7 @@ import tornado
 from tornado import concurrent, gen, ioloop, iostream, netutil, tcpclient
 
 from kiel import exc, handshake
+from kiel.events import ignore, settle
 from kiel.protocol import response as responses
 from kiel.protocol.wire import Wire, correlation_struct, size_struct
 from kiel.retry import monotonic
@@ -102,8 +103,7 @@ class Connection(object):
         :raises kiel.exc.AuthenticationError: when its certificate, or our login, is not accepted
         """
         if self._opened is None:
-            self._opened = self._connect()
-            self._opened.add_done_callback(_retrieve)
+            self._opened = ignore(self._connect())
         return self._opened
 
     @gen.coroutine
@@ -229,8 +229,7 @@ class Connection(object):
             self.stream.write(pieces[-1], None if request.expects_response else future)
         except Exception as error:
             self.fail(self.translate(error))
-            if not future.done():
-                future.set_exception(self.error)
+            settle(future, error=self.error)
         return future
 
     def _refusal(self):
@@ -389,9 +388,8 @@ class Connection(object):
             self._muted = None
         held, self.held = self.held, collections.deque()
         for future in list(pending.values()) + list(unwritten) + [future for _, future in held]:
-            if not future.done():
-                future.set_exception(error)
-                future.exception()  # seen: a caller that has gone away makes no noise in the log
+            if settle(future, error=error):
+                ignore(future)  # a caller that has gone away makes no noise in the log
 
     def translate(self, error):
         """Turns a stranger's exception into one of kiel's, with the cause kept and a hint where there is one."""
@@ -438,11 +436,6 @@ def _unsendable(request, error):
     return exc.ProtocolError("the '%s' request can't be written: %s: %s" % (
         request.api, type(error).__name__, error
     ))
-
-
-def _retrieve(future):
-    """Looks at a Future's exception, so that it is not logged."""
-    future.exception()
 
 
 __all__ = ["Connection", "Settings", "correlation_struct", "response_classes", "size_struct"]

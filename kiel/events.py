@@ -1,5 +1,5 @@
 """
-The one crossing between the IOLoop and other threads.
+Futures, and the one crossing between the IOLoop and other threads.
 
 kazoo, the ZooKeeper client, blocks its callers and calls back on threads of its own. `run_blocking` takes a
 blocking call off the loop, `call_on_loop` brings a callback onto it. Everything else in kiel runs on the
@@ -17,6 +17,53 @@ from tornado import concurrent, gen
 
 
 log = logging.getLogger(__name__)
+
+
+def ignore(future):
+    """
+    Keep a Future's exception out of the log, and return the Future.
+
+    Python and Tornado log the exception of a Future that nobody looked at. Whoever waits for it still gets it.
+    """
+    if future.done():
+        _retrieve(future)
+    else:
+        future.add_done_callback(_retrieve)
+    return future
+
+
+def settle(future, result=None, error=None):
+    """
+    Resolve a Future, unless it is done or was cancelled by its owner; return whether it was this that resolved it.
+
+    :param error: an exception, which is set instead of the result; a StopIteration, which no Future of asyncio takes
+        and no coroutine passes on, becomes a RuntimeError, as in Python's own generators (PEP 479)
+    """
+    if future.done():
+        return False
+    if error is None:
+        future.set_result(result)
+        return True
+    if isinstance(error, StopIteration):
+        cause, error = error, RuntimeError("a call raised StopIteration")
+        error.__cause__ = cause
+    future.set_exception(error)
+    return True
+
+
+def outcome_of(value):
+    """
+    Return a Future of what a callback of the application returned: a plain value, a Future, or a coroutine.
+
+    So that an ``async def`` will do wherever a function will.
+    """
+    return gen.convert_yielded(value) if hasattr(value, "__await__") else gen.maybe_future(value)
+
+
+def _retrieve(future):
+    """Look at the exception, if there is one."""
+    if not getattr(future, "cancelled", bool)():
+        future.exception()
 
 
 def wait_on_event(event, timeout=None):
@@ -67,7 +114,7 @@ def run_blocking(io_loop, fn, *args, **kwargs):
         except BaseException as error:
             call_on_loop(io_loop, _fail, future, error, sys.exc_info())
         else:
-            call_on_loop(io_loop, _succeed, future, result)
+            call_on_loop(io_loop, settle, future, result)
 
     thread = threading.Thread(target=work, name="kiel-%s" % getattr(fn, "__name__", "call"))
     thread.daemon = True
@@ -82,12 +129,6 @@ def within(seconds, future):
     What the first Future ends with after that is of no interest any more and is not logged.
     """
     return gen.with_timeout(datetime.timedelta(seconds=seconds), future, quiet_exceptions=Exception)
-
-
-def _succeed(future, result):
-    """Resolves the Future, unless its owner cancelled it meanwhile."""
-    if not future.done():
-        future.set_result(result)
 
 
 def _fail(future, error, exc_info):

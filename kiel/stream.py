@@ -12,6 +12,7 @@ import ssl
 
 from tornado import ioloop, iostream
 
+from kiel.events import ignore
 from kiel.protocol.frames import Frames
 
 #: Bytes that a read asks for between frames, and at the end of one; within a large one it takes whatever is there.
@@ -41,7 +42,7 @@ class Stream(object):
         #: what becomes frames, see `kiel.protocol.frames.Frames`
         self.incoming = Frames()
         early = dialled.read_bytes(FEW, partial=True)  # who speaks first is no broker, but is to be heard too
-        early.add_done_callback(_seen)
+        ignore(early)  # most often it never comes
         self._early = early if early.done() else None
         if not dialled.closed():
             io_loop.remove_handler(self.socket)
@@ -155,11 +156,6 @@ class Stream(object):
             # of a frame that has begun more may have come; and what TLS has decrypted already, the loop does not see
             if count < FEW and not incoming.missing and not self._secure:
                 return
-
-
-def _seen(future):
-    """Looks at the exception of what never came, so that it is not logged."""
-    future.exception()
 
 
 _WANT_READ = (ssl.SSL_ERROR_WANT_READ,)

@@ -10,7 +10,7 @@ import traceback
 import mock
 import pytest
 import six
-from tornado import gen, ioloop, testing
+from tornado import concurrent, gen, ioloop, testing
 
 from kiel import events
 
@@ -126,3 +126,63 @@ class CrossingTest(testing.AsyncTestCase):
         go.set()
         yield gen.sleep(0.1)
         assert future.result() == "mine"
+
+
+class HelpersTest(testing.AsyncTestCase):
+    """The few things that are done to Futures."""
+
+    def test_a_future_is_settled_once(self):
+        first, second = concurrent.Future(), concurrent.Future()
+        assert events.settle(first, 1) is True
+        assert events.settle(first, 2) is False
+        assert events.settle(first, error=ValueError()) is False
+        assert first.result() == 1
+        assert events.settle(second, error=ValueError("no")) is True
+        with pytest.raises(ValueError):
+            second.result()
+
+    def test_a_cancelled_future_is_left_alone(self):
+        future = concurrent.Future()
+        if not future.cancel():  # Tornado's own Futures, on Python 2, can't be cancelled
+            return
+        assert events.settle(future, 1) is False
+
+    def test_stop_iteration_is_an_error_like_others(self):
+        future = concurrent.Future()
+        assert events.settle(future, error=StopIteration())
+        with pytest.raises(RuntimeError):
+            future.result()
+
+    @testing.gen_test
+    def test_what_is_ignored_is_not_logged(self):
+        lines = []
+        handler = logging.Handler()
+        handler.emit = lines.append
+        for name in ("asyncio", "tornado.application"):
+            logging.getLogger(name).addHandler(handler)
+        try:
+            early, late, cancelled = concurrent.Future(), concurrent.Future(), concurrent.Future()
+            early.set_exception(ValueError("no"))
+            for future in (early, late, cancelled):
+                assert events.ignore(future) is future
+            late.set_exception(ValueError("no"))
+            cancelled.cancel()
+            yield gen.moment
+            yield gen.moment
+            del early, late, cancelled, future
+            gc.collect()
+        finally:
+            for name in ("asyncio", "tornado.application"):
+                logging.getLogger(name).removeHandler(handler)
+        assert lines == []
+
+    @testing.gen_test
+    def test_the_outcome_of_a_value_a_future_and_a_coroutine(self):
+        future = concurrent.Future()
+        future.set_result(2)
+        assert (yield events.outcome_of(1)) == 1
+        assert (yield events.outcome_of(future)) == 2
+        if not six.PY2:
+            space = {}
+            exec("async def three():\n    return 3\n", space)
+            assert (yield events.outcome_of(space["three"]())) == 3

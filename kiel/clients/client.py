@@ -7,6 +7,7 @@ from tornado import gen, ioloop, iostream
 
 from kiel import exc
 from kiel.cluster import Cluster
+from kiel.events import outcome_of
 from kiel.settings import Settings
 from kiel.retry import Backoff
 
@@ -74,24 +75,28 @@ class Client(object):
         raise NotImplementedError
 
     @gen.coroutine
-    def send(self, request_mapping):
+    def send(self, request_by_broker, handler=None):
         """
-        Sends one request to each of several brokers: one round, nothing is tried again.
+        Send one request to each of several brokers: one round, nothing is tried again.
 
-        Answers go, in the order in which they come, to ``handle_<api>_response(response)``, which may give a Future.
-        Gives ``{broker id: the handler's result}``; a broker whose request failed is left out. The first exception of
-        a handler is raised when all answers have been handled.
+        Answers go, in the order in which they come, to ``handler.handle_<api>_response(response)``, which may return a
+        Future or be a coroutine. Return ``{broker id: the handler's result}``; a broker whose request failed is left
+        out. The first exception of a handler is raised when all answers have been handled.
 
-        :param request_mapping: ``{broker id: request}``
+        :param request_by_broker: ``{broker id: request}``
+        :param handler: the object whose methods take the answers; default: the client itself
         :raises kiel.exc.UnhandledResponseError: when there is no handler for an api; nothing is sent then
         """
-        for request in request_mapping.values():
-            if not hasattr(self, "handle_%s_response" % request.api):
+        handlers = {}
+        for broker_id, request in request_by_broker.items():
+            handlers[broker_id] = getattr(handler or self, "handle_%s_response" % request.api, None)
+            if handlers[broker_id] is None:
                 raise exc.UnhandledResponseError(request.api)
         results = {}
         failures = []
         yield [
-            self._send_one(broker_id, request, results, failures) for broker_id, request in request_mapping.items()
+            self._send_one(broker_id, request, handlers[broker_id], results, failures)
+            for broker_id, request in request_by_broker.items()
         ]
         if self.heal_cluster:
             self.heal_cluster = False
@@ -105,8 +110,8 @@ class Client(object):
         raise gen.Return(results)
 
     @gen.coroutine
-    def _send_one(self, broker_id, request, results, failures):
-        """Sends one request of a round and has its answer handled."""
+    def _send_one(self, broker_id, request, handle, results, failures):
+        """Send one request of a round and have its answer handled."""
         try:
             response = yield self.cluster[broker_id].send(request)
         except KeyError:
@@ -124,7 +129,7 @@ class Client(object):
             self.heal_cluster = True
             return
         try:
-            result = yield gen.maybe_future(getattr(self, "handle_%s_response" % request.api)(response))
+            result = yield outcome_of(handle(response))
         except Exception as error:
             failures.append(error)
         else:

@@ -14,6 +14,7 @@ import random
 from tornado import gen
 
 from kiel import constants, exc
+from kiel.events import ignore
 from kiel.clients.cursor import epoch_of, offset_of
 from kiel.protocol import coordinator, errors, offset_commit, offset_fetch, topic_ids
 
@@ -50,8 +51,7 @@ class OffsetStore(object):
         Those who ask while a search is under way share it.
         """
         if self._finding is None or self._finding.done():
-            self._finding = self._find_coordinator()
-            self._finding.add_done_callback(lambda future: future.exception())
+            self._finding = ignore(self._find_coordinator())
         return self._finding
 
     @gen.coroutine

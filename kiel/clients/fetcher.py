@@ -17,6 +17,7 @@ from kiel.clients.fetch_answer import FetchAnswers
 from kiel.clients.fetch_request import SLOTS, WORTH_A_SESSION, FetchRequests
 from kiel.clients.fetch_session import NO_SESSION
 from kiel.clients.truncation import EpochCheck
+from kiel.events import settle
 from kiel.retry import Backoff, monotonic
 
 log = logging.getLogger(__name__)
@@ -110,7 +111,7 @@ class Fetcher(FetchRequests, FetchAnswers, EpochCheck):
         future = concurrent.Future()
         self._waiters[topic].append(future)
         self.hungry[topic] += 1
-        timer = self.consumer.io_loop.call_later(seconds, _finish, future)
+        timer = self.consumer.io_loop.call_later(seconds, settle, future)
         try:
             self.pump()
             yield future
@@ -126,7 +127,7 @@ class Fetcher(FetchRequests, FetchAnswers, EpochCheck):
         for name in [topic] if topic is not None else list(self._waiters):
             waiters, self._waiters[name] = self._waiters[name], []
             for future in waiters:
-                _finish(future)
+                settle(future)
 
     # -- sending --
 
@@ -345,9 +346,3 @@ class Fetcher(FetchRequests, FetchAnswers, EpochCheck):
             self.consumer.io_loop.remove_timeout(self._timer)
             self._timer = None
         self.wake()
-
-
-def _finish(future):
-    """Resolves a Future, unless that has happened."""
-    if not future.done():
-        future.set_result(None)

@@ -6,6 +6,7 @@ import logging
 from tornado import gen
 
 from kiel import exc
+from kiel.events import ignore
 from kiel.retry import monotonic
 
 log = logging.getLogger(__name__)
@@ -118,7 +119,7 @@ class GroupTopics(object):
     def _look_again(self):
         """Asks for metadata, to see whether a topic really is gone."""
         self._timer = None
-        self.io_loop.add_future(self.cluster.heal(), lambda future: future.exception())
+        ignore(self.cluster.heal())
 
     def _follow_no_more(self):
         """The allocator is told of nothing from now on."""

@@ -15,6 +15,7 @@ from tornado import concurrent
 
 from kiel import exc
 from kiel.clients.delivery import RecordMetadata, Ticket
+from kiel.events import settle
 from kiel.protocol.columns import Columns
 
 log = logging.getLogger(__name__)
@@ -271,12 +272,7 @@ def resolve(outcome):
     at once.
     """
     for future, result, error in outcome:
-        if future.done():  # somebody gave up waiting
-            continue
-        if error is None:
-            future.set_result(result)
-        else:
-            future.set_exception(error)
+        settle(future, result, error)
 
 
 class Outbox(object):

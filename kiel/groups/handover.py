@@ -13,6 +13,7 @@ import logging
 from tornado import concurrent, gen, locks
 
 from kiel import allocation, exc
+from kiel.events import ignore
 from kiel.groups.choice import join_through_kafka
 from kiel.retry import Backoff, monotonic
 from kiel.zookeeper.switch import OPEN, READY, RELEASED
@@ -136,8 +137,7 @@ class HandoverAllocator(allocation.Allocator):
         yield self._check_broker()
         self._run = run = object()
         self.failure = None
-        self._moved = concurrent.Future()
-        self._moved.add_done_callback(lambda future: future.exception())
+        self._moved = ignore(concurrent.Future())
         try:
             yield self.follower.start(partitions)
         except Exception:

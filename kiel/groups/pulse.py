@@ -86,7 +86,7 @@ class Pulse(object):
             log.exception("The heart of group %s failed", self.heart.group)
         finally:
             self.loop.close(all_fds=True)
-            events.call_on_loop(self.heart.io_loop, _finish, self.done)
+            events.call_on_loop(self.heart.io_loop, events.settle, self.done)
 
     @gen.coroutine
     def end(self):
@@ -326,9 +326,3 @@ def _end_all():
 
 
 atexit.register(_end_all)
-
-
-def _finish(future):
-    """Resolves the Future of the end; runs on the application's loop."""
-    if not future.done():
-        future.set_result(None)

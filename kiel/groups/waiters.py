@@ -3,6 +3,8 @@ from __future__ import absolute_import
 
 from tornado import concurrent
 
+from kiel.events import ignore
+
 
 class Waiters(object):
     """Futures, each of a set of topics."""
@@ -12,9 +14,8 @@ class Waiters(object):
 
     def add(self, topics):
         """A Future that is done when all of these topics are there."""
-        future = concurrent.Future()
-        # looked at: a caller that does not wait is told by the allocator's `error`
-        future.add_done_callback(lambda done: done.exception())
+        # a caller that does not wait is told by the allocator's `error`
+        future = ignore(concurrent.Future())
         self._waiting.append((frozenset(topics), future))
         return future
 

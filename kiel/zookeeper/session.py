@@ -75,7 +75,7 @@ class Session(object):
     def _within(self, timeout, future, complaint):
         """Waits for the Future, the session's end or the time-out, whichever comes first."""
         # nobody may come back for it: an exception is then no news worth a log line
-        future.add_done_callback(lambda done: done.exception())
+        events.ignore(future)
         first = gen.WaitIterator(future, self._ended)
         try:
             yield events.within(timeout, first.next())

@@ -63,6 +63,21 @@ def test_one_round(cluster):
     yield loop.until(lambda: not cluster[1].streams and not cluster[2].streams)
 
 
+@with_cluster(brokers=2, topics={"t": 2})
+def test_answers_go_to_a_handler_of_ones_own(cluster):
+    class Names(object):
+        def handle_metadata_response(self, response):
+            return [topic.name.upper() for topic in response.topics]
+
+    client = Probe(cluster)
+    yield client.connect()
+    results = yield client.send(request_by_broker={1: every_topic(), 2: every_topic()}, handler=Names())
+    assert results == {1: ["T"], 2: ["T"]}
+    # an api that only the client has a handler for is none of the other's
+    yield loop.raises(exc.UnhandledResponseError, client.send({1: offsets()}, Names()), 1)
+    yield client.close()
+
+
 @with_cluster(topics={"t": 1})
 def test_an_api_without_a_handler_sends_nothing(cluster):
     client = Probe(cluster)
