@@ -43,7 +43,7 @@ class Allocator(object):
     #: False after a member left by itself, for want of progress; `subscribe` brings it back
     is_in = True
 
-    #: the `kiel.groups.heart.Heart` that keeps the member alive while the IOLoop is blocked, where there is one
+    #: the `kiel.groups.liveness.heartbeat.Heart` that keeps the member alive while the IOLoop is blocked, if any
     heart = None
 
     #: the `kiel.exc.KielError` that membership ended with for good; None while there is none

@@ -8,8 +8,8 @@ from tornado import gen
 
 from kiel import exc
 from kiel.groups import assignors
-from kiel.groups.classic import ClassicAllocator
-from kiel.groups.next_gen import ConsumerAllocator
+from kiel.groups.classic.member import ClassicAllocator
+from kiel.groups.next_gen.member import ConsumerAllocator
 
 log = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from tornado import gen
 
 from kiel import clients, exc
 from kiel.clients.offsets import BEGINNING
-from kiel.groups import line
+from kiel.groups.liveness import coordinator_connection
 from kiel.protocol import heartbeat
 from kiel.settings import Settings
 from kiel.testing import ports
@@ -78,7 +78,7 @@ def test_the_heart_of_a_group_dials_its_coordinator_once_a_try():
     @gen.coroutine
     def body():
         gone, = ports.take()
-        talk = line.Line(Settings(client_id="h"), "g", 1)
+        talk = coordinator_connection.Line(Settings(client_id="h"), "g", 1)
         talk.turn_to(("127.0.0.1", gone), [])
         talk.stray()
         with down.Attempts() as attempts:

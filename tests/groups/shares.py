@@ -2,7 +2,7 @@
 from __future__ import absolute_import
 
 from kiel.groups.assignors import Member
-from kiel.groups.sticky import claims
+from kiel.groups.assignors.sticky import claims
 
 
 def random_group(rnd, alike=None, biggest=8):

@@ -11,7 +11,7 @@ import pytest
 from kiel import allocation
 from kiel.groups import assignors
 from kiel.groups.assignors import Member, by_name
-from kiel.groups.sticky import PreviousAssignment, PreviousGeneration, claims
+from kiel.groups.assignors.sticky import PreviousAssignment, PreviousGeneration, claims
 from kiel.protocol.consumer_protocol import Subscription, TopicAssignment
 from tests.groups import shares as measure
 

@@ -9,7 +9,7 @@ import pytest
 
 from kiel import testing
 from kiel.groups.assignors import by_name
-from kiel.groups.sticky import claims
+from kiel.groups.assignors.sticky import claims
 from kiel.protocol.consumer_protocol import Subscription
 from tests.groups import shares as measure
 

@@ -9,9 +9,12 @@ import pytest
 from tornado import concurrent, gen, ioloop
 
 from kiel import exc
-from kiel.groups import assignors, classic, classic_leader as leading, classic_requests, classic_talk
-from kiel.groups.classic_leader import from_assignment, to_assignment
-from kiel.groups.classic_states import (
+from kiel.groups import assignors
+from kiel.groups.classic import (
+    coordinator_client, leader as leading, member as classic, requests as classic_requests
+)
+from kiel.groups.classic.leader import from_assignment, to_assignment
+from kiel.groups.classic.states import (
     AWAY, FAILED, JOINING, LEAVING, OUT, REVOKING, STABLE, SYNCING, TRANSITIONS
 )
 from kiel.groups.membership import Membership
@@ -65,7 +68,7 @@ class Heart(object):
         return done()
 
     def answer(self, response):
-        """Answers what was said last, as `kiel.groups.pulse.Pulse` does."""
+        """Answers what was said last, as `kiel.groups.liveness.heartbeat_thread.Pulse` does."""
         request = self.upcoming
         assert request is not None and not callable(request), "nothing is said to the coordinator"
         failed = isinstance(response, exc.KielError)
@@ -237,7 +240,7 @@ def with_world(**settings):
     """Runs the test, a generator function of a `World`; afterwards the member stops and nothing is left waiting."""
     def decorate(test):
         def run(monkeypatch):
-            monkeypatch.setattr(classic_talk, "Heart", Heart)
+            monkeypatch.setattr(coordinator_client, "Heart", Heart)
             monkeypatch.setattr(classic, "LOOK_PERIOD", 0.02)
 
             @gen.coroutine
@@ -589,7 +592,7 @@ def test_a_member_without_an_id_is_given_one(this):
 
 @with_world()
 def test_what_passes_is_tried_by_the_heart_and_then_with_another_coordinator(this):
-    moved, classic_talk.PATIENCE = classic_talk.PATIENCE, 0.1
+    moved, coordinator_client.PATIENCE = coordinator_client.PATIENCE, 0.1
     try:
         this.client.coordinators = [exc.for_code(15), 1]
         this.allocator.start({})
@@ -612,7 +615,7 @@ def test_what_passes_is_tried_by_the_heart_and_then_with_another_coordinator(thi
         assert this.said.api == "heartbeat" and this.state == STABLE
         assert this.allocator.allocation == {"t": [0, 1]}
     finally:
-        classic_talk.PATIENCE = moved
+        coordinator_client.PATIENCE = moved
 
 
 @with_world()
@@ -926,7 +929,7 @@ def test_a_broker_that_never_gives_an_id_is_not_asked_in_haste(this):
 
 @with_world()
 def test_a_coordinator_that_can_not_be_found_is_looked_for_again(this):
-    moved, classic_talk.PATIENCE = classic_talk.PATIENCE, 0.05
+    moved, coordinator_client.PATIENCE = coordinator_client.PATIENCE, 0.05
     try:
         yield bring(this, STABLE)
         this.client.coordinators = [exc.for_code(15)] * 2
@@ -938,7 +941,7 @@ def test_a_coordinator_that_can_not_be_found_is_looked_for_again(this):
         yield loop.until(lambda: len(this.heart.starts) == 2)
         assert this.client.lost == 3 and this.state == STABLE
     finally:
-        classic_talk.PATIENCE = moved
+        coordinator_client.PATIENCE = moved
 
 
 # -- what is said --

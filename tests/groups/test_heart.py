@@ -13,8 +13,8 @@ import time
 from tornado import gen, ioloop
 
 from kiel import exc, sasl
-from kiel.groups import pulse
-from kiel.groups.heart import Heart
+from kiel.groups.liveness import heartbeat_thread as pulse
+from kiel.groups.liveness.heartbeat import Heart
 from kiel.protocol.heartbeat import HeartbeatRequest
 from kiel.protocol.join_group import JoinGroupRequest
 from kiel.protocol.leave_group import LeaveGroupRequest
@@ -282,7 +282,7 @@ def test_a_follow_that_fails_ends_the_beats_with_a_line_in_the_log(world):
     def follow(request, response):
         raise ValueError("no")
 
-    with lines_of("kiel.groups.pulse") as lines:
+    with lines_of("kiel.groups.liveness.heartbeat_thread") as lines:
         world.start(follow=follow)
         yield loop.until(lambda: world.answers)
     assert world.heart.ended
@@ -297,7 +297,7 @@ def test_a_function_that_makes_nothing_or_fails_ends_the_beats(world):
     for make, told in ((lambda request, response: None, 0), (fail, 1)):
         world.start()
         yield loop.until(lambda: world.answers)
-        with lines_of("kiel.groups.pulse") as lines:
+        with lines_of("kiel.groups.liveness.heartbeat_thread") as lines:
             world.heart.say(make)
             yield loop.until(lambda: world.heart.ended)
             count = world.count()
@@ -406,7 +406,7 @@ def test_it_logs_in_as_the_application_does(world):
 def test_it_leaves_by_itself_when_the_loop_is_blocked_too_long(world):
     world.start()
     yield loop.until(lambda: world.answers)
-    with lines_of("kiel.groups.pulse") as lines:
+    with lines_of("kiel.groups.liveness.heartbeat_thread") as lines:
         block(0.8)
         assert world.heart.left
         assert world.count("leave_group") == 1
@@ -425,7 +425,7 @@ def test_it_leaves_by_itself_when_the_loop_is_blocked_too_long(world):
 
 @with_world(max_poll_interval=0.4)
 def test_it_leaves_when_the_application_does_not_ask_for_more(world):
-    with lines_of("kiel.groups.pulse") as lines:
+    with lines_of("kiel.groups.liveness.heartbeat_thread") as lines:
         world.start()
         world.heart.working = True
         for _ in range(7):
@@ -447,7 +447,7 @@ def test_one_that_waits_for_messages_may_wait_for_ever(world):
     world.heart.working = True
     yield gen.sleep(0.1)
     assert not world.heart.left
-    with lines_of("kiel.groups.pulse"):
+    with lines_of("kiel.groups.liveness.heartbeat_thread"):
         yield loop.until(lambda: world.left_at, seconds=2)
 
 
@@ -455,7 +455,7 @@ def test_one_that_waits_for_messages_may_wait_for_ever(world):
 def test_a_static_member_leaves_without_a_word(world):
     world.start(leave=lambda: None)
     yield loop.until(lambda: world.answers)
-    with lines_of("kiel.groups.pulse"):
+    with lines_of("kiel.groups.liveness.heartbeat_thread"):
         block(0.7)
     yield loop.until(lambda: world.left_at)
     assert world.heart.left and not world.count("leave_group")
@@ -467,7 +467,7 @@ def test_leaving_finds_a_coordinator_that_moved(world):
     yield loop.until(lambda: world.answers)
     world.brokers.cluster.coordinator = 2
     world.brokers[1].on("leave_group", code(16))
-    with lines_of("kiel.groups.pulse"):
+    with lines_of("kiel.groups.liveness.heartbeat_thread"):
         block(0.9)
     assert world.count("leave_group", broker=2) == 1
     yield loop.until(lambda: world.left_at)
@@ -478,7 +478,7 @@ def test_leaving_is_given_up_in_time(world):
     world.start()
     yield loop.until(lambda: world.answers)
     world.brokers[1].on("leave_group", fake.CLOSE)
-    with lines_of("kiel.groups.pulse"):
+    with lines_of("kiel.groups.liveness.heartbeat_thread"):
         with patched(pulse, LEAVE_TIME=0.2):
             block(1.0)
             yield loop.until(lambda: world.left_at)
@@ -491,7 +491,7 @@ def test_leaving_does_not_wait_for_a_join_that_waits_for_others(world):
     join = JoinGroupRequest(group_id="g", member_id=MEMBER, rebalance_timeout=60000, session_timeout=60000)
     world.start(first=join)
     yield loop.until(lambda: world.count("join_group"))
-    with lines_of("kiel.groups.pulse"):
+    with lines_of("kiel.groups.liveness.heartbeat_thread"):
         block(1.0)
     assert world.count("leave_group") == 1
     yield loop.until(lambda: world.left_at)
@@ -595,7 +595,7 @@ def test_stop_while_it_leaves(world):
     world.brokers[1].on("leave_group", fake.MUTE)
     world.start()
     yield loop.until(lambda: world.answers)
-    with lines_of("kiel.groups.pulse"):
+    with lines_of("kiel.groups.liveness.heartbeat_thread"):
         block(0.6)
     yield loop.within(2, world.heart.stop())
     yield gen.sleep(0.1)

@@ -7,9 +7,9 @@ import pytest
 from tornado import concurrent, gen
 
 from kiel import exc
-from kiel.groups import next_gen, next_gen_beats as beats, next_gen_talk
+from kiel.groups.next_gen import coordinator_client, heartbeats as beats, member as next_gen
 from kiel.groups.membership import Membership
-from kiel.groups.next_gen_states import (
+from kiel.groups.next_gen.states import (
     ALIVE, FAILED, FENCED, INSIDE, JOINING, LEAVING, LEFT, OUT, RECONCILING, STABLE, TELLING, TRANSITIONS
 )
 from kiel.protocol.consumer_group_heartbeat import Assignment, ConsumerGroupHeartbeatResponse, TopicPartitions
@@ -28,7 +28,7 @@ def done(result=None):
 
 
 class Heart(object):
-    """Keeps what is to be sent till the test answers it, as `kiel.groups.pulse.Pulse` does."""
+    """Keeps what is to be sent till the test answers it, as `kiel.groups.liveness.heartbeat_thread.Pulse` does."""
 
     def __init__(self, settings, io_loop, group, interval, slow_callback, max_poll_interval):
         self.io_loop = io_loop
@@ -233,7 +233,7 @@ class World(object):
 def with_world(**membership):
     def decorate(test):
         def run(monkeypatch):
-            monkeypatch.setattr(next_gen_talk, "Heart", Heart)
+            monkeypatch.setattr(coordinator_client, "Heart", Heart)
 
             @gen.coroutine
             def body():
@@ -336,7 +336,7 @@ ROWS = sorted((state, event, after) for state, row in TRANSITIONS.items() for ev
 
 @pytest.mark.parametrize("state,event,after", ROWS, ids=["%s-%s" % row[:2] for row in ROWS])
 def test_state_by_event(monkeypatch, state, event, after):
-    monkeypatch.setattr(next_gen_talk, "Heart", Heart)
+    monkeypatch.setattr(coordinator_client, "Heart", Heart)
 
     @gen.coroutine
     def body():

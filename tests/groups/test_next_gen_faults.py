@@ -11,8 +11,8 @@ from tornado import gen
 from kiel.clients.client import Client
 from kiel.clients.commits import OffsetStore
 from kiel.groups.membership import Membership
-from kiel.groups.next_gen import ConsumerAllocator
-from kiel.groups.next_gen_states import JOINING, OUT, STABLE
+from kiel.groups.next_gen.member import ConsumerAllocator
+from kiel.groups.next_gen.states import JOINING, OUT, STABLE
 from kiel.protocol.consumer_group_heartbeat import Assignment, ConsumerGroupHeartbeatResponse, TopicPartitions
 from kiel.retry import Backoff
 

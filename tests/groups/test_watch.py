@@ -7,8 +7,8 @@ import time
 
 from tornado import gen, ioloop
 
-from kiel.groups import watch
-from kiel.groups.watch import Watch, held_by, is_closed, name_of
+from kiel.groups.liveness import loop_watchdog as watch
+from kiel.groups.liveness.loop_watchdog import Watch, held_by, is_closed, name_of
 
 from tests import loop
 from tests.groups.test_heart import lines_of, patched
@@ -62,7 +62,7 @@ def watched(*blocks, **settings):
     """Runs each block on a watched loop, with a pause after each; gives the log's lines."""
     @gen.coroutine
     def body():
-        with lines_of("kiel.groups.watch") as lines:
+        with lines_of("kiel.groups.liveness.loop_watchdog") as lines:
             with Own(ioloop.IOLoop.current(), settings.get("slow_callback", 0.1)):
                 yield gen.sleep(0.1)
                 for block in blocks:
@@ -115,7 +115,7 @@ def test_a_coroutine_is_named_by_the_frame_that_runs():
 
     @gen.coroutine
     def body():
-        with lines_of("kiel.groups.watch") as lines:
+        with lines_of("kiel.groups.liveness.loop_watchdog") as lines:
             with Own(ioloop.IOLoop.current(), 0.2):
                 yield gen.sleep(0.1)
                 yield outer()
@@ -147,7 +147,7 @@ def test_a_watch_that_was_late_itself_blames_nobody():
     """
     @gen.coroutine
     def body():
-        with lines_of("kiel.groups.watch") as lines:
+        with lines_of("kiel.groups.liveness.loop_watchdog") as lines:
             own = Own(ioloop.IOLoop.current(), 0.2)
             with own:
                 yield gen.sleep(0.1)
@@ -217,4 +217,4 @@ def test_a_closed_loop_is_seen():
 
 
 def test_the_logger_is_the_modules_own():
-    assert watch.log is logging.getLogger("kiel.groups.watch")
+    assert watch.log is logging.getLogger("kiel.groups.liveness.loop_watchdog")

@@ -7,7 +7,7 @@ import pytest
 from tornado import gen, ioloop
 
 from kiel import clients, exc, testing
-from kiel.groups.classic import ClassicAllocator
+from kiel.groups.classic.member import ClassicAllocator
 
 from tests import loop
 from tests.integration import peer

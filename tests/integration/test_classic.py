@@ -18,7 +18,7 @@ import pytest
 from tornado import gen, ioloop
 
 from kiel import clients, events, exc, testing
-from kiel.groups.classic_states import AWAY, FAILED, JOINING, STABLE
+from kiel.groups.classic.states import AWAY, FAILED, JOINING, STABLE
 from kiel.testing.releases import numbers
 
 from tests import loop

@@ -306,7 +306,7 @@ def leaves(scene):
     assert set(values) == set(range(scene.sent))
     lost = scene.blocked.events("lost")
     assert len(lost) == 1
-    warnings = [text for text in scene.blocked.warnings("kiel.groups.pulse")]
+    warnings = [text for text in scene.blocked.warnings("kiel.groups.liveness.heartbeat_thread")]
     assert len(warnings) == 1 and "max_poll_interval is 5 s" in warnings[0] and "handler_that_" in warnings[0]
 
 

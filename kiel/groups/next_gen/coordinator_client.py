@@ -6,10 +6,10 @@ import logging
 from tornado import concurrent, gen
 
 from kiel import events, exc
-from kiel.groups import next_gen_beats as beats
-from kiel.groups.heart import Heart
-from kiel.groups.next_gen_holdings import Holdings
-from kiel.groups.next_gen_topics import Subscription
+from kiel.groups.next_gen import heartbeats as beats
+from kiel.groups.liveness.heartbeat import Heart
+from kiel.groups.next_gen.assignment import Holdings
+from kiel.groups.next_gen.subscription import Subscription
 from kiel.retry import Backoff
 
 log = logging.getLogger(__name__)

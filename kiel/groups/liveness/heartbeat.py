@@ -2,9 +2,9 @@
 Keeps a group member alive while the application's IOLoop is blocked.
 
 A member that is silent for the session's time loses its partitions, so signs of life may not depend on a loop that any
-handler can hold up. The heart beats on a thread of its own (`kiel.groups.pulse.Pulse`), with its own loop and its own
-connection to the coordinator; what it is told and what it tells crosses by `kiel.events` alone, and by the plain
-attributes named here.
+handler can hold up. The heart beats on a thread of its own (`kiel.groups.liveness.heartbeat_thread.Pulse`), with its
+own loop and its own connection to the coordinator; what it is told and what it tells crosses by `kiel.events` alone,
+and by the plain attributes named here.
 """
 from __future__ import absolute_import
 
@@ -13,7 +13,7 @@ import threading
 from tornado import concurrent
 
 from kiel import events
-from kiel.groups.pulse import Pulse
+from kiel.groups.liveness.heartbeat_thread import Pulse
 from kiel.retry import monotonic
 
 

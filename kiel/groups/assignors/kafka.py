@@ -1,13 +1,13 @@
 """
 How the leader of a classic group shares partitions out: Kafka's own assignors by name, and plain functions.
 
-Range and roundrobin give what Java's give for the same input. The sticky ones are in `kiel.groups.sticky`.
+Range and roundrobin give what Java's give for the same input. The sticky ones are in `kiel.groups.assignors.sticky`.
 """
 from __future__ import absolute_import
 
 from kiel import allocation
-from kiel.groups.assigning import Assignor, Member, by_subscribers, in_order, sort_key
-from kiel.groups.sticky import CooperativeSticky, Sticky
+from kiel.groups.assignors.base import Assignor, Member, by_subscribers, in_order, sort_key
+from kiel.groups.assignors.sticky import CooperativeSticky, Sticky
 
 __all__ = ["Assignor", "Function", "Member", "Range", "RoundRobin", "by_name", "from_function"]
 

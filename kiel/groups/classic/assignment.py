@@ -6,7 +6,7 @@ import logging
 from tornado import gen
 
 from kiel import events
-from kiel.groups.classic_leader import without
+from kiel.groups.classic.leader import without
 
 log = logging.getLogger(__name__)
 

@@ -1,7 +1,8 @@
 """
 The heartbeats of a next-generation member, made so that none can be misread, whichever answers are lost.
 
-All here is pure: `kiel.groups.heart` calls it on its own thread, while the application's loop may be blocked.
+All here is pure: `kiel.groups.liveness.heartbeat` calls it on its own thread, while the application's loop may be
+blocked.
 """
 from __future__ import absolute_import
 

@@ -2,13 +2,13 @@
 Assignors that let members keep what they have: Java's "sticky" and "cooperative-sticky", on the wire and in result.
 
 The shares are as even as the subscriptions allow, and of all such ways one that moves the fewest partitions. See
-`kiel.groups.evenly` for how that is found.
+`kiel.groups.assignors.balance` for how that is found.
 """
 from __future__ import absolute_import
 
 from kiel import exc
-from kiel.groups.assigning import NO_GENERATION, Assignor, Member, by_subscribers, to_topics
-from kiel.groups.evenly import evenly
+from kiel.groups.assignors.base import NO_GENERATION, Assignor, Member, by_subscribers, to_topics
+from kiel.groups.assignors.balance import evenly
 from kiel.protocol.consumer_protocol import TopicAssignment
 from kiel.protocol.part import Part, when
 from kiel.protocol.primitives import Array, Int32

@@ -6,8 +6,8 @@ import logging
 from tornado import concurrent, gen
 
 from kiel import events, exc
-from kiel.groups.classic_requests import refusal
-from kiel.groups.heart import Heart
+from kiel.groups.classic.requests import refusal
+from kiel.groups.liveness.heartbeat import Heart
 from kiel.retry import Backoff, monotonic
 
 log = logging.getLogger(__name__)
@@ -25,7 +25,7 @@ class Talk(object):
 
     :param client: the `kiel.clients.grouped.GroupedConsumer`
     :param membership: `kiel.groups.membership.Membership`
-    :param requests: `kiel.groups.classic_requests.Requests`
+    :param requests: `kiel.groups.classic.requests.Requests`
     :param goodbye: function that makes the request which leaves for want of progress; pure
     :param on_beat: called with (request, error or None) after each sign of life
     :param on_left: called after the heart left the group by itself
@@ -38,7 +38,7 @@ class Talk(object):
         self.goodbye = goodbye
         self.on_beat = on_beat
         self.on_left = on_left
-        #: the `kiel.groups.heart.Heart`; None while there is no membership
+        #: the `kiel.groups.liveness.heartbeat.Heart`; None while there is no membership
         self.heart = None
         #: whether the heart has to begin anew, at the coordinator that the client finds
         self.cold = True

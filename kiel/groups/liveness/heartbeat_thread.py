@@ -9,8 +9,8 @@ import weakref
 from tornado import concurrent, gen, ioloop
 
 from kiel import events, exc
-from kiel.groups.line import SIGNS, Line
-from kiel.groups.watch import IDLE_PERIOD, Watch
+from kiel.groups.liveness.coordinator_connection import SIGNS, Line
+from kiel.groups.liveness.loop_watchdog import IDLE_PERIOD, Watch
 from kiel.protocol import errors
 from kiel.retry import Backoff, monotonic
 
@@ -20,7 +20,7 @@ log = logging.getLogger(__name__)
 #: since the application's own connections are tried too
 RETRY = Backoff(first=0.1, most=2.0, deadline=None)
 
-#: least seconds that a broker has for an answer to one of `kiel.groups.line.SIGNS`, and for a connection
+#: least seconds that a broker has to answer one of `kiel.groups.liveness.coordinator_connection.SIGNS`, and to connect
 PATIENCE = 5.0
 
 #: seconds in which a member that leaves by itself gets that through, or goes without a word
@@ -29,7 +29,7 @@ LEAVE_TIME = 5.0
 
 class Pulse(object):
     """
-    One life of the thread of a `kiel.groups.heart.Heart`.
+    One life of the thread of a `kiel.groups.liveness.heartbeat.Heart`.
 
     All but `start` and `call` runs on that thread.
     """

@@ -7,14 +7,14 @@ import logging
 from tornado import gen, locks
 
 from kiel import allocation, events, exc
-from kiel.groups.classic_leader import Leader, from_assignment, without
-from kiel.groups.classic_requests import MARGIN, NO_GENERATION, Requests
-from kiel.groups.classic_share import Share
-from kiel.groups.classic_states import (
+from kiel.groups.classic.leader import Leader, from_assignment, without
+from kiel.groups.classic.requests import MARGIN, NO_GENERATION, Requests
+from kiel.groups.classic.assignment import Share
+from kiel.groups.classic.states import (
     AWAY, FAILED, JOINING, OUT, REVOKING, STABLE, SYNCING, TRANSITIONS
 )
-from kiel.groups.classic_talk import Talk
-from kiel.groups.classic_topics import Topics
+from kiel.groups.classic.coordinator_client import Talk
+from kiel.groups.classic.subscription import Topics
 from kiel.retry import Backoff, monotonic
 
 log = logging.getLogger(__name__)
@@ -31,8 +31,8 @@ class ClassicAllocator(allocation.Allocator):
     """
     Takes part in a classic consumer group, beside members of any other client.
 
-    All requests go out by the member's `kiel.groups.heart.Heart`, so that a blocked IOLoop does not end the membership,
-    not even in the midst of a rebalance.
+    All requests are sent by the member's `kiel.groups.liveness.heartbeat.Heart`, so that a blocked IOLoop does not end
+    the membership, not even in the midst of a rebalance.
 
     Where all assignors of the membership are cooperative (KIP-429), partitions that stay are kept through a rebalance,
     and those that go are given up after it, followed by another; else all are given up before each.
@@ -50,7 +50,7 @@ class ClassicAllocator(allocation.Allocator):
         self.cooperative = all(assignor.cooperative for assignor in membership.assignors)
         self.identity = ("", NO_GENERATION)
         self.error = None
-        #: one of `kiel.groups.classic_states.TRANSITIONS`
+        #: one of `kiel.groups.classic.states.TRANSITIONS`
         self.state = OUT
         #: whether this member is the leader, who shares the partitions out
         self.is_leader = False
@@ -86,7 +86,7 @@ class ClassicAllocator(allocation.Allocator):
 
     @property
     def heart(self):
-        """The `kiel.groups.heart.Heart`; None while there is no membership."""
+        """The `kiel.groups.liveness.heartbeat.Heart`; None while there is no membership."""
         return self._talk.heart
 
     @property

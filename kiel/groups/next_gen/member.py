@@ -3,7 +3,8 @@ A member of a next-generation group (KIP-848): the broker shares partitions out,
 
 There is one request, the heartbeat. Its answers give an epoch and, when it changed, the partitions that the member may
 have. The member gives up what is not among them, says so, and takes what is new; the broker offers a partition only
-once it is free. All heartbeats go through `kiel.groups.heart`, so that a blocked loop does not cost membership.
+once it is free. All heartbeats go through `kiel.groups.liveness.heartbeat`, so that a blocked loop does not cost the
+membership.
 """
 from __future__ import absolute_import
 
@@ -13,11 +14,11 @@ from tornado import gen, ioloop
 
 from kiel import events, exc
 from kiel.allocation import Allocator
-from kiel.groups.next_gen_holdings import from_answer
-from kiel.groups.next_gen_states import (
+from kiel.groups.next_gen.assignment import from_answer
+from kiel.groups.next_gen.states import (
     ALIVE, FAILED, FENCED, INSIDE, JOINING, LEFT, OUT, RECONCILING, STABLE, TRANSITIONS
 )
-from kiel.groups.next_gen_talk import PATIENCE, Talk
+from kiel.groups.next_gen.coordinator_client import PATIENCE, Talk
 from kiel.protocol import errors
 from kiel.retry import monotonic
 
@@ -60,7 +61,7 @@ class ConsumerAllocator(Allocator):
 
     @property
     def heart(self):
-        """The `kiel.groups.heart.Heart` that keeps the member alive; None before `start`."""
+        """The `kiel.groups.liveness.heartbeat.Heart` that keeps the member alive; None before `start`."""
         return self._talk.heart
 
     @property

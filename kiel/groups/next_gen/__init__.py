@@ -1,0 +1,1 @@
+"""Members of next-generation consumer groups (KIP-848, ConsumerGroupHeartbeat)."""
