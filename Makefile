@@ -10,7 +10,7 @@ help:
 	@echo "make demo         start a real Kafka, produce to it and consume from it"
 	@echo "make test         unit tests in every supported Python found, then tests against real brokers"
 	@echo "make unit         the first half of it; make integration the second"
-	@echo "make lint         flake8, and Python 2's own compiler where there is one"
+	@echo "make lint         flake8, branches counted, and Python 2's own compiler where there is one"
 	@echo "make docs         the documentation, into docs/_build/html"
 	@echo "make bench        kiel beside other clients on one broker, and alone; BENCH=\"--python27 PATH\" ..."
 	@echo "make matrix       every Kafka release on two Pythons; writes the table into README.rst"
@@ -48,6 +48,7 @@ integration:
 
 lint: $(VENV)/.tools
 	$(BIN)/python -m flake8
+	$(BIN)/python tools/branches.py
 	@if python2.7 -c "" 2>/dev/null; then echo "python2.7 -m compileall -q kiel examples"; \
 	    PYTHONDONTWRITEBYTECODE= python2.7 -m compileall -q kiel examples; \
 	    else echo "-- no python2.7 on PATH: its syntax is not checked here"; fi

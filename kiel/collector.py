@@ -15,6 +15,9 @@ class HeldOff(object):
 
     __slots__ = ("was_on",)
 
+    def __init__(self):
+        self.was_on = False
+
     def __enter__(self):
         self.was_on = gc.isenabled()
         gc.disable()

@@ -1,23 +1,32 @@
 """
-The arrows between kiel's modules point one way.
+The arrows between kiel's modules point one way, and its classes are whole.
 
-Each rule is a line of `RULES`: the modules it is about, and what they may not import, at any depth of a function.
+Each rule about imports is a line of `RULES`: the modules it is about, and what they may not import, at any depth of a
+function. The rules about classes are those of `docs/code/design.rst` that a syntax tree shows.
 """
 from __future__ import absolute_import
 
 import ast
-import io
 import os
+import sys
 
 import pytest
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+from tests import syntax
+from tests.syntax import modules
+
+sys.path.insert(0, os.path.join(syntax.ROOT, "tools"))
+import branches  # noqa: E402
+sys.path.pop(0)
 
 #: whatever reaches a socket, a loop or a thread
 IO = ("tornado", "socket", "ssl", "select", "selectors", "asyncio", "threading", "kazoo", "subprocess",
       "concurrent", "multiprocessing")
 SHELL = ("kiel.connection", "kiel.handshake", "kiel.broker", "kiel.settings", "kiel.cluster", "kiel.clients",
          "kiel.zookeeper", "kiel.groups", "kiel.allocation", "kiel.events")
+#: the clients that an application makes
+FACES = ("kiel.clients.producer", "kiel.clients.consumer", "kiel.clients.single", "kiel.clients.grouped",
+         "kiel.clients.admin")
 
 RULES = (
     # who                     may not import
@@ -35,16 +44,43 @@ RULES = (
     ("kiel.broker",           ("kiel.cluster", "kiel.clients", "kiel.zookeeper", "kiel.groups", "kiel.allocation")),
     ("kiel.cluster",          ("kiel.clients", "kiel.zookeeper", "kiel.groups", "kiel.allocation")),
     ("kiel.allocation",       ("kiel.clients", "kiel.zookeeper", "kiel.groups")),
+    ("kiel.topics",           IO + SHELL),
+    ("kiel.partitioners",     IO + SHELL + ("kiel.protocol",)),
+    ("kiel.collector",        IO + SHELL + ("kiel.protocol",)),
+    ("kiel.fairness",         SHELL + ("kiel.protocol",)),
+    ("kiel.stream",           SHELL[:-1]),
+    # groups know the coordinator they are handed, or a connection of their own, and neither clients nor the cluster
+    ("kiel.groups",           ("kiel.clients", "kiel.cluster", "kiel.broker", "struct", "socket", "ssl")),
+    ("kiel.groups.assignors", tuple(set(IO + SHELL) - {"kiel.groups", "kiel.allocation"})),
+    ("kiel.groups.liveness",  ("kiel.groups.classic", "kiel.groups.next_gen", "kiel.groups.assignors",
+                               "kiel.zookeeper")),
+    ("kiel.groups.classic",   ("kiel.groups.next_gen", "kiel.zookeeper", "kiel.connection")),
+    ("kiel.groups.next_gen",  ("kiel.groups.classic", "kiel.zookeeper", "kiel.connection")),
     ("kiel.zookeeper",        ("kiel.clients", "kiel.connection", "kiel.cluster", "kiel.protocol", "kiel.groups")),
     # clients never touch bytes or sockets
     ("kiel.clients",          ("struct", "socket", "ssl", "select", "zlib", "tornado.iostream", "tornado.tcpclient",
                                "tornado.netutil", "kiel.compression", "kiel.protocol.primitives",
                                "kiel.protocol.part")),
+    # what a client is made of does not know the client, nor the parts of another kind of client
+    ("kiel.clients.client",   FACES),
+    ("kiel.clients.producing", FACES + ("kiel.clients.consuming", "kiel.groups", "kiel.zookeeper")),
+    ("kiel.clients.consuming", FACES + ("kiel.clients.producing", "kiel.clients.grouping", "kiel.groups",
+                                        "kiel.zookeeper")),
+    ("kiel.clients.grouping",  FACES + ("kiel.clients.producing",)),
+    # the command is the last to know everybody
+    ("kiel",                  ("kiel.command", "kiel.__main__")),
     # what serves the tests is never needed by an application
     ("kiel",                  ("kiel.testing", "pytest", "mock", "unittest")),
 )
 #: modules to which a rule about their package does not apply
-EXCEPT = {"kiel": ("kiel.testing",)}
+EXCEPT = {"kiel": ("kiel.testing", "kiel.__main__")}
+#: modules without a rule of their own, with the reason
+FREE = {
+    "kiel": "the package itself imports nothing",
+    "kiel.__main__": "starts the command",
+    "kiel.command": "an application of kiel",
+    "kiel.testing": "may use all of kiel; nothing of kiel may use it",
+}
 #: single imports that stand, with the reason
 ALLOWED = {
     ("kiel.clients.client", "tornado.iostream"): "a connection of the caller's own may raise 0.9's StreamClosedError",
@@ -56,22 +92,9 @@ def within(module, names):
     return any(module == name or module.startswith(name + ".") for name in names)
 
 
-def modules():
-    """{dotted name: path} of every module of kiel."""
-    found = {}
-    for place, _, files in os.walk(os.path.join(ROOT, "kiel")):
-        for name in files:
-            if name.endswith(".py"):
-                path = os.path.join(place, name)
-                dotted = os.path.relpath(path, ROOT)[:-3].replace(os.sep, ".")
-                found[dotted[:-len(".__init__")] if dotted.endswith(".__init__") else dotted] = path
-    return found
-
-
 def imports(path, package=""):
     """The dotted names that a module's text imports; `from a import b` counts as `a` and `a.b`."""
-    with io.open(path, encoding="utf-8") as source:
-        tree = ast.parse(source.read().encode("utf-8"), path)
+    tree = syntax.parse(path)
     names = set()
     for node in ast.walk(tree):
         if isinstance(node, ast.Import):
@@ -152,3 +175,149 @@ def test_a_socket_is_more_than_the_name_of_the_machine(tmpdir):
     assert imports(str(path)) == set()
     path.write("import socket\nsocket.gethostname()\nsocket.socket()\n")
     assert imports(str(path)) == {"socket"}
+
+
+def test_every_package_and_module_has_a_rule():
+    ruled = [who for who, _ in RULES if who != "kiel"]
+    free = [module for module in modules() if not within(module, ruled) and module not in FREE
+            and not within(module, ("kiel.testing",))]
+    assert not free, "write a rule for " + ", ".join(sorted(free))
+
+
+# -- classes --
+
+#: Classes that use or assign what they do not define: a list that only shrinks, see `test_classes_are_whole`.
+NOT_WHOLE = {
+    # producing
+    "Desks",
+    "Intake",
+    "Many",
+    "Producer",
+    "Registered",
+    "Transactional",
+    # consuming
+    "EpochCheck",
+    "FetchAnswers",
+    "FetchRequests",
+    "OffsetLookup",
+    "Reading",
+    "Offset",
+    # grouping
+    "GroupTopics",
+    "Health",
+    "OffsetStore",
+    "Ownership",
+    # groups, ZooKeeper
+    "PartitionAllocator",
+}
+
+
+def wholeness():
+    """Return {class name: what it uses that nobody defines, or makes after its ``__init__``}."""
+    texts = syntax.classes()
+    assert len(texts) > 200
+    found = {}
+    for (module, name), text in sorted(texts.items()):
+        complaints = ["uses self.%s" % word for word in syntax.unknown(text, texts)]
+        complaints += ["makes self.%s late" % word for word in syntax.made_late(text, texts)]
+        if complaints:
+            found[name] = "%s.%s: %s" % (module, name, ", ".join(complaints))
+    return found
+
+
+def test_classes_are_whole():
+    """
+    A class uses no ``self.x`` that neither it nor a base of it defines, and assigns all in its own ``__init__``.
+
+    (Or in that of a base; the fields of a `kiel.protocol.part.Part` are those of its table.)
+    """
+    found = wholeness()
+    assert not set(found) - NOT_WHOLE, "\n".join(found[name] for name in sorted(set(found) - NOT_WHOLE))
+    clean = NOT_WHOLE - set(found)
+    assert not clean, "whole by now, so take them out of NOT_WHOLE: " + ", ".join(sorted(clean))
+
+
+class Base(object):
+    """Something to inherit from."""
+
+    kind = "base"
+
+    def __init__(self):
+        self.given = 1
+        self.counted = 0
+
+    @property
+    def settable(self):
+        return self.given
+
+    @settable.setter
+    def settable(self, value):
+        self.given = value
+
+
+class Whole(Base):
+    """Nothing to complain of."""
+
+    def __init__(self):
+        super(Whole, self).__init__()
+        self.own, self.other = 1, 2
+
+    def work(self):
+        self.own = self.given + len(self.kind) + self.other
+        self.settable = 4
+        self.counted += 1
+
+        class Other(object):
+            def look(self):
+                return self.elsewhere
+
+        return Other, [self.work for _ in range(3)]
+
+
+class Slice(Base):
+    """Each of its methods is wrong in one way."""
+
+    def reads(self):
+        return lambda: self.nowhere
+
+    def makes(self):
+        self.late = 1
+        for self.each in range(3):
+            pass
+
+    def counts(self):
+        self.total += 1
+
+    def calls(self):
+        self.missing()
+
+    def takes_away(self):
+        del self.gone
+
+
+def test_what_is_wrong_with_a_class_is_found():
+    body = syntax.parse(__file__.replace(".pyc", ".py")).body
+    texts = dict(
+        ((__name__, node.name), syntax.ClassText(__name__, node)) for node in body if isinstance(node, ast.ClassDef)
+    )
+    whole, part = texts[__name__, "Whole"], texts[__name__, "Slice"]
+    assert syntax.unknown(whole, texts, Whole) == syntax.made_late(whole, texts, Whole) == []
+    assert syntax.unknown(part, texts, Slice) == ["gone", "missing", "nowhere"]
+    assert syntax.made_late(part, texts, Slice) == ["each", "late", "total"]
+
+
+def test_branches_are_counted_as_a_reader_meets_them():
+    text = """
+def plain(): pass
+def all_of_them(a):
+    if a and a or a: pass
+    elif a: pass
+    for i in [j for j in a if j]: pass
+    while a if a else a: pass
+    try: pass
+    except E: pass
+    def inner():
+        if a: pass
+"""
+    counts = dict((name, number) for number, _, name in branches.counted(ast.parse(text)))
+    assert counts == {"plain": 1, "all_of_them": 11, "inner": 2}

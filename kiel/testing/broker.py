@@ -25,7 +25,7 @@ class Broker(object):
         self.role = role
         self.settings = {}
         self.port = self.data = self.directory = None
-        self._inner_port = None
+        self._inner_port = self._controller_port = None
         self._process = None
 
     def __repr__(self):

@@ -68,7 +68,9 @@ class Kafka(object):
         self.controller = Broker(self, CONTROLLER_ID, "controller") if self.mode == "kraft" and brokers > 1 else None
         #: The :class:`ZooKeeper` of the cluster, in ZooKeeper mode, once it runs (None when given as a text).
         self.zookeeper = None
-        self.directory = self.cluster_id = None
+        self.directory = self.cluster_id = self.classpath = None
+        #: the :class:`security.Authority` that signs the brokers' certificates, with TLS
+        self.authority = None
         self.ca_file = self.client_cert = self.client_key = None
         self._given_zookeeper = zookeeper
         self._owns_zookeeper = False
