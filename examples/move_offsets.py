@@ -14,34 +14,18 @@ import logging
 
 from tornado import gen, ioloop
 
-from kiel import allocation, exc
-from kiel.clients import client, commits
-
-
-class Group(commits.OffsetStore, client.Client):
-    """A group's offsets, without being one of its members."""
-
-    uses_zookeeper = True
-
-    def __init__(self, brokers, group):
-        super(Group, self).__init__(brokers)
-        self.group_name = group
-        self.allocator = allocation.Allocator()
-
-    @gen.coroutine
-    def wind_down(self):
-        """There is nothing to end."""
+from kiel import exc
+from kiel.clients import Admin
 
 
 @gen.coroutine
 def run(args):
     """Reads what is committed for every partition there is, and commits it."""
-    group = Group(args.brokers.split(","), args.group)
+    admin = Admin(args.brokers.split(","), zookeeper_offsets=True)
+    group = admin.group(args.group)
     try:
-        yield group.connect()
-        if not (yield group.determine_coordinator()):
-            raise SystemExit("FAILED: the group's coordinator was not found: %s" % group.last_error)
-        keys = [(topic, number) for topic, numbers in group.cluster.topics.items() for number in numbers]
+        yield admin.connect()
+        keys = [(topic, number) for topic, numbers in admin.cluster.topics.items() for number in numbers]
         committed = yield group.committed_offsets(keys)
         offsets = dict((key, offset) for key, offset in committed.items() if offset is not None)
         failed = [error for error in offsets.values() if isinstance(error, exc.KielError)]
@@ -54,7 +38,7 @@ def run(args):
             print("%s:%d at %d" % (topic, number, offsets[topic, number]))
         print("%d partitions of group %s are in every store" % (len(offsets), args.group))
     finally:
-        yield group.close()
+        yield admin.close()
 
 
 def main():

@@ -20,7 +20,7 @@ from tornado import gen, ioloop
 
 from kiel import exc, sasl
 from kiel.clients.admin import Admin
-from kiel.clients.group_view import DEAD
+from kiel.clients.grouping.group_view import DEAD
 from kiel.clients.offsets import BEGINNING, END
 from kiel.retry import Backoff
 

@@ -205,7 +205,6 @@ NOT_WHOLE = {
     # grouping
     "GroupTopics",
     "Health",
-    "OffsetStore",
     "Ownership",
     # groups, ZooKeeper
     "PartitionAllocator",

@@ -12,7 +12,7 @@ from tornado import gen
 
 from kiel import command, exc, sasl
 from kiel.clients.admin import Lag, Listing, Reset
-from kiel.clients.group_view import GroupDescription, Member
+from kiel.clients.grouping.group_view import GroupDescription, Member
 from kiel.clients.offsets import BEGINNING, END
 
 MEMBER = Member("m-1", None, u"w\xf6rker", "/10.0.0.1", None, ["t"], {"t": [0, 1], "u": [2]}, None, None, "classic")

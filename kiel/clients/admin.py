@@ -9,7 +9,7 @@ from tornado import gen
 
 from kiel import constants, exc
 from kiel.clients.client import Client
-from kiel.clients.group_view import CLASSIC, CONSUMER, DEAD, GroupView, first_errors_raised, need
+from kiel.clients.grouping.group_view import CLASSIC, CONSUMER, DEAD, GroupView, first_errors_raised, need
 from kiel.clients.offsets import BEGINNING, END, OffsetLookup, start_to_timestamp
 from kiel.protocol import list_groups
 
@@ -36,8 +36,9 @@ class Lag(collections.namedtuple("Lag", "committed end lag member error")):
     How far behind a group is in one partition.
 
     ``committed`` is the next offset that the group reads, ``end`` the offset after the last message, ``lag`` how many
-    offsets lie between; None for what there is not. ``member`` is the `kiel.clients.group_view.Member` that has the
-    partition, None for nobody; ``error`` the `kiel.exc.KielError` that kept the end from being known, else None.
+    offsets lie between; None for what there is not. ``member`` is the `kiel.clients.grouping.group_view.Member` that
+    has the partition, None for nobody; ``error`` the `kiel.exc.KielError` that kept the end from being known, else
+    None.
     """
 
     __slots__ = ()
@@ -75,7 +76,7 @@ class Admin(OffsetLookup, Client):
         return gen.maybe_future(None)
 
     def group(self, name):
-        """Gives the `kiel.clients.group_view.GroupView` of a group."""
+        """Gives the `kiel.clients.grouping.group_view.GroupView` of a group."""
         return GroupView(self, name, self.zookeeper_offsets)
 
     # -- members --

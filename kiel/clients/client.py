@@ -136,7 +136,7 @@ class Client(object):
             results[broker_id] = result
 
     @gen.coroutine
-    def attempt(self, keys, round, deadline=None, plan=None):
+    def attempt(self, keys, round, deadline=None, plan=None, coordinator=None, closing=False):
         """
         Repeats a round until every key has a result: the only retry loop of kiel's requests.
 
@@ -148,6 +148,8 @@ class Client(object):
 
         :param deadline: seconds; default: that of the plan
         :param plan: a `kiel.retry.Backoff`; default: the client's ``retry``
+        :param coordinator: the `kiel.clients.grouping.coordinator.GroupCoordinator` to lose where an error says so
+        :param closing: whether to go on trying while the client closes, as with the last commit
         """
         clock = (plan or self.retry).start(deadline)
         done = {}
@@ -165,7 +167,7 @@ class Client(object):
                 value = outcome.get(key, _NO_ANSWER)
                 if not isinstance(value, exc.KielError):
                     done[key] = value
-                elif value.retriable and not self.closing:
+                elif value.retriable and (closing or not self.closing):
                     last[key] = value
                     cures.add(value.cure)
                     still.append(key)
@@ -179,13 +181,15 @@ class Client(object):
                 done.update((key, last[key]) for key in wanted)
                 break
             yield gen.sleep(delay)
-            yield self._cure(cures)
+            yield self._cure(cures, coordinator)
         raise gen.Return(done)
 
     @gen.coroutine
-    def _cure(self, cures):
+    def _cure(self, cures, coordinator=None):
         """Renews what errors said has to be; failing to is no error, since the next round shows it anyway."""
-        if "coordinator" in cures:
+        if "coordinator" in cures and coordinator is not None:
+            coordinator.lose()
+        elif "coordinator" in cures:
             self.lose_coordinator()
         if "metadata" in cures or "coordinator" in cures:
             try:

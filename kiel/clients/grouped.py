@@ -12,11 +12,12 @@ from kiel import exc
 from kiel.allocation import Allocator, naive_allocator
 from kiel.clients import ownership
 from kiel.clients.books import Share
-from kiel.clients.commits import OffsetStore
 from kiel.clients.consumer import BaseConsumer, make_name
 from kiel.clients.cursor import UNSET
 from kiel.clients.group_topics import GroupTopics
-from kiel.clients.group_view import GroupView
+from kiel.clients.grouping.committed_offsets import CommittedOffsets
+from kiel.clients.grouping.coordinator import GroupCoordinator
+from kiel.clients.grouping.group_view import GroupView
 from kiel.clients.health import Health
 from kiel.clients.offsets import BEGINNING
 from kiel.clients.ownership import Ownership
@@ -42,7 +43,7 @@ AUTOCOMMIT = (True, False, "processed")
 PROTOCOLS = (None, "classic", "consumer")
 
 
-class GroupedConsumer(Ownership, GroupTopics, Health, OffsetStore, BaseConsumer):
+class GroupedConsumer(Ownership, GroupTopics, Health, BaseConsumer):
     """
     Reads its share of the topics, goes on where the group left off, and commits how far it has come.
 
@@ -114,10 +115,14 @@ class GroupedConsumer(Ownership, GroupTopics, Health, OffsetStore, BaseConsumer)
             else [partition_allocator]
         )
         self._zk_hosts = None
+        if zk_hosts:
+            self._zk_hosts = zk_hosts if isinstance(zk_hosts, str) else ",".join(zk_hosts)
+        self.group_coordinator = GroupCoordinator(self, group, handler=self)
+        self.committed = CommittedOffsets(
+            self, self.group_coordinator, bool(zk_hosts), self._zk_hosts, self.isolation_level, face=self
+        )
         self.allocator = Allocator()
         if zk_hosts:
-            self.uses_zookeeper = True
-            self._zk_hosts = zk_hosts if isinstance(zk_hosts, str) else ",".join(zk_hosts)
             self.allocator = (Follower if group_protocol else PartitionAllocator)(
                 zk_hosts, group, self.name, partition_allocator or naive_allocator,
                 # the partition must stay ours until its last commit is through, even if that is slow
@@ -176,6 +181,58 @@ class GroupedConsumer(Ownership, GroupTopics, Health, OffsetStore, BaseConsumer)
     def _note_name(self):
         """The allocator took another name where this one's was taken."""
         self.name = getattr(self.allocator, "consumer_name", self.name)
+
+    # -- the coordinator and the committed offsets --
+
+    @property
+    def coordinator_id(self):
+        """The broker that coordinates the group; None while it is not known."""
+        return self.group_coordinator.broker_id
+
+    @coordinator_id.setter
+    def coordinator_id(self, broker_id):
+        self.group_coordinator.broker_id = broker_id
+
+    @gen.coroutine
+    def determine_coordinator(self):
+        """
+        Find the group's coordinator, asking broker by broker, with pauses as ``retry`` says.
+
+        Return whether it was found; what went wrong is logged and is ``last_error``.
+        """
+        try:
+            yield self.group_coordinator.find()
+        except exc.KielError as error:
+            self.last_error = error
+            log.error("No coordinator of group %s: %s", self.group_name, error)
+            raise gen.Return(False)
+        raise gen.Return(True)
+
+    @gen.coroutine
+    def coordinator(self):
+        """Return the coordinator's id, looked up when it is not known or not connected."""
+        broker = yield self.group_coordinator.broker()
+        raise gen.Return(broker.broker_id)
+
+    def lose_coordinator(self):
+        """Forget the coordinator; it is looked up at the next need."""
+        self.group_coordinator.lose()
+
+    def committed_offsets(self, keys, deadline=None, tell=None):
+        """See `kiel.clients.grouping.committed_offsets.CommittedOffsets.read`."""
+        return self.committed.read(keys, deadline, tell)
+
+    def handle_group_coordinator_response(self, response):
+        """Take over the coordinator that an answer names. Return True, or the error."""
+        return self.group_coordinator.handle_group_coordinator_response(response)
+
+    def handle_offset_fetch_response(self, response):
+        """Return ``{(topic, partition): offset or KielError}``, -1 for none."""
+        return self.committed.handle_offset_fetch_response(response)
+
+    def handle_offset_commit_response(self, response):
+        """Return ``{(topic, partition): None or KielError}``."""
+        return self.committed.handle_offset_commit_response(response)
 
     # -- consuming --
 

@@ -1,6 +1,7 @@
 """What a group's member may hand out and commit: its partitions, from being assigned to their last commit."""
 from __future__ import absolute_import
 
+import copy
 import logging
 
 from tornado import gen, locks
@@ -66,6 +67,26 @@ class Ownership(object):
             return dict.fromkeys(keys, self._doubt())
         holding, terms = self._holding(), self._committing_terms
         return dict((key, None) for key in keys if not holding(key) or self._term(key) is not terms.get(key))
+
+    @property
+    def identity(self):
+        """(member id, generation or epoch) that commits are signed with."""
+        return self.allocator.identity
+
+    @property
+    def instance_id(self):
+        """The name of a static member, which signs commits too."""
+        return self.allocator.instance_id
+
+    def refused(self, error):
+        """A commit was refused: sees to the membership, and gives the error to go by."""
+        if error.cure != "rejoin" or not self.allocator.by_topic:
+            return error
+        self.allocator.rejoin(error)
+        # in the next generation, with what is still this member's then; `withheld` stops what is not
+        error = copy.copy(error)
+        error.retriable = True
+        return error
 
     def _doubt(self):
         """The error of a commit while it is not sure who owns which partition."""
@@ -159,11 +180,11 @@ class Ownership(object):
 
     @gen.coroutine
     def _commit_of_terms(self, offsets, metadata=None, deadline=None):
-        """Commits offsets as long as the present terms of their partitions last; gives what `commit` gives."""
+        """Commits offsets as long as the present terms of their partitions last; see `CommittedOffsets.commit`."""
         self._committing_terms = dict((key, self._term(key)) for key in offsets)
         if metadata is None:
             metadata = "committed by %s" % self.name
-        result = yield self.commit(offsets, metadata, deadline)
+        result = yield self.committed.commit(offsets, metadata, deadline, self)
         for key, outcome in result.items():
             if isinstance(outcome, exc.KielError):
                 log.error("Commit of %s:%s at %s failed: %s", key[0], key[1], offsets[key], outcome)

@@ -53,8 +53,8 @@ class HandoverAllocator(allocation.Allocator):
     :param membership: its `kiel.groups.membership.Membership`
     :param follower: the member in ZooKeeper
     :param topics: a function that gives the names of the topics to join with in Kafka
-    :param view: a function that gives the group's `kiel.clients.group_view.GroupView`, by which both stores of offsets
-        are reached without being a member
+    :param view: a function that gives the group's `kiel.clients.grouping.group_view.GroupView`, by which both
+        stores of offsets are reached without being a member
     """
 
     def __init__(self, client, membership, follower, topics, view):

@@ -9,7 +9,7 @@ import pytest
 from tornado import gen
 
 from kiel.clients.client import Client
-from kiel.clients.commits import OffsetStore
+from kiel.clients.grouping.coordinator import GroupCoordinator
 from kiel.groups.membership import Membership
 from kiel.groups.next_gen.member import ConsumerAllocator
 from kiel.groups.next_gen.states import JOINING, OUT, STABLE
@@ -92,8 +92,20 @@ class Coordinator(object):
         return 0 if fits else 110
 
 
-class Bare(OffsetStore, Client):
+class Bare(Client):
     group_name = "g"
+
+    def __init__(self, *args, **kwargs):
+        super(Bare, self).__init__(*args, **kwargs)
+        self.group_coordinator = GroupCoordinator(self, "g")
+
+    @gen.coroutine
+    def coordinator(self):
+        broker = yield self.group_coordinator.broker()
+        raise gen.Return(broker.broker_id)
+
+    def lose_coordinator(self):
+        self.group_coordinator.lose()
 
     def wind_down(self):
         return gen.moment

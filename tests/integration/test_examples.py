@@ -13,8 +13,9 @@ import uuid
 import pytest
 from tornado import gen, ioloop
 
-from kiel import allocation, clients, testing
-from kiel.clients import client, commits
+from kiel import clients, testing
+from kiel.clients import Admin
+from kiel.clients.grouping import committed_offsets, coordinator
 from kiel.protocol import fetch, messages
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -276,34 +277,27 @@ def test_what_the_readme_shows(kafka, tmpdir, line, text):
 
 # --- moving from 0.9 ----------------------------------------------------------------------------------------------
 
-class Stored(commits.OffsetStore, client.Client):
+class OneStore(committed_offsets.CommittedOffsets):
     """A group's offsets in one store of the two."""
 
-    def __init__(self, brokers, group, old):
-        super(Stored, self).__init__(brokers)
-        self.group_name = group
-        self.uses_zookeeper = True
+    def __init__(self, client, group, old):
+        super(OneStore, self).__init__(client, coordinator.GroupCoordinator(client, group), uses_zookeeper=True)
         self.old = old
-        self.allocator = allocation.Allocator()
 
-    def _stores(self, coordinator_id, api):
-        both = super(Stored, self)._stores(coordinator_id, api)
-        assert both == [commits.ZOOKEEPER, commits.KAFKA]
+    def stores(self, broker, api):
+        both = super(OneStore, self).stores(broker, api)
+        assert both == [committed_offsets.ZOOKEEPER, committed_offsets.KAFKA]
         return both[:1] if self.old else both[1:]
-
-    @gen.coroutine
-    def wind_down(self):
-        pass
 
 
 @gen.coroutine
 def stored(brokers, group, old, put=None, keys=None):
     """Commits offsets to one store, or gives what is committed there."""
-    offsets = Stored(brokers, group, old)
-    yield offsets.connect()
-    assert (yield offsets.determine_coordinator())
-    result = yield (offsets.commit(put) if put else offsets.committed_offsets(keys))
-    yield offsets.close()
+    admin = Admin(brokers)
+    yield admin.connect()
+    offsets = OneStore(admin, group, old)
+    result = yield (offsets.commit(put) if put else offsets.read(keys))
+    yield admin.close()
     raise gen.Return(result)
 
 

@@ -5,9 +5,9 @@ import collections
 
 from tornado import gen
 
-from kiel import allocation, exc
-from kiel.clients.client import Client
-from kiel.clients.commits import KAFKA, STORES, OffsetStore
+from kiel import exc
+from kiel.clients.grouping.committed_offsets import KAFKA, STORES, CommittedOffsets
+from kiel.clients.grouping.coordinator import GroupCoordinator
 from kiel.protocol import (
     consumer_group_describe, consumer_protocol, delete_groups, describe_groups, errors, offset_delete, offset_fetch,
     topic_ids
@@ -58,91 +58,60 @@ class GroupDescription(collections.namedtuple(
     __slots__ = ()
 
 
-class GroupView(OffsetStore, Client):
+class GroupView(object):
     """
-    One group, over the connections of an `kiel.clients.admin.Admin`: its coordinator, members and offsets.
+    One group: its coordinator, members and offsets, over the connections of a client that need not be a member.
 
-    :param client: the admin client
+    :param client: the `kiel.clients.client.Client`, such as an `kiel.clients.admin.Admin`
     :param group: the group's name
-    :param uses_zookeeper: whether offsets in ZooKeeper count too, see `kiel.clients.commits`
+    :param uses_zookeeper: whether offsets in ZooKeeper count too, see `kiel.clients.grouping.committed_offsets`
     """
 
     def __init__(self, client, group, uses_zookeeper=False):
-        # not a client of its own: the cluster is shared, and nothing is opened or closed here
         self.client = client
-        self.cluster = client.cluster
-        self.retry = client.retry
-        self.settings = client.settings
         self.group_name = group
-        self.uses_zookeeper = uses_zookeeper
-        self.heal_cluster = False
-        self.last_error = None
-        #: an allocator that owns nothing: commits are not signed
-        self.allocator = allocation.Allocator()
-
-    @property
-    def closing(self):
-        """Whether the admin client is closing."""
-        return self.client.closing
+        #: the `kiel.clients.grouping.coordinator.GroupCoordinator`
+        self.coordinator = GroupCoordinator(client, group)
+        #: the `kiel.clients.grouping.committed_offsets.CommittedOffsets`
+        self.offsets = CommittedOffsets(client, self.coordinator, uses_zookeeper)
 
     @gen.coroutine
-    def ask(self, round, deadline=None):
-        """
-        Runs one question through `attempt`; gives its answer.
-
-        :param round: a coroutine function, given the coordinator's id, that gives the answer or a `KielError`
-        :raises kiel.exc.KielError: the last error
-        """
-        @gen.coroutine
-        def once(_):
-            """Finds the coordinator, and asks."""
-            coordinator_id = yield self.coordinator()
-            answer = yield round(coordinator_id)
-            raise gen.Return({self.group_name: answer})
-
-        answers = yield self.attempt([self.group_name], once, deadline)
-        answer = answers[self.group_name]
-        if isinstance(answer, exc.KielError):
-            raise answer
-        raise gen.Return(answer)
-
-    @gen.coroutine
-    def _say(self, coordinator_id, request, what):
-        """Sends one request to the coordinator; gives what its handler makes of the answer."""
-        need(self.cluster[coordinator_id], request, what)
-        answers = yield self.send({coordinator_id: request})
-        raise gen.Return(answers.get(coordinator_id, _NO_ANSWER))
+    def _send(self, broker, request, what):
+        """Send one request to the coordinator. Return what its handler makes of the answer."""
+        need(broker, request, what)
+        answers = yield self.client.send({broker.broker_id: request}, self)
+        raise gen.Return(answers.get(broker.broker_id, _NO_ANSWER))
 
     # -- members --
 
     def describe(self):
         """
-        Gives a Future of the group's `GroupDescription`.
+        Return a Future of the group's `GroupDescription`.
 
         :raises kiel.exc.UnsupportedVersionError: on brokers before 0.9
         """
-        return self.ask(self._describe)
+        return self.coordinator.ask(self._describe)
 
     @gen.coroutine
-    def _describe(self, coordinator_id):
-        """Asks for a next-generation group first, where the broker knows them, since it calls others not found."""
-        if self.cluster[coordinator_id].reaches("consumer_group_describe", 0):
-            answer = yield self._say(
-                coordinator_id, consumer_group_describe.ConsumerGroupDescribeRequest(group_ids=[self.group_name]),
+    def _describe(self, broker):
+        """Ask for a next-generation group first, where the broker knows them, since it calls others not found."""
+        if broker.reaches("consumer_group_describe", 0):
+            answer = yield self._send(
+                broker, consumer_group_describe.ConsumerGroupDescribeRequest(group_ids=[self.group_name]),
                 "describing groups"
             )
             # 3.7 to 3.9 may serve the api and have it switched off
             if not isinstance(answer, (exc.GroupIdNotFoundError, exc.UnsupportedVersionError)):
                 raise gen.Return(answer)
-        answer = yield self._say(
-            coordinator_id, describe_groups.DescribeGroupsRequest(groups=[self.group_name]), "describing groups"
+        answer = yield self._send(
+            broker, describe_groups.DescribeGroupsRequest(groups=[self.group_name]), "describing groups"
         )
         if isinstance(answer, exc.GroupIdNotFoundError):
-            answer = GroupDescription(self.group_name, None, "", DEAD, "", None, coordinator_id, [])
+            answer = GroupDescription(self.group_name, None, "", DEAD, "", None, broker.broker_id, [])
         raise gen.Return(answer)
 
     def handle_consumer_group_describe_response(self, response):
-        """Gives the `GroupDescription` of a next-generation group, or the error."""
+        """Return the `GroupDescription` of a next-generation group, or the error."""
         group, = response.groups
         members = [
             Member(
@@ -153,11 +122,11 @@ class GroupView(OffsetStore, Client):
         ]
         return _error(group.error_code, group.error_message, self.group_name) or GroupDescription(
             self.group_name, CONSUMER, "consumer", group.group_state, group.assignor_name, group.group_epoch,
-            self.coordinator_id, sorted(members, key=_order)
+            self.coordinator.broker_id, sorted(members, key=_order)
         )
 
     def handle_describe_groups_response(self, response):
-        """Gives the `GroupDescription` of a classic group, or the error."""
+        """Return the `GroupDescription` of a classic group, or the error."""
         group, = response.groups
         consumers = group.protocol_type == "consumer"
         members = []
@@ -170,35 +139,43 @@ class GroupView(OffsetStore, Client):
                 sorted(subscription.topics), shares, None, None, CLASSIC
             ))
         return _error(group.error_code, group.error_message, self.group_name) or GroupDescription(
-            self.group_name, CLASSIC, group.protocol_type, group.state, group.protocol, None, self.coordinator_id,
-            sorted(members, key=_order)
+            self.group_name, CLASSIC, group.protocol_type, group.state, group.protocol, None,
+            self.coordinator.broker_id, sorted(members, key=_order)
         )
 
     # -- offsets --
 
+    def committed_offsets(self, keys, deadline=None):
+        """Return a Future of what is committed for these partitions, see `CommittedOffsets.read`."""
+        return self.offsets.read(keys, deadline)
+
+    def commit(self, offsets, metadata="", deadline=None):
+        """Commit offsets, which Kafka refuses while the group has members; see `CommittedOffsets.commit`."""
+        return self.offsets.commit(offsets, metadata, deadline)
+
     @gen.coroutine
     def all_offsets(self):
         """
-        Gives all that the group has committed: ``{(topic, partition): offset}``.
+        Return all that the group has committed: ``{(topic, partition): offset}``.
 
         Brokers before 0.10.2, and ZooKeeper, can only be asked for partitions: there it is what the group has in the
         topics that there are.
         """
-        found = yield self.ask(self._all_of_kafka)
-        if found is None or self.uses_zookeeper:
-            keys = [(topic, partition) for topic, ids in self.cluster.topics.items() for partition in ids]
+        found = yield self.coordinator.ask(self._all_of_kafka)
+        if found is None or self.offsets.uses_zookeeper:
+            keys = [(topic, partition) for topic, ids in self.client.cluster.topics.items() for partition in ids]
             offsets = yield self.committed_offsets(set(keys).union(found or ()))
             found = first_errors_raised(offsets)
         raise gen.Return(dict((key, offset) for key, offset in found.items() if offset is not None))
 
     @gen.coroutine
-    def _all_of_kafka(self, coordinator_id):
+    def _all_of_kafka(self, broker):
         """One question for everything; None where the broker can't be asked so."""
-        if not self.cluster[coordinator_id].reaches("offset_fetch", 2):
+        if not broker.reaches("offset_fetch", 2):
             raise gen.Return(None)
         request = offset_fetch.OffsetFetchRequest(group_name=self.group_name, topics=None)
         request.narrow = 2, STORES[KAFKA][1]
-        answer = yield self._say(coordinator_id, request, "asking for all offsets")
+        answer = yield self._send(broker, request, "asking for all offsets")
         if isinstance(answer, exc.KielError) or answer.error is not None:
             raise gen.Return(answer if isinstance(answer, exc.KielError) else answer.error)
         wrong = [value for value in answer.values() if isinstance(value, exc.KielError)]
@@ -206,48 +183,52 @@ class GroupView(OffsetStore, Client):
             raise gen.Return(wrong[0])
         raise gen.Return(dict((key, offset) for key, offset in answer.items() if offset >= 0))
 
+    def handle_offset_fetch_response(self, response):
+        """Return ``{(topic, partition): offset or KielError}``, -1 for none."""
+        return self.offsets.handle_offset_fetch_response(response)
+
     # -- deleting --
 
     def delete(self):
         """
-        Deletes the group with its offsets; gives a Future.
+        Delete the group with its offsets; return a Future.
 
         :raises kiel.exc.NonEmptyGroupError: when it has members
         :raises kiel.exc.GroupIdNotFoundError: when it is not there
         """
         request = delete_groups.DeleteGroupsRequest(groups_names=[self.group_name])
-        return self.ask(lambda coordinator_id: self._say(coordinator_id, request, "deleting groups"))
+        return self.coordinator.ask(lambda broker: self._send(broker, request, "deleting groups"))
 
     def handle_delete_groups_response(self, response):
-        """Gives True, or the error."""
+        """Return True, or the error."""
         result, = response.results
         hint = "stop its members first" if result.error_code == errors.non_empty_group else None
         return _error(result.error_code, result.error_message or hint, self.group_name) or True
 
     def delete_offsets(self, keys):
         """
-        Forgets offsets; gives a Future of ``{(topic, partition): True or KielError}``.
+        Delete committed offsets; return a Future of ``{(topic, partition): True or KielError}``.
 
         :param keys: ``(topic, partition)`` pairs
         """
-        return self.attempt(keys, self._delete_offsets)
+        return self.coordinator.attempt(keys, self._delete_offsets)
 
     @gen.coroutine
     def _delete_offsets(self, wanted):
         """One round of `delete_offsets`."""
-        coordinator_id = yield self.coordinator()
+        broker = yield self.coordinator.broker()
         request = offset_delete.OffsetDeleteRequest(
             group_id=self.group_name, topics=topic_ids.by_topic(offset_delete.TopicRequest, (
                 (topic, offset_delete.PartitionRequest(partition_id=partition)) for topic, partition in wanted
             ))
         )
-        answer = yield self._say(coordinator_id, request, "deleting offsets")
+        answer = yield self._send(broker, request, "deleting offsets")
         if isinstance(answer, exc.KielError):
             answer = dict.fromkeys(wanted, answer)
         raise gen.Return(answer)
 
     def handle_offset_delete_response(self, response):
-        """Gives ``{(topic, partition): True or KielError}``, or the error of the group."""
+        """Return ``{(topic, partition): True or KielError}``, or the error of the group."""
         error = _error(response.error_code, None, self.group_name)
         if error is not None:
             return error
@@ -263,7 +244,7 @@ class GroupView(OffsetStore, Client):
 
 def need(broker, request, what):
     """
-    Says clearly when a broker is too old for a request.
+    Raise a clear error when a broker is too old for a request.
 
     :param what: what is wanted of it
     :raises kiel.exc.UnsupportedVersionError: naming the Kafka that is needed
@@ -277,7 +258,7 @@ def need(broker, request, what):
 
 def first_errors_raised(outcome):
     """
-    Gives ``{key: value}`` as it is, when no value is an error.
+    Return ``{key: value}`` as it is, when no value is an error.
 
     :raises kiel.exc.KielError: the first error, by key
     """
