@@ -1,6 +1,6 @@
 # make demo: produce to and consume from a real Kafka    make test: all tests, every interpreter found here
 .POSIX:
-.PHONY: help demo test unit integration lint docs bench matrix churn faults soak fuzz clean
+.PHONY: help demo test unit integration lint docs bench matrix churn faults soak fuzz faithful clean
 
 PYTHON = python3
 VENV = .venv
@@ -18,6 +18,7 @@ help:
 	@echo "make faults       kill, pause and cut real clusters, and count what came through; writes docs/faults.rst"
 	@echo "make soak         ten minutes of steady work, memory watched; an hour: make soak FOR=3600"
 	@echo "make fuzz         ten minutes of hostile bytes; longer: make fuzz FOR=3600"
+	@echo "make faithful     what applications of 2016 did, on PyPI's kiel 0.9.3 and on this one, side by side"
 	@echo "make clean        remove what was made (jars in the user's cache stay)"
 
 # one virtualenv for everything but the tests, made once and again when setup.py changes
@@ -82,6 +83,11 @@ soak: $(VENV)/.made
 
 fuzz: $(VENV)/.made
 	@$(BIN)/python -m tests.fuzz.run --seconds "$${FOR:-600}" --findings tests/cases
+
+# needs python2.7 on PATH for 0.9.3
+faithful: $(VENV)/.made
+	@$(BIN)/python -m pip install -q --disable-pip-version-check "virtualenv<20.22"
+	@$(BIN)/python tools/faithful.py $(FAITHFUL)
 
 clean:
 	rm -rf $(VENV) .tox .cache build dist docs/_build kiel.egg-info .pytest_cache

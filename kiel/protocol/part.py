@@ -97,6 +97,11 @@ class Field(object):
         return "%s != D_%s" % (subject, self.name)
 
 
+def is_own(cls):
+    """Whether a class is one of kiel's, not one of an application or a test."""
+    return cls.__module__.partition(".")[0] == "kiel"
+
+
 class PartType(type):
     """Reads the ``parts`` table when the class is made: defaults become class attributes."""
 
@@ -104,14 +109,15 @@ class PartType(type):
         super(PartType, cls).__init__(name, bases, namespace)
         # a class of its own table or not, what is compiled knows its class
         cls._codecs = {}
-        cls.version_range = parse_range(cls.versions)
-        cls._flexible_range = parse_range(cls.flexible)
+        # an application's table may have fields of these names
+        cls.version_range = parse_range(None if "versions" in cls._known else cls.versions)
+        cls._flexible_range = parse_range(None if "flexible" in cls._known else cls.flexible)
         if "parts" not in namespace:
             return
         cls.fields = tuple(Field(*line) for line in cls.parts)
         names = [field.name for field in cls.fields]
         for name in names:
-            if hasattr(Part, name):
+            if hasattr(Part, name) and (is_own(cls) or name not in ("versions", "flexible")):
                 raise TypeError("a field can't be called %r: every Part has an attribute of that name" % name)
         # a name on two lines counts once
         cls._names = tuple(sorted(set(names), key=names.index))

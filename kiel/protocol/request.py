@@ -28,11 +28,11 @@ def generate_correlation_id():
 
 
 class RequestType(part.PartType):
-    """Enters each class that names its api into `classes`."""
+    """Enters each of kiel's own classes that names its api into `classes`; an application's take no one's place."""
 
     def __init__(cls, name, bases, namespace):
         super(RequestType, cls).__init__(name, bases, namespace)
-        if namespace.get("api"):
+        if namespace.get("api") and part.is_own(cls):
             classes[cls.api] = cls
 
 

@@ -6,7 +6,9 @@ import six
 from kiel import exc
 from kiel.protocol import lengths, part
 
-#: api name -> its response class, filled as the modules are imported
+#: api name -> kiel's own response class, filled as the modules are imported
+own = {}
+#: the same, with what applications have entered besides or instead: see `class_for`
 classes = {}
 
 #: bytes of an answer from which on it takes milliseconds to read
@@ -14,12 +16,12 @@ LARGE = 64 * 1024
 
 
 class ResponseType(part.PartType):
-    """Enters each class that names its api into `classes`."""
+    """Enters each of kiel's own classes that names its api into `classes`; an application's take no one's place."""
 
     def __init__(cls, name, bases, namespace):
         super(ResponseType, cls).__init__(name, bases, namespace)
-        if namespace.get("api"):
-            classes[cls.api] = cls
+        if namespace.get("api") and part.is_own(cls):
+            own[cls.api] = classes[cls.api] = cls
 
 
 @six.add_metaclass(ResponseType)
@@ -80,3 +82,16 @@ class Response(part.Part):
 
         Called once by the connection, after decoding.
         """
+
+
+def class_for(request):
+    """
+    The class of a request's answer.
+
+    A class without ``versions``, as those of kiel 0.9 and of applications written for it, reads one version only: it
+    gets the answers of requests that have none either, while kiel's own requests keep kiel's own class.
+    """
+    cls = classes[request.api]
+    if cls.version_range is None and request.version_range is not None:
+        return own.get(request.api, cls)
+    return cls

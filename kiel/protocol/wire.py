@@ -78,6 +78,8 @@ class Wire(object):
 
         :raises kiel.exc.UnsupportedVersionError: when there is none
         """
+        if request.version_range is None:
+            return self._only_version(request)
         if isinstance(request, type):
             lowest, highest = request.narrow or request.version_range
         else:
@@ -88,6 +90,17 @@ class Wire(object):
             if version >= max(lowest, theirs[0]):
                 return version
         raise exc.UnsupportedVersionError(api=request.api, ours=(lowest, highest), theirs=theirs)
+
+    def _only_version(self, request):
+        """The version of a request that names no ``versions``, as an application written for kiel 0.9 has them."""
+        if request.api not in responses.classes:
+            raise exc.ProtocolError("no class reads answers of '%s': enter one in kiel.connection.response_classes" %
+                                    request.api)
+        version = request.api_version
+        theirs = self.versions.get(API_NAMES.get(constants.API_KEYS[request.api]))
+        if theirs is not None and not theirs[0] <= version <= theirs[1]:
+            raise exc.UnsupportedVersionError(api=request.api, ours=(version, version), theirs=theirs)
+        return version
 
     def supports(self, api, version):
         """Whether the broker serves that version of an api."""
@@ -156,6 +169,8 @@ class Wire(object):
             )
         request, version = self.pending.pop(correlation_id)
         cls = responses.classes[request.api]
+        if cls.version_range is None:
+            cls = responses.class_for(request)
         if request.walked is None or len(frame) < responses.LARGE:
             response = cls.deserialize(frame, version, correlation_struct.size)
         else:

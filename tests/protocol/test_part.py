@@ -149,7 +149,7 @@ def test_a_field_on_two_lines():
 
 
 def test_names_that_every_part_has_are_refused():
-    for name in "parts", "encode", "fields", "versions":
+    for name in "parts", "encode", "fields", "copy":
         with pytest.raises(TypeError):
             type(Part)("Clash", (Part,), {"parts": ((name, Int8),)})
 
