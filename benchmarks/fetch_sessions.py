@@ -13,6 +13,8 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 
+from kiel.clients.consuming.fetch_request import Fetch  # noqa: E402
+from kiel.clients.consuming.fetch_session import FetchSession  # noqa: E402
 from kiel.clients.single import SingleConsumer  # noqa: E402
 from kiel.protocol import fetch, messages  # noqa: E402
 from kiel.protocol.wire import Wire  # noqa: E402
@@ -61,15 +63,17 @@ def answer(cursors, named, busy, session_id):
 def measure(partitions, busy_ones, sessions):
     """Means of ``(request bytes, ms to make it, answer bytes, ms to take it)``."""
     fetcher, cursors = prepare(partitions)
-    session = fetcher.session(1) if sessions else None
+    session = FetchSession() if sessions else None
     total = [0.0] * 4
     for turn in range(ROUNDS + 1):
         busy = set((turn * busy_ones + number) % partitions for number in range(busy_ones))
         going = session is not None and session.open
         begun = clock()
-        request = fetcher.request(Conn(), session, cursors, 1 << 20, 1 << 20, 1000)
+        asked = Fetch(cursors, 1 << 20, False, 1 << 24)
+        asked.ask(fetcher.client.cluster, fetcher.limits, 1000, True, session)
+        request = asked.request
         for cursor in cursors:
-            cursor.send(request)
+            cursor.send(asked)
         version = Conn.wire.version(request)
         payload = request.serialize(version)
         made = clock() - begun
@@ -80,7 +84,7 @@ def measure(partitions, busy_ones, sessions):
         response.answers(request)
         if sessions:
             session.answered(response.session_id)
-        fetcher.answer(response, request, 1 << 20)
+        fetcher.responses.handle(response, asked)
         taken = clock() - begun
         for number in busy:
             assert cursors[number].take(1 << 30)

@@ -51,7 +51,7 @@ class Defects(Directive):
 
 
 class Transitions(Directive):
-    """``.. transitions:: kiel.clients.cursor`` shows the TRANSITIONS of a module as a table."""
+    """``.. transitions:: kiel.clients.consuming.cursor`` shows the TRANSITIONS of a module as a table."""
 
     required_arguments = 1
     has_content = False

@@ -20,8 +20,8 @@ from tornado import gen, ioloop
 
 from kiel import exc, sasl
 from kiel.clients.admin import Admin
+from kiel.clients.consuming.offset_lookup import BEGINNING, END
 from kiel.clients.grouping.group_view import DEAD
-from kiel.clients.offsets import BEGINNING, END
 from kiel.retry import Backoff
 
 #: forms of a time on the command line, UTC

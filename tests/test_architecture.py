@@ -195,13 +195,6 @@ NOT_WHOLE = {
     "Producer",
     "Registered",
     "Transactional",
-    # consuming
-    "EpochCheck",
-    "FetchAnswers",
-    "FetchRequests",
-    "OffsetLookup",
-    "Reading",
-    "Offset",
     # grouping
     "GroupTopics",
     "Health",

@@ -9,8 +9,8 @@ from tornado import gen
 
 from kiel import constants, exc
 from kiel.clients.client import Client
+from kiel.clients.consuming.offset_lookup import BEGINNING, END, OffsetLookup, start_to_timestamp
 from kiel.clients.grouping.group_view import CLASSIC, CONSUMER, DEAD, GroupView, first_errors_raised, need
-from kiel.clients.offsets import BEGINNING, END, OffsetLookup, start_to_timestamp
 from kiel.protocol import list_groups
 
 log = logging.getLogger(__name__)
@@ -50,7 +50,7 @@ class Reset(collections.namedtuple("Reset", "before after")):
     __slots__ = ()
 
 
-class Admin(OffsetLookup, Client):
+class Admin(Client):
     """
     Looks at groups, and deletes or resets what they have committed.
 
@@ -70,10 +70,36 @@ class Admin(OffsetLookup, Client):
     def __init__(self, brokers, zookeeper_offsets=False, **settings):
         super(Admin, self).__init__(brokers, **settings)
         self.zookeeper_offsets = zookeeper_offsets
+        #: looks offsets up by time
+        self.lookup = OffsetLookup(self, self.isolation_level)
 
     def wind_down(self):
         """Nothing is under way of its own accord."""
         return gen.maybe_future(None)
+
+    # -- offsets by time --
+
+    def handle_offset_response(self, response):
+        """Return ``{(topic, partition): (offset, timestamp) or KielError}``."""
+        return self.lookup.handle_offset_response(response)
+
+    def beginning_offsets(self, topic):
+        """Return the first offset there is: a Future of ``{partition: offset}``."""
+        return self.lookup.beginning_offsets(topic)
+
+    def end_offsets(self, topic):
+        """Return the offset after the last message that may be read: a Future of ``{partition: offset}``."""
+        return self.lookup.end_offsets(topic)
+
+    def offsets_for_times(self, topic, when):
+        """
+        Return the first offset at or after a time: a Future of ``{partition: (offset, timestamp) or None}``.
+
+        See `kiel.clients.consuming.offset_lookup.OffsetLookup.offsets_for_times`.
+        """
+        return self.lookup.offsets_for_times(topic, when)
+
+    # -- groups --
 
     def group(self, name):
         """Gives the `kiel.clients.grouping.group_view.GroupView` of a group."""
@@ -197,7 +223,7 @@ class Admin(OffsetLookup, Client):
         offsets = yield self.committed_offsets(group, topics)
         keys = set(offsets) if topics is not None else set(offsets).union(members)
         there, gone = yield self._split(keys)
-        ends = yield self.list_offsets(dict.fromkeys(there, END), LAG_TIME)
+        ends = yield self.lookup.list_offsets(dict.fromkeys(there, END), LAG_TIME)
         ends.update((key, exc.UnknownTopicOrPartitionError("%s:%s" % key)) for key in gone)
         result = {}
         for key in keys:
@@ -256,7 +282,7 @@ class Admin(OffsetLookup, Client):
 
         :param group: the group; it must have no live members, which would go on as before and commit over it. One that
             is not there comes into being.
-        :param to: `kiel.clients.offsets.BEGINNING` or ``END``; a time: milliseconds since 1970, a datetime (UTC unless
+        :param to: `kiel.clients.BEGINNING` or ``END``; a time: milliseconds since 1970, a datetime (UTC unless
             it says otherwise) or a timedelta back from now; or ``{(topic, partition): offset}``
         :param topics: names; default: the topics in which the group has committed offsets. Not with explicit offsets.
         :param dry_run: True to only tell what would be done
@@ -283,8 +309,8 @@ class Admin(OffsetLookup, Client):
                 topics = sorted(set(topic for topic, _ in there))
             keys = yield self._keys(topics)
         after = dict(to) if explicit else (yield self._found_at(keys, when))
-        low = first_errors_raised((yield self.list_offsets(dict.fromkeys(keys, BEGINNING))))
-        high = first_errors_raised((yield self.list_offsets(dict.fromkeys(keys, END))))
+        low = first_errors_raised((yield self.lookup.list_offsets(dict.fromkeys(keys, BEGINNING))))
+        high = first_errors_raised((yield self.lookup.list_offsets(dict.fromkeys(keys, END))))
         after = dict((key, min(max(after[key], low[key][0]), high[key][0])) for key in keys)
         before = first_errors_raised((yield view.committed_offsets(keys)))
         if not dry_run:
@@ -299,9 +325,9 @@ class Admin(OffsetLookup, Client):
     @gen.coroutine
     def _found_at(self, keys, when):
         """Gives the first offset at or after a time, the end where nothing is that late: ``{key: offset}``."""
-        found = first_errors_raised((yield self.list_offsets(dict.fromkeys(keys, when))))
+        found = first_errors_raised((yield self.lookup.list_offsets(dict.fromkeys(keys, when))))
         late = [key for key, value in found.items() if value[0] < 0]
-        found.update(first_errors_raised((yield self.list_offsets(dict.fromkeys(late, END)))))
+        found.update(first_errors_raised((yield self.lookup.list_offsets(dict.fromkeys(late, END)))))
         raise gen.Return(dict((key, value[0]) for key, value in found.items()))
 
 

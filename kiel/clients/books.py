@@ -7,11 +7,11 @@ from tornado import concurrent
 class Share(object):
     """What one `consume` took of one partition, until it is handed out."""
 
-    __slots__ = ("cursor", "turn", "batches", "begun", "messages", "reached", "book", "noted", "committed")
+    __slots__ = ("cursor", "generation", "batches", "begun", "messages", "reached", "book", "noted", "committed")
 
-    def __init__(self, cursor, turn, batches):
+    def __init__(self, cursor, generation, batches):
         self.cursor = cursor
-        self.turn = turn
+        self.generation = generation
         self.batches = batches
         #: the offset that the messages begin at
         self.begun = None
@@ -75,7 +75,7 @@ class Books(object):
                 del share.book[key]
             else:
                 share.book[key] = share.noted
-        if cursor.turn == share.turn:
+        if cursor.generation == share.generation:
             cursor.move(share.begun)
             cursor.rest()
             return True

@@ -13,13 +13,14 @@ from kiel.allocation import Allocator, naive_allocator
 from kiel.clients import ownership
 from kiel.clients.books import Share
 from kiel.clients.consumer import BaseConsumer, make_name
-from kiel.clients.cursor import UNSET
 from kiel.clients.group_topics import GroupTopics
 from kiel.clients.grouping.committed_offsets import CommittedOffsets
 from kiel.clients.grouping.coordinator import GroupCoordinator
 from kiel.clients.grouping.group_view import GroupView
 from kiel.clients.health import Health
-from kiel.clients.offsets import BEGINNING
+from kiel.clients.consuming.cursor import UNSET
+from kiel.clients.consuming.offset_lookup import BEGINNING
+from kiel.clients.consuming.positions import PositionSearch
 from kiel.clients.ownership import Ownership
 from kiel.groups.choice import fall_back, join_through_kafka
 from kiel.groups.handover import HandoverAllocator
@@ -307,7 +308,7 @@ class GroupedConsumer(Ownership, GroupTopics, Health, BaseConsumer):
         if not self._holding()(share.key):
             return
         try:
-            entry = share.cursor, share.turn, share.batches
+            entry = share.cursor, share.generation, share.batches
             share.messages = yield super(GroupedConsumer, self)._hand_out([entry], read)
         except Exception as error:
             # raised by `_hand_out` if there is nothing to give, else by the next call
@@ -331,37 +332,19 @@ class GroupedConsumer(Ownership, GroupTopics, Health, BaseConsumer):
 
         :raises kiel.exc.BrokerError: when the look-up failed for good
         """
-        cursors = {}
-        for partition in self.allocation.get(topic) or ():
-            cursor = self.fetcher.cursor(topic, partition, self._start_of(topic, partition, start))
-            if cursor.state == UNSET:
-                cursors[topic, partition] = cursor
-        turns = dict((key, cursor.turn) for key, cursor in cursors.items())
-
-        def tell(key, offset):
-            """A position came: its partition need not wait for the others."""
-            cursor = cursors[key]
-            if cursor.state == UNSET and cursor.turn == turns[key]:  # not given away, or sought, meanwhile
-                cursor.locate(offset)
-                self.fetcher.wake(topic)
-
-        asked = [key for key, cursor in cursors.items() if not cursor.sought]
-        positions = yield self.committed_offsets(asked, LOOK_UP_TIME, tell)
+        search = PositionSearch([
+            self.fetcher.cursor(topic, partition, self._start_of(topic, partition, start))
+            for partition in self.allocation.get(topic) or ()
+        ], lambda: self.fetcher.wake(topic))
+        asked = [key for key, cursor in search.cursors.items() if cursor.state == UNSET]
+        positions = yield self.committed_offsets(asked, LOOK_UP_TIME, search.tell)
         fresh = dict(
-            (key, BEGINNING if cursor.start is None else cursor.start) for key, cursor in cursors.items()
+            (key, BEGINNING if cursor.start is None else cursor.start) for key, cursor in search.cursors.items()
             if positions.get(key) is None
         )
         if fresh:
-            positions.update((yield self.positions_at(fresh, LOOK_UP_TIME, tell)))
-        for key, cursor in cursors.items():
-            offset = positions[key]
-            if not isinstance(offset, exc.KielError):
-                tell(key, offset)
-            elif cursor.state == UNSET and cursor.turn == turns[key]:
-                self.last_error = offset
-                log.error("No offset for %s:%s: %s", key[0], key[1], offset)
-                if not offset.retriable:
-                    cursor.error = offset
+            positions.update((yield self.lookup.positions_at(fresh, LOOK_UP_TIME, search.tell)))
+        self.last_error = search.finish(positions) or self.last_error
         raise gen.Return(True)
 
     # -- the end --

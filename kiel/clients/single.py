@@ -1,18 +1,12 @@
 """A consumer that reads all partitions of its topics by itself."""
 from __future__ import absolute_import
 
-import logging
-
 from tornado import gen
 
-from kiel import exc
-from kiel.clients import offsets
 from kiel.clients.consumer import BaseConsumer
-from kiel.clients.cursor import UNSET
-from kiel.clients.offsets import EPOCH, start_to_timestamp
+from kiel.clients.consuming.offset_lookup import EPOCH, start_to_timestamp
+from kiel.clients.consuming.positions import PositionSearch
 from kiel.retry import monotonic
-
-log = logging.getLogger(__name__)
 
 #: seconds of one look-up of positions; what failed retriably is looked up again by the next
 LOOK_UP_TIME = 1.0
@@ -32,9 +26,6 @@ class SingleConsumer(BaseConsumer):
     read from their beginning, so that nothing in them is missed. Takes the arguments of
     `kiel.clients.consumer.BaseConsumer`.
     """
-
-    BEGINNING = offsets.BEGINNING
-    END = offsets.END
 
     @property
     def allocation(self):
@@ -58,38 +49,18 @@ class SingleConsumer(BaseConsumer):
     @gen.coroutine
     def determine_offsets(self, topic, start=None):
         """
-        Looks up the position of each partition of the topic that has none; gives True.
+        Look up the position of each partition of the topic that has none. Returns a Future of True.
 
-        :raises kiel.exc.BrokerError: when a partition's look-up failed for good; the others have their position
+        An error that trying again does not mend is raised by the next `consume`; the other partitions have their
+        position.
         """
-        wanted = {}
-        for partition in self.cluster.topics.get(topic, ()):
-            cursor = self.fetcher.cursor(topic, partition, start)
-            if cursor.state == UNSET:
-                wanted[topic, partition] = cursor
-        turns = dict((key, cursor.turn) for key, cursor in wanted.items())
-
-        def tell(key, offset):
-            """A position came: its partition need not wait for those of slow, or no, leaders (D29)."""
-            cursor = wanted[key]
-            if cursor.state == UNSET and cursor.turn == turns[key]:
-                cursor.locate(offset)
-                self.fetcher.wake(topic)
-
-        starts = dict((key, cursor.start) for key, cursor in wanted.items())
-        found = yield self.positions_at(starts, LOOK_UP_TIME, tell)
-        for key, cursor in wanted.items():
-            offset = found[key]
-            if cursor.state != UNSET or cursor.turn != turns[key]:
-                continue  # sought, or given up, meanwhile
-            if isinstance(offset, exc.KielError):
-                self.last_error = offset
-                log.error("No offset for %s:%s: %s", key[0], key[1], offset)
-                if not offset.retriable:
-                    cursor.error = offset
-            else:
-                cursor.locate(offset)
-                self.fetcher.wake(topic)
+        search = PositionSearch(
+            [self.fetcher.cursor(topic, partition, start) for partition in self.cluster.topics.get(topic, ())],
+            lambda: self.fetcher.wake(topic)
+        )
+        starts = dict((key, cursor.start) for key, cursor in search.cursors.items())
+        found = yield self.lookup.positions_at(starts, LOOK_UP_TIME, search.tell)
+        self.last_error = search.finish(found) or self.last_error
         raise gen.Return(True)
 
 

@@ -6,7 +6,7 @@ import logging
 from tornado import gen
 
 from kiel import events, exc
-from kiel.clients.cursor import epoch_of
+from kiel.clients.consuming.cursor import epoch_of
 from kiel.clients.delivery import Ticket
 from kiel.clients.registration import Registered, error_of, first_error
 from kiel.clients.transaction import ABORTING, ASKING, BROKEN, COMMITTING, FATAL, OPEN, READY, UNKNOWN

@@ -187,7 +187,7 @@ class EveryBatch(object):
 def test_d31_two_consumes_at_once_share_one_partition_in_order(member):
     @with_member(dict(member, max_wait_time=100), topics={"t": 1})
     def check(cluster, consumer):
-        consumer._turn = EveryBatch()
+        consumer.reader.turn = EveryBatch()
         for number in range(1000):
             cluster.log("t").put(b"%d" % number)
         first = consumer.consume("t")

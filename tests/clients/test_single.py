@@ -605,7 +605,7 @@ class EveryBatch(object):
 
 @with_consumer(dict(max_wait_time=100), topics={"t": 1})
 def test_d31_a_second_call_while_the_first_decodes(cluster, consumer):
-    consumer._turn = EveryBatch()
+    consumer.reader.turn = EveryBatch()
     for number in range(1000):
         cluster.log("t").put(b"%d" % number)
     first = consumer.consume("t", SingleConsumer.BEGINNING)
@@ -647,7 +647,7 @@ def test_the_loop_turns_while_one_batch_is_deserialised(name, action):
             "close": consumer.close,
             "revoke": lambda: consumer.fetcher.revoke("t", 0),
         }
-        consumer._turn = EveryBatch()
+        consumer.reader.turn = EveryBatch()
         consumer.deserializer = slow = Slow(b"300", what[action])
         cluster.log("t").put(*[b"%d" % number if number != 800 else b"poison" for number in range(1000)])
         consume = getattr(consumer, name)
@@ -676,7 +676,7 @@ def test_the_loop_turns_while_one_batch_is_deserialised(name, action):
 
 @with_consumer(dict(max_wait_time=100), topics={"t": 1})
 def test_the_loop_turns_while_one_message_after_the_other_is_stepped_over(cluster, consumer):
-    consumer._turn = EveryBatch()
+    consumer.reader.turn = EveryBatch()
     seen = []
 
     def refuse(record, error):

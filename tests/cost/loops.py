@@ -8,7 +8,7 @@ import random
 from tornado import concurrent
 
 from kiel.clients import Producer, SingleConsumer, producer
-from kiel.clients.cursor import Cursor
+from kiel.clients.consuming.cursor import Cursor
 from kiel.clients.intake import Route
 from kiel.protocol import messages, records_encode
 from kiel.protocol.columns import Columns
@@ -31,14 +31,14 @@ def reading(records, deserializer=bytes, **settings):
     """What a consumer does with a batch that it has taken."""
     one = batch(**settings)
     consumer = SingleConsumer(["nowhere:1"], deserializer=deserializer, check_crcs=False)
-    read = consumer._read_records if records else consumer._read_values
+    read = consumer.reader.read_records if records else consumer.reader.read_values
 
     def work():
         """Hands one batch out."""
         cursor = Cursor("t", 0)
         cursor.locate(0)
         out = []
-        assert read(cursor, cursor.turn, one, out) is None
+        assert read(cursor, cursor.generation, one, out) is None
         assert len(out) == COUNT
     return work, COUNT
 
@@ -55,7 +55,7 @@ def reading_small():
         for partition, one in enumerate(batches):
             cursor = Cursor("t", partition)
             cursor.locate(0)
-            assert consumer._read_records(cursor, cursor.turn, one, out) is None
+            assert consumer.reader.read_records(cursor, cursor.generation, one, out) is None
         assert len(out) == COUNT
     return work, COUNT
 
@@ -138,7 +138,7 @@ def from_json():
         cursor = Cursor("t", 0)
         cursor.locate(0)
         out = []
-        for _ in consumer._read_values(cursor, cursor.turn, one, out):
+        for _ in consumer.reader.read_values(cursor, cursor.generation, one, out):
             pass  # turns of the loop
         assert len(out) == COUNT and out[7]["n"] == 7
     return work, COUNT

@@ -9,7 +9,7 @@ import collections
 import random
 
 from kiel import compression, exc
-from kiel.clients import isolation
+from kiel.clients.consuming import isolation
 from kiel.cluster import Cluster
 from kiel.protocol import consumer_protocol, messages, registry, request, response, wire
 from kiel.protocol.part import Part

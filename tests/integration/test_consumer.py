@@ -17,7 +17,8 @@ import pytest
 from tornado import gen
 
 from kiel import constants, events, exc
-from kiel.clients import SingleConsumer, offsets
+from kiel.clients import SingleConsumer
+from kiel.clients.consuming import offset_lookup as offsets
 from kiel.connection import Connection
 from kiel.testing import Kafka, admin
 
@@ -140,7 +141,7 @@ def test_a_start_by_time_is_right_to_the_millisecond(kafka, topic, codec, monkey
         yield begins(datetime.timedelta(days=2), 0)
 
         class Clock(object):
-            """The time module of `kiel.clients.offsets`, an hour after the time asked for."""
+            """The time module of `kiel.clients.consuming.offset_lookup`, an hour after the time asked for."""
 
             @staticmethod
             def time():
@@ -337,13 +338,13 @@ def test_what_is_buffered_is_bounded(kafka, topic):
             yield writer.put(topic, partition, values_of(partition) + [b"x" * 2000] * count)
         consumer = yield start(SingleConsumer, max_bytes=100 * 1000, buffer_bytes=bound)
         most = [0]
-        fetched = consumer.fetcher.answer
+        fetched = consumer.fetcher.responses.handle
 
         def measured(response, *args):
             fetched(response, *args)
             most[0] = max(most[0], consumer.fetcher.buffered)
 
-        consumer.fetcher.answer = measured
+        consumer.fetcher.responses.handle = measured
         found = yield peer.gather(consumer, topic, 1, start=BEGINNING)
         yield gen.sleep(0.4)  # the network goes on as long as there is room
         assert 0 < most[0] <= bound, most

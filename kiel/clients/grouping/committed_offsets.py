@@ -13,7 +13,7 @@ import logging
 from tornado import gen
 
 from kiel import constants, exc
-from kiel.clients.cursor import epoch_of, offset_of
+from kiel.clients.consuming.cursor import epoch_of, offset_of
 from kiel.protocol import errors, offset_commit, offset_fetch, topic_ids
 
 log = logging.getLogger(__name__)

@@ -6,7 +6,7 @@ import collections
 import pytest
 
 from kiel import exc
-from kiel.clients import isolation
+from kiel.clients.consuming import isolation
 from kiel.clients.single import SingleConsumer
 from kiel.protocol import messages
 

@@ -6,7 +6,7 @@ import collections
 import pytest
 from tornado import gen
 
-from kiel.clients.fetch_session import INITIAL, LAST, FetchSession
+from kiel.clients.consuming.fetch_session import INITIAL, LAST, FetchSession
 from kiel.protocol import errors, fetch, topic_ids
 
 from tests import answers, fake

@@ -44,7 +44,7 @@ class FetchSession(object):
 
     def ask(self, wanted, by_id):
         """
-        Gives what the next fetch has to say: ``(changed, forgotten)``.
+        Return what the next fetch has to say: ``(changed, forgotten)``.
 
         ``changed`` are the keys to send, ``forgotten`` is a list of ``(key, topic id)``. From here on until `answered`,
         `refused` or `lost` the fetch is under way. The session begins anew when the way of naming topics changes, since
@@ -65,7 +65,7 @@ class FetchSession(object):
             # a topic made anew under the same name: its old id leaves, the new one comes in
             forgotten = [
                 (key, value[0]) for key, value in known.items()
-                if key not in wanted or by_id and value[0] != wanted[key][0]
+                if key not in wanted or (by_id and value[0] != wanted[key][0])
             ] if len(known) != len(wanted) or changed else []
         for key in changed:
             self.names[wanted[key][0]] = key[0]
@@ -88,7 +88,7 @@ class FetchSession(object):
             self.lost()
 
     def refused(self, code):
-        """The broker does not know the session, or not as we do; gives whether the error was about that at all."""
+        """The broker does not know the session, or not as we do. Returns whether the error was about that at all."""
         self.lost()
         if code == errors.fetch_session_id_not_found:
             self.id = 0

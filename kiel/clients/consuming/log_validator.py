@@ -14,8 +14,8 @@ import numbers
 from tornado import gen
 
 from kiel import exc
-from kiel.clients.cursor import epoch_of, offset_of
-from kiel.clients.offsets import BEGINNING, END
+from kiel.clients.consuming.cursor import epoch_of, offset_of
+from kiel.clients.consuming.offset_lookup import BEGINNING, END
 from kiel.protocol import errors, offset_for_leader_epoch as api, topic_ids
 
 log = logging.getLogger(__name__)
@@ -29,8 +29,8 @@ POLICIES = {None: None, ERROR: ERROR, "beginning": BEGINNING, "end": END}
 
 def policy(value):
     """
-    Gives what an ``offset_reset`` means: None, `ERROR`, or a ``start`` as `kiel.clients.offsets.start_to_timestamp`
-    takes it.
+    Return what an ``offset_reset`` means: None, `ERROR`, or a ``start`` as
+    `kiel.clients.consuming.offset_lookup.start_to_timestamp` takes it.
 
     :raises ValueError: for anything that is none
     """
@@ -44,40 +44,50 @@ def policy(value):
         raise ValueError("offset_reset is 'beginning', 'end', 'error', None, or seconds, not %r" % (value,))
 
 
-class EpochCheck(object):
-    """The part of `kiel.clients.fetcher.Fetcher` that finds out whether logs were cut, and says so."""
+class LogValidator(object):
+    """
+    Finds out whether logs were cut or positions are out of range, says so, and goes on as ``offset_reset`` says.
+
+    :param client: the `kiel.clients.consumer.BaseConsumer`: its cluster, its ``reset_start`` and ``last_error``
+    :param limits: has ``offset_reset``
+    :param fetcher: the `kiel.clients.consuming.fetcher.Fetcher` that this is part of: who waits, its next round
+    """
+
+    def __init__(self, client, limits, fetcher):
+        self.client = client
+        self.limits = limits
+        self.fetcher = fetcher
 
     def check(self, conn, cursors):
         """
-        Asks a leader about those cursors whose position it has not confirmed yet, and gives the others.
+        Ask a leader about those cursors whose position it has not confirmed yet. Returns the others.
 
-        Only where fetches don't do that by themselves, and consumers may ask at all.
+        Only for brokers whose fetches don't do that by themselves, and that consumers may ask at all.
         """
-        if conn.reaches("fetch", 12) or not conn.reaches("offset_for_leader_epoch", 3):
+        if not conn.reaches("offset_for_leader_epoch", 3):
             return cursors
-        epochs = self.consumer.cluster.leader_epochs
+        epochs = self.client.cluster.leader_epochs
         doubtful = [
             cursor for cursor in cursors
             if cursor.epoch >= 0 and cursor.checked < epochs.get(cursor.topic, {}).get(cursor.partition, -1)
         ]
         if not doubtful:
             return cursors
-        ticket = object()
-        for cursor in doubtful:
-            cursor.check(ticket)
         request = api.OffsetForLeaderEpochRequest(topics=topic_ids.by_topic(api.TopicRequest, (
             (cursor.topic, api.PartitionRequest(
                 partition_id=cursor.partition, leader_epoch=cursor.epoch,
                 current_leader_epoch=epochs[cursor.topic][cursor.partition],
             )) for cursor in doubtful
         )))
-        sent = self._ask_for_ends(conn, request, doubtful, ticket)
-        self.consumer.io_loop.add_future(sent, lambda future: self._checked(future, doubtful, ticket))
-        return [cursor for cursor in cursors if not cursor.awaits(ticket)]
+        for cursor in doubtful:
+            cursor.check(request)
+        sent = self._ask_for_ends(conn, request, doubtful)
+        self.client.io_loop.add_future(sent, lambda future: self._checked(future, doubtful, request))
+        return [cursor for cursor in cursors if not cursor.awaits(request)]
 
     @gen.coroutine
-    def _ask_for_ends(self, conn, request, cursors, ticket):
-        """Sends the question and deals with its answer, or its failure."""
+    def _ask_for_ends(self, conn, request, cursors):
+        """Send the question and deal with its answer, or its failure."""
         known = dict(
             ((topic.name, part.partition_id), part.current_leader_epoch)
             for topic in request.topics for part in topic.partitions
@@ -85,21 +95,33 @@ class EpochCheck(object):
         try:
             response = yield conn.send(request)
         except exc.KielError as error:
-            self._failed(conn, error, cursors, ticket)
+            self._failed(conn, error, [cursor for cursor in cursors if cursor.awaits(request)])
             return
         ends = dict(
             ((topic.name, part.partition_id), part) for topic in response.topics for part in topic.partitions
         )
-        heal = False
+        outdated = False
         for cursor in cursors:
             key = cursor.topic, cursor.partition
-            if cursor.awaits(ticket):
-                heal = self._take_end(cursor, ends.get(key), known[key]) or heal
-        if heal:
-            self.heal()
+            if cursor.awaits(request):
+                outdated = self._take_end(cursor, ends.get(key), known[key]) or outdated
+        if outdated:
+            self.fetcher.refresh_metadata()
+
+    def _failed(self, conn, error, cursors):
+        """The question failed as a whole."""
+        if not self.client.closing:
+            log.warning("Checking leader epochs with broker %s failed: %s", conn.broker_id, error)
+        self.client.last_error = error
+        for cursor in cursors:
+            cursor.failed()
+            if not error.retriable:
+                cursor.error = error
+                self.fetcher.wake(cursor.topic)
+        self.fetcher.refresh_metadata()
 
     def _take_end(self, cursor, part, leader_epoch):
-        """Takes one partition's answer; gives whether metadata is out of date."""
+        """Take one partition's answer. Returns whether metadata is out of date."""
         where = "%s:%s" % (cursor.topic, cursor.partition)
         error = exc.for_code(part.error_code if part is not None else errors.unknown, "epoch %d of %s" % (
             cursor.epoch, where
@@ -122,16 +144,16 @@ class EpochCheck(object):
         cursor.failed()
         return error.cure == "metadata"
 
-    def _checked(self, future, cursors, ticket):
+    def _checked(self, future, cursors, request):
         """A check is over; a mistake in here must reach somebody."""
         error = future.exception()
         if error is not None:
-            log.error("A check of leader epochs ended with an error of kiel's own", exc_info=(type(error), error, None))
+            log.error("A check of leader epochs ended with an unexpected error", exc_info=(type(error), error, None))
             for cursor in cursors:
-                if cursor.awaits(ticket):
+                if cursor.awaits(request):
                     cursor.failed()
                     cursor.error = error
-        self.pump()
+        self.fetcher.pump()
 
     def diverged(self, cursor, end, epoch):
         """
@@ -148,10 +170,9 @@ class EpochCheck(object):
             cursor.move(offset_of(int(handed), min(epoch_of(handed), epoch)))
             cursor.rest()
             return
-        consumer = self.consumer
         error = exc.LogTruncationError(cursor.topic, cursor.partition, int(handed), end)
-        consumer.last_error = error
-        if consumer.offset_reset == ERROR:
+        self.client.last_error = error
+        if self.limits.offset_reset == ERROR:
             log.warning("%s; it is read on after a seek", error)
             cursor.failed()
             cursor.error = error
@@ -164,15 +185,11 @@ class EpochCheck(object):
                 cursor.rest()
             else:
                 self.begin_anew(cursor)
-            if consumer.offset_reset is None:
+            if self.limits.offset_reset is None:
                 cursor.error = error
-        self.wake(cursor.topic)
+        self.fetcher.wake(cursor.topic)
 
     def begin_anew(self, cursor):
-        """Has a position looked up by the policy, since the one there was is no good any more."""
-        handed = cursor.handed
-        cursor.reset()
+        """Have a position looked up by the policy, since the one there was is no good any more."""
+        cursor.lose(self.client.reset_start(cursor))
         cursor.rest()  # should the position found anew be out of range, too, it must not go round and round
-        cursor.lost = handed
-        cursor.sought = True
-        cursor.start = self.consumer.reset_start(cursor)

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from kiel.clients.values import from_json
+from kiel.clients.consuming.from_json import from_json
 
 
 @pytest.mark.parametrize("value", [

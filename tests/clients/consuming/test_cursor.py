@@ -5,8 +5,8 @@ import collections
 
 import pytest
 
-from kiel.clients.cursor import (
-    BUFFERED, CHECKING, IN_FLIGHT, READY, REVOKED, TRANSITIONS, UNSET, Cursor, Offset
+from kiel.clients.consuming.cursor import (
+    BUFFERED, CHECKING, IN_FLIGHT, LOST, READY, REVOKED, SOUGHT, TRANSITIONS, UNSET, Cursor, Offset
 )
 
 Batch = collections.namedtuple("Batch", "next_offset size leader_epoch")
@@ -22,12 +22,16 @@ EVENTS = {
     "failed": lambda cursor: cursor.failed(),
     "taken": lambda cursor: cursor.take(1000),
     "reset": lambda cursor: cursor.reset(),
+    "sought": lambda cursor: cursor.seek(-2),
+    "lost": lambda cursor: cursor.lose(-1),
     "revoked": lambda cursor: cursor.revoke(),
 }
 
 #: state -> the events that lead there from the beginning
 WAYS = {
     UNSET: (),
+    SOUGHT: ("sought",),
+    LOST: ("position_known", "fetch_sent", "lost"),
     READY: ("position_known",),
     IN_FLIGHT: ("position_known", "fetch_sent"),
     CHECKING: ("position_known", "check_sent"),

@@ -13,7 +13,7 @@ ABORT = 0
 
 def level(name):
     """
-    Gives Kafka's number of an isolation level.
+    Return Kafka's number of an isolation level.
 
     :raises ValueError: for a name that is none
     """
@@ -79,7 +79,7 @@ class UnreadableMarker(AbortedBatch):
 
 def without_aborted(batches, aborted):
     """
-    Gives the batches of one answer, those of aborted transactions replaced by `AbortedBatch`.
+    Return the batches of one answer, those of aborted transactions replaced by `AbortedBatch`.
 
     The broker names, for each aborted transaction that the answer may touch, its producer and its first offset. From
     there on the producer's transactional batches are left out, up to its abort marker; the same producer's next

@@ -7,8 +7,8 @@ import datetime
 import pytest
 
 from kiel import exc
-from kiel.clients import truncation
-from kiel.clients.cursor import Offset, epoch_of, offset_of
+from kiel.clients.consuming import log_validator
+from kiel.clients.consuming.cursor import Offset, epoch_of, offset_of
 from kiel.clients.single import SingleConsumer
 
 from tests import fake, loop
@@ -43,7 +43,7 @@ def test_an_offset_is_a_number_with_an_epoch():
     (0.5, datetime.timedelta(seconds=0.5)), (datetime.timedelta(1), datetime.timedelta(1)),
 ])
 def test_policies(given, meant):
-    assert truncation.policy(given) == meant
+    assert log_validator.policy(given) == meant
 
 
 @pytest.mark.parametrize("given", ["latest", True, -1, [], -2.5])
@@ -276,7 +276,7 @@ def test_where_reading_goes_on_when_the_position_is_out_of_range(policy, first, 
             log.put(b"7")
         assert (yield gather(consumer, 1))[0] == first
     check()
-    assert "t:0: 1 is out of range, " + said in caplog.text
+    assert "t:0: offset 1 is out of range, " + said in caplog.text
 
 
 def test_a_position_behind_the_end_says_so(caplog):
@@ -288,7 +288,7 @@ def test_a_position_behind_the_end_says_so(caplog):
         assert (yield consumer.consume("t")) == []
         yield loop.until(lambda: consumer.position("t", 0) == 1)
     check()
-    assert "t:0: 9 is out of range, reading goes on at 1: 8 offsets are read again" in caplog.text
+    assert "t:0: offset 9 is out of range, reading goes on at 1: 8 offsets are read again" in caplog.text
 
 
 @with_consumer(dict(offset_reset="error"), topics={"t": 1})

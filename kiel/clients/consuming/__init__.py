@@ -1,0 +1,1 @@
+"""What consumers are made of: fetching, reading what was fetched, and looking offsets up."""

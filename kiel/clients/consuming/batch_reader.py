@@ -1,0 +1,203 @@
+"""From fetched batches to messages in the caller's hands: decoding, positions, and what can't be read."""
+from __future__ import absolute_import
+
+import json
+import logging
+import time
+from itertools import repeat
+
+from six.moves import map, range, zip
+from tornado import gen
+
+from kiel import exc
+from kiel.clients.consuming.cursor import offset_of
+from kiel.clients.consuming.from_json import from_json
+from kiel.clients.consuming.record import Record
+from kiel.collector import HeldOff
+from kiel.events import outcome_of
+from kiel.fairness import Turn
+
+# these lines are the consumer's, whose logger applications may have set up
+log = logging.getLogger("kiel.clients.consumer")
+
+#: messages that are deserialised between two looks at the clock
+SLICE = 32
+
+#: bytes of batches from which on the garbage collector is held off while they are decoded: less is not worth it
+MANY = 16 * 1024
+
+
+class BatchReader(object):
+    """
+    Makes messages of batches, and moves positions on.
+
+    :param deserializer: makes a message of a value (bytes, or None for a null value)
+    :param on_error: called with a `Record` (its value the raw bytes) and the exception when that fails; may return a
+        Future. When it raises, the position stays at that message.
+    :param check_crcs: whether checksums are verified
+    :param moved: called with ``(cursor, offset)``: messages before the offset are decoded, and are handed out now;
+        sets ``cursor.handed``
+    """
+
+    def __init__(self, deserializer, on_error, check_crcs, moved):
+        self.deserializer = deserializer
+        self.on_error = on_error
+        self.check_crcs = check_crcs
+        self._moved = moved
+        # what is decoded in one piece comes on top, a turn's work goes before timers that are due, and a pass of the
+        # collector over what was deserialised comes before the next turn
+        self.turn = Turn(limit=0.002 if deserializer is bytes else 0.001)
+
+    @gen.coroutine
+    def read(self, taken, read):
+        """
+        Decode what was taken, and move positions on; the loop has its turn in between. Returns a list of messages.
+
+        What can't be read ends its partition's part: the error is then in ``cursor.error``, for the next call to raise.
+
+        :param taken: a list of ``(cursor, generation, batches)``, see `kiel.clients.consuming.fetcher.Fetcher.take`
+        :param read: `read_values` or `read_records` of this object, or a function like them
+        """
+        messages = []
+        work = self._work_through(taken, read, messages)
+        many = sum(batch.size for _, _, batches in taken for batch in batches) > MANY
+        while True:
+            if many:
+                with HeldOff():  # from wait to wait, not batch by batch: it has less to look at twice
+                    wait = next(work, None)
+            else:
+                wait = next(work, None)
+            if wait is None:
+                break
+            try:
+                yield wait
+            except Exception:
+                pass  # it is `_work_through` that deals with it
+        raise gen.Return(messages)
+
+    def _work_through(self, taken, read, messages):
+        """Do the work of `read`: a generator of what has to be waited for before it goes on."""
+        for cursor, generation, batches in taken:
+            done = None
+            for batch in batches:
+                if self.turn.over(time.time()):
+                    yield gen.moment
+                if cursor.generation != generation:
+                    break  # sought elsewhere, or given away meanwhile
+                try:
+                    for wait in read(cursor, generation, batch, messages) or ():
+                        yield wait
+                    done = batch
+                except Exception as error:
+                    self._stay(cursor, generation, error)
+                    break
+            if done is not None and cursor.generation == generation:
+                # once, not per batch: an offset with its epoch takes a microsecond to make
+                self._moved(cursor, offset_of(cursor.handed, done.leader_epoch))
+
+    @staticmethod
+    def _stay(cursor, generation, error):
+        """A message could not be handed out: the position stays there, and a coming call raises the error."""
+        if isinstance(error, exc.CorruptMessageError):
+            error.topic, error.partition = cursor.topic, cursor.partition
+            log.error("%s", error)
+        if cursor.generation == generation:
+            cursor.move(cursor.handed)
+            cursor.rest()
+            cursor.error = error
+
+    def read_values(self, cursor, generation, batch, messages):
+        """
+        Add a batch's messages, deserialised, to a list.
+
+        Returns a generator of what has to be waited for before they all are there, or None where they are.
+        """
+        values = batch.values(cursor.handed, self.check_crcs)
+        if self.deserializer is not bytes:
+            return self._deserialise_batch(
+                cursor, generation, batch, values, messages, messages.extend, lambda record: record.value)
+        messages.extend(values)
+        self._moved(cursor, batch.next_offset)
+        return None
+
+    def read_records(self, cursor, generation, batch, messages):
+        """Add a batch's messages to a list as `Record` objects. Returns what `read_values` does."""
+        offsets, timestamps, keys, raw, headers = batch.columns(cursor.handed, self.check_crcs)
+
+        def add(values):
+            """Make records, as many as there are values: without a frame, or a tuple thrown away again, for each."""
+            messages.extend(map(tuple.__new__, repeat(Record), zip(
+                repeat(cursor.topic), repeat(cursor.partition), offsets, timestamps, keys, values, headers
+            )))
+        if self.deserializer is not bytes:
+            return self._deserialise_batch(cursor, generation, batch, list(raw), messages, add, lambda record: record)
+        add(raw)
+        self._moved(cursor, batch.next_offset)
+        return None
+
+    def _deserialise_batch(self, cursor, generation, batch, raw, messages, add, shape):
+        """
+        The rest of reading a batch, with turns for the loop: a generator of them.
+
+        :param add: puts the values up to one that does not deserialise where ``messages`` are
+        :param shape: makes of a record what is put there
+        """
+        values = []
+        for wait in self._deserialise(cursor, generation, raw, values):
+            yield wait
+        if cursor.generation != generation:
+            return  # nothing of the batch is handed out, and the position, where there still is one, has not moved
+        add(values)
+        if len(values) == len(raw):
+            self._moved(cursor, batch.next_offset)
+            return
+        for wait in self._read_slowly(cursor, generation, batch, messages, len(values), shape):
+            yield wait
+
+    def _deserialise(self, cursor, generation, raw, values):
+        """
+        Add the values of a batch, deserialised, to a list, up to one that fails; a generator of turns for the loop.
+
+        It also ends early when the partition is sought elsewhere, or given away, in such a turn.
+        """
+        deserializer = from_json if self.deserializer is json.loads else self.deserializer
+        append = values.append
+        over = self.turn.over
+        for start in range(0, len(raw), SLICE):
+            try:
+                for value in raw[start:start + SLICE]:
+                    append(deserializer(value))
+            except Exception:
+                return  # the rest goes the slow way, from that message on
+            if over(time.time()):
+                yield gen.moment
+                if cursor.generation != generation:
+                    return
+
+    def _read_slowly(self, cursor, generation, batch, messages, done, shape):
+        """Go through the rest of a batch one by one, since a message in it does not deserialise: a generator, too."""
+        for record in batch.records(cursor.handed, False)[done:]:
+            raw = Record(cursor.topic, cursor.partition, *record)
+            if self.turn.over(time.time()):
+                self._moved(cursor, raw.offset)  # those before it are handed out, whatever comes
+                yield gen.moment
+                if cursor.generation != generation:
+                    return
+            try:
+                value = self.deserializer(raw.value)
+            except Exception as error:
+                self._moved(cursor, raw.offset)  # as above
+                wait = outcome_of(self.on_error(raw, error))
+                yield wait
+                wait.result()  # or the error
+                if cursor.generation != generation:
+                    return
+            else:
+                messages.append(shape(Record(*(raw[:5] + (value,) + raw[6:]))))
+        self._moved(cursor, batch.next_offset)
+
+
+def log_error(record, error):
+    """What happens by default to a message that does not deserialise: a line in the log."""
+    log.error("Message %s:%s at %s does not deserialise and is skipped: %s: %s",
+              record.topic, record.partition, record.offset, type(error).__name__, error)

@@ -1,0 +1,130 @@
+"""What becomes of a fetch's answer: each partition's messages, or error, goes to its cursor."""
+from __future__ import absolute_import
+
+import logging
+
+from kiel import constants, exc
+from kiel.clients.consuming import isolation
+from kiel.clients.consuming.log_validator import ERROR
+from kiel.protocol import errors, messages
+from kiel.retry import monotonic
+
+log = logging.getLogger(__name__)
+
+#: the most bytes that a partition is asked for on behalf of a message that did not fit
+MOST_LIMIT = 128 * 1024 * 1024
+
+
+class FetchResponses(object):
+    """
+    Takes the answers of fetches.
+
+    :param client: the `kiel.clients.consumer.BaseConsumer`: its cluster and ``last_error``
+    :param limits: has ``isolation_level`` and ``offset_reset``
+    :param fetcher: the `kiel.clients.consuming.fetcher.Fetcher` that this is part of: its cursors, who waits
+    :param validator: the `kiel.clients.consuming.log_validator.LogValidator`, told of logs that were cut
+    """
+
+    def __init__(self, client, limits, fetcher, validator):
+        self.client = client
+        self.limits = limits
+        self.fetcher = fetcher
+        self.validator = validator
+
+    def handle(self, response, fetch):
+        """
+        Give each partition of an answer to its cursor, and wake those who wait.
+
+        :param fetch: the `kiel.clients.consuming.fetch_request.Fetch` that it answers
+        """
+        outdated = False
+        size = sum(len(part.message_set.data or b"") for topic in response.topics for part in topic.partitions)
+        crowded = size > fetch.share - fetch.share // 4  # then a partition without data may just not have got in
+        for topic in response.topics:
+            for part in topic.partitions:
+                cursor = self.fetcher.find(topic.name, part.partition_id)
+                # moved, revoked or sought since? Then the data are not for the state that it is in.
+                if cursor is not None and cursor.awaits(fetch):
+                    outdated = self._handle_partition(cursor, part, crowded) or outdated
+        for cursor in fetch.cursors:
+            if cursor.awaits(fetch):  # the answer left it out, as those of sessions do when nothing is new
+                cursor.nothing(cold=not crowded)
+        if outdated:
+            self.fetcher.refresh_metadata()
+
+    def _handle_partition(self, cursor, part, crowded):
+        """Take one partition's answer. Returns whether metadata is out of date."""
+        if part.error_code != errors.no_error:
+            return self._refused(cursor, exc.for_code(
+                part.error_code, "fetch of %s:%s at %s" % (cursor.topic, cursor.partition, cursor.position)
+            ))
+        if part.diverging_epoch.end_offset >= 0:
+            self.validator.diverged(cursor, part.diverging_epoch.end_offset, part.diverging_epoch.epoch)
+            return False
+        if part.preferred_read_replica not in (-1, cursor.replica):
+            cursor.replica = part.preferred_read_replica
+            cursor.replica_until = monotonic() + self.client.cluster.metadata_max_age
+            log.debug("%s:%s is read from broker %s", cursor.topic, cursor.partition, cursor.replica)
+            crowded = True  # it has more to say
+        cursor.high_watermark = part.highwater_mark_offset
+        cursor.last_stable = part.last_stable_offset
+        self._take_messages(cursor, part, crowded)
+        return False
+
+    def _take_messages(self, cursor, part, crowded):
+        data = part.message_set.data
+        batches = messages.batches(data)
+        if part.aborted_transactions and self.limits.isolation_level == constants.READ_COMMITTED:
+            batches = isolation.without_aborted(batches, part.aborted_transactions)
+        batches = [batch for batch in batches if batch.next_offset > cursor.position]
+        if batches:
+            cursor.fetched(batches)
+            self.fetcher.wake(cursor.topic)
+        elif data:
+            self._ask_for_more(cursor, data)
+        else:
+            cursor.nothing(cold=not crowded)
+
+    def _ask_for_more(self, cursor, data):
+        """A message larger than the limit was cut off by a broker older than fetch version 3."""
+        if cursor.limit >= MOST_LIMIT:
+            self._unreadable(cursor, exc.CorruptMessageError(
+                "a message of more than %d bytes, or one whose size is wrong" % MOST_LIMIT
+            ))
+            return
+        needed = messages.needed(data)
+        if needed <= cursor.limit:  # asked for already, so the size is wrong, or not to be told
+            needed = max(cursor.limit, len(data)) * 2
+        cursor.limit = min(MOST_LIMIT, needed)
+        cursor.nothing(cold=False)
+
+    def _unreadable(self, cursor, error):
+        """Have the next consume() raise what is wrong with a partition's messages."""
+        error.topic, error.partition = cursor.topic, cursor.partition
+        if error.offset is None:
+            error.offset = cursor.position
+        log.error("%s", error)
+        cursor.failed()
+        cursor.error = error
+        self.client.last_error = error
+        self.fetcher.wake(cursor.topic)
+
+    def _refused(self, cursor, error):
+        """Deal with one partition's error. Returns whether metadata is out of date."""
+        follower, cursor.replica = cursor.replica, None
+        if follower is not None:
+            log.info("%s: broker %s is a follower that can't serve, the leader is asked instead", error, follower)
+            cursor.failed()
+            return error.cure == "metadata"
+        self.client.last_error = error
+        if error.code == errors.offset_out_of_range and self.limits.offset_reset != ERROR:
+            log.warning("%s: looking for a position anew", error)
+            self.validator.begin_anew(cursor)
+            self.fetcher.wake(cursor.topic)
+            return False
+        log.warning("%s", error)
+        cursor.failed()
+        if not error.retriable:
+            cursor.error = error
+            self.fetcher.wake(cursor.topic)
+        return error.cure == "metadata"

@@ -1,0 +1,248 @@
+"""
+Keeps cursors filled: which partitions are asked for, and when; and who waits for messages.
+
+There is no task that runs for ever. `Fetcher.pump` looks at the cursors that could be asked for and sends what is worth
+sending; it is called whenever something changed: someone waits, data was taken, an answer came, a leader moved, a rest
+is over.
+"""
+from __future__ import absolute_import
+
+import collections
+
+from tornado import concurrent, gen
+
+from kiel.clients.consuming.cursor import BUFFERED, READY, Cursor
+from kiel.clients.consuming.fetch_response import FetchResponses
+from kiel.clients.consuming.log_validator import LogValidator
+from kiel.clients.consuming.metadata_refresh import MetadataRefresh
+from kiel.clients.consuming.source import Source
+from kiel.events import settle
+from kiel.retry import monotonic
+
+
+class Fetcher(object):
+    """
+    The fetching half of a consumer.
+
+    :param client: the `kiel.clients.consumer.BaseConsumer` that it fetches for: its cluster and connections, its
+        ``handle_fetch_response``, which gets the answers, and its ``reset_start``
+    :param limits: has ``max_wait_time``, ``min_bytes``, ``max_bytes``, ``buffer_bytes``, ``isolation_level``,
+        ``offset_reset`` and ``rack_id``, read at each request
+    """
+
+    def __init__(self, client, limits):
+        self.client = client
+        self.limits = limits
+        #: topic -> {partition id: `Cursor`}, in the order in which they are handed out
+        self.cursors = {}
+        #: topic -> how many consume() calls wait for it
+        self.hungry = collections.Counter()
+        #: True while nothing may be fetched or handed out, since ownership is in doubt
+        self.suspended = False
+        #: broker id -> `Source`
+        self.sources = {}
+        self._refresh = MetadataRefresh(client, self.pump)
+        self.validator = LogValidator(client, limits, self)
+        self.responses = FetchResponses(client, limits, self, self.validator)
+        #: topic -> Futures of those who wait for it
+        self._waiters = collections.defaultdict(list)
+        #: bytes that may come with the fetches under way
+        self._reserved = 0
+        #: the timer of the first rest that ends
+        self._timer = None
+
+    # -- cursors --
+
+    def cursor(self, topic, partition, start=None):
+        """Return a partition's cursor, a new one when there is none."""
+        cursors = self.cursors.setdefault(topic, collections.OrderedDict())
+        if partition not in cursors:
+            cursors[partition] = Cursor(topic, partition, start)
+        return cursors[partition]
+
+    def find(self, topic, partition):
+        """Return a partition's cursor, or None."""
+        return self.cursors.get(topic, {}).get(partition)
+
+    def of(self, topic):
+        """Return a topic's cursors as a list."""
+        return list(self.cursors.get(topic, {}).values())
+
+    def revoke(self, topic, partition):
+        """Give up a partition: what is buffered or under way for it is dropped."""
+        cursors = self.cursors.get(topic, {})
+        cursor = cursors.pop(partition, None)
+        if cursor is not None:
+            cursor.revoke()
+        if not cursors:
+            self.cursors.pop(topic, None)
+
+    def take(self, topic, most):
+        """
+        Take what is buffered of a topic. Returns a list of ``(cursor, generation, batches)``.
+
+        :param most: bytes; beyond the first batch, no more than that is taken
+        """
+        taken = []
+        if self.suspended:
+            return taken
+        for cursor in self.of(topic):
+            if cursor.state == BUFFERED and not cursor.paused and cursor.error is None:
+                if taken and most < cursor.batches[0].size:
+                    continue
+                batches = cursor.take(most)
+                most -= sum(batch.size for batch in batches)
+                taken.append((cursor, cursor.generation, batches))
+        for cursor, _, _ in taken:
+            self._to_the_end(cursor)
+        return taken
+
+    def _to_the_end(self, cursor):
+        """Let the other partitions of the topic come first next time."""
+        cursors = self.cursors[cursor.topic]
+        cursors[cursor.partition] = cursors.pop(cursor.partition)
+
+    # -- waiting --
+
+    @gen.coroutine
+    def wait(self, topic, seconds):
+        """Wait until something happened that a consume() of the topic should look at, or the time is over."""
+        future = concurrent.Future()
+        self._waiters[topic].append(future)
+        self.hungry[topic] += 1
+        timer = self.client.io_loop.call_later(seconds, settle, future)
+        try:
+            self.pump()
+            yield future
+        finally:
+            self.client.io_loop.remove_timeout(timer)
+            self.hungry[topic] -= 1
+            waiters = self._waiters.get(topic, [])
+            if future in waiters:
+                waiters.remove(future)
+
+    def wake(self, topic=None):
+        """Let those who wait for a topic, or all, look again."""
+        for name in [topic] if topic is not None else list(self._waiters):
+            waiters, self._waiters[name] = self._waiters[name], []
+            for future in waiters:
+                settle(future)
+
+    # -- sending --
+
+    def pump(self):
+        """Send every fetch that is worth sending now."""
+        client = self.client
+        if client.closing or self.suspended or client.io_loop is None:
+            return
+        wanted, idle = self._sort(monotonic())
+        for broker_id, cursors in wanted.items():
+            self._source(broker_id).fetch(cursors, idle.get(broker_id, []))
+
+    def _sort(self, now):
+        """
+        Return the cursors worth a fetch now, and the other ones of their topics: two of ``{broker id: [cursor]}``.
+
+        What can't be asked for now is seen to: a timer for the end of a rest, metadata for a missing leader.
+        """
+        wanted, idle = collections.OrderedDict(), {}
+        rests, leaderless = [], False
+        for topic, cursors in self.cursors.items():
+            hungry = self.hungry[topic]
+            cold = []
+            active = bool(hungry)
+            for cursor in cursors.values():
+                if cursor.state != READY or cursor.paused:
+                    continue
+                asked = hungry or cursor.hot
+                if cursor.not_before > now:
+                    rests += [cursor.not_before] * bool(asked)
+                    continue
+                broker_id = self._broker_of(cursor, now)
+                if broker_id is None:
+                    leaderless = leaderless or asked
+                elif asked:
+                    active = True
+                    wanted.setdefault(broker_id, []).append(cursor)
+                else:
+                    cold.append((broker_id, cursor))
+            for broker_id, cursor in cold if active else ():
+                idle.setdefault(broker_id, []).append(cursor)
+        if leaderless:
+            self.refresh_metadata()
+        if rests and self._timer is None:
+            self._timer = self.client.io_loop.call_later(max(0.001, min(rests) - now), self._on_timer)
+        return wanted, idle
+
+    def _broker_of(self, cursor, now):
+        """
+        Return the broker to read a partition from, None when none is known.
+
+        That is its leader, or a follower that is nearer, for as long as that holds (KIP-392).
+        """
+        cluster = self.client.cluster
+        if cursor.replica is not None:
+            if now < cursor.replica_until and cursor.replica in cluster.conns:
+                return cursor.replica
+            cursor.replica = None
+        leader = cluster.leaders.get(cursor.topic, {}).get(cursor.partition)
+        return leader if leader in cluster.conns else None
+
+    def _source(self, broker_id):
+        source = self.sources.get(broker_id)
+        if source is None:
+            source = self.sources[broker_id] = Source(broker_id, self.client, self.limits, self, self.validator)
+        return source
+
+    def _on_timer(self):
+        """A partition's rest is over."""
+        self._timer = None
+        self.pump()
+
+    def refresh_metadata(self):
+        """Ask for metadata soon: a leader is not known, or not the one that there is."""
+        self._refresh.begin()
+
+    # -- the buffer --
+
+    @property
+    def buffered(self):
+        """Bytes that have come and are not taken yet."""
+        return sum(cursor.size for cursors in self.cursors.values() for cursor in cursors.values())
+
+    def reserve(self, size):
+        """
+        Reserve room for ``size`` more bytes in the consumer's buffer. Returns whether there was.
+
+        What is buffered for topics that nobody waits for is dropped for those that somebody does; it is fetched again
+        when it is wanted.
+        """
+        excess = self._reserved + self.buffered + size - self.limits.buffer_bytes
+        if excess > 0 and (self._reserved or self.buffered) and self._drop(excess) > 0:
+            return False
+        self._reserved += size
+        return True
+
+    def _drop(self, excess):
+        """Drop what nobody waits for until ``excess`` bytes are free. Returns how many are missing still."""
+        for topic in list(self.cursors) if any(self.hungry.values()) else ():
+            for cursor in self.of(topic) if not self.hungry[topic] else ():
+                if excess > 0 and cursor.state == BUFFERED and cursor.error is None:
+                    excess -= cursor.size
+                    cursor.move(cursor.handed)
+                    cursor.hot = False
+        return excess
+
+    def release(self, size):
+        """Give back what `reserve` took: the answer came, or none will."""
+        self._reserved -= size
+
+    def stop(self):
+        """Give up everything; those who wait look again."""
+        for topic in list(self.cursors):
+            for partition in list(self.cursors.get(topic, {})):
+                self.revoke(topic, partition)
+        if self._timer is not None:
+            self.client.io_loop.remove_timeout(self._timer)
+            self._timer = None
+        self.wake()

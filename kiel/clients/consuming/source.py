@@ -1,0 +1,171 @@
+"""Fetching from one broker: its two lanes, its fetch session, and what becomes of each request."""
+from __future__ import absolute_import
+
+import logging
+
+from tornado import gen
+
+from kiel import exc
+from kiel.clients.consuming.fetch_request import LEAST_LIMIT, Fetch
+from kiel.clients.consuming.fetch_session import NO_SESSION, FetchSession
+
+log = logging.getLogger(__name__)
+
+#: Lanes of fetches to one broker. While the first holds a long poll of idle partitions, the second serves the busy
+#: ones, with a short wait so that they join the first again when they fall idle.
+LANES = ("fetch", "fetch-busy")
+
+#: milliseconds that a fetch on the second lane waits for data
+BUSY_WAIT = 50
+
+#: Partitions in one fetch from which on a session is worth it: brokers keep no more than 1000 sessions in all.
+WORTH_A_SESSION = 8
+
+
+class Source(object):
+    """
+    One broker that partitions are read from, as their leader or as a follower nearby.
+
+    :param broker_id: the broker
+    :param client: the `kiel.clients.consumer.BaseConsumer` whose connections are used, and whose
+        ``handle_fetch_response`` gets the answers
+    :param limits: has ``max_wait_time``, ``min_bytes``, ``max_bytes``, ``buffer_bytes``, ``isolation_level`` and
+        ``rack_id``, read for each request
+    :param fetcher: the `kiel.clients.consuming.fetcher.Fetcher` that this is part of: its buffer, its next round
+    :param validator: the `kiel.clients.consuming.log_validator.LogValidator`
+    """
+
+    def __init__(self, broker_id, client, limits, fetcher, validator):
+        self.broker_id = broker_id
+        self.client = client
+        self.limits = limits
+        self.fetcher = fetcher
+        self.validator = validator
+        #: lane -> the `Fetch` under way
+        self.under_way = {}
+        #: the session of the first lane, on which idle partitions wait; what the second asks for changes each time.
+        #: None until one is worth it
+        self.session = None
+        #: how many partitions without news the second lane holds
+        self._cold = 0
+
+    def fetch(self, cursors, idle):
+        """
+        Send one fetch when a lane and room in the buffer are free.
+
+        :param cursors: those that are worth a fetch now
+        :param idle: others of the same topics, which are not worth a fetch now but may stay in a session
+        """
+        lane = next((lane for lane in LANES if lane not in self.under_way), None)
+        if lane is None:
+            return
+        conn = self.client.cluster.conns[self.broker_id]
+        if lane == LANES[1]:
+            self._cold = sum(not cursor.hot for cursor in cursors)
+        elif self._should_join(cursors):
+            return
+        elif len(cursors) + len(idle) >= WORTH_A_SESSION and conn.reaches("fetch", 7):
+            cursors = cursors + idle  # in a session they cost nothing; taking them out and in again would
+        tells = conn.reaches("fetch", 12)
+        if not tells:
+            cursors = self.validator.check(conn, cursors)
+        if not cursors:
+            return
+        fetch = Fetch(cursors, self._share(), not conn.reaches("fetch", 3), self.limits.buffer_bytes)
+        if self.fetcher.reserve(fetch.room):
+            self._send(conn, lane, fetch, tells)
+
+    def _should_join(self, cursors):
+        """
+        Whether idle partitions wait for those on the second lane, soon back, and join them in one long poll.
+
+        Sent now, the two would miss each other for ever: while one is under way, only the other is free.
+        """
+        return LANES[1] in self.under_way and (
+            self._cold >= WORTH_A_SESSION or not any(cursor.hot for cursor in cursors))
+
+    def _share(self):
+        """The bytes that one fetch may bring: `max_bytes`, or less where many leaders share `buffer_bytes`."""
+        leaders = max(1, len(self.client.cluster.conns))
+        return max(LEAST_LIMIT, min(self.limits.max_bytes, self.limits.buffer_bytes // (2 * len(LANES) * leaders)))
+
+    def _send(self, conn, lane, fetch, tells):
+        wait = self.limits.max_wait_time
+        if lane != LANES[0]:
+            wait = min(BUSY_WAIT, wait)
+        session = self._session_of(conn, lane, fetch)
+        fetch.ask(self.client.cluster, self.limits, wait, tells, session, conn.reaches("fetch", 13))
+        for cursor in fetch.cursors:
+            cursor.send(fetch)
+        self.under_way[lane] = fetch
+        self.client.io_loop.add_future(
+            self._fetch(conn, lane, fetch, session), lambda future: self._finished(lane, fetch, future))
+
+    def _session_of(self, conn, lane, fetch):
+        """Return the session that a fetch is part of: the first lane's, once it is worth it (Kafka 1.1 and later)."""
+        worth = len(fetch.cursors) >= WORTH_A_SESSION
+        if self.session is None and not worth:
+            return None
+        if lane != LANES[0] or not conn.reaches("fetch", 7):
+            return None
+        if self.session is None:
+            self.session = FetchSession()
+        return self.session if worth or self.session.open else None
+
+    @gen.coroutine
+    def _fetch(self, conn, lane, fetch, session):
+        """Send a fetch and deal with its answer, or its failure."""
+        try:
+            response = yield conn.send(fetch.request, lane=lane)
+        except exc.KielError as error:
+            if session is not None:
+                session.lost()
+            self.failed(error, fetch.awaiting())
+            return
+        if response.error_code:
+            self._refused(exc.for_code(response.error_code, "fetch from broker %s" % conn.broker_id), fetch, session)
+            return
+        if fetch.request.session_epoch != NO_SESSION:
+            session.answered(response.session_id)
+        response.fetch = fetch
+        self.client.handle_fetch_response(response)
+
+    def _refused(self, error, fetch, session):
+        """The broker answered with an error of the fetch as a whole."""
+        if session is None or not session.refused(error.code):
+            self.failed(error, fetch.awaiting())
+            return
+        log.info("The fetch session with broker %s begins anew: %s", self.broker_id, error)
+        for cursor in fetch.awaiting():
+            if fetch.request.session_epoch > 0:
+                cursor.nothing(cold=not cursor.hot)  # at once, in full
+            else:
+                cursor.failed()
+
+    def failed(self, error, cursors):
+        """A request for some cursors failed as a whole."""
+        if not self.client.closing:
+            log.warning("Fetch from broker %s failed: %s", self.broker_id, error)
+        self.client.last_error = error
+        for cursor in cursors:
+            cursor.replica = None
+            cursor.failed()
+            if not error.retriable:
+                cursor.error = error
+                self.fetcher.wake(cursor.topic)
+        self.fetcher.refresh_metadata()
+
+    def _finished(self, lane, fetch, future):
+        """The round is over, well or not."""
+        del self.under_way[lane]
+        self.fetcher.release(fetch.room)
+        error = future.exception()
+        if error is not None:
+            # not a failed request but a mistake in here: it must reach somebody, and the cursors must not hang
+            log.error("Fetch from broker %s ended with an unexpected error", self.broker_id,
+                      exc_info=(type(error), error, None))
+            for cursor in fetch.awaiting():
+                cursor.failed()
+                cursor.error = error
+        # in a turn of its own, after those who waited have taken what came: they are in the next request then
+        self.client.io_loop.add_callback(self.fetcher.pump)
