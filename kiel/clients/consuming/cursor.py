@@ -60,6 +60,9 @@ class Offset(six.integer_types[-1]):
     By the two together a broker can tell whether its log still is the one that was read.
     """
 
+    #: the leader epoch of the message before it
+    epoch = -1
+
     def __new__(cls, offset, epoch):
         self = super(Offset, cls).__new__(cls, offset)
         self.epoch = epoch
