@@ -32,10 +32,8 @@ A3_offsets_in_a_group_after_nothing
 A3_offsets_of_all_partitions
 B10_a_handler_that_is_a_coroutine
 B10_all_by_itself
-B10_codes_of_errors
 B10_high_water_marks
 B10_in_a_group_with_both
-B10_looking_at_answers
 B10_on_real_brokers
 B10_what_it_gives_is_what_comes
 B11_a_handler_of_commits_that_gives_what_it_gave
@@ -109,7 +107,6 @@ C12_the_name_of_an_error
 C13_class_of_an_array
 C13_compression_of_a_set
 C13_members_of_an_allocator
-C13_requests_by_broker
 C13_topics_of_a_response
 C14_allocation_of_what_is_not_there
 C14_nothing_is_left_in_sent
