@@ -124,6 +124,10 @@ class Client(object):
         except exc.UnsupportedVersionError as error:
             failures.append(error)
             return
+        except exc.AuthenticationError as error:  # somebody has to mend that, so it has to be seen
+            log.error("Request '%s' to broker %s failed: %s", request.api, broker_id, error)
+            failures.append(error)
+            return
         except Exception as error:
             log.error("Request '%s' to broker %s failed: %s", request.api, broker_id, error)
             self.heal_cluster = True
