@@ -9,7 +9,7 @@ from tornado import concurrent, gen
 from kiel import exc
 from kiel.connection import Connection
 from kiel.events import settle
-from kiel.login_pause import LoginPause
+from kiel.security.login_pause import LoginPause
 from kiel.protocol import offset
 from kiel.settings import Settings
 
@@ -32,7 +32,7 @@ class Broker(object):
     Losing one lane (a request that timed out, or a broker that closes what is idle) leaves the others alone.
     ``closing`` is True once the broker was closed or could not be reached; then it is not used again. A login that it
     refuses closes nothing: the error is raised to those who need the new connection, and the next use after a pause
-    (`kiel.login_pause`) tries again.
+    (`kiel.security.login_pause`) tries again.
 
     :param host: name or address
     :param port: number

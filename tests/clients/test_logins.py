@@ -4,7 +4,8 @@ from __future__ import absolute_import
 import pytest
 from tornado import gen
 
-from kiel import clients, exc, login_pause, sasl
+from kiel import clients, exc, sasl
+from kiel.security import login_pause
 
 from tests import fake, loop
 from tests.fake import with_cluster
