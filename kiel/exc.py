@@ -52,6 +52,10 @@ class BrokerConnectionError(KielError):
         return text
 
 
+#: what releases up to 0.9.3 called it
+ConnectionError = BrokerConnectionError
+
+
 class RequestTimeoutError(BrokerConnectionError):
     """A broker did not answer within the time-out; its connection has been closed."""
 

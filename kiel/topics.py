@@ -33,17 +33,17 @@ class Topics(object):
         """Gives the id of a partition's leader; KeyError when there is none, or none is known."""
         return self.leaders[topic][partition_id]
 
-    def process_topics(self, topics, asked=()):
+    def process_topics(self, response_topics, asked=()):
         """
         Takes over the topics of a metadata answer; gives the set of names with something missing.
 
-        :param topics: the answer's topics, or what is `known_of` each
+        :param response_topics: the answer's topics, or what is `known_of` each
         :param asked: the names that were asked for; with none the answer is about all topics, so that topics it does
             not name are gone. Of topics not asked for, all that is known stays.
         """
         missing = set()
         named = set()
-        for topic in topics:
+        for topic in response_topics:
             if not isinstance(topic, tuple):
                 topic = known_of(topic)
             named.add(topic[0])

@@ -8,6 +8,7 @@ offered to those who make requests by hand.
 from __future__ import absolute_import
 
 import struct
+import time
 
 from kiel import compression, exc
 from kiel.protocol import message_batch, records_encode
@@ -203,6 +204,13 @@ class Message(Part):
         """The message's bytes, without offset and size."""
         return self._entry(0)[OVERHEAD:]
 
+    def render(self, parts=None):
+        """Return the format for `struct` and the list of values, as kiel 0.9 wrote a message."""
+        if parts:
+            return super(Message, self).render(parts)
+        raw = self.encode()
+        return "i%ds" % (len(raw) - 4), [struct.unpack(">i", raw[:4])[0], raw[4:]]
+
     def _entry(self, offset):
         """The message's bytes with offset and size."""
         return message_batch.message(
@@ -235,6 +243,11 @@ class Message(Part):
             value = compression.decompress(codec, value)
         return cls(
             crc=crc, magic=magic, attributes=attributes, key=key, value=value, timestamp=stamp), end
+
+    @classmethod
+    def parse(cls, buff, offset=0):
+        """The same as `decode`."""
+        return cls.decode(buff, offset)
 
     def __eq__(self, other):
         return isinstance(other, Message) and (self.key, self.value) == (other.key, other.value)
@@ -289,6 +302,20 @@ class MessageSet(Records):
             return [message._entry(offset) for offset, message in self._messages]
         return self._data if self._data is None or isinstance(self._data, list) else [self._data]
 
+    def as_batch(self):
+        """This set, made of messages of magic 0 or 1, as one batch of magic 2, with the codec of what is compressed."""
+        records = []
+        codec = 0
+        for offset, message in self.messages:
+            flag = (message.attributes or 0) & message_batch.CODEC_BITS
+            codec = flag or codec
+            inner = MessageSet.raw(message._entry(offset)).messages if flag else [(offset, message)]
+            records += [
+                (_bytes(one.key), _bytes(one.value), [], one.timestamp if one.timestamp >= 0 else None)
+                for _, one in inner
+            ]
+        return MessageSet.raw(encode_pieces(records, 2, codec, int(time.time() * 1000)) if records else b"")
+
     @property
     def messages(self):
         """
@@ -308,19 +335,24 @@ class MessageSet(Records):
     def messages(self, messages):
         self._messages = messages
 
+    def render(self):
+        """Return the format for `struct` and the list of values, as kiel 0.9 wrote a set."""
+        data = self.data or b""
+        return "i%ds" % len(data), [len(data), data]
+
     @classmethod
-    def compressed(cls, compression_flag, msgs):
+    def compressed(cls, compression, msgs):
         """
         A set of these messages for a producer, all offsets -1; with a codec, as one message that
         holds them.
 
-        :param compression_flag: a number of `kiel.constants`, or ``None``
+        :param compression: a number of `kiel.constants`, or ``None``
         """
         inner = cls([(-1, message) for message in msgs])
-        if not compression_flag:
+        if not compression:
             return inner
-        value = message_batch.compress(compression_flag, inner.data, 0)
-        return cls([(-1, Message(magic=0, attributes=compression_flag, key=None, value=value))])
+        value = message_batch.compress(compression, inner.data, 0)
+        return cls([(-1, Message(magic=0, attributes=compression, key=None, value=value))])
 
     @classmethod
     def parse(cls, buff, offset, size=None):
@@ -354,3 +386,19 @@ class MessageSet(Records):
 
     def __repr__(self):
         return "[%s]" % ", ".join(repr(message) for _, message in self.messages)
+
+
+class Produced(MessageSet):
+    """The field of Produce: a set of messages made by hand is written in the format that the version takes."""
+
+    @classmethod
+    def codec(cls, version=0, flexible=False, nullable=False):
+        """The pair of functions (write, read) of the field; from version 3 on brokers take batches of magic 2 only."""
+        write, read = super(Produced, cls).codec(version, flexible, nullable)
+        if version < 3:
+            return write, read
+
+        def write_batch(add, value):
+            write(add, value.as_batch() if getattr(value, "_messages", None) else value)
+
+        return write_batch, read

@@ -69,14 +69,14 @@ class PartitionResponse(Part):
     The first offset at or after the time asked for, or -1 when nothing is that late; ``timestamp``
     is that message's.
 
-    Version 0 knows log segments only and gives a list, the newest first: `OffsetResponse.answers`
-    makes ``offset`` of it.
+    Version 0 knows log segments only and has a list ``offsets``, the newest first; later versions have one ``offset``.
+    `OffsetResponse.answers` sets each from the other.
     """
 
     parts = (
         ("partition_id", Int32),
         ("error_code", Int16),
-        ("offsets", Array.of(Int64), when("0")),
+        ("offsets", Array.of(Int64), when("0", ignorable=True)),
         ("timestamp", Int64, when("1+", default=-1)),
         ("offset", Int64, when("1+", default=-1)),
         ("leader_epoch", Int32, when("4+", default=-1)),
@@ -103,14 +103,16 @@ class OffsetResponse(Response):
 
     def answers(self, request):
         """
-        Takes ``offset`` from the list of version 0.
+        Take ``offset`` from the list of version 0, or make a list of it as kiel 0.9 read it.
 
         An empty list there means that every segment is younger than the time: ``offset`` becomes
         `EARLIEST`, -2.
         """
         for topic in self.topics:
             for partition in topic.partitions:
-                if partition.offsets:
+                if self.api_version:
+                    partition.offsets = [partition.offset] if partition.offset >= 0 else []
+                elif partition.offsets:
                     partition.offset = partition.offsets[0]
-                elif self.api_version == 0 and not partition.error_code:
+                elif not partition.error_code:
                     partition.offset = EARLIEST

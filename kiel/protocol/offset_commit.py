@@ -72,9 +72,9 @@ class OffsetCommitRequest(Request):
 
 
 class OffsetCommitV0Request(OffsetCommitRequest):
-    """A commit that goes to ZooKeeper, where kiel 0.9 keeps its offsets."""
+    """A commit that goes to ZooKeeper, where kiel 0.9 keeps its offsets; to Kafka's store where there is no other."""
 
-    narrow = (0, 0)
+    preferred = 0
 
 
 class OffsetCommitV1Request(OffsetCommitRequest):

@@ -40,10 +40,12 @@ class OffsetFetchRequest(Request):
     """
     Asks for a group's offsets; with ``require_stable`` not while a transaction may still change them.
 
-    ``topics`` None asks for all that the group has (version 2 and later).
+    ``topics`` None asks for all that the group has (version 2 and later). Without ``narrow`` it is ZooKeeper's store
+    that is asked, as by kiel 0.9, where the broker has it, else Kafka's own.
     """
 
     api, versions, flexible = api_name, "0-10", "6+"
+    preferred = 0
     parts = (
         ("group_name", String, when("0-7")),
         ("topics", Array.of(TopicRequest), when("0-7", nullable="2-7")),

@@ -73,12 +73,14 @@ class when(object):
 class Field(object):
     """One line of a ``parts`` table."""
 
-    def __init__(self, name, kind, rule=None):
+    def __init__(self, name, kind, rule=None, own=True):
+        # in kiel 0.9, and so in an application's own parts, any text or bytes may be null
+        text = rule is None and issubclass(kind, primitives.VariablePrimitive)
         rule = rule or when()
         self.name = name
         self.kind = kind
         self.versions = rule.versions
-        self.nullable = rule.nullable
+        self.nullable = rule.nullable if own or not text else when(nullable=True).nullable
         self.tag = rule.tag
         self.ignorable = rule.ignorable
         self.is_array = issubclass(kind, primitives.Array)
@@ -97,11 +99,6 @@ class Field(object):
         return "%s != D_%s" % (subject, self.name)
 
 
-def is_own(cls):
-    """Whether a class is one of kiel's, not one of an application or a test."""
-    return cls.__module__.partition(".")[0] == "kiel"
-
-
 class PartType(type):
     """Reads the ``parts`` table when the class is made: defaults become class attributes."""
 
@@ -109,15 +106,19 @@ class PartType(type):
         super(PartType, cls).__init__(name, bases, namespace)
         # a class of its own table or not, what is compiled knows its class
         cls._codecs = {}
+        # an application's part that has a `render` or `parse` of its own, as in 0.9, is written and read by them
+        if not primitives.is_own(cls) and ("render" in namespace or "parse" in namespace):
+            cls.codec = classmethod(primitives.rendered_codec)
         # an application's table may have fields of these names
         cls.version_range = parse_range(None if "versions" in cls._known else cls.versions)
         cls._flexible_range = parse_range(None if "flexible" in cls._known else cls.flexible)
         if "parts" not in namespace:
             return
-        cls.fields = tuple(Field(*line) for line in cls.parts)
+        own = primitives.is_own(cls)
+        cls.fields = tuple(Field(*line, own=own) for line in cls.parts)
         names = [field.name for field in cls.fields]
         for name in names:
-            if hasattr(Part, name) and (is_own(cls) or name not in ("versions", "flexible")):
+            if hasattr(Part, name) and (own or name not in ("versions", "flexible")):
                 raise TypeError("a field can't be called %r: every Part has an attribute of that name" % name)
         # a name on two lines counts once
         cls._names = tuple(sorted(set(names), key=names.index))
@@ -228,10 +229,34 @@ class Part(object):
         except BAD_BYTES as error:
             raise exc.ProtocolError("%s of version %d can't be read: %s" % (cls.__name__, version, error))
 
+    def render(self, parts=None):
+        """
+        Return the format for `struct` and the list of values, as kiel 0.9 wrote this part: in version 0.
+
+        :param parts: the lines ``(name, class)`` of some of the fields; default: all
+        """
+        if not parts:
+            parts = [(field.name, field.kind) for field in self.fields
+                     if _within(0, field.versions) and field.tag is None]
+        formats = []
+        data = []
+        for name, kind in parts:
+            value = getattr(self, name, None)
+            if issubclass(kind, primitives.Primitive):
+                value = kind(value)
+            part_format, part_data = value.render()
+            formats.append(part_format)
+            data.extend(part_data)
+        return "".join(formats), data
+
     @classmethod
     def parse(cls, buff, offset=0):
-        """Reads a part of version 0: gives ``(instance, new offset)``."""
-        return cls.decode(buff, offset)
+        """Read a part of version 0: return ``(instance, new offset)``; errors as those of `decode`."""
+        buff = lengths.as_bytes(buff)
+        try:
+            return cls._compiled(0, cls.is_flexible(0))[1](buff, offset)
+        except BAD_BYTES as error:
+            raise exc.ProtocolError("%s of version 0 can't be read: %s" % (cls.__name__, error))
 
     @classmethod
     def is_flexible(cls, version):
@@ -241,6 +266,10 @@ class Part(object):
     @classmethod
     def codec(cls, version=0, flexible=False, nullable=False):
         """The pair of functions (write, read) for a version; made on first use, then kept."""
+        return cls._compiled(version, flexible, nullable)
+
+    @classmethod
+    def _compiled(cls, version, flexible, nullable=False):
         key = version, flexible, nullable
         if key not in cls._codecs:
             if cls.version_range and not _within(version, cls.version_range):

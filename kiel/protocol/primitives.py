@@ -23,8 +23,43 @@ from kiel.protocol import lengths
 _unpack_int16 = struct.Struct(">h").unpack_from
 
 
+class PrimitiveType(type):
+    """
+    Has types that were written for kiel 0.9 work: their ``format`` is the ``fmt``, and what they override is used.
+
+    A type of an application that has a ``render`` or ``parse`` of its own is written and read by them.
+    """
+
+    def __init__(cls, name, bases, namespace):
+        super(PrimitiveType, cls).__init__(name, bases, namespace)
+        if "fmt" in namespace or "format" in namespace:
+            cls.fmt = cls.format = namespace.get("fmt", namespace.get("format"))
+        if is_own(cls) or not ("render" in namespace or "parse" in namespace):
+            return
+        # not one of several in a struct call
+        cls.fmt = None
+        cls.codec = classmethod(rendered_codec)
+
+
+def is_own(cls):
+    """Whether a class is one of kiel's, not one of an application or a test."""
+    return cls.__module__.partition(".")[0] == "kiel"
+
+
+def rendered_codec(cls, version=0, flexible=False, nullable=False):
+    """The pair of functions (write, read) of a type or part that has a ``render`` or ``parse`` of its own."""
+    is_part = not issubclass(cls, Primitive)
+
+    def write(add, value):
+        fmt, data = (value if is_part else cls(value)).render()
+        add(struct.pack(">" + fmt, *data))
+
+    return write, cls.parse
+
+
+@six.add_metaclass(PrimitiveType)
 class Primitive(object):
-    """A fixed-width value; ``fmt`` is its letter in the `struct` module."""
+    """A fixed-width value; ``fmt`` is its letter in the `struct` module, ``format`` what kiel 0.9 called it."""
 
     fmt = None
     #: what a field of this type is when nobody sets it
@@ -47,10 +82,15 @@ class Primitive(object):
 
         return write, read
 
+    def render(self):
+        """Return the format for `struct` and the list of values, as kiel 0.9 wrote this value."""
+        return self.format, [self.value]
+
     @classmethod
     def parse(cls, buff, offset=0):
-        """Reads one value as it is in version 0: gives ``(value, new offset)``."""
-        return cls.codec(0, False, True)[1](buff, offset)
+        """Read one value as it is in version 0: return ``(value, new offset)``."""
+        packer = struct.Struct(">" + cls.format)
+        return packer.unpack_from(buff, offset)[0], offset + packer.size
 
     def encode(self):
         """The bytes of this value as they are in version 0."""
@@ -125,6 +165,11 @@ class UnsignedVarint(Primitive):
     """An integer of at most 32 bits in as few bytes as it needs."""
 
     @classmethod
+    def parse(cls, buff, offset=0):
+        """Read one value: return ``(value, new offset)``."""
+        return cls.codec()[1](buff, offset)
+
+    @classmethod
     def codec(cls, version=0, flexible=False, nullable=False):
         """The pair of functions (write, read) of this type."""
         return lengths.write_unsigned_varint, lengths.read_unsigned_varint
@@ -134,6 +179,11 @@ class Varlong(Primitive):
     """A signed integer of at most 64 bits in as few bytes as its absolute value needs (zigzag)."""
 
     bits = 64
+
+    @classmethod
+    def parse(cls, buff, offset=0):
+        """Read one value: return ``(value, new offset)``."""
+        return cls.codec()[1](buff, offset)
 
     @classmethod
     def codec(cls, version=0, flexible=False, nullable=False):
@@ -178,6 +228,18 @@ class VariablePrimitive(Primitive):
             value = str(value)
         return value if isinstance(value, bytes) else value.encode("utf-8")
 
+    def render(self):
+        """Return the format for `struct` and the list of values, as kiel 0.9 wrote this value."""
+        if self.value is None:
+            return self.size_primitive.format, [-1]
+        value = self.to_bytes(self.value)
+        return "%s%ds" % (self.size_primitive.format, len(value)), [len(value), value]
+
+    @classmethod
+    def parse(cls, buff, offset=0):
+        """Read one value as it is in version 0: return ``(value, new offset)``."""
+        return lengths.chunks(False, True, cls.size_primitive.fmt, b"")[1](buff, offset)
+
     @classmethod
     def codec(cls, version=0, flexible=False, nullable=False):
         """The pair of functions (write, read) of this type."""
@@ -201,6 +263,15 @@ class String(VariablePrimitive):
 
     size_primitive = Int16
     default = ""
+
+    @classmethod
+    def parse(cls, buff, offset=0):
+        """Read one value as it is in version 0: return ``(value, new offset)``; bytes, as in 0.9, if not UTF-8."""
+        value, offset = super(String, cls).parse(buff, offset)
+        try:
+            return (value if value is None else value.decode("utf-8")), offset
+        except UnicodeDecodeError:
+            return value, offset
 
     @classmethod
     def codec(cls, version=0, flexible=False, nullable=False):
@@ -243,11 +314,28 @@ class Array(Primitive):
     default = ()
 
     @classmethod
-    def of(cls, item_class):
-        """The type "array of ``item_class``", a `Primitive` or a `Part`."""
-        return type("ArrayOf" + item_class.__name__, (cls,), {
-            "item_class": item_class, "__doc__": "An array of `%s`." % item_class.__name__,
+    def of(cls, part_class):
+        """The type "array of ``part_class``", a `Primitive` or a `Part`."""
+        return PrimitiveType("ArrayOf" + part_class.__name__, (cls,), {
+            "item_class": part_class, "__doc__": "An array of `%s`." % part_class.__name__,
         })
+
+    def render(self):
+        """Return the format for `struct` and the list of values, as kiel 0.9 wrote this value."""
+        values = () if self.value is None else self.value
+        formats = [Int32.format]
+        data = [len(values)]
+        for value in values:
+            item = self.item_class(value) if issubclass(self.item_class, Primitive) else value
+            item_format, item_data = item.render()
+            formats.append(item_format)
+            data.extend(item_data)
+        return "".join(formats), data
+
+    @classmethod
+    def parse(cls, buff, offset=0):
+        """Read a list of values as it is in version 0: return ``(values, new offset)``."""
+        return cls.codec(0, False, True)[1](buff, offset)
 
     @classmethod
     def codec(cls, version=0, flexible=False, nullable=False):

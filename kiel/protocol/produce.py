@@ -2,7 +2,7 @@
 from __future__ import absolute_import
 
 from kiel.protocol import topic_ids
-from kiel.protocol.messages import MessageSet
+from kiel.protocol.messages import Produced
 from kiel.protocol.part import Part, when
 from kiel.protocol.primitives import Array, Int16, Int32, Int64, String, Uuid
 from kiel.protocol.request import Request
@@ -21,7 +21,7 @@ class PartitionRequest(Part):
 
     parts = (
         ("partition_id", Int32),
-        ("message_set", MessageSet, when(nullable=True)),
+        ("message_set", Produced, when(nullable=True)),
     )
 
 

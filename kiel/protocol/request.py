@@ -32,7 +32,7 @@ class RequestType(part.PartType):
 
     def __init__(cls, name, bases, namespace):
         super(RequestType, cls).__init__(name, bases, namespace)
-        if namespace.get("api") and part.is_own(cls):
+        if namespace.get("api") and primitives.is_own(cls):
             classes[cls.api] = cls
 
 
@@ -50,6 +50,8 @@ class Request(part.Part):
     api_version = constants.API_VERSION
     #: (lowest, highest) version that may be used for this request, or None for all that kiel knows
     narrow = None
+    #: the version to use where the broker serves it and ``narrow`` is None, instead of the highest
+    preferred = None
     correlation_id = None
     #: whether the broker answers at all
     expects_response = True

@@ -4,7 +4,7 @@ from __future__ import absolute_import
 import six
 
 from kiel import exc
-from kiel.protocol import lengths, part
+from kiel.protocol import lengths, part, primitives
 
 #: api name -> kiel's own response class, filled as the modules are imported
 own = {}
@@ -20,7 +20,7 @@ class ResponseType(part.PartType):
 
     def __init__(cls, name, bases, namespace):
         super(ResponseType, cls).__init__(name, bases, namespace)
-        if namespace.get("api") and part.is_own(cls):
+        if namespace.get("api") and primitives.is_own(cls):
             own[cls.api] = classes[cls.api] = cls
 
 

@@ -88,7 +88,8 @@ class Wire(object):
         if theirs is not None:
             version = min(highest, theirs[1])
             if version >= max(lowest, theirs[0]):
-                return version
+                older = request.preferred
+                return version if older is None or request.narrow is not None or older < theirs[0] else older
         raise exc.UnsupportedVersionError(api=request.api, ours=(lowest, highest), theirs=theirs)
 
     def _only_version(self, request):

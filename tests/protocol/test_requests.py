@@ -178,8 +178,8 @@ def test_d61_commits_of_version_1_and_2():
     assert hexed(two, 7) == squeezed(
         "0008 0002 00000007 0004 6b69656c 0001 67 ffffffff 0000 0000000000000009 00000001 0001 74 00000001 00000000"
         "0000000000000051 0000")
-    for cls, version in ((offset_commit.OffsetCommitV0Request, 0), (offset_commit.OffsetCommitV1Request, 1),
-                         (offset_commit.OffsetCommitV2Request, 2)):
+    assert (offset_commit.OffsetCommitV0Request.preferred, offset_commit.OffsetCommitV0Request().api_version) == (0, 0)
+    for cls, version in ((offset_commit.OffsetCommitV1Request, 1), (offset_commit.OffsetCommitV2Request, 2)):
         assert (cls().min_version, cls().max_version, cls().api_version) == (version,) * 3
     assert request.classes["offset_commit"] is offset_commit.OffsetCommitRequest
     topic = offset_commit.TopicV1Request(name="t", partitions=[
