@@ -29,6 +29,8 @@ html_title = "kiel %s" % release
 # `name` in a docstring links where there is something to link to, and is code where not: see missing_reference()
 default_role = "py:obj"
 add_module_names = False
+# the sidebar lists pages and sections only: with every method in it, drawing it for each page took minutes
+toc_object_entries = False
 autodoc_default_options = {"members": True, "show-inheritance": True, "member-order": "bysource",
                            # what a package hands on is documented where it is made
                            "ignore-module-all": True}
