@@ -4,9 +4,9 @@ from __future__ import absolute_import
 from kiel.clients.admin import Admin
 from kiel.clients.consuming.offset_lookup import BEGINNING, END
 from kiel.clients.consuming.record import Record
-from kiel.clients.delivery import Delivery, RecordMetadata
 from kiel.clients.grouped import GroupedConsumer
 from kiel.clients.producer import Producer
+from kiel.clients.producing.delivery import Delivery, RecordMetadata
 from kiel.clients.single import SingleConsumer
 
 __all__ = [

@@ -12,8 +12,9 @@ import pytest
 from tornado import gen, ioloop
 
 from kiel import clients, constants, exc, partitioners
-from kiel.clients import desks, freight, outbox
+from kiel.clients.producing import batch as batches, encoding, sender
 from kiel.clients.delivery import Delivery
+from kiel.clients.producing.append_run import AppendRun
 from kiel.protocol import messages
 from kiel.retry import Backoff
 
@@ -299,7 +300,7 @@ def test_many_with_keys_and_one_that_is_bad(cluster):
 
 @with_cluster(topics={"t": 1})
 def test_runs_give_what_one_by_one_gives(cluster):
-    """`_take_run` beside its plain twin `_take`: the same messages, in the same order, with deliveries that fit."""
+    """`AppendRun.extend` beside its plain twin `append`: the same messages, in order, with deliveries that fit."""
     rnd = random.Random(5)
 
     def odd(message):
@@ -311,10 +312,13 @@ def test_runs_give_what_one_by_one_gives(cluster):
 
     producer = yield connected(cluster, linger=0.001, batch_size=100, serializer=odd, max_request_bytes=60000)
     taken = []
-    plain = producer._take_run
-    producer._take_run = lambda *args: taken.append(plain(*args)) or taken[-1]
+    plain = AppendRun.extend
+    AppendRun.extend = lambda *args: taken.append(plain(*args)) or taken[-1]
     messages = [number for number in range(6000) if number < 2000 or number % 50 != 49 and number % 97 != 96]
-    deliveries = yield producer.produce_many("t", messages)
+    try:
+        deliveries = yield producer.produce_many("t", messages)
+    finally:
+        AppendRun.extend = plain
     written = []
     for message, delivery in zip(messages, deliveries):
         try:
@@ -368,13 +372,16 @@ def test_the_books_are_right_whoever_looks(seed):
                 waited.append((topic, (yield producer.produce(topic, value, **how)), value))
             look = rnd.random()
             if look < 0.05:
-                buffered, held = producer.buffered, producer._shipper.batches()
-                assert buffered == sum(batch.size - outbox.BATCH_OVERHEAD for batch in held)
+                buffered, held = producer.buffered, producer._sender.batches()
+                for batch in held:
+                    batch.end_run()
+                assert buffered == producer.buffered
+                assert buffered == sum(batch.size - batches.BATCH_OVERHEAD for batch in held)
                 for batch in held:
                     rows = list(batch.records)
                     assert len(rows) == len(batch)
-                    assert batch.size - outbox.BATCH_OVERHEAD == sum(
-                        outbox.record_size(key, val, headers) for key, val, headers, _ in rows)
+                    assert batch.size - batches.BATCH_OVERHEAD == sum(
+                        batches.record_size(key, val, headers) for key, val, headers, _ in rows)
             elif look < 0.06:
                 producer.batch_size = rnd.choice((1, 50, 700))
             elif look < 0.07:
@@ -393,7 +400,7 @@ def test_the_books_are_right_whoever_looks(seed):
             metadata = yield delivery
             assert written[topic, metadata.partition][metadata.offset] == value
         assert sorted(sum(written.values(), [])) == sorted([value for _, _, value in waited] + inner)
-        assert settled(producer) and producer._filled < 700
+        assert settled(producer) and producer._accumulator.unflushed < 700
         yield producer.close()
     run()
 
@@ -404,7 +411,7 @@ def test_messages_without_key_and_headers_take_no_columns_for_them(cluster):
     yield producer.produce("t", b"a")
     producer.produce_nowait("t", b"b")
     yield producer.produce_many("t", [b"c", None])
-    batch = producer._routes["t"].chosen
+    batch = producer._accumulator._routes.get("t").chosen
     assert len(batch) == 4 and batch.records.keys is None and batch.records.headers is None
     yield producer.produce("t", b"d", key=b"")
     yield producer.produce("t", b"e", headers={"h": None})
@@ -1091,7 +1098,7 @@ def test_whatever_happens_all_is_written_in_order(seed):
 @pytest.mark.parametrize("settings", [{}, {"transactional_id": "x"}])
 def test_the_loop_turns_between_two_encodings(monkeypatch, settings):
     """Whoever comes first: what is left when a turn is over goes on in the next one."""
-    encode = freight.encode
+    encode = encoding.encode
 
     @with_cluster(topics={"t": 6}, brokers=2)
     def run(cluster):
@@ -1107,8 +1114,8 @@ def test_the_loop_turns_between_two_encodings(monkeypatch, settings):
             turns.append(now[0])
             return encode(*args)
 
-        monkeypatch.setattr(freight, "encode", noting)
-        monkeypatch.setattr(desks, "WORTH_ASKING", 0)
+        monkeypatch.setattr(encoding, "encode", noting)
+        monkeypatch.setattr(sender, "WORTH_ASKING", 0)
         producer = yield connected(cluster, linger=10, batch_size=10 ** 6, **settings)
         if settings:
             yield producer.begin()

@@ -9,7 +9,6 @@ from tornado import concurrent
 
 from kiel.clients import Producer, SingleConsumer, producer
 from kiel.clients.consuming.cursor import Cursor
-from kiel.clients.intake import Route
 from kiel.protocol import messages, records_encode
 from kiel.protocol.columns import Columns
 
@@ -85,10 +84,9 @@ class Idle(object):
         self.producer.io_loop = self
         self.producer._turn.io_loop = self
         self.producer._turn.limit = 1000.0
-        self.producer._shipper.io_loop = self
         self.producer.cluster.topics["t"] = [0]
         self.producer.cluster.leaders["t"] = {0: 1}
-        self.producer._routes["t"] = Route(self.producer.cluster, self.producer._shipper, "t")
+        self.producer._accumulator.learn("t")
 
     def add_callback(self, *args):
         """No loop runs."""

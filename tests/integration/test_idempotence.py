@@ -190,7 +190,7 @@ def test_a_topic_of_an_old_message_format(kafka, caplog):
         proxy.stop()
     run(body)
     warnings = collections.Counter(
-        record.levelname for record in caplog.records if record.name == "kiel.clients.registration"
+        record.levelname for record in caplog.records if record.name == "kiel.clients.producing.producer_id"
     )
     # 2.x writes numbered batches in the old format instead of refusing them
     assert warnings == ({"WARNING": 1} if kafka.version.startswith("0.11") else {})

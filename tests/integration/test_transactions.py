@@ -89,7 +89,7 @@ def write(producer, topic, values, partitions=(0,)):
 def die(producer):
     """What a crash does: the connections end, and nothing is said."""
     producer.cluster.stop()
-    producer._shipper.stop(exc.ClosedError("died"))
+    producer._sender.stop(exc.ClosedError("died"))
     producer.identify(False)
     producer.closing = True
     yield gen.moment

@@ -6,7 +6,7 @@ import logging
 from tornado import gen
 
 from kiel import exc
-from kiel.clients.transaction import BROKEN, OPEN
+from kiel.clients.producing.producer_state import BROKEN, OPEN
 
 log = logging.getLogger(__name__)
 

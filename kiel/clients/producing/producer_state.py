@@ -1,15 +1,14 @@
 """
 What makes a producer's messages be written once: its id and epoch, a number for each message, and the transaction.
 
-No socket and no loop in here; `kiel.clients.transactional` asks the brokers. Kafka knows a message again by the
-producer's id, its epoch, and a sequence number that counts up in each partition (KIP-98). Two rules follow, for which
-this module is the place:
+No socket and no loop in here; `kiel.clients.producing.transaction_manager` asks the brokers. Kafka recognizes a message
+by the producer's id, its epoch, and a sequence number that counts up in each partition (KIP-98). Two rules follow:
 
-- A batch that was numbered and sent keeps its bytes while it is not known whether it was written: it is only ever
-  sent again, never made again.
-- A numbered batch that is given up leaves a hole in the numbers, or, worse, was written after all. So no number of
-  that epoch is used any more: outside of transactions the producer takes the next epoch by itself (KIP-360), and
-  every partition counts from 0 again with its next new batch.
+- A batch that was numbered and sent keeps its bytes while it is not known whether it was written: it is sent again as
+  it is, never encoded again.
+- A numbered batch that is given up leaves a hole in the numbers, or, worse, was written after all. So no number of that
+  epoch is used any more: outside of transactions the producer takes the next epoch by itself (KIP-360), and every
+  partition counts from 0 again with its next new batch.
 """
 from __future__ import absolute_import
 
@@ -79,50 +78,60 @@ FATAL_ERRORS = (
 FORGOTTEN = (errors.invalid_producer_id_mapping, errors.unknown_producer_id)
 
 
-class Transaction(object):
+class ProducerState(object):
     """
     The identity of one producer, and its transaction if it has a transactional id.
 
-    ``producer_id`` and ``epoch`` are -1 until given. ``level`` is the version of the transaction protocol: 2 where the
-    cluster has finalized it (KIP-890), else 1. ``partitions`` and ``groups`` are what belongs to the open transaction;
-    ``error`` is why it is `BROKEN` or the producer `FATAL`. ``stale`` says that the numbers of this epoch can't be
-    used any more once the transaction has ended, ``forgotten`` that the brokers do not know the id any more.
-
-    :param idempotent: True: must be; None: may be; False: `OFF` from the start
+    :param idempotent: True: required; None: where the cluster allows it; False: `OFF` from the start
     :param transactional_id: text, or None for none
+    :param on_change: called after each change of the state
     """
 
-    def __init__(self, idempotent=None, transactional_id=None):
+    def __init__(self, idempotent=None, transactional_id=None, on_change=None):
         self.transactional_id = transactional_id
-        self.required = bool(idempotent) or transactional_id is not None
+        #: whether there is a transactional id
+        self.transactional = transactional_id is not None
+        #: whether messages may not be sent without an id
+        self.required = bool(idempotent) or self.transactional
+        #: a key of `TRANSITIONS`; changes in `go` only
         self.state = UNKNOWN if self.required or idempotent is None else OFF
+        #: -1 until given
         self.producer_id = -1
         self.epoch = -1
+        #: the version of the transaction protocol: 2 where the cluster has finalized it (KIP-890), else 1
         self.level = 1
+        #: why the transaction is `BROKEN` or the producer `FATAL`
         self.error = None
-        self.stale = self.forgotten = False
+        #: whether the numbers of this epoch can't be used any more once the transaction has ended
+        self.stale = False
+        #: whether the brokers do not know the id any more
+        self.forgotten = False
+        #: the (topic, partition id) pairs and the groups of the open transaction
         self.partitions = set()
         self.groups = set()
+        self._on_change = on_change
         self._next = {}  # (topic, partition) -> (producer id, epoch, next sequence number)
 
     def go(self, event):
-        """Moves to the state that follows by `TRANSITIONS`."""
+        """Move to the state that follows by `TRANSITIONS`."""
         self.state = TRANSITIONS[self.state][event]
-
-    @property
-    def transactional(self):
-        """Whether there is a transactional id."""
-        return self.transactional_id is not None
+        if self._on_change is not None:
+            self._on_change()
 
     @property
     def numbering(self):
         """Whether batches are numbered."""
         return self.producer_id >= 0 and self.state != OFF
 
+    @property
+    def prepared(self):
+        """Whether batches can be sent without asking any broker for an id or to take a partition into a transaction."""
+        return self.state in (OFF, READY) and not self.transactional
+
     # -- the identity --
 
     def given(self, producer_id, epoch):
-        """The broker gave an id and an epoch."""
+        """Take the id and the epoch that a broker has assigned."""
         self.producer_id = producer_id
         self.epoch = epoch
         self.stale = self.forgotten = False
@@ -136,7 +145,7 @@ class Transaction(object):
         self._next.clear()
 
     def bump(self):
-        """Takes the next epoch, or has a new id asked for where there is none (KIP-360)."""
+        """Take the next epoch, or have a new id asked for where there is none (KIP-360)."""
         if self.epoch < LAST_EPOCH:
             self.epoch += 1
             self.go("bumped")
@@ -147,7 +156,7 @@ class Transaction(object):
     # -- the numbers --
 
     def number(self, batch):
-        """Gives a batch the next numbers of its partition, which begin with 0 in each epoch."""
+        """Assign a batch the next numbers of its partition, which begin with 0 in each epoch."""
         identity = self.producer_id, self.epoch
         known = self._next.get((batch.topic, batch.partition))
         batch.identity = identity
@@ -157,9 +166,9 @@ class Transaction(object):
 
     def give_back(self, batch):
         """
-        Takes the numbers of a batch back, so that it can be made again, or others have them.
+        Take the numbers of a batch back, so that it can be encoded again, or others get them.
 
-        Only for the last one of its partition, and only if the broker is known not to have written it.
+        Only for the last batch of its partition, and only if the broker is known not to have written it.
         """
         if batch.sequence is not None:
             if batch.doubtful:
@@ -169,7 +178,7 @@ class Transaction(object):
 
     def judge(self, batch, code, log_start=-1):
         """
-        Says what a broker's error on a batch leads to: a value of `VERDICTS`, or None for what it means by itself.
+        Return what a broker's error on a batch leads to: a value of `VERDICTS`, or None for what it means by itself.
 
         As Java's client does (``TransactionManager.canRetry``), but for one thing: a batch that may have been written
         is not made again because the broker has forgotten the producer. Numbers out of order do settle the doubt: of
@@ -190,7 +199,7 @@ class Transaction(object):
         return verdict
 
     def remake(self, batch):
-        """A batch is to get new numbers in a new epoch: the broker has a hole before it, or forgot its producer."""
+        """Number a batch anew in a new epoch: the broker misses numbers before it, or has forgotten its producer."""
         current = batch.identity == (self.producer_id, self.epoch)
         batch.doubtful = False
         self.give_back(batch)
@@ -198,7 +207,7 @@ class Transaction(object):
             self.bump()
 
     def lost(self, batch, error):
-        """A batch is given up: its numbers can't be used, and a transaction with it can't be committed."""
+        """A batch is given up: its numbers can't be used again, and a transaction with it can't be committed."""
         numbered = batch.sequence is not None
         if self.transactional:
             self.stale = self.stale or numbered
@@ -223,7 +232,7 @@ class Transaction(object):
             self.error = error
 
     def failure(self):
-        """The error that says why nothing more can be sent; None if it can."""
+        """Return the error that says why nothing more can be sent; None if it can."""
         if self.state == FATAL:
             return self.error
         if self.state == ABORTING:

@@ -1,16 +1,11 @@
-"""
-What producers send and what comes back, between batches and the protocol: encoding, requests,
-errors.
-"""
+"""Between batches and the protocol: how a batch is encoded, the request that carries it, what an answer says of it."""
 from __future__ import absolute_import
 
 from kiel import constants, exc
 from kiel.protocol import errors, messages, produce, topic_ids
 
-#: what a broker answers to a batch that is more than it takes at once, though its messages alone
-#: may not be
+#: what a broker answers to a batch that is more than it takes at once, though its messages alone may not be
 TOO_LARGE = (errors.message_size_too_large, errors.record_list_too_large)
-
 
 #: the codecs by their names, which are accepted as well as the numbers
 CODECS = {
@@ -23,16 +18,17 @@ CODECS = {
 MOST_BYTES = {constants.GZIP: 128 * 1024, constants.ZSTD: 512 * 1024}
 
 
-def most_bytes(producer):
-    """The most bytes of a batch of a producer."""
-    return min(producer.max_request_bytes, MOST_BYTES.get(producer.compression, producer.max_request_bytes))
+def batch_limit(options):
+    """Return the most bytes of a batch of a producer."""
+    limit = options.max_request_bytes
+    return min(limit, MOST_BYTES.get(options.compression, limit))
 
 
 def codec(compression):
     """
-    The number of a codec, or ``None``, for what the caller of a constructor named.
+    Return the number of a codec that the caller of a constructor named; None for none.
 
-    :raises ValueError: for what is none
+    :raises ValueError: when there is no such codec
     """
     number = CODECS.get(compression, compression)
     if number not in constants.SUPPORTED_COMPRESSION:
@@ -41,41 +37,42 @@ def codec(compression):
     return number
 
 
-class Headers(Exception):
+class HeadersNotSupported(Exception):
     """
-    A batch has headers, and the broker's message format no place for them.
+    A batch has headers, which the broker's message format can't carry.
 
-    ``cuts`` are the indexes at which to split it, ``flags`` tell of each part whether it has
-    headers, ``error`` is what becomes of those that have.
+    :param records: the `kiel.protocol.columns.Columns` of the batch
     """
 
     def __init__(self, records):
-        super(Headers, self).__init__()
+        super(HeadersNotSupported, self).__init__()
         having = [bool(headers) for headers in records.headers]
+        #: the indexes at which to split the batch
         self.cuts = [i for i in range(1, len(having)) if having[i] != having[i - 1]]
+        #: for each part whether its messages have headers
         self.flags = [having[i] for i in [0] + self.cuts]
+        #: the error of the messages with headers
         self.error = exc.UnsupportedVersionError(
             "this broker's message format has no headers (Kafka 0.11 is the first to have them)"
         )
 
 
-def encode(batch, version, codec, transaction):
+def encode(batch, version, codec, state):
     """
-    Makes the bytes of a batch in the format that a version of ProduceRequest carries.
+    Encode a batch in the format that a version of ProduceRequest carries.
 
-    Bytes that are there are kept where they will do. A numbered batch whose fate is unknown is sent
-    again, never made again.
+    Bytes that are there already are kept where they will do. A numbered batch of which it is not known whether it was
+    written is sent again as it is, never encoded again.
 
     :param codec: a number of `kiel.constants`, or 0
-    :param transaction: the producer's `kiel.clients.transaction.Transaction`, which numbers the
-        messages
-    :raises Headers: when there are any, and no place for them
-    :raises kiel.exc.UnsupportedVersionError: for zstd where the broker does not know it; when a
-        batch that may have been written would have to be made anew
+    :param state: the `kiel.clients.producing.producer_state.ProducerState`, which numbers the messages
+    :raises HeadersNotSupported: when there are headers, and the format has none
+    :raises kiel.exc.UnsupportedVersionError: for zstd where the broker does not know it; when a batch that may have
+        been written would have to be encoded anew
     :raises kiel.exc.MissingCodecError: when the codec's package is not installed
     """
     magic = 2 if version >= 3 else 1 if version == 2 else 0
-    numbered = magic == 2 and transaction.numbering
+    numbered = magic == 2 and state.numbering
     if batch.sequence is not None and batch.doubtful:
         if magic != 2:
             raise exc.UnsupportedVersionError(
@@ -90,45 +87,59 @@ def encode(batch, version, codec, transaction):
             "zstd needs Kafka 2.1 or newer", "produce", (7, 7), (0, version)
         )
     if magic < 2 and any(batch.records.headers or ()):
-        raise Headers(batch.records)
+        raise HeadersNotSupported(batch.records)
     if batch.sequence is not None:
-        transaction.give_back(batch)
+        state.give_back(batch)
     if not numbered:
         batch.data = messages.encode_pieces(batch.records, magic, codec)
     else:
-        transaction.number(batch)
+        state.number(batch)
         try:
             batch.data = messages.encode_pieces(
                 batch.records, magic, codec, -1, batch.identity[0], batch.identity[1],
-                batch.sequence, transaction.transactional
+                batch.sequence, state.transactional
             )
         except Exception:
-            transaction.give_back(batch)
+            state.give_back(batch)
             raise
     batch.version = (magic, codec)
 
 
-def request(producer, cargo):
-    """The ProduceRequest of ``(outbox, batch)`` pairs whose batches are encoded."""
+def request(options, state, ids, batches):
+    """
+    Return the ProduceRequest of ``(partition queue, batch)`` pairs whose batches are encoded.
+
+    :param ids: ``{topic: id}`` as far as the ids are known
+    """
     topics = topic_ids.by_topic(produce.TopicRequest, (
-        (outbox.topic, produce.PartitionRequest(
-            partition_id=outbox.partition, message_set=messages.MessageSet.raw(batch.data)
-        )) for outbox, batch in cargo
-    ), producer.cluster.topic_ids)
-    transaction = producer.identity
+        (queue.topic, produce.PartitionRequest(
+            partition_id=queue.partition, message_set=messages.MessageSet.raw(batch.data)
+        )) for queue, batch in batches
+    ), ids)
     made = produce.ProduceRequest(
-        transactional_id=transaction.transactional_id,
-        required_acks=producer.required_acks, timeout=producer.ack_timeout, topics=topics
+        transactional_id=state.transactional_id,
+        required_acks=options.required_acks, timeout=options.ack_timeout, topics=topics
     )
-    if transaction.transactional and transaction.level < 2:
+    if state.transactional and state.level < 2:
         made.narrow = (3, 11)  # 12 adds the partition to the transaction by itself (KIP-890)
     elif not topic_ids.all_known(topics):
         made.narrow = (0, 12)  # from 13 on there are no names
     return made
 
 
-def error_of(part):
-    """The exception for what a broker says of one partition; of none, when it says nothing."""
+def may_be_split(batch, part):
+    """Return whether a batch that was refused is to be sent in two halves."""
+    if part is None or part.error_code not in TOO_LARGE or len(batch) < 2:
+        return False
+    return not (batch.doubtful and batch.sequence is not None)
+
+
+def error_of(part, batch):
+    """
+    Return the exception for what a broker says of one partition.
+
+    :param part: of a ProduceResponse; None when it says nothing of the partition
+    """
     if part is None:
         return exc.ProtocolError("the broker's answer says nothing of the partition")
     text = part.error_message
@@ -140,8 +151,10 @@ def error_of(part):
 
 
 def view(batch):
-    """A batch's messages as kiel 0.9 showed them."""
+    """Return a batch's messages as kiel 0.9 showed them: a list of `kiel.protocol.messages.Message`."""
+    records = batch.records
+    keys = list(records.keys or ())
+    keys += [None] * (len(records.values) - len(keys))  # those of a run have none yet
     return [
-        messages.Message(magic=0, attributes=0, key=key, value=value)
-        for key, value, _, _ in batch.records
+        messages.Message(magic=0, attributes=0, key=key, value=value) for key, value in zip(keys, records.values)
     ]

@@ -1,4 +1,4 @@
-"""Batches and outboxes: states event by event, splitting, who is told what, what is logged."""
+"""Batches and the queues of partitions: states event by event, splitting, who is told what, what is logged."""
 from __future__ import absolute_import
 
 import gc
@@ -8,15 +8,16 @@ import pytest
 from tornado import gen
 
 from kiel import exc
-from kiel.clients import outbox
-from kiel.clients.delivery import Deliveries, Delivery, RecordMetadata, Ticket
-from kiel.clients.outbox import (
-    IDLE, IN_FLIGHT, LINGERING, READY, RESTING, TRANSITIONS, Batch, Outbox, resolve
+from kiel.clients.producing import batch as batches
+from kiel.clients.producing.batch import Batch, resolve
+from kiel.clients.producing.delivery import BatchBarrier, Deliveries, Delivery, RecordMetadata
+from kiel.clients.producing.partition_queue import (
+    BACKING_OFF, IDLE, IN_FLIGHT, LINGERING, READY, TRANSITIONS, PartitionQueue
 )
 from kiel.protocol.columns import Columns
 from tests import loop
 
-EVENTS = ("added", "due", "sent", "failed", "moved", "answered", "rested", "emptied")
+EVENTS = ("added", "due", "sent", "failed", "moved", "answered", "retried", "emptied")
 
 
 def batch(*values, **kwargs):
@@ -28,12 +29,12 @@ def batch(*values, **kwargs):
 @pytest.mark.parametrize("state,event,after", [
     (IDLE, "added", LINGERING),
     (LINGERING, "due", READY), (LINGERING, "emptied", IDLE),
-    (READY, "sent", IN_FLIGHT), (READY, "failed", RESTING), (READY, "moved", LINGERING),
-    (IN_FLIGHT, "answered", LINGERING), (IN_FLIGHT, "failed", RESTING),
-    (RESTING, "rested", LINGERING),
+    (READY, "sent", IN_FLIGHT), (READY, "failed", BACKING_OFF), (READY, "moved", LINGERING),
+    (IN_FLIGHT, "answered", LINGERING), (IN_FLIGHT, "failed", BACKING_OFF),
+    (BACKING_OFF, "retried", LINGERING),
 ])
 def test_transition(state, event, after):
-    box = Outbox("t", 0)
+    box = PartitionQueue("t", 0)
     box.state = state
     box.go(event)
     assert box.state == after
@@ -45,7 +46,7 @@ def test_no_other_transition_is_there():
     for state in TRANSITIONS:
         for event in EVENTS:
             if (state, event) not in allowed:
-                box = Outbox("t", 0)
+                box = PartitionQueue("t", 0)
                 box.state = state
                 with pytest.raises(KeyError):
                     box.go(event)
@@ -111,9 +112,9 @@ def lines():
             found.append(record.getMessage())
     found = []
     handler = Lines()
-    outbox.log.addHandler(handler)
+    batches.log.addHandler(handler)
     yield found
-    outbox.log.removeHandler(handler)
+    batches.log.removeHandler(handler)
 
 
 def test_a_failure_that_nobody_saw_is_logged_once_per_batch(lines):
@@ -145,25 +146,25 @@ def test_a_failure_that_was_seen_is_not_logged(lines, look):
 def test_a_batch_split_in_two_keeps_its_promises():
     @gen.coroutine
     def body():
-        box = Outbox("t", 3)
+        box = PartitionQueue("t", 3)
         made = batch(*[b"%d" % i if str is not bytes else str(i) for i in range(5)])
         box.batches.extend([made, batch(b"later")])
         deliveries = [Delivery(made, i) for i in range(5)]
         futures = [delivery.future() for delivery in deliveries]
-        ticket = Ticket()
-        assert made.watch(ticket) == 1
+        barrier = BatchBarrier()
+        assert made.watch(barrier) == 1
         one, two = box.split([2])
         assert [len(each) for each in box.batches] == [2, 3, 1]
-        assert ticket.left == 2
+        assert barrier.left == 2
         resolve(one.finish(offset=10))
         assert [delivery.done() for delivery in deliveries] == [True, True, False, False, False]
         # and once more
         box.batches.popleft()
         three, four = box.split([1])
         resolve(three.finish(exc.InvalidRecordError("bad")))
-        assert not ticket.future.done()
+        assert not barrier.future.done()
         resolve(four.finish(offset=20))
-        assert ticket.future.done() and isinstance(ticket.error, exc.InvalidRecordError)
+        assert barrier.future.done() and isinstance(barrier.error, exc.InvalidRecordError)
         assert (yield futures[0]).offset == 10
         assert (yield futures[1]).offset == 11
         yield loop.raises(exc.InvalidRecordError, futures[2])
@@ -177,32 +178,32 @@ def test_sizes_of_parts_add_up():
     made = batch(b"a" * 10)
     made.records.add(b"b" * 20, 5, (b"key", [(b"h", b"v")]))
     made.records.add(None, 6)
-    made.size += sum(outbox.record_size(*record[:3]) for record in made.records)
-    whole = made.size - outbox.BATCH_OVERHEAD
+    made.size += sum(batches.record_size(*record[:3]) for record in made.records)
+    whole = made.size - batches.BATCH_OVERHEAD
     parts = made.split([1, 2])
-    assert sum(part.size - outbox.BATCH_OVERHEAD for part in parts) == whole
+    assert sum(part.size - batches.BATCH_OVERHEAD for part in parts) == whole
 
 
-def test_sweep_keeps_a_head_in_flight():
-    box = Outbox("t", 3)
+def test_remove_done_keeps_a_head_in_flight():
+    box = PartitionQueue("t", 3)
     box.batches.extend([batch(b"a"), batch(b"b"), batch(b"c")])
     for made in list(box.batches)[:2]:
-        made.finish(exc.ClosedError("late")) and made.look()
+        made.finish(exc.ClosedError("late")) and made.retrieve_error()
     box.state = IN_FLIGHT
-    box.sweep()
+    box.remove_done()
     assert len(box.batches) == 2 and box.batches[0].done
     box.state = LINGERING
-    box.sweep()
+    box.remove_done()
     assert len(box.batches) == 1 and not box.batches[0].done
 
 
-def test_sealing_closes_the_batch():
-    box = Outbox("t", 3)
+def test_the_head_takes_no_more_messages_once_it_is_sent():
+    box = PartitionQueue("t", 3)
     made = box.begin(0.0, 1.0, 1000)
     assert box.open is made and made.limit == 1000
-    assert box.seal() is made and box.open is None and made.limit == 0
+    assert box.close_head() is made and box.open is None and made.limit == 0
     second = box.begin(0.0, 1.0, 1000)
-    assert box.seal() is made and box.open is second
+    assert box.close_head() is made and box.open is second
     third = box.begin(0.0, 1.0, 1000)
     assert box.open is third and second.limit == 0 and third.limit == 1000
 
@@ -226,8 +227,8 @@ def test_many_deliveries_without_an_object_each():
 
 def test_errors_say_where():
     lost = exc.BrokerConnectionError("host", 1, 2)
-    one, two = outbox.failure(lost, "t", 0), outbox.failure(lost, "t", 1)
+    one, two = batches.failure(lost, "t", 0), batches.failure(lost, "t", 1)
     assert (one.topic, one.partition, two.partition) == ("t", 0, 1)
     assert str(one) == str(lost) and type(one) is type(lost)
-    refused = outbox.failure(exc.for_code(4711, "words"), "t", 5)
+    refused = batches.failure(exc.for_code(4711, "words"), "t", 5)
     assert (refused.code, refused.partition) == (4711, 5)

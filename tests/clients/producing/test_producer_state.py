@@ -4,10 +4,10 @@ from __future__ import absolute_import
 import pytest
 
 from kiel import exc
-from kiel.clients.outbox import Batch
-from kiel.clients.transaction import (
+from kiel.clients.producing.batch import Batch
+from kiel.clients.producing.producer_state import (
     ABORTING, ASKING, BROKEN, COMMITTING, FALL_BACK, FATAL, LAST_EPOCH, OFF, OPEN, READY, REMAKE, RESEND, TRANSITIONS,
-    UNKNOWN, VERDICTS, WRITTEN, Transaction
+    UNKNOWN, VERDICTS, WRITTEN, ProducerState
 )
 from kiel.protocol import errors
 
@@ -34,7 +34,7 @@ def batch(count=3, partition=0):
 
 
 def ready(state=READY, **settings):
-    made = Transaction(**settings)
+    made = ProducerState(**settings)
     made.go("asked")
     made.given(7, 0)
     made.state = state
@@ -43,7 +43,7 @@ def ready(state=READY, **settings):
 
 @pytest.mark.parametrize("state,event,after", ALLOWED)
 def test_transition(state, event, after):
-    made = Transaction()
+    made = ProducerState()
     made.state = state
     made.go(event)
     assert made.state == after
@@ -55,7 +55,7 @@ def test_no_other_transition_is_there():
     for state in TRANSITIONS:
         for event in EVENTS:
             if event not in TRANSITIONS[state]:
-                made = Transaction()
+                made = ProducerState()
                 made.state = state
                 with pytest.raises(KeyError):
                     made.go(event)
@@ -67,7 +67,7 @@ def test_no_other_transition_is_there():
     (dict(transactional_id="x"), UNKNOWN, True),
 ])
 def test_beginnings(settings, state, required):
-    made = Transaction(**settings)
+    made = ProducerState(**settings)
     assert (made.state, made.required, made.numbering) == (state, required, False)
 
 

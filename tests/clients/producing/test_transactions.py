@@ -8,7 +8,7 @@ import pytest
 from tornado import gen
 
 from kiel import clients, exc
-from kiel.clients.transaction import BROKEN, COMMITTING, FATAL, OPEN, READY, UNKNOWN
+from kiel.clients.producing.producer_state import BROKEN, COMMITTING, FATAL, OPEN, READY, UNKNOWN
 from kiel.protocol import messages
 
 from tests import loop

@@ -1,0 +1,390 @@
+"""Where a producer's messages are collected into batches, one queue of batches for each partition."""
+from __future__ import absolute_import
+
+import collections
+import random
+
+from tornado import concurrent, gen, ioloop
+
+from kiel import exc
+from kiel.clients.producing.batch import BATCH_OVERHEAD, MOST_RECORDS, failure
+from kiel.clients.producing.delivery import BatchBarrier, Delivery
+from kiel.clients.producing.partition_queue import IDLE
+from kiel.clients.producing.pending_record import PendingRecord
+from kiel.clients.producing.routes import FULL, Routes
+from kiel.events import settle
+from kiel.partitioners import random_partition
+
+_NEVER = float("inf")
+
+_new = object.__new__
+
+
+class Accumulator(object):
+    """
+    Puts messages into the batches of their partitions.
+
+    There is one way in, `append`, and one faster way for plain messages that follow one another, which is the
+    `kiel.clients.producing.append_run.AppendRun` that `append` begins. Messages keep the order in which they were
+    given, also those that `wait` until their topic is known or there is room.
+
+    :param client: the producer, as a `kiel.clients.client.Client`
+    :param options: `kiel.clients.producing.options.Options`
+    :param sender: the `kiel.clients.producing.sender.Sender` that takes the batches to the brokers
+    :param admission: the `kiel.clients.producing.admission.Admission`
+    :param run: the producer's `kiel.clients.producing.append_run.AppendRun`
+    :param turn: the producer's `kiel.fairness.Turn`
+    """
+
+    def __init__(self, client, options, sender, admission, run, turn):
+        self.partitioner = random_partition
+        #: the number of messages that set off sending, and how many came since it was last set off
+        self.flush_at = _NEVER
+        self.unflushed = 0
+        self._client = client
+        self._options = options
+        self._sender = sender
+        self._admission = admission
+        self._run = run
+        self._turn = turn
+        self._routes = Routes(client.cluster, sender.queue)
+        self._known = self._routes.known  # topic -> Route
+        self._lookups = {}  # topic -> the messages that wait for it to be known
+
+    # -- the way in --
+
+    def append(self, topic, key, label, value, stamp, partition, size, runs=True, admitted=False):
+        """
+        Put a message into a batch; return its `Delivery`, or a `PendingRecord` to be passed to `wait`.
+
+        Parameters are those of `PendingRecord`, and:
+
+        :param runs: whether a run may begin with it
+        :param admitted: whether the `Admission` has let it in already
+
+        :raises kiel.exc.MessageSizeTooLargeError: when no request could hold it
+        """
+        run = self._run
+        if run.batch is not None:
+            run.end()
+        route = self._known.get(topic)
+        admission = self._admission
+        if route is None or not (admitted or admission.may_accept(size)):
+            return PendingRecord(topic, key, label, value, stamp, partition, size)
+        queue, batch, named = None, route.chosen, partition
+        if partition is None and self.partitioner is not random_partition:
+            partition = self.partitioner(key, route.ids)
+            if run.batch is not None:  # it may have produced something itself
+                run.end()
+        if partition is not None:
+            queue = route.queues.get(partition)
+            if queue is None:
+                return PendingRecord(topic, key, label, value, stamp, partition, size)
+            batch = queue.open or FULL
+        records = batch.records
+        index = len(records.values)
+        if batch.size + size > batch.limit or index >= MOST_RECORDS:
+            queue, batch = self._open_batch(route, queue, size)
+            records = batch.records
+            index = len(records.values)
+        records.values.append(value)
+        if stamp != records.stamp:
+            records.date(index, stamp)
+        if label is not None or records.keys is not None:
+            records.label(index, label)
+        batch.size += size
+        admission.buffered += size
+        self.unflushed += 1
+        if not index and queue.state is IDLE:
+            self._sender.added(queue)
+        delivery = _new(Delivery)  # half the time of its constructor
+        delivery.batch = batch
+        delivery.index = index
+        if (
+            label is None and runs and named is partition and stamp == self._turn.ms and batch.limit
+            and self.unflushed + 1 < self.flush_at and value is not None
+        ):
+            run.begin(batch, named, self._turn, len(value), admission.room, self.flush_at - self.unflushed - 1)
+        return delivery
+
+    def extend(self, topic, values, partition):
+        """
+        Append many values at once, where `append` has opened a batch and there is room; return the batch and how many.
+
+        They have neither keys nor headers, the time stamp of the turn, and the partition that is named or that chance
+        decides on.
+        """
+        if self._run.batch is not None:
+            self._run.end()
+        route = self._known.get(topic)
+        if route is None or not self._admission.may_accept(1):
+            return None, 0
+        if partition is None:
+            batch = route.chosen
+        else:
+            batch = route.queues[partition].open if partition in route.queues else None
+        if batch is None or not batch.limit:
+            return None, 0
+        return batch, self._run.extend(batch, self._turn, values, self._admission.room)
+
+    def count_run(self, messages, size):
+        """Messages of the run were appended."""
+        self._admission.buffered += size
+        self.unflushed += messages
+
+    def _open_batch(self, route, queue, size):
+        """
+        Return a batch that takes a message of that size, and its queue.
+
+        :param queue: None where chance decides; it stays with a partition for as long as a batch is open there
+        """
+        if queue is None:
+            if route.chosen.limit:
+                queue = route.queues[route.chosen.partition]
+            else:
+                queue = random.choice(route.led)
+            batch = route.chosen = self._batch_of(queue, size)
+        else:
+            batch = self._batch_of(queue, size)
+        return queue, batch
+
+    def _batch_of(self, queue, size):
+        """Return the open batch of a queue, or a new one when that is full, which sets off sending."""
+        batch = queue.open
+        if batch is not None:
+            if batch.size + size <= batch.limit and len(batch.records.values) < MOST_RECORDS:
+                return batch
+        if size + BATCH_OVERHEAD > self._options.max_request_bytes:
+            raise too_large(queue.topic, size, self._options.max_request_bytes)
+        if batch is not None:
+            # before there is a new one, which must not be sent empty
+            queue.close_open()
+            self.start_sending()
+        return self._sender.begin(queue)
+
+    # -- messages that can't be accepted at once --
+
+    def wait(self, pending):
+        """Queue a message that `append` could not take and return the Future of its `Delivery`."""
+        pending.future = concurrent.Future()
+        error = self._admission.refusal()
+        if error is not None:
+            settle(pending.future, error=failure(error, pending.topic))
+        else:
+            self._wait_for_topic(pending)
+        return pending.future
+
+    def append_now(self, pending):
+        """Append a message that `append` could not take, without waiting; return its `Delivery`."""
+        topic = pending.topic
+        error = self._admission.refusal()
+        if error is not None:
+            raise failure(error, topic)
+        route = None if topic in self._lookups else self._routes.get(topic)
+        if route is not None:
+            self._check(pending, route)
+            if not self._admission.may_accept(pending.size):
+                raise failure(exc.BufferFullError("%d of %d bytes wait to be delivered" % (
+                    self._admission.buffered, self._admission.buffer_bytes
+                )), topic)
+            return self.append(
+                topic, pending.key, pending.label, pending.value, pending.timestamp, pending.partition, pending.size
+            )
+        raise failure(exc.UnknownTopicOrPartitionError("the topic is not known yet"), topic)
+
+    def _wait_for_topic(self, pending):
+        """Place a message once its topic, and the partition that it names, are known."""
+        topic = pending.topic
+        waiting = self._lookups.get(topic)
+        route = None
+        if waiting is None:
+            route = self._routes.get(topic)
+            # a partition that is not known may have been added lately
+            if route is not None and pending.partition is not None and pending.partition not in route.queues:
+                route = None
+        if route is not None:
+            self._place(pending, route)
+        elif waiting is not None:
+            waiting.append(pending)
+        else:
+            self._lookups[topic] = collections.deque([pending])
+            self._look_up(topic)
+
+    @gen.coroutine
+    def _look_up(self, topic):
+        """Ask the brokers for a topic, which may create it, and take the messages that wait for that."""
+        error = None
+        if self._client.io_loop is None:
+            self._client.io_loop = ioloop.IOLoop.current()
+        try:
+            yield self._client.cluster.ensure(topic)
+        except Exception as failed:
+            error = failed
+        route = self._routes.learn(topic)
+        if error is None or route is not None:
+            error = self._client.cluster.topic_errors.get(topic) or exc.UnknownTopicOrPartitionError(
+                "there is no topic %s, and the brokers do not create it" % topic
+            )
+        waiting = self._lookups.pop(topic)
+        while waiting:
+            pending = waiting.popleft()
+            if pending.future.done():
+                continue
+            if route is None:
+                settle(pending.future, error=failure(error, topic))
+            else:
+                self._place(pending, route)
+
+    def _place(self, pending, route):
+        """Accept a message whose topic is known, or let it wait for room."""
+        try:
+            self._check(pending, route)
+        except Exception as error:
+            settle(pending.future, error=error)
+            return
+        self._run.end()
+        if self._admission.may_accept(pending.size):
+            self._let_in(pending)
+        else:
+            self._admission.wait(pending, self._let_in)
+            self.start_sending()
+
+    def _check(self, pending, route):
+        """Raise what is wrong with a message; the partitioner chooses its partition, once."""
+        limit = self._options.max_request_bytes
+        if pending.size + BATCH_OVERHEAD > limit:
+            raise too_large(pending.topic, pending.size, limit)
+        if pending.partition is None and self.partitioner is not random_partition:
+            pending.partition = self.partitioner(pending.key, route.ids)
+        if pending.partition is not None and pending.partition not in route.queues:
+            raise failure(exc.UnknownTopicOrPartitionError(
+                "topic %s has the partitions %s, not %r" % (pending.topic, route.ids, pending.partition)
+            ), pending.topic, pending.partition)
+
+    def _let_in(self, pending):
+        """Accept a message that waited, and resolve its Future."""
+        future = pending.future
+        if future.done():  # given up
+            return
+        try:
+            delivery = self.append(
+                pending.topic, pending.key, pending.label, pending.value, pending.timestamp, pending.partition,
+                pending.size, admitted=True
+            )
+        except Exception as error:
+            settle(future, error=error)
+            return
+        if delivery.__class__ is PendingRecord:  # the topic has gone while the message waited for room
+            self._wait_for_topic(pending)
+        elif self.unflushed >= self.flush_at and self.start_sending():
+            self.sent(delivery, future)
+        else:
+            settle(future, delivery)
+
+    @property
+    def pending(self):
+        """The messages that wait for their topic or for room: a list of `PendingRecord`."""
+        waiting = self._admission.waiting
+        for messages in self._lookups.values():
+            waiting.extend(messages)
+        return waiting
+
+    def refuse_pending(self, error):
+        """Fail the messages that are not accepted yet; return them."""
+        left = [pending for pending in self.pending if not pending.future.done()]
+        self._admission.forget_waiting()
+        for pending in left:
+            settle(pending.future, error=failure(error, pending.topic, pending.partition))
+        return left
+
+    # -- sending off --
+
+    def start_sending(self):
+        """Send all that is there; return whether the caller whose message filled the batch has to wait for it."""
+        if self._run.batch is not None:
+            self._run.end()
+        self.unflushed = 0
+        self._sender.release()
+        return self._options.linger is None
+
+    def sent(self, delivery, future=None):
+        """
+        Return a Future of the delivery, done when what was just sent is through; it fails if the message did.
+
+        :param future: the Future to use
+        """
+        batch, index = delivery.batch, delivery.index
+        if self._sender.prompt:
+            return batch.wait(index, delivery, future)
+        barrier = self.watch(BatchBarrier(retrieves=False))
+        if not barrier.left:
+            return batch.wait(index, delivery, future)
+        if future is None:
+            future = concurrent.Future()
+        barrier.future.add_done_callback(lambda _: batch.wait(index, delivery, future))
+        return future
+
+    def watch(self, barrier):
+        """Let a barrier wait for all batches that are not done; return it."""
+        for batch in self._sender.batches():
+            batch.watch(barrier)
+        return barrier
+
+    @gen.coroutine
+    def flush(self):
+        """
+        Send all that was produced so far, and wait until it is known what became of it.
+
+        :raises kiel.exc.KielError: the first error that kept a message from being written
+        """
+        error = None
+        waiting = [pending.future for pending in self.pending]
+        for futures in (waiting, ()):
+            barrier = self.watch(BatchBarrier())
+            self.start_sending()
+            if barrier.left:
+                yield barrier.future
+            error = error or barrier.error
+            for future in futures:
+                try:
+                    yield future
+                except Exception as failed:
+                    error = error or failed
+            if not futures:
+                break
+        if error is not None:
+            raise error
+
+    @gen.coroutine
+    def drop(self, error):
+        """
+        Fail the messages that are not accepted yet, and wait until nothing is under way any more.
+
+        Whoever calls this knows that messages are not delivered: that is not logged.
+        """
+        self.refuse_pending(error)
+        batches = self._sender.batches()
+        barrier = self.watch(BatchBarrier(retrieves=False))
+        self.start_sending()
+        if barrier.left:
+            yield barrier.future
+        for batch in batches:
+            batch.retrieve_error()
+
+    # -- metadata --
+
+    def learn(self, topic):
+        """Take over what metadata says of a topic."""
+        self._routes.learn(topic)
+
+    def refresh(self):
+        """Metadata came."""
+        self._run.end()
+        self._routes.refresh()
+
+
+def too_large(topic, size, limit):
+    """Return the error of a message that no request could hold."""
+    return failure(exc.MessageSizeTooLargeError(
+        "the message takes %d bytes, a request no more than max_request_bytes=%d" % (size, limit)
+    ), topic)

@@ -1,0 +1,285 @@
+"""
+Messages of one partition that are sent, acknowledged or refused together.
+
+No socket and no loop in here. Who waits for a message waits for its batch; `Batch.finish` says who has to be told, and
+`resolve` tells them when all other state is right.
+"""
+from __future__ import absolute_import
+
+import copy
+import logging
+
+from tornado import concurrent
+
+from kiel import exc
+from kiel.clients.producing.delivery import BatchBarrier, RecordMetadata
+from kiel.events import settle
+from kiel.protocol.columns import Columns
+
+log = logging.getLogger(__name__)
+
+#: bytes of a record besides key, value and headers: the most that any message format needs (magic 1)
+RECORD_OVERHEAD = 34
+#: the same for a batch, with the topic's name and the rest of its part of the request
+BATCH_OVERHEAD = 400
+
+#: the most messages of a batch: encoding one batch must not hold up the loop
+MOST_RECORDS = 8192
+
+#: stands where the records of a batch were once it is done
+_GONE = Columns()
+
+
+class Batch(object):
+    """
+    Messages of one partition that are sent, acknowledged or refused together.
+
+    :param opened: when the first message came (`kiel.retry.monotonic`)
+    :param deadline: when the batch is given up
+    :param limit: the most bytes it may take
+    """
+
+    __slots__ = (
+        "topic", "partition", "records", "count", "size", "limit", "run", "opened", "deadline", "data", "version",
+        "identity", "sequence", "doubtful", "last_error", "done", "error", "offset", "timestamp",
+        "timestamps", "parts", "barriers", "_waiters", "_unseen",
+    )
+
+    def __init__(self, topic, partition, opened=0.0, deadline=0.0, limit=0):
+        self.topic = topic
+        self.partition = partition
+        #: the `kiel.protocol.columns.Columns` of the messages, until the batch is done
+        self.records = Columns()
+        #: the number of messages; known once no more are added
+        self.count = 0
+        #: the most bytes that it takes on the wire, uncompressed
+        self.size = BATCH_OVERHEAD
+        #: the most bytes that it may take; 0 once it takes no more messages
+        self.limit = limit
+        #: the `kiel.clients.producing.append_run.AppendRun` whose messages `size` does not count yet
+        self.run = None
+        self.opened = opened
+        self.deadline = deadline
+        #: the encoded bytes, in pieces; kept, so that a retry sends the same
+        self.data = None
+        #: (magic, codec) of the data
+        self.version = None
+        #: (producer id, epoch) in the data of an idempotent producer, else None
+        self.identity = None
+        #: the first message's sequence number, None without one
+        self.sequence = None
+        #: whether it may have been written though no answer said so
+        self.doubtful = False
+        #: why the last attempt failed
+        self.last_error = None
+        #: changes once, for good; either `error` is set then, or `offset`
+        self.done = False
+        self.error = None
+        #: the first message's offset, -1 where the broker does not tell
+        self.offset = -1
+        #: the broker's time stamp for all messages; -1 where those of the messages count: `timestamps`
+        self.timestamp = -1
+        self.timestamps = ()
+        #: the smaller batches that this one was split into
+        self.parts = None
+        #: the `BatchBarrier` objects that wait for it
+        self.barriers = None
+        self._waiters = None  # [(index, what the Future gets instead of the metadata, Future)]
+        self._unseen = None
+
+    def __len__(self):
+        return self.count or len(self.records)
+
+    def end_run(self):
+        """Bring `size` and `records` up to date: to be called before anybody reads them."""
+        if self.run is not None:
+            self.run.end()
+
+    def close(self):
+        """Take no more messages."""
+        self.limit = 0
+        if self.run is not None:
+            self.run.end()
+        self.count = len(self.records.values)
+
+    def leaf(self, index):
+        """Return the batch in which a message was sent in the end, and the message's index there."""
+        batch = self
+        while batch.parts is not None:
+            for part in batch.parts:
+                if index < len(part):
+                    break
+                index -= len(part)
+            batch = part
+        return batch, index
+
+    # -- asking --
+
+    def metadata(self, index):
+        """Return the `RecordMetadata` of a message of a batch that was written."""
+        return RecordMetadata(
+            self.topic, self.partition, self.offset + index if self.offset >= 0 else -1,
+            self.timestamp if self.timestamp >= 0 else self.timestamps[index],
+        )
+
+    def retrieve_error(self):
+        """Return the error, if any; somebody has seen it then, and it is not logged."""
+        if self._unseen is not None:
+            self._unseen.error = None
+        return self.error
+
+    def wait(self, index, result=None, future=None):
+        """
+        Return a Future of a message's metadata, or its error.
+
+        :param result: what the Future gets instead of the metadata
+        :param future: the Future to use
+        """
+        batch, index = self.leaf(index)
+        if future is None:
+            future = concurrent.Future()
+        if not batch.done:
+            if batch._waiters is None:
+                batch._waiters = []
+            batch._waiters.append((index, result, future))
+        elif batch.error is not None:
+            settle(future, error=batch.retrieve_error())
+        else:
+            settle(future, batch.metadata(index) if result is None else result)
+        return future
+
+    def finished(self):
+        """Return a Future that is done when all of the batch is; it never fails."""
+        barrier = BatchBarrier(retrieves=False)
+        if not self.watch(barrier):
+            barrier.future.set_result(None)
+        return barrier.future
+
+    def watch(self, barrier):
+        """Let a barrier wait for what is not done yet; return the number of batches that adds."""
+        if self.parts is not None:
+            return sum(part.watch(barrier) for part in self.parts)
+        if self.done:
+            return 0
+        barrier.left += 1
+        if self.barriers is None:
+            self.barriers = []
+        self.barriers.append(barrier)
+        return 1
+
+    # -- ending --
+
+    def finish(self, error=None, offset=-1, timestamp=-1):
+        """
+        Mark the batch done. Return the (future, result, error) tuples to pass to `resolve` once all state is
+        consistent: on Tornado 4.5 a waiter runs at once.
+        """
+        if self.limit or not self.count:
+            self.close()
+        self.done = True
+        self.error = error
+        if error is None:
+            self.offset = offset
+            self.timestamp = timestamp
+            if timestamp < 0:
+                self.timestamps = self.records.stamps
+        waiters, self._waiters = self._waiters or (), None
+        barriers, self.barriers = self.barriers or (), None
+        self.records = _GONE
+        self.data = None
+        outcome = []
+        if error is None:
+            for index, result, future in waiters:
+                outcome.append((future, self.metadata(index) if result is None else result, None))
+        else:
+            for _, _, future in waiters:
+                outcome.append((future, None, error))
+            if not waiters:
+                self._unseen = _UnseenFailure(self, error)
+        for barrier in barriers:
+            future = barrier.passed(self)
+            if future is not None:
+                outcome.append((future, None, None))
+        return outcome
+
+    def split(self, cuts):
+        """
+        Make this batch several smaller ones, cut before the messages of these indexes; return them.
+
+        Whoever waits for a message waits for it in its new place.
+        """
+        bounds = [0] + list(cuts) + [len(self.records)]
+        parts = []
+        for start, end in zip(bounds, bounds[1:]):
+            part = Batch(self.topic, self.partition, self.opened, self.deadline)
+            part.records = self.records.cut(start, end)
+            part.count = end - start
+            part.size += sum(record_size(*record[:3]) for record in part.records)
+            part.last_error = self.last_error
+            part._waiters = [(i - start, result, future) for i, result, future in self._waiters or ()
+                             if start <= i < end] or None
+            part.barriers = list(self.barriers or ())
+            parts.append(part)
+        for barrier in self.barriers or ():
+            barrier.left += len(parts) - 1
+        self.count = len(self.records)
+        self.records = _GONE
+        self.data = self._waiters = self.barriers = None
+        self.parts = parts
+        return parts
+
+    def __repr__(self):
+        return "Batch(%s:%s, %d messages, %d bytes)" % (
+            self.topic, self.partition, len(self), self.size
+        )
+
+
+class _UnseenFailure(object):
+    """The failure of a batch that nobody has looked at: logged when nobody can any more."""
+
+    # apart from the batch, since an object with a finaliser must not be in a cycle on Python 2
+
+    def __init__(self, batch, error):
+        self.error = error
+        self.what = "%d message%s for %s:%s" % (
+            len(batch) or 1, "" if len(batch) < 2 else "s", batch.topic, batch.partition
+        )
+
+    def __del__(self):
+        if self.error is not None:
+            try:
+                log.error("%s not delivered: %s", self.what, self.error)
+            except Exception:  # the interpreter is going down
+                pass
+
+
+def resolve(outcome):
+    """Resolve the Futures that `Batch.finish` returned; the last thing to do, since others act on it at once."""
+    for future, result, error in outcome:
+        settle(future, result, error)
+
+
+def record_size(key, value, headers):
+    """Return the most bytes that a record takes on the wire, uncompressed."""
+    size = RECORD_OVERHEAD + len(key or b"") + len(value or b"")
+    for name, header in headers or ():
+        size += 10 + len(name) + len(header or b"")
+    return size
+
+
+def failure(error, topic, partition=None):
+    """Return a copy of the error whose attributes ``topic`` and ``partition`` say where it happened."""
+    error = copy.copy(error)  # one lost connection is the failure of many partitions
+    error.topic = topic
+    error.partition = partition
+    return error
+
+
+def timed_out(batch):
+    """Return the error of a batch whose delivery time is over."""
+    last = batch.last_error
+    return failure(exc.DeliveryTimeoutError(
+        "not acknowledged in time; the last error: %s" % (
+            last or "none, " + ("it was not sent yet" if batch.data is None else "no answer came")
+        ), last
+    ), batch.topic, batch.partition)

@@ -1,0 +1,59 @@
+"""What waits for one broker, what is on its way there, and what an event of either changes."""
+from __future__ import absolute_import
+
+import collections
+
+#: requests on their way to one broker at once; each partition is in one of them at most
+MAX_IN_FLIGHT = 2
+
+
+class BrokerQueue(object):
+    """
+    The partition queues whose heads are ready to go to one broker.
+
+    :param broker_id: the broker's id
+    """
+
+    __slots__ = ("broker_id", "ready", "in_flight", "blocked")
+
+    def __init__(self, broker_id):
+        self.broker_id = broker_id
+        #: the `kiel.clients.producing.partition_queue.PartitionQueue` objects, in the order in which they came
+        self.ready = collections.deque()
+        #: the number of requests that have no answer yet
+        self.in_flight = 0
+        #: whether it waits for something itself: a connection, the producer's id, or the loop's turn
+        self.blocked = False
+
+
+class InFlight(object):
+    """
+    One request on its way.
+
+    :param broker_queue: the `BrokerQueue` it came from
+    :param batches: the ``(partition queue, batch)`` pairs that it carries
+    :param request: the `kiel.protocol.produce.ProduceRequest`
+    """
+
+    __slots__ = ("broker_queue", "batches", "request")
+
+    def __init__(self, broker_queue, batches, request):
+        self.broker_queue = broker_queue
+        self.batches = batches
+        self.request = request
+
+
+class Effects(object):
+    """What one event changed: collected while state changes, and acted upon when all of it is right."""
+
+    __slots__ = ("outcome", "freed", "moved", "failed")
+
+    def __init__(self):
+        #: for `kiel.clients.producing.batch.resolve`
+        self.outcome = []
+        #: bytes of the buffer that are free again
+        self.freed = 0
+        #: the partition queues that are LINGERING and may go on
+        self.moved = []
+        #: (partition queue that is BACKING_OFF, error)
+        self.failed = []

@@ -1,0 +1,49 @@
+"""The settings of a producer, checked."""
+from __future__ import absolute_import
+
+from kiel.clients.producing import encoding
+
+#: seconds for which a part-filled batch waits when no ``linger`` was given
+LINGER = 0.05
+
+
+class Options(object):
+    """
+    The settings of a producer; parameters are those of `kiel.clients.producer.Producer`.
+
+    :raises ValueError: for a ``compression`` or ``required_acks`` that there is not, or for settings that exclude each
+        other
+    """
+
+    def __init__(
+        self, compression=None, required_acks=-1, ack_timeout=500, linger=None, max_request_bytes=1000000,
+        buffer_bytes=32 * 1024 * 1024, delivery_timeout=120, idempotent=None, transactional_id=None,
+        transaction_timeout=60
+    ):
+        codec = encoding.codec(compression)
+        if required_acks not in (-1, 0, 1):
+            raise ValueError("required_acks %r is not one of -1, 0, 1" % (required_acks,))
+        if (idempotent or transactional_id) and required_acks != -1:
+            raise ValueError("an idempotent producer needs required_acks=-1")
+        if transactional_id and idempotent is False:
+            raise ValueError("a producer with a transactional_id is idempotent")
+        #: the number of the codec, or None
+        self.compression = codec
+        self.required_acks = required_acks
+        #: milliseconds
+        self.ack_timeout = ack_timeout
+        #: seconds, or None: the message that fills a batch waits until it is through
+        self.linger = linger
+        self.max_request_bytes = max_request_bytes
+        self.buffer_bytes = buffer_bytes
+        #: seconds
+        self.delivery_timeout = delivery_timeout
+        self.idempotent = idempotent if required_acks == -1 else False
+        self.transactional_id = transactional_id or None
+        #: seconds
+        self.transaction_timeout = transaction_timeout
+
+    @property
+    def linger_time(self):
+        """Seconds for which a batch that is not full waits for more messages."""
+        return LINGER if self.linger is None else self.linger

@@ -1,0 +1,461 @@
+"""
+Takes batches from the queues of their partitions to the leaders, and brings the answers back.
+
+A partition queue whose head is ready stands in the queue of its leader; the heads of as many as fit go in one
+ProduceRequest. What failed and may be retried stays at the head of its queue.
+"""
+from __future__ import absolute_import
+
+import collections
+import functools
+import logging
+import time
+
+from kiel import exc
+from kiel.clients.producing import encoding
+from kiel.clients.producing.batch import BATCH_OVERHEAD, failure, resolve, timed_out
+from kiel.clients.producing.broker_queue import MAX_IN_FLIGHT, BrokerQueue, Effects, InFlight
+from kiel.clients.producing.partition_queue import IN_FLIGHT, LINGERING, PartitionQueue
+from kiel.clients.producing.retries import Retries
+from kiel.protocol import produce
+from kiel.retry import monotonic
+
+log = logging.getLogger(__name__)
+
+#: bytes of batches that are encoded between two looks at the clock
+WORTH_ASKING = 64 * 1024
+
+
+class Sender(object):
+    """
+    Moves the partition queues of one producer along.
+
+    :param client: the producer, as a `kiel.clients.client.Client`
+    :param options: `kiel.clients.producing.options.Options`
+    :param transactions: `kiel.clients.producing.transaction_manager.TransactionManager`
+    :param turn: the `kiel.fairness.Turn` that the producer shares with whatever else it does at a stretch
+    :param release: called with the number of bytes that have left the buffer
+    """
+
+    def __init__(self, client, options, transactions, turn, release):
+        #: nothing lingers: whatever is there goes out as soon as its partition is free
+        self.prompt = False
+        #: correlation id -> `InFlight`
+        self.sent = {}
+        #: the queues that hold anything
+        self.active = set()
+        self._client = client
+        self._cluster = client.cluster
+        self._options = options
+        self._transactions = transactions
+        self._turn = turn
+        self._release = release
+        self._retries = Retries(client.cluster, transactions, client.retry, self._finish, self._act)
+        self._queues = {}  # (topic, partition id) -> PartitionQueue
+        self._broker_queues = {}  # broker id -> BrokerQueue
+        self._postponed = []  # the broker queues that wait for the loop to have its turn
+        self._encoded = 0  # bytes that were encoded since somebody asked whether the loop is due its turn
+        self._linger_timer = None
+        self._deadline_timer = None
+
+    def queue(self, topic, partition):
+        """Return the queue of a partition."""
+        found = self._queues.get((topic, partition))
+        if found is None:
+            found = self._queues[topic, partition] = PartitionQueue(topic, partition)
+        return found
+
+    # -- what comes in --
+
+    def begin(self, queue):
+        """Return a new batch at the end of a queue; `added` is to follow once it has its first message."""
+        now = monotonic()
+        patience = self._options.delivery_timeout
+        if self._deadline_timer is None:
+            self._deadline_timer = self._client.io_loop.call_later(patience, self._on_deadline)
+        return queue.begin(now, now + patience, encoding.batch_limit(self._options))
+
+    def added(self, queue):
+        """A message came to a queue that was idle."""
+        queue.go("added")
+        self.active.add(queue)
+        effects = Effects()
+        effects.moved.append(queue)
+        self._act(effects)
+
+    def release(self):
+        """Send all that is there without lingering any longer."""
+        if self.prompt and self._linger_timer is None:
+            return  # nothing lingers
+        self._cancel_linger()
+        effects = Effects()
+        for queue in self.active:
+            queue.due = True
+            if queue.state is LINGERING:
+                effects.moved.append(queue)
+        self._act(effects)
+
+    def batches(self):
+        """Return all batches that are not done."""
+        return [batch for queue in self.active for batch in queue.batches if not batch.done]
+
+    def start(self):
+        """Try again what fails, also after `stop`."""
+        self._retries.stopped = False
+
+    def stop(self, error):
+        """Fail whatever is left; return ``{(topic, partition id): number of messages}``."""
+        self._retries.stopped = True
+        self._cancel_linger()
+        if self._deadline_timer is not None:
+            self._client.io_loop.remove_timeout(self._deadline_timer)
+            self._deadline_timer = None
+        effects = Effects()
+        left = collections.Counter()
+        for batch in self.batches():
+            left[batch.topic, batch.partition] += len(batch)
+            self._finish(batch, effects, failure(error, batch.topic, batch.partition))
+        for queue in self.active:
+            self._clear(queue, effects)
+        self._act(effects)
+        return dict(left)
+
+    # -- what follows from what happened --
+
+    def _act(self, effects):
+        """Let all that follows from some changes happen: queues go on or back off, requests go out, waiters wake."""
+        while effects.moved:
+            moved, effects.moved = effects.moved, []
+            broker_queues = []
+            for queue in moved:
+                self._advance(queue, broker_queues, effects)
+            for broker_queue in broker_queues:
+                self._send_ready(broker_queue, effects)
+        if effects.failed:
+            failed, effects.failed = effects.failed, []
+            self._retries.back_off(failed, Effects())
+        if effects.freed:
+            freed, effects.freed = effects.freed, 0
+            self._release(freed)
+        resolve(effects.outcome)
+
+    def _advance(self, queue, broker_queues, effects):
+        """Take a queue that is LINGERING on: to its leader's queue, to idleness, or to wait for the timer."""
+        if not queue.batches:
+            queue.go("emptied")
+            queue.due = False
+            self.active.discard(queue)
+        elif not (self.prompt or queue.due):
+            if self._linger_timer is None:
+                waited = monotonic() - queue.batches[0].opened
+                self._linger_timer = self._client.io_loop.call_later(
+                    max(0.0, self._options.linger_time - waited), self._on_linger
+                )
+        else:
+            queue.go("due")
+            broker_id = self._cluster.leaders.get(queue.topic, {}).get(queue.partition)
+            if broker_id is None:
+                self._retries.failed(queue, self._leaderless(queue), effects, whole=True)
+                return
+            broker_queue = self._broker_queues.get(broker_id)
+            if broker_queue is None:
+                broker_queue = self._broker_queues[broker_id] = BrokerQueue(broker_id)
+            broker_queue.ready.append(queue)
+            if broker_queue not in broker_queues:
+                broker_queues.append(broker_queue)
+
+    def _on_linger(self):
+        """The oldest message has lingered for long enough."""
+        self._linger_timer = None
+        self.release()
+
+    def _cancel_linger(self):
+        if self._linger_timer is not None:
+            self._client.io_loop.remove_timeout(self._linger_timer)
+            self._linger_timer = None
+
+    def _leaderless(self, queue):
+        """Return the error of a partition for which metadata names no leader."""
+        error = self._cluster.topic_errors.get(queue.topic)
+        if error is not None:
+            return error
+        if queue.topic in self._cluster.topics:
+            return exc.LeaderNotAvailableError("no broker that can be reached leads the partition")
+        return exc.UnknownTopicOrPartitionError("the topic is gone")
+
+    def _finish(self, batch, effects, error=None, offset=-1, timestamp=-1):
+        """End a batch, delivered or with an error."""
+        if error is not None:
+            self._transactions.lost(batch, error)
+        if batch.limit:
+            batch.close()
+        effects.freed += batch.size - BATCH_OVERHEAD
+        effects.outcome.extend(batch.finish(error, offset, timestamp))
+
+    def _clear(self, queue, effects):
+        """Take batches that are done out of a queue."""
+        queue.remove_done()
+        if not queue.batches and queue.state is LINGERING:
+            effects.moved.append(queue)
+
+    def _on_deadline(self):
+        """Give up the batches whose delivery time is over, and set the timer for the next."""
+        self._deadline_timer = None
+        now = monotonic()
+        effects = Effects()
+        following = None
+        for queue in list(self.active):
+            for batch in queue.batches:
+                if batch.done:
+                    continue
+                if batch.deadline > now:
+                    if following is None or batch.deadline < following:
+                        following = batch.deadline
+                    break
+                self._finish(batch, effects, timed_out(batch))
+            self._clear(queue, effects)
+        if following is not None:
+            self._deadline_timer = self._client.io_loop.call_later(following - now, self._on_deadline)
+        self._act(effects)
+
+    # -- to the brokers --
+
+    def _send_ready(self, broker_queue, effects, asked=False, due=False):
+        """
+        Send what is ready for a broker, as far as it may. Encoding takes its time, so the loop has its turn in between.
+
+        :param asked: the broker has just been asked what it serves
+        :param due: one request is sent now, however long others have taken
+        """
+        while broker_queue.ready and broker_queue.in_flight < MAX_IN_FLIGHT and not broker_queue.blocked:
+            broker = self._cluster.conns.get(broker_queue.broker_id)
+            if broker is None:
+                gone = exc.LeaderNotAvailableError("broker %s is gone" % broker_queue.broker_id)
+                self._fail_ready(broker_queue, gone, effects)
+            elif broker.closing:
+                self._fail_ready(broker_queue, broker.error, effects)
+            elif not asked and "produce" not in broker.wire.versions:
+                # what it speaks decides how messages are written
+                broker_queue.blocked = True
+                broker.connect().add_done_callback(functools.partial(self._unblocked, broker_queue, asked=True))
+            elif not (due or asked) and self._is_loop_due():
+                broker_queue.blocked = True
+                if not self._postponed:
+                    self._client.io_loop.add_callback(self._go_on)
+                self._postponed.append(broker_queue)
+            else:
+                due = False
+                try:
+                    waits = self._prepared(broker, broker_queue.ready)
+                    if waits is None:
+                        self._send_heads(broker_queue, broker, effects)
+                    else:
+                        broker_queue.blocked = True
+                        waits.add_done_callback(functools.partial(self._unblocked, broker_queue, asked=False))
+                except Exception as error:  # nobody else would ever move what waits here
+                    if not isinstance(error, exc.KielError):
+                        log.exception("Could not send a ProduceRequest")
+                    self._fail_ready(broker_queue, error, effects)
+
+    def _prepared(self, broker, queues):
+        """Return a Future of the producer's id or the transaction's partitions, None when they are there."""
+        return None if self._transactions.state.prepared else self._transactions.prepare(broker, queues)
+
+    def _unblocked(self, broker_queue, future, asked):
+        """The connection or the producer id this broker queue was waiting for is ready, or failed."""
+        broker_queue.blocked = False
+        effects = Effects()
+        if future.exception() is not None:
+            self._fail_ready(broker_queue, future.exception(), effects)
+        else:
+            self._send_ready(broker_queue, effects, asked)
+        self._act(effects)
+
+    def _is_loop_due(self):
+        """Ask for the loop's turn in between large pieces of work only, as a small one is soon done."""
+        if self._encoded < WORTH_ASKING:
+            return False
+        self._encoded = 0
+        return self._turn.over(time.time())
+
+    def _go_on(self):
+        """The loop had its turn: the broker queues that waited for it go on."""
+        postponed, self._postponed = self._postponed, []
+        due = True  # the first one in any case: others may have had their share of this turn already
+        for broker_queue in postponed:
+            broker_queue.blocked = False
+            effects = Effects()
+            self._send_ready(broker_queue, effects, due=due)
+            self._act(effects)
+            due = False
+
+    def _fail_ready(self, broker_queue, error, effects):
+        """All that is ready for a broker failed with one error."""
+        waiting = list(broker_queue.ready)
+        broker_queue.ready.clear()
+        for queue in waiting:
+            self._retries.failed(queue, error, effects, whole=True)
+
+    def _send_heads(self, broker_queue, broker, effects):
+        """Send the heads of as many queues as fit into one request."""
+        version = broker.wire.version(produce.ProduceRequest)
+        batches = []
+        size = 0
+        ready = broker_queue.ready
+        while ready:
+            queue = ready[0]
+            leader = self._cluster.leaders.get(queue.topic, {}).get(queue.partition)
+            if not queue.batches or leader != broker_queue.broker_id:
+                ready.popleft()
+                queue.go("moved")
+                effects.moved.append(queue)
+                continue
+            if batches:
+                queue.batches[0].end_run()
+                if size + queue.batches[0].size > self._options.max_request_bytes or self._is_loop_due():
+                    break
+            batch = queue.close_head()
+            if not self._encode(queue, batch, version, effects):
+                continue
+            ready.popleft()
+            queue.go("sent")
+            if len(queue.batches) == 1:
+                queue.due = False
+            size += batch.size
+            self._encoded += batch.size
+            batches.append((queue, batch))
+        if batches:
+            self._send(broker_queue, broker, batches)
+
+    def _send(self, broker_queue, broker, batches):
+        """Send one request."""
+        request = encoding.request(self._options, self._transactions.state, self._cluster.topic_ids, batches)
+        in_flight = InFlight(broker_queue, batches, request)
+        broker_queue.in_flight += 1
+        self.sent[request.correlation_id] = in_flight
+        # the Future of the answer comes a turn of the loop later; that is for what has no answer
+        request.on_answer = self._on_answer
+        try:
+            future = broker.send(request)
+        except Exception as error:
+            log.exception("A ProduceRequest could not be sent")
+            self._lost(in_flight, error)
+        else:
+            future.add_done_callback(functools.partial(self._on_done, in_flight))
+
+    def _encode(self, queue, batch, version, effects):
+        """Encode a head; return False when it can't be, and the head is another one now."""
+        try:
+            encoding.encode(batch, version, self._options.compression or 0, self._transactions.state)
+            return True
+        except encoding.HeadersNotSupported as found:
+            # the messages with headers fail, all others are kept
+            for part, refused in zip(queue.split(found.cuts), found.flags):
+                if refused:
+                    self._finish(part, effects, failure(found.error, part.topic, part.partition))
+                    queue.remove(part)
+        except Exception as error:
+            if not isinstance(error, exc.KielError):
+                log.exception("%r can't be encoded", batch)
+            self._finish(batch, effects, failure(error, batch.topic, batch.partition))
+            queue.remove(batch)
+        return False
+
+    # -- back from the brokers --
+
+    def _on_done(self, in_flight, future):
+        """Callback: the Future of a request is done, for what `_on_answer` has not seen."""
+        error = future.exception()
+        self._end(in_flight, future.result() if error is None else None, error)
+
+    def _on_answer(self, response):
+        """
+        Callback: an answer just came. Look the request up by correlation id; storing the `InFlight` on the request
+        would make a reference cycle.
+        """
+        in_flight = self.sent.get(response.correlation_id)
+        if in_flight is not None:
+            self._end(in_flight, response)
+
+    def _end(self, in_flight, response, error=None):
+        """A request ended by its answer or by an error; a second end of it changes nothing."""
+        try:
+            if error is not None:
+                self._lost(in_flight, error)
+            else:
+                self._answered(in_flight, response)
+        except Exception as wrong:
+            # nothing that was under way may be forgotten, whatever is wrong
+            log.exception("A ProduceResponse could not be handled")
+            self._lost(in_flight, wrong)
+
+    def handle(self, response):
+        """Handle an answer; one to a request that is not ours is left alone."""
+        in_flight = self.sent.get(response.correlation_id)
+        if in_flight is not None:
+            self._answered(in_flight, response)
+
+    def _ended(self, in_flight):
+        """Forget a request; return False when it had ended before."""
+        if self.sent.pop(in_flight.request.correlation_id, None) is None:
+            return False
+        in_flight.broker_queue.in_flight -= 1
+        return True
+
+    def _lost(self, in_flight, error):
+        """No answer came, and whether the messages were written is not known."""
+        self._ended(in_flight)
+        effects = Effects()
+        for queue, batch in in_flight.batches:
+            if queue.state is IN_FLIGHT and queue.batches[0] is batch:
+                batch.doubtful = True
+                self._retries.failed(queue, error, effects)
+        self._send_next(in_flight.broker_queue, effects)
+
+    def _answered(self, in_flight, response):
+        """The answer came; ``None`` is that of a request that asked for none, and has been written."""
+        if not self._ended(in_flight):
+            return
+        parts = {}
+        for topic in response.topics if response is not None else ():
+            for part in topic.partitions:
+                parts[topic.name, part.partition_id] = part
+        effects = Effects()
+        try:
+            for queue, batch in in_flight.batches:
+                part = parts.get((queue.topic, queue.partition))
+                if self._is_ended(queue, batch, response, part, effects):
+                    queue.go("answered")
+                    effects.moved.append(queue)
+        finally:  # what is done is told, whatever may be wrong with the rest
+            self._send_next(in_flight.broker_queue, effects)
+
+    def _is_ended(self, queue, batch, response, part, effects):
+        """Handle what an answer says of one batch; return False when the queue has moved on already."""
+        if batch.done:  # given up meanwhile
+            queue.remove(batch)
+        elif response is None:
+            self._written(queue, batch, -1, -1, effects)
+        elif part is not None and part.error_code == 0:
+            self._written(queue, batch, part.offset, part.timestamp, effects)
+        elif encoding.may_be_split(batch, part):
+            self._transactions.state.give_back(batch)
+            queue.split([len(batch) // 2])
+            queue.due = True
+        elif self._retries.refused(queue, batch, part, effects):
+            self._written(queue, batch, -1, -1, effects)
+        else:
+            return False
+        return True
+
+    def _written(self, queue, batch, offset, timestamp, effects):
+        """A batch arrived."""
+        self._finish(batch, effects, None, offset, timestamp)
+        queue.remove(batch)
+        queue.clock = None
+
+    def _send_next(self, broker_queue, effects):
+        """A request to this broker is over, so another may start."""
+        if broker_queue.ready:
+            self._send_ready(broker_queue, effects)
+        self._act(effects)
