@@ -43,8 +43,8 @@ class Allocator(object):
     #: False after a member left by itself, for want of progress; `subscribe` brings it back
     is_in = True
 
-    #: the `kiel.groups.liveness.heartbeat.Heart` that keeps the member alive while the IOLoop is blocked, if any
-    heart = None
+    #: the `kiel.groups.liveness.heartbeat.Heartbeat` that keeps the member alive while the IOLoop is blocked, if any
+    heartbeat = None
 
     #: the `kiel.exc.KielError` that membership ended with for good; None while there is none
     error = None

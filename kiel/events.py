@@ -11,6 +11,7 @@ import datetime
 import logging
 import sys
 import threading
+import weakref
 
 import six
 from tornado import concurrent, gen
@@ -64,6 +65,20 @@ def _retrieve(future):
     """Look at the exception, if there is one."""
     if not getattr(future, "cancelled", bool)():
         future.exception()
+
+
+def weakly(method):
+    """
+    Return a function that calls a bound method while its object is alive, and does not keep it alive itself.
+
+    For timers and other threads, which would keep a client that the application has dropped.
+    """
+    reference, function = weakref.ref(method.__self__), method.__func__
+
+    def call(*args):
+        owner = reference()
+        return None if owner is None else function(owner, *args)
+    return call
 
 
 def wait_on_event(event, timeout=None):

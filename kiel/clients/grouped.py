@@ -22,7 +22,7 @@ from kiel.clients.consuming.cursor import UNSET
 from kiel.clients.consuming.offset_lookup import BEGINNING
 from kiel.clients.consuming.positions import PositionSearch
 from kiel.clients.ownership import Ownership
-from kiel.groups.choice import fall_back, join_through_kafka
+from kiel.groups.choice import ProtocolChoice
 from kiel.groups.handover import HandoverAllocator
 from kiel.groups.membership import Membership
 from kiel.retry import Backoff
@@ -122,6 +122,7 @@ class GroupedConsumer(Ownership, GroupTopics, Health, BaseConsumer):
         self.committed = CommittedOffsets(
             self, self.group_coordinator, bool(zk_hosts), self._zk_hosts, self.isolation_level, face=self
         )
+        self._choice = ProtocolChoice(self.group_coordinator, self._membership, self.settings, group_protocol)
         self.allocator = Allocator()
         if zk_hosts:
             self.allocator = (Follower if group_protocol else PartitionAllocator)(
@@ -131,7 +132,7 @@ class GroupedConsumer(Ownership, GroupTopics, Health, BaseConsumer):
             )
             if group_protocol:
                 self.allocator = HandoverAllocator(
-                    self, self._membership, self.allocator, lambda: self._wanted.union(self.offsets),
+                    self._choice, self.allocator, lambda: self._wanted.union(self.offsets),
                     lambda: GroupView(self, group, uses_zookeeper=True)
                 )
         self._pid = os.getpid()
@@ -166,11 +167,11 @@ class GroupedConsumer(Ownership, GroupTopics, Health, BaseConsumer):
             self._note_name()
             yield self.determine_coordinator()
         else:
-            yield join_through_kafka(self, self._membership, self._obey, self._join)
+            yield self._choice.join(self._obey, self._join)
 
     def _fall_back(self, error):
         """The group turned out to be a classic one that the broker does not upgrade; gives a Future."""
-        return fall_back(self, self._membership, self._obey, self._join, error)
+        return self._choice.fall_back(self.allocator, error, self._obey, self._join)
 
     def _obey(self, allocator):
         """Lets an allocator say what is ours."""
@@ -248,11 +249,11 @@ class GroupedConsumer(Ownership, GroupTopics, Health, BaseConsumer):
         if self.allocator.error is not None and topic not in self._subscribing:
             raise self.allocator.error
         self._consuming[topic] += 1
-        heart = self.allocator.heart
+        heartbeat = self.allocator.heartbeat
         try:
-            if heart is not None:
-                heart.progress()
-                heart.working = False
+            if heartbeat is not None:
+                heartbeat.progress()
+                heartbeat.working = False
             if self.allocator.by_topic:
                 self._want(topic)
             if self.autocommit == "processed":
@@ -263,9 +264,9 @@ class GroupedConsumer(Ownership, GroupTopics, Health, BaseConsumer):
             if not messages and self.autocommit is True and self._due_now:
                 yield self._commit_quietly()  # what could not be committed when it was handed out
         finally:
-            if heart is not None:
-                heart.progress()
-                heart.working = True
+            if heartbeat is not None:
+                heartbeat.progress()
+                heartbeat.working = True
             self._consuming[topic] -= 1
             if not self._consuming[topic]:
                 del self._consuming[topic]

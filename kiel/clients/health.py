@@ -24,7 +24,7 @@ class Health(object):
 
         It costs no request, and answers from what is known.
         """
-        allocator, heart = self.allocator, self.allocator.heart
+        allocator, heartbeat = self.allocator, self.allocator.heartbeat
         member_id, generation = allocator.identity
         allocation = dict((topic, list(ids)) for topic, ids in self.allocation.items())
         error = allocator.error or self.last_error
@@ -34,8 +34,8 @@ class Health(object):
             "member_id": member_id,
             "generation": generation,
             "allocation": allocation,
-            "last_heartbeat": None if heart is None else _ago(heart.last_beat),
-            "last_progress": None if heart is None else _ago(heart.last_progress),
+            "last_heartbeat": None if heartbeat is None else _ago(heartbeat.last_beat),
+            "last_progress": None if heartbeat is None else _ago(heartbeat.last_progress),
             "lag": dict(
                 (topic, dict((partition, self.lag(topic, partition)) for partition in ids))
                 for topic, ids in allocation.items()

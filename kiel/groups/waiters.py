@@ -3,7 +3,7 @@ from __future__ import absolute_import
 
 from tornado import concurrent
 
-from kiel.events import ignore
+from kiel.events import ignore, settle
 
 
 class Waiters(object):
@@ -13,24 +13,21 @@ class Waiters(object):
         self._waiting = []
 
     def add(self, topics):
-        """A Future that is done when all of these topics are there."""
+        """Return a Future that is done when all of these topics are there."""
         # a caller that does not wait is told by the allocator's `error`
         future = ignore(concurrent.Future())
         self._waiting.append((frozenset(topics), future))
         return future
 
     def release(self, topics):
-        """These topics are there: ends the waiting of those who want no more."""
+        """These topics are there: resolve the Futures of those who want no more."""
         ready = [entry for entry in self._waiting if entry[0] <= topics]
         self._waiting = [entry for entry in self._waiting if not entry[0] <= topics]
         for _, future in ready:
-            future.set_result(None)
+            settle(future)
 
     def end(self, error=None):
-        """Ends all waiting, by an error or without."""
+        """Resolve all, by an error or without."""
         waiting, self._waiting = self._waiting, []
         for _, future in waiting:
-            if error is None:
-                future.set_result(None)
-            else:
-                future.set_exception(error)
+            settle(future, error=error)

@@ -12,7 +12,7 @@ from tests.fake import with_cluster
 
 
 class Beating(object):
-    """The attributes of a heart."""
+    """The attributes of a heartbeat."""
 
     def __init__(self):
         self.last_beat = monotonic() - 3
@@ -44,7 +44,7 @@ def test_health_tells_how_a_member_is(cluster, consumer):
     assert consumer.health()["lag"] == {"t": {0: None}}
     cluster.log("t").put(b"1", b"2", b"3")
     cluster.log("t").put(b"4", b"5")
-    consumer.allocator.heart = Beating()
+    consumer.allocator.heartbeat = Beating()
     consumer.max_bytes = 1
     yield consumer.consume("t")
     health = consumer.health()

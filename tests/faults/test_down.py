@@ -78,9 +78,9 @@ def test_the_heart_of_a_group_dials_its_coordinator_once_a_try():
     @gen.coroutine
     def body():
         gone, = ports.take()
-        talk = coordinator_connection.Line(Settings(client_id="h"), "g", 1)
-        talk.turn_to(("127.0.0.1", gone), [])
-        talk.stray()
+        talk = coordinator_connection.CoordinatorConnection(Settings(client_id="h"), "g", 1)
+        talk.use(("127.0.0.1", gone), [])
+        talk.coordinator_moved()
         with down.Attempts() as attempts:
             request = heartbeat.HeartbeatRequest(group_id="g", generation_id=1, member_id="m")
             yield loop.raises(exc.BrokerConnectionError, talk.send(request), 5)

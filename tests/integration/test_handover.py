@@ -39,7 +39,7 @@ class Mover(members.Reader):
             group_protocol=protocol, heartbeat_interval=0.5, **settings
         ), topic)
         if hosts:
-            self.consumer.allocator.grace = 1.0
+            self.consumer.allocator.move.grace = 1.0
             follower = self.consumer.allocator.follower
             open_clients.append(lambda: follower.conn)
 

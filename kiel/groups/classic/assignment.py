@@ -1,4 +1,4 @@
-"""The partitions of a member of a classic group: taken, given up in good order, or lost."""
+"""The partitions of a member of a classic group: taken over, given up in good order, or lost."""
 from __future__ import absolute_import
 
 import logging
@@ -11,12 +11,12 @@ from kiel.groups.classic.leader import without
 log = logging.getLogger(__name__)
 
 
-class Share(object):
+class ClassicAssignment(object):
     """
-    What a member has, and who is told when that changes.
+    What a member owns; tells the consumer when that changes.
 
     :param allocator: the `kiel.allocation.Allocator` whose hooks are called
-    :param release_time: function that gives the seconds which the group waits for partitions to be given up
+    :param release_time: function that returns the seconds for which the group waits for partitions to be given up
     """
 
     def __init__(self, allocator, release_time):
@@ -26,8 +26,8 @@ class Share(object):
         self.owned = {}
         #: topic -> ids that are not any more, but for their last commit
         self.releasing = {}
-        #: a Future, while the application is being told of a loss
-        self.losing = None
+        #: the Future of `on_lost`, while the application is being told of a loss; else None
+        self._telling_of_loss = None
 
     def __bool__(self):
         """Whether there is anything that can be lost."""
@@ -36,8 +36,8 @@ class Share(object):
     __nonzero__ = __bool__
 
     @gen.coroutine
-    def give_up(self, revoked):
-        """Lets go of partitions, when those who use them are done with them or the time is over."""
+    def revoke(self, revoked):
+        """Give partitions up, once those who use them are done with them or the time is over."""
         if not revoked:
             return
         self.owned = without(self.owned, revoked)
@@ -49,31 +49,31 @@ class Share(object):
                 yield self._tell_lost(revoked)
 
     def take(self, owned):
-        """Makes this our share, with nothing missing of what was; gives a Future of the application being told."""
+        """Own these from now on, nothing missing of what was; return a Future of the application being told."""
         assigned = without(owned, self.owned)
         self.owned = owned
         return self._tell({}, assigned)
 
     def lose(self):
-        """All is lost at once; gives that: topic -> ids."""
+        """Lose everything at once; return what was lost: topic -> ids."""
         lost = dict((topic, sorted(ids)) for topic, ids in self.owned.items())
         for topic, ids in self.releasing.items():
             lost[topic] = sorted(lost.get(topic, []) + list(ids))
         self.owned, self.releasing = {}, {}
         if lost:
-            self.losing = self._tell_lost(lost)
+            self._telling_of_loss = self._tell_lost(lost)
         return lost
 
     @gen.coroutine
-    def lost(self):
-        """Waits until the application has been told of what was lost."""
-        if self.losing is not None:
-            yield self.losing
-            self.losing = None
+    def loss_told(self):
+        """Wait until the application has been told of what was lost."""
+        if self._telling_of_loss is not None:
+            yield self._telling_of_loss
+            self._telling_of_loss = None
 
     @gen.coroutine
     def _tell(self, revoked, assigned):
-        """Calls `on_change` and waits for it, as long as the group does; gives False when that was too short."""
+        """Call `on_change` and wait for it, as long as the group does. Return False when that was too short."""
         seconds = self.release_time()
         try:
             yield events.within(seconds, self.allocator.changed(revoked, assigned))
@@ -85,14 +85,12 @@ class Share(object):
 
     @gen.coroutine
     def _tell_lost(self, lost):
-        """Calls `on_lost`, or `on_change` where there is none, and waits for it up to a deadline."""
+        """Call `on_lost`, or `on_change` where there is none, and wait for it up to a deadline."""
         if self.allocator.on_lost is None:
             yield self._tell(lost, {})
             return
         try:
-            answer = self.allocator.on_lost(lost)
-            if answer is not None:
-                yield events.within(self.release_time(), answer)
+            yield events.within(self.release_time(), events.outcome_of(self.allocator.on_lost(lost)))
         except gen.TimeoutError:
             log.warning("on_lost(%s) was not done in time", lost)
         except Exception:

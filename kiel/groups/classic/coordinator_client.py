@@ -1,178 +1,228 @@
-"""How a member of a classic group talks to its coordinator: through its heart, so that a blocked loop is no silence."""
+"""How a member of a classic group reaches its coordinator: by the heartbeat thread, so that it answers in time."""
 from __future__ import absolute_import
 
 import logging
 
-from tornado import concurrent, gen
+from tornado import concurrent, gen, ioloop
 
 from kiel import events, exc
-from kiel.groups.classic.requests import refusal
-from kiel.groups.liveness.heartbeat import Heart
+from kiel.groups.classic.requests import NO_GENERATION, refusal
+from kiel.groups.liveness.heartbeat import Heartbeat
 from kiel.retry import Backoff, monotonic
 
 log = logging.getLogger(__name__)
 
-#: seconds of failing after which the client looks for the coordinator, which knows more brokers than the heart does
+#: seconds of failing after which the cluster is asked for the coordinator: it knows more brokers than the heartbeat
 PATIENCE = 5.0
 
-#: seconds in which a goodbye has to be through
+#: seconds within which the request to leave has to be answered
 LEAVE_TIME = 5.0
 
 
-class Talk(object):
+class ClassicCoordinatorClient(object):
     """
-    Questions and answers, and the signs of life between them.
+    Sends a member's requests, one at a time, and its heartbeats between them.
 
-    :param client: the `kiel.clients.grouped.GroupedConsumer`
+    :param coordinator: the group's `kiel.clients.grouping.coordinator.GroupCoordinator`
     :param membership: `kiel.groups.membership.Membership`
+    :param settings: `kiel.settings.Settings` of the connections
     :param requests: `kiel.groups.classic.requests.Requests`
-    :param goodbye: function that makes the request which leaves for want of progress; pure
-    :param on_beat: called with (request, error or None) after each sign of life
-    :param on_left: called after the heart left the group by itself
+    :param on_beat: called with (request, error or None) after each heartbeat
+    :param on_left: called after the member left by itself, for want of progress
     """
 
-    def __init__(self, client, membership, requests, goodbye, on_beat, on_left):
-        self.client = client
+    def __init__(self, coordinator, membership, settings, requests, on_beat, on_left):
+        self.coordinator = coordinator
+        self.group = coordinator.key
         self.membership = membership
+        self.settings = settings
         self.requests = requests
-        self.goodbye = goodbye
         self.on_beat = on_beat
         self.on_left = on_left
-        #: the `kiel.groups.liveness.heartbeat.Heart`; None while there is no membership
-        self.heart = None
-        #: whether the heart has to begin anew, at the coordinator that the client finds
-        self.cold = True
-        #: since when the coordinator has not been reached; None while it can be
+        #: the `kiel.groups.liveness.heartbeat.Heartbeat`; None while there is no membership
+        self.heartbeat = None
+        #: whether the heartbeat has to start anew, at the coordinator that is found then
+        self.must_start = True
+        #: `monotonic` time since which the coordinator was not reached; None while it can be
         self.failing_since = None
-        #: (request, Future) of the question under way
+        #: (request, Future) of the question that is on its way; None while none is
         self._asked = None
-        #: changes with each `abandon`
-        self._turn = object()
+        #: a new object with each `fail_pending`: whoever has an older one must not go on
+        self._term = object()
 
     @property
-    def waiting(self):
-        """The Future of the question under way; None when there is none."""
+    def pending(self):
+        """The Future of the question that is on its way; None while none is."""
         return None if self._asked is None else self._asked[1]
+
+    @property
+    def failed_long(self):
+        """Whether the coordinator was not reached for so long that the heartbeat may be looking in the wrong place."""
+        return self.failing_since is not None and monotonic() - self.failing_since > PATIENCE
 
     @gen.coroutine
     def ask(self, request):
         """
-        Sends a request and gives the good answer; what passes is tried again.
+        Send a request. Return a Future of the answer; what fails in a passing way is tried again.
 
         :raises kiel.exc.KielError: what the answer says, or what has lasted for `PATIENCE`
         """
-        turn = self._turn
+        term = self._term
         broker = None
-        if self.cold:
-            broker = yield self._coordinator()
-            if turn is not self._turn:
-                raise exc.ClosedError("group %s: nobody waits for the answer any more" % self.client.group_name)
+        if self.must_start:
+            broker = yield self.coordinator.broker()
+            if term is not self._term:
+                raise exc.ClosedError("group %s: nobody waits for the answer any more" % self.group)
         future = concurrent.Future()
         self._asked = request, future
         self.failing_since = None
         if broker is None:
-            self.heart.say(request)
+            self.heartbeat.say(request)
         else:
-            self._begin(broker, request)
+            self._start(broker, request)
         answer = yield future
         raise gen.Return(answer)
 
-    def beat(self, member_id, generation):
-        """Gives a sign of life at once."""
-        if self.heart is not None:
-            self.heart.say(self.requests.beat(member_id, generation))
+    @gen.coroutine
+    def join(self, topics, owned_for, reason, expect):
+        """
+        Send JoinGroup, twice where the broker assigns an id first (KIP-394); return a Future of the answer.
 
-    def abandon(self, error):
-        """Whoever waits for an answer gets this error."""
-        self._turn = object()
+        :param topics: names to subscribe to
+        :param owned_for: function of an assignor, see `kiel.groups.classic.requests.Requests.join`
+        :param reason: text for the broker's log
+        :param expect: a function that raises when the rebalance was overtaken while this waited
+        """
+        while True:
+            request = self.requests.join(self.requests.identity[0], topics, owned_for, reason)
+            try:
+                joined = yield self.ask(request)
+            except exc.MemberIdRequiredError as error:
+                expect()
+                if self.requests.identity[0] or not error.answer.member_id:
+                    raise
+                self.requests.identity = (error.answer.member_id, NO_GENERATION)
+            else:
+                expect()
+                raise gen.Return(joined)
+
+    @gen.coroutine
+    def learn_id(self):
+        """
+        Wait for the answer to a first JoinGroup, since only that tells the id to leave with.
+
+        Else the group would wait for a member that is not there.
+        """
+        if self.requests.identity[0] or self.pending is None or self.failing_since is not None:
+            return
+        try:
+            answer = yield self.pending
+        except exc.MemberIdRequiredError as error:
+            answer = error.answer
+        except exc.KielError:
+            return
+        self.requests.identity = (answer.member_id, NO_GENERATION)
+
+    def beat(self, member_id, generation):
+        """Send a heartbeat at once."""
+        if self.heartbeat is not None:
+            self.heartbeat.say(self.requests.beat(member_id, generation))
+
+    def fail_pending(self, error):
+        """Have whoever waits for an answer get this error."""
+        self._term = object()
         if self._asked is not None:
             future, self._asked = self._asked[1], None
-            future.set_exception(error)
+            events.settle(future, error=error)
 
     @gen.coroutine
-    def find_coordinator(self):
-        """Has the client find the coordinator before the next question; that it can't shows then."""
-        self.cold = True
-        self.client.lose_coordinator()
+    def lose_coordinator(self):
+        """Have the coordinator looked up before the next question. That it can't be found shows then."""
+        self.must_start = True
+        self.coordinator.lose()
         try:
-            yield self.client.cluster.heal()
+            yield self.coordinator.cluster.heal()
         except exc.KielError as error:
-            log.info("Group %s: the cluster could not be asked again: %s", self.client.group_name, error)
+            log.info("Group %s: metadata refresh failed: %s", self.group, error)
 
     @gen.coroutine
-    def go_after(self, beat):
-        """Brings the heart to where the coordinator is now; ``beat`` gives the request to begin with, or None."""
-        turn = self._turn
-        yield self.find_coordinator()
+    def follow_coordinator(self, make_request):
+        """
+        Look the coordinator up, and move the heartbeat to it.
+
+        :param make_request: a function that returns the request to go on with, or None where there is nothing to say
+        """
+        term = self._term
+        yield self.lose_coordinator()
         broker = None
         try:
-            broker = yield self._coordinator()
+            broker = yield self.coordinator.broker()
         except exc.KielError as error:
-            log.info("Group %s has no coordinator: %s", self.client.group_name, error)
-        request = beat()
-        if turn is self._turn and self._asked is None and request is not None:
-            if broker is not None:
-                self._begin(broker, request)
-            else:  # the heart looks on, and the client again in a while
-                self.cold = False
-                self.failing_since = monotonic()
+            log.info("Group %s has no coordinator: %s", self.group, error)
+        request = make_request()
+        if term is not self._term or self._asked is not None or request is None:
+            return
+        if broker is not None:
+            self._start(broker, request)
+        else:  # the heartbeat thread goes on looking, and after `PATIENCE` this is called again
+            self.must_start = False
+            self.failing_since = monotonic()
 
     @gen.coroutine
-    def _coordinator(self):
-        """Gives the coordinator's `kiel.broker.Broker`."""
-        coordinator = yield self.client.coordinator()
-        broker = self.client.cluster.conns.get(coordinator)
-        if broker is None:
-            raise exc.CoordinatorNotAvailableError("broker %s has just gone" % coordinator)
-        raise gen.Return(broker)
-
-    @gen.coroutine
-    def depart(self, request):
-        """Says goodbye to the coordinator, if there is a request for that, and ends the heart."""
-        heart, self.heart = self.heart, None
-        self.cold = True
-        self.abandon(exc.ClosedError("group %s: the member has left" % self.client.group_name))
-        clock = Backoff(deadline=min(LEAVE_TIME, self.client.settings.request_timeout)).start()
+    def leave(self, request):
+        """Send the request that leaves, unless it is None, and end the heartbeat."""
+        heartbeat, self.heartbeat = self.heartbeat, None
+        self.must_start = True
+        self.fail_pending(exc.ClosedError("group %s: the member has left" % self.group))
+        clock = Backoff(deadline=min(LEAVE_TIME, self.settings.request_timeout)).start()
         while request is not None:
-            try:
-                broker = yield events.within(clock.left, self._coordinator())
-                answer = yield events.within(clock.left, broker.send(request))
-                error = exc.for_code(answer.error_code)
-            except gen.TimeoutError:
-                error = exc.KielError("no answer in time")
-            except exc.KielError as failure:
-                error = failure
+            error = yield self._try_to_leave(request, clock.left)
             delay = clock.delay()
-            if error is None or not error.retriable or delay is None:
-                if error is not None:
-                    log.info("Group %s: leaving failed, the session will run out: %s", self.client.group_name, error)
+            if error is None:
                 break
-            self.client.lose_coordinator()
+            if not error.retriable or delay is None:
+                log.info("Group %s: leaving failed, the session will run out: %s", self.group, error)
+                break
+            self.coordinator.lose()
             yield gen.sleep(delay)
-        if heart is not None:
-            yield heart.stop()
+        if heartbeat is not None:
+            yield heartbeat.stop()
 
-    def _begin(self, broker, request):
-        """Has the heart begin with a request, at the coordinator."""
-        membership = self.membership
-        if self.heart is None:
-            self.heart = Heart(
-                self.client.settings, self.client.io_loop, self.client.group_name, membership.heartbeat_interval,
+    @gen.coroutine
+    def _try_to_leave(self, request, seconds):
+        """Send the request that leaves. Return the error, or None."""
+        try:
+            broker = yield events.within(seconds, self.coordinator.broker())
+            answer = yield events.within(seconds, broker.send(request))
+        except gen.TimeoutError:
+            raise gen.Return(exc.KielError("no answer in time"))
+        except exc.KielError as error:
+            raise gen.Return(error)
+        raise gen.Return(exc.for_code(answer.error_code))
+
+    def _start(self, broker, request):
+        """Have the heartbeat start with a request, at the coordinator."""
+        if self.heartbeat is None:
+            membership = self.membership
+            self.heartbeat = Heartbeat(
+                self.settings, ioloop.IOLoop.current(), self.group, membership.heartbeat_interval,
                 membership.slow_callback, membership.max_poll_interval,
             )
-            self.heart.on_answer = self._on_answer
-            self.heart.on_left = self.on_left
-        self.cold = False
+            self.heartbeat.on_answer = self._on_answer
+            self.heartbeat.on_left = self.on_left
+        self.must_start = False
         self.failing_since = None
-        others = [(conn.host, conn.port) for conn in self.client.cluster.conns.values()]
-        self.heart.start((broker.host, broker.port), others, request, self.requests.follow, self.goodbye)
+        others = [(conn.host, conn.port) for conn in self.coordinator.cluster.conns.values()]
+        self.heartbeat.start(
+            (broker.host, broker.port), others, request, self.requests.follow, self.requests.leave_unasked
+        )
 
     def _on_answer(self, request, answer):
-        """The heart has got an answer, or the `kiel.exc.KielError` in its place."""
+        """The heartbeat got an answer, or the `kiel.exc.KielError` in its place."""
         if isinstance(answer, exc.KielError):
             error = answer
         else:
-            error = refusal(answer, "group %s" % self.client.group_name)
+            error = refusal(answer, "group %s" % self.group)
         failing = error is not None and error.retriable
         if not failing:
             self.failing_since = None
@@ -180,18 +230,11 @@ class Talk(object):
             self.failing_since = monotonic()
         if self._asked is not None and self._asked[0] is request:
             if failing and not self.failed_long:
-                log.info("Group %s: the coordinator can't be asked yet: %s", self.client.group_name, error)
+                log.info("Group %s: the coordinator can't be asked yet: %s", self.group, error)
                 return
             future, self._asked = self._asked[1], None
-            if error is None:
-                future.set_result(answer)
-            else:
+            if error is not None:
                 error.answer = answer
-                future.set_exception(error)
+            events.settle(future, answer, error)
         elif request.api == "heartbeat":
             self.on_beat(request, error)
-
-    @property
-    def failed_long(self):
-        """Whether the coordinator could not be reached for so long that the heart may be looking in the wrong place."""
-        return self.failing_since is not None and monotonic() - self.failing_since > PATIENCE

@@ -1,4 +1,4 @@
-"""What the leader of a classic group does: works out what each member gets."""
+"""What the leader of a classic group does: assign partitions to all members."""
 from __future__ import absolute_import
 
 from tornado import gen
@@ -9,7 +9,7 @@ from kiel.protocol.sync_group import MemberAssignment
 
 class Leader(object):
     """
-    What a member knows of the topics, so that it can be the leader.
+    Assigns partitions to the members of a group, by what this member knows of the topics.
 
     :param cluster: `kiel.cluster.Cluster`
     :param assignors: name -> `kiel.groups.assignors.Assignor`
@@ -18,20 +18,20 @@ class Leader(object):
     def __init__(self, cluster, assignors):
         self.cluster = cluster
         self.assignors = assignors
-        #: topic -> ids, as they were known when this member asked to join: what it shares out
+        #: topic -> ids, as they were known when this member asked to join: what it assigns
         self.known = {}
-        #: topic -> number of partitions that it shared out
+        #: topic -> number of partitions that it assigned
         self.counts = {}
 
     def prepare(self):
-        """Notes what is known; gives a pure function of a JoinGroup answer that leads by it, see `lead`."""
+        """Note what is known. Return a pure function of a JoinGroup answer that assigns by that, see `lead`."""
         self.known = dict((topic, list(ids)) for topic, ids in self.cluster.topics.items() if ids)
         known = dict(self.known)
         return lambda joined: lead(self.assignors, known, joined)
 
     @gen.coroutine
-    def share_out(self, joined):
-        """Gives what the leader brings to SyncGroup; topics that only others subscribe to are asked for."""
+    def assign(self, joined):
+        """Return what the leader brings to SyncGroup; topics that only others subscribe to are looked up first."""
         assignor = self.assignors[joined.protocol]
         members = members_of(assignor, joined)
         wanted = topics_of(members)
@@ -47,7 +47,7 @@ class Leader(object):
 
     def changed(self, gone=()):
         """
-        The topics that have other partitions than were shared out.
+        Return the topics that have other partitions than were assigned.
 
         :param gone: deleted topics; others that metadata lacks may be there still
         """
@@ -59,7 +59,7 @@ class Leader(object):
 
 
 def members_of(assignor, joined):
-    """Member id -> `kiel.groups.assignors.Member`, as a JoinGroup answer tells the leader."""
+    """Return member id -> `kiel.groups.assignors.Member`, as a JoinGroup answer tells the leader."""
     return dict(
         (member.member_id, assignor.member(Subscription.unpack(member.metadata), member.group_instance_id))
         for member in joined.members
@@ -67,17 +67,17 @@ def members_of(assignor, joined):
 
 
 def topics_of(members):
-    """All topics that any member subscribes to; others than the leader's may be among them."""
+    """Return all topics that any member subscribes to; others than the leader's may be among them."""
     return frozenset().union(*[member.topics for member in members.values()])
 
 
 def assignments(assignor, members, partitions):
     """
-    What each member gets, ready to be sent: a list of `kiel.protocol.sync_group.MemberAssignment`.
+    Return what each member gets, ready to be sent: a list of `kiel.protocol.sync_group.MemberAssignment`.
 
     :param assignor: `kiel.groups.assignors.Assignor`
     :param members: member id -> `kiel.groups.assignors.Member`
-    :param partitions: topic -> ids of all its partitions; topics that are not there have nothing to be shared
+    :param partitions: topic -> ids of all its partitions; topics that are not there have nothing to assign
     """
     wanted = topics_of(members)
     shares = assignor.assign(members, dict(
@@ -89,7 +89,7 @@ def assignments(assignor, members, partitions):
 
 def lead(by_name, partitions, joined):
     """
-    What the leader brings to SyncGroup, by what it knew when it sent JoinGroup; None when that is not enough.
+    Return what the leader brings to SyncGroup, by what it knew when it sent JoinGroup; None when that is not enough.
 
     :param by_name: name -> `kiel.groups.assignors.Assignor`
     :param partitions: topic -> ids
@@ -105,21 +105,21 @@ def lead(by_name, partitions, joined):
 
 
 def to_assignment(share):
-    """Topic -> ids as Kafka's Assignment."""
+    """Return topic -> ids as Kafka's Assignment."""
     return Assignment(version=1, topics=[
         TopicAssignment(name=topic, partitions=sorted(share[topic])) for topic in sorted(share) if share[topic]
     ])
 
 
 def from_assignment(data):
-    """The share in the bytes of a SyncGroup answer: topic -> sorted ids."""
+    """Return the assignment in the bytes of a SyncGroup answer: topic -> sorted ids."""
     return dict(
         (topic.name, sorted(topic.partitions)) for topic in Assignment.unpack(data).topics if topic.partitions
     )
 
 
 def without(share, other):
-    """What is in one share and not in another: topic -> ids."""
+    """Return what is in one assignment and not in another: topic -> ids."""
     left = dict(
         (topic, [number for number in ids if number not in other.get(topic, ())]) for topic, ids in share.items()
     )

@@ -1,4 +1,4 @@
-"""What a member of a classic group says to its coordinator, as pure functions: bytes and loops are elsewhere."""
+"""The requests of a member of a classic group, as pure functions: bytes and loops are elsewhere."""
 from __future__ import absolute_import
 
 from kiel import exc
@@ -13,7 +13,7 @@ REASON_LENGTH = 255
 #: generation of a member that is in none
 NO_GENERATION = -1
 
-#: seconds more than a member's own rebalance time-out that the coordinator is asked for: to notice that a rebalance has
+#: seconds that the coordinator is asked for beyond a member's own rebalance time-out: to notice that a rebalance has
 #: begun, and for the commits of partitions that are given up at the last moment
 MARGIN = 10
 
@@ -29,17 +29,19 @@ class Requests(object):
     def __init__(self, group, membership):
         self.group = group
         self.membership = membership
-        #: function of a JoinGroup answer that gives what the leader brings to SyncGroup, or None when it can't tell;
-        #: pure, since the heart's thread calls it
+        #: (member id, generation) of the member; set by it on the application's loop, read by the heartbeat thread
+        self.identity = ("", NO_GENERATION)
+        #: function of a JoinGroup answer that returns what the leader brings to SyncGroup, or None when it can't tell;
+        #: pure, since the heartbeat thread calls it
         self.lead = lambda joined: None
 
     def join(self, member_id, topics, shares, reason=None):
         """
-        Asks to be a member of the next generation.
+        Return the request to be a member of the next generation.
 
         :param member_id: text; empty at first
         :param topics: what to subscribe to
-        :param shares: function of an assignor that gives (topic -> ids, generation) to say it has
+        :param shares: function of an assignor that returns the (topic -> ids, generation) to say that the member has
         :param reason: text for the broker's log (Kafka 3.2 and later)
         """
         protocols = []
@@ -57,7 +59,7 @@ class Requests(object):
 
     def sync(self, joined, assignments=()):
         """
-        Asks for this member's share, after a JoinGroup answer.
+        Return the request for this member's assignment, after a JoinGroup answer.
 
         :param assignments: list of `kiel.protocol.sync_group.MemberAssignment`, from the leader only
         """
@@ -68,24 +70,28 @@ class Requests(object):
         )
 
     def beat(self, member_id, generation):
-        """Says that the member is alive."""
+        """Return a heartbeat."""
         return heartbeat.HeartbeatRequest(
             group_id=self.group, member_id=member_id, generation_id=generation,
             group_instance_id=self.membership.instance_id,
         )
 
     def leave(self, member_id, reason):
-        """Takes the member out; None for one that is not in, and for a static one, which is to come back."""
+        """Return the request that leaves; None for a member that is not in, and for a static one, which comes back."""
         if not member_id or self.membership.instance_id is not None:
             return None
         return leave_group.LeaveGroupRequest(group_id=self.group, member_id=member_id, reason=reason[:REASON_LENGTH])
 
+    def leave_unasked(self):
+        """Return the request that leaves for want of progress; pure."""
+        return self.leave(self.identity[0], "no progress for %s s" % self.membership.max_poll_interval)
+
     def follow(self, request, response):
         """
-        What to say after an answer so that the member stays one while the application's loop is blocked; pure.
+        Return what to send after an answer so that the member stays one while the application's loop is blocked; pure.
 
-        A new generation that comes while the loop is blocked is taken part in: the member asks for its share, with
-        everybody's where it is the leader, and beats on. The loop, once back, does the same for itself.
+        A new generation that comes while the loop is blocked is taken part in: the member asks for its assignment, with
+        everybody's where it is the leader, and goes on with heartbeats. The loop, once back, does the same for itself.
 
         :returns: a request, a function that makes it when it is due, or None when only the loop can go on
         """
@@ -99,20 +105,20 @@ class Requests(object):
         return self.beat(request.member_id, request.generation_id)
 
     def take_part(self, request, joined):
-        """What the heart says after a JoinGroup answer when the loop said nothing for an interval; pure."""
+        """Return what to send after a JoinGroup answer when the loop said nothing for an interval; pure."""
         if joined.leader_id != joined.member_id:
             return self.sync(joined)
         try:
             assignments = self.lead(joined)
         except Exception:
-            assignments = None  # it will fail on the loop again, and be told there
+            assignments = None  # it will fail on the loop again, and be raised there
         if assignments is None:
             return self.beat(joined.member_id, joined.generation_id)
         return self.sync(joined, assignments)
 
 
 def refusal(response, place):
-    """The error of an answer as an exception that tells what to look at, or None."""
+    """Return the error of an answer as an exception that says what to look at, or None."""
     error = exc.for_code(response.error_code, place)
     hint = HINTS.get(response.error_code)
     if hint is not None:

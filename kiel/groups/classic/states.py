@@ -15,7 +15,7 @@ STABLE = "stable"
 AWAY = "away"
 #: ended by an error that trying again does not mend
 FAILED = "failed"
-#: says goodbye
+#: says leave_request
 LEAVING = "leaving"
 
 #: state -> event -> the state after it; any other event in a state is a bug and raises

@@ -1,4 +1,4 @@
-"""The heart's line to the coordinator, wherever that is."""
+"""The heartbeat thread's own connection to the coordinator, wherever that is."""
 from __future__ import absolute_import
 
 import copy
@@ -13,27 +13,27 @@ from kiel.protocol import coordinator
 
 log = logging.getLogger(__name__)
 
-#: what brokers answer at once; all else, such as JoinGroup, may wait for other members
-SIGNS = ("heartbeat", "consumer_group_heartbeat", "leave_group", "group_coordinator")
+#: the apis that brokers answer at once; others, such as JoinGroup, may wait for other members
+IMMEDIATE = ("heartbeat", "consumer_group_heartbeat", "leave_group", "group_coordinator")
 
 #: how many brokers at a time are asked for the coordinator
 ASKED_AT_ONCE = 3
 
 
-class Line(object):
+class CoordinatorConnection(object):
     """
-    One connection to the coordinator of a group, which is opened when needed and follows the coordinator.
+    One connection to the coordinator of a group. It is opened when needed, and follows the coordinator.
 
     All but the constructor runs on one thread, whose loop need not be the application's.
 
     :param settings: `kiel.settings.Settings` of the application's own connections, whose TLS and login hold here too
     :param group: the group's name
-    :param patience: seconds that a broker has for an answer to one of `SIGNS`, and for a connection, unless
+    :param patience: seconds that a broker has for an answer to one of `IMMEDIATE`, and for a connection, unless
         the settings give it less
     """
 
     def __init__(self, settings, group, patience):
-        settings.ssl_context()  # made here, so that no two threads do
+        settings.ssl_context()  # made here, so that two threads never make it at the same time
         self.settings = copy.copy(settings)
         self.settings.connect_timeout = min(patience, settings.connect_timeout)
         self.patience = min(patience, settings.request_timeout)
@@ -41,47 +41,48 @@ class Line(object):
         #: (host, port) of the coordinator, and of brokers to ask when it has moved
         self.address = None
         self.others = ()
-        #: whether the coordinator may be another broker by now
-        self.astray = False
+        #: whether the coordinator may be another broker by now: it is looked up before the next request
+        self.moved = False
+        #: the `kiel.connection.Connection` to the coordinator; None while there is none
         self.conn = None
-        #: connections that are open or being opened
-        self.open = set()
+        #: all connections that are open or being opened, those of look-ups too
+        self.connections = set()
+        #: True from `close` on
         self.closing = False
 
-    def turn_to(self, address, others):
-        """The coordinator is there now."""
+    def use(self, address, others):
+        """Note where the coordinator is: ``(host, port)``, and other brokers to ask when it has moved."""
         if address != self.address:
-            self.hang_up()
-        self.address, self.others, self.astray = address, others, False
+            self.disconnect()
+        self.address, self.others, self.moved = address, others, False
 
-    def hang_up(self):
-        """Ends the connection; the next request opens another."""
+    def disconnect(self):
+        """Close the connection; the next request opens another."""
         if self.conn is not None:
             self.conn.close()
             self.conn = None
 
     def close(self):
-        """Ends all connections for good."""
+        """Close all connections, and open no more."""
         self.closing = True
-        for conn in list(self.open):
+        for conn in list(self.connections):
             conn.close()
 
     @gen.coroutine
     def send(self, request):
         """
-        Sends a request to the coordinator; gives the response.
+        Send a request to the coordinator. Return a Future of the response.
 
         :raises kiel.exc.KielError: when that can't be done
         """
-        conn = yield self._connected()
-        response = yield self._sent(conn, request)
+        conn = yield self._connect()
+        response = yield self._exchange(conn, request)
         raise gen.Return(response)
 
     @gen.coroutine
-    def _sent(self, conn, request):
-        """Sends a request over a connection; gives the response."""
+    def _exchange(self, conn, request):
         future = conn.send(request)
-        if request.api in SIGNS:
+        if request.api in IMMEDIATE:
             future = events.within(conn.pause + self.patience, future)
         try:
             response = yield future
@@ -94,44 +95,44 @@ class Line(object):
         raise gen.Return(response)
 
     @gen.coroutine
-    def _connected(self):
-        """The connection to the coordinator, opened if need be."""
+    def _connect(self):
+        """Return the connection to the coordinator; open it if need be."""
         while self.conn is None or self.conn.closing:
-            if self.astray:
+            if self.moved:
                 silent = set()
-                self.address = (yield self._find(silent)) or self.address
+                self.address = (yield self._look_up(silent)) or self.address
                 if self.address in silent:  # asked this moment: no need to dial it again
                     raise exc.BrokerConnectionError(
                         self.address[0], self.address[1], hint="and nobody knows another coordinator of the group"
                     )
             address = self.address
-            conn = yield self._opened(address)
+            conn = yield self._open(address)
             if address != self.address:
-                conn.close()  # begun anew with another one meanwhile
+                conn.close()  # `use` named another coordinator meanwhile
                 continue
-            self.conn, self.astray = conn, False
+            self.conn, self.moved = conn, False
         raise gen.Return(self.conn)
 
     @gen.coroutine
-    def _opened(self, address):
-        """A new connection to a broker."""
+    def _open(self, address):
+        """Return a new connection to a broker."""
         conn = Connection(address[0], address[1], settings=self.settings)
         if self.closing:
-            raise exc.ClosedError("the heart of group %s has stopped" % self.group)
-        self.open = set(other for other in self.open if not other.closing)
-        self.open.add(conn)
+            raise exc.ClosedError("group %s: the heartbeat thread is closing" % self.group)
+        self.connections = set(other for other in self.connections if not other.closing)
+        self.connections.add(conn)
         yield conn.connect()
         raise gen.Return(conn)
 
-    def stray(self):
-        """The coordinator has moved, or can't be reached: it is looked up before the next request."""
-        self.astray = True
-        self.hang_up()
+    def coordinator_moved(self):
+        """Note that the coordinator has moved or can't be reached: it is looked up before the next request."""
+        self.moved = True
+        self.disconnect()
 
     @gen.coroutine
-    def _find(self, silent):
+    def _look_up(self, silent):
         """
-        Asks brokers for the coordinator, a few at a time; gives its (host, port), or None where nobody knows.
+        Ask brokers for the coordinator, a few at a time. Return its (host, port), or None where nobody knows.
 
         :param silent: a set, to which the addresses are added that gave no answer
         """
@@ -148,13 +149,13 @@ class Line(object):
 
     @gen.coroutine
     def _ask(self, address, silent):
-        """Asks one broker; None where it does not know or can't be reached."""
+        """Ask one broker. Return None where it does not know, or can't be reached."""
         conn = None
         try:
-            conn = yield self._opened(address)
-            response = yield self._sent(conn, coordinator.GroupCoordinatorRequest(group=self.group))
+            conn = yield self._open(address)
+            response = yield self._exchange(conn, coordinator.GroupCoordinatorRequest(group=self.group))
         except exc.KielError as error:
-            log.info("Group %s: %s:%s was asked for the coordinator: %s", self.group, address[0], address[1],
+            log.info("Group %s: looking up the coordinator at %s:%s failed: %s", self.group, address[0], address[1],
                      error)
             silent.add(address)
             raise gen.Return(None)

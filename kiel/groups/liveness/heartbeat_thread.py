@@ -1,4 +1,4 @@
-"""The heart's thread: one loop, one line to the coordinator, one request at a time."""
+"""The heartbeat thread: one loop, one connection to the coordinator, one request at a time."""
 from __future__ import absolute_import
 
 import atexit
@@ -9,98 +9,116 @@ import weakref
 from tornado import concurrent, gen, ioloop
 
 from kiel import events, exc
-from kiel.groups.liveness.coordinator_connection import SIGNS, Line
-from kiel.groups.liveness.loop_watchdog import IDLE_PERIOD, Watch
+from kiel.groups.liveness.coordinator_connection import IMMEDIATE, CoordinatorConnection
+from kiel.groups.liveness.loop_watchdog import IDLE_PERIOD, LoopWatchdog
+from kiel.groups.liveness.states import BEATING, LEFT
 from kiel.protocol import errors
 from kiel.retry import Backoff, monotonic
 
 log = logging.getLogger(__name__)
 
-#: a beat that failed is tried again soon: sessions are short; while all is down, no more than once in two seconds,
-#: since the application's own connections are tried too
+#: a heartbeat that failed is tried again soon: sessions are short; while all brokers are down, no more than once in two
+#: seconds, since the application's own connections are tried too
 RETRY = Backoff(first=0.1, most=2.0, deadline=None)
 
-#: least seconds that a broker has to answer one of `kiel.groups.liveness.coordinator_connection.SIGNS`, and to connect
+#: least seconds that a broker has to answer one of `kiel.groups.liveness.coordinator_connection.IMMEDIATE`, and to
+#: connect
 PATIENCE = 5.0
 
 #: seconds in which a member that leaves by itself gets that through, or goes without a word
 LEAVE_TIME = 5.0
 
 
-class Pulse(object):
+class HeartbeatThread(object):
     """
-    One life of the thread of a `kiel.groups.liveness.heartbeat.Heart`.
+    One life of the thread of a `kiel.groups.liveness.heartbeat.Heartbeat`.
 
-    All but `start` and `call` runs on that thread.
+    All but `start` and `call` runs on that thread. Nothing here refers to the application's objects but by a weak
+    reference, so that a consumer which the application has dropped can be collected; its member leaves then.
+
+    :param heartbeat: the `kiel.groups.liveness.heartbeat.Heartbeat`
     """
 
-    def __init__(self, heart):
-        self.heart = heart
+    def __init__(self, heartbeat):
+        self.heartbeat = weakref.ref(heartbeat)
+        self.liveness = heartbeat.liveness
+        self.group = heartbeat.group
+        self.io_loop = heartbeat.io_loop
+        self.max_poll_interval = heartbeat.max_poll_interval
+        #: this thread's own loop
         self.loop = ioloop.IOLoop(make_current=False)
         #: a Future of the application's loop, done when the thread is about to end
         self.done = concurrent.Future()
-        self.line = Line(heart.settings, heart.group, max(PATIENCE, 2 * heart.interval))
-        period = min(IDLE_PERIOD, (heart.max_poll_interval or IDLE_PERIOD) / 4.0)
-        self.watch = Watch(heart.io_loop, heart.slow_callback, period, "group %s" % heart.group)
-        self.watch.on_look = self.look
+        self.connection = CoordinatorConnection(
+            heartbeat.settings, heartbeat.group, max(PATIENCE, 2 * heartbeat.interval)
+        )
+        period = min(IDLE_PERIOD, (self.max_poll_interval or IDLE_PERIOD) / 4.0)
+        self.watchdog = LoopWatchdog(heartbeat.io_loop, heartbeat.slow_callback, period, "group %s" % self.group)
+        self.watchdog.on_check = self.check_progress
+        #: the number of the `Heartbeat.start` that this thread works for
         self.term = 0
+        #: pure functions of the application, see `Heartbeat.start`
         self.follow = None
         self.leave = None
-        #: what goes out next: a request, a function of the last request and response, or None
+        #: what is sent next: a request, a function of the last request and response, or None
         self.upcoming = None
-        #: `monotonic` time when it does
-        self.due = 0
-        #: counts what was said, so that the answer to something older has no say in what comes next
+        #: counts changes of `upcoming`: the answer to something older has no say in what comes next
         self.version = 0
+        #: (request, response) answered last in this term; both None before
         self.last = (None, None)
-        self.busy = False
-        #: whether what is under way may wait for other members
-        self.waiting = False
-        self.over = False
-        #: the request that leaves the group, while it is on its way, and until when
-        self.parting = None
-        self.parting_until = 0
-        self.idle_at = monotonic()
+        #: the request that is on its way; None while none is
+        self.in_flight = None
+        #: the request that leaves the group, until it was answered or given up; None before
+        self.leave_request = None
+        #: the `kiel.retry.Clock` of its attempts
+        self.leave_clock = None
+        #: `monotonic` time until which the application had no work in hand, or nobody can tell
+        self.idle_until = monotonic()
+        #: delays between attempts that failed; begins anew with every answer that takes the member for alive
         self.clock = RETRY.start()
+        #: `monotonic` time at which the next request is sent, and the timer for it
+        self.due = 0
         self.timer = None
-        self.thread = threading.Thread(target=self.run, name="kiel-heart-%s" % heart.group)
+        #: True from `close` on
+        self.closed = False
+        self.thread = threading.Thread(target=self.run, name="kiel-heartbeat-%s" % self.group)
         self.thread.daemon = True
 
     # -- the thread --
 
     def start(self):
-        """Starts the thread."""
-        _living.add(self)
+        """Start the thread."""
+        _running.add(self)
         self.thread.start()
 
     def call(self, fn, *args):
-        """Has a method called on the thread; from any thread."""
+        """Have a method called on the thread; from any thread."""
         events.call_on_loop(self.loop, fn, *args)
 
     def run(self):
-        """What the thread does."""
+        """Run the thread's loop until `close`."""
         try:
-            self.loop.add_callback(self.watch.start, self.loop)
+            self.loop.add_callback(self.watchdog.start, self.loop)
             self.loop.start()
         except Exception:
-            log.exception("The heart of group %s failed", self.heart.group)
+            log.exception("Group %s: the heartbeat thread failed", self.group)
         finally:
             self.loop.close(all_fds=True)
-            events.call_on_loop(self.heart.io_loop, events.settle, self.done)
+            events.call_on_loop(self.io_loop, events.settle, self.done)
 
     @gen.coroutine
-    def end(self):
-        """Closes everything and lets the thread end."""
-        if self.over:
+    def close(self):
+        """Close all connections and let the thread end."""
+        if self.closed:
             return
-        self.over = True
-        self.watch.stop()
+        self.closed = True
+        self.watchdog.stop()
         self._disarm()
-        self.line.close()
+        self.connection.close()
         # what waited for those connections ends within a few turns, but not a dial to a host that does not answer
         patience = monotonic() + 0.2
         yield gen.sleep(0.005)
-        while self.busy and monotonic() < patience:
+        while self.in_flight is not None and monotonic() < patience:
             yield gen.sleep(0.005)
         for _ in range(10):
             yield gen.moment
@@ -109,220 +127,266 @@ class Pulse(object):
     # -- what the application says --
 
     def begin(self, term, address, others, first, follow, leave):
-        """See `Heart.start`."""
+        """See `Heartbeat.start`."""
         self.term = term
-        self.line.turn_to(address, others)
+        self.connection.use(address, others)
         self.follow, self.leave = follow, leave
-        self.parting = None
+        self.leave_request = None
         self.last = (None, None)
         self.clock.reset()
-        self.idle_at = monotonic()
+        self.idle_until = monotonic()
         if first is None:
-            self._plan(follow, self.heart.interval)
+            self._plan(follow, self.liveness.interval)
         else:
             self._plan(first, 0)
 
-    def turn_to(self, term, request, follow, leave):
-        """See `Heart.beat`."""
-        if term == self.term and not self.heart.left:
+    def continue_with(self, term, request, follow, leave):
+        """See `Heartbeat.beat`."""
+        if term == self.term and not self.liveness.left:
             self.follow, self.leave = follow, leave
-            self._plan(request, self.heart.interval)
+            self._plan(request, self.liveness.interval)
 
     def say(self, term, request):
-        """See `Heart.say`."""
-        if term == self.term and not self.heart.left:
+        """See `Heartbeat.say`."""
+        if term == self.term and not self.liveness.left:
             self._plan(request, 0)
 
     def _plan(self, request, delay):
-        """Sets what goes out next, and when."""
+        """Set what is sent next, and when."""
         self.version += 1
         self.upcoming = request
-        self.heart.ended = False
+        # The application's thread took this step already. It is taken again for the sequence: the application says
+        # something; an answer that came before ends the heartbeats here; what was said arrives here.
+        self.liveness.change("end" if request is None else "say", self.term)
         self._arm(delay)
 
     def _arm(self, delay):
-        """Sets the time of the next beat."""
+        """Set the time of the next request."""
         self._disarm()
         self.due = monotonic() + max(0, delay)
-        if not self.over and not self.busy:
-            self.timer = self.loop.call_later(max(0, delay), self.beat)
+        if not self.closed and self.in_flight is None:
+            self.timer = self.loop.call_later(max(0, delay), self.send_due)
 
     def _disarm(self):
-        """Takes that back."""
         if self.timer is not None:
             self.loop.remove_timeout(self.timer)
             self.timer = None
 
-    # -- beating --
+    # -- sending --
 
     @gen.coroutine
-    def beat(self):
-        """Sends what is due and sees to what comes after."""
+    def send_due(self):
+        """Send the request that is due, and take in its answer."""
         self.timer = None
-        if self.busy or self.over:
+        if self.in_flight is not None or self.closed:
             return
-        request = self.parting or self._made()
+        request = self.leave_request or self._next_request()
         if request is None:
             return
-        self.busy = True
-        self.waiting = request.api not in SIGNS
         term, version, sent = self.term, self.version, monotonic()
+        self.in_flight = request
         try:
             answer = yield self._exchange(request)
         finally:
-            self.busy = False
-        if self.over:
+            self.in_flight = None
+        if self.closed:
             return
-        if request is self.parting:
-            self._parted(answer)
+        if request is self.leave_request:
+            self._leave_answered(answer)
         else:
             self._answered(term, version, request, answer, sent)
 
-    def _made(self):
-        """The request that goes out next, where a function of the last answer stands for it, too."""
+    def _next_request(self):
+        """Return the request that is sent next, made from the last answer where a function stands for it."""
         if callable(self.upcoming):
-            self.upcoming = self._asked(self.upcoming, *self.last)
-            self.heart.ended = self.upcoming is None
+            self._continue(self.upcoming, *self.last)
         return self.upcoming
+
+    def _continue(self, function, request, answer):
+        """Have a function of the application say what comes next; one that fails ends the heartbeats only."""
+        try:
+            self.upcoming = function(request, answer)
+        except Exception:
+            log.exception("Group %s: no more heartbeats: what follows upon %r can't be told", self.group, answer)
+            self.upcoming = None
+        if self.upcoming is None:
+            self.liveness.change("end", self.term)
 
     @gen.coroutine
     def _exchange(self, request):
-        """Sends a request to the coordinator; gives the response, or the `kiel.exc.KielError` in its place."""
+        """Send a request to the coordinator. Return the response, or the `kiel.exc.KielError` in its place."""
         try:
-            response = yield self.line.send(request)
+            response = yield self.connection.send(request)
         except exc.KielError as error:
             raise gen.Return(error)
         except Exception as error:
-            log.exception("Group %s: a beat failed", self.heart.group)
-            raise gen.Return(exc.KielError("a beat failed: %r" % error))
+            log.exception("Group %s: a heartbeat could not be sent", self.group)
+            raise gen.Return(exc.KielError("a heartbeat could not be sent: %r" % error))
         raise gen.Return(response)
 
     def _answered(self, term, version, request, answer, sent):
-        """Takes in the answer to a beat."""
+        """Take in an answer: whether the member is alive, and what is sent next."""
         failed = isinstance(answer, exc.KielError)
         error = answer if failed else exc.for_code(answer.error_code)
         if term == self.term:
             self._note(request, answer, failed, error)
-        delay = sent + self.heart.interval - monotonic()
+        interval = self.liveness.interval
+        delay = sent + interval - monotonic()
         if version != self.version:
             delay = self.due - monotonic()  # something newer was said meanwhile
         elif error is not None and error.retriable:
             self.upcoming = request
             delay = self.clock.delay()
-        elif failed:  # such as a login refused: to be tried again, but not in haste
+        elif failed:  # such as a refused login: tried again, but without haste
             self.upcoming = request
         else:
-            self.upcoming = self._asked(self.follow, request, answer)
-            if self.upcoming is None:
-                self.heart.ended = True
-            if request.api not in SIGNS:
-                delay = self.heart.interval  # a session begins with the answer, which may have been long in coming
-        self.heart.tell_answer(self, term, request, answer)
-        if self.upcoming is not None or self.parting is not None:
+            self._continue(self.follow, request, answer)
+            if request.api not in IMMEDIATE:
+                delay = interval  # a session begins with the answer, which may have been long in coming
+        self._tell(term, "on_answer", request, answer)
+        if self.upcoming is not None or self.leave_request is not None:
             self._arm(delay)
 
     def _note(self, request, answer, failed, error):
-        """Remembers what an answer says of the member and of the coordinator."""
+        """Remember what an answer says of the member and of the coordinator."""
         if not failed:
             self.last = (request, answer)
         if error is None or getattr(error, "code", None) == errors.rebalance_in_progress:
-            self.heart.last_beat = monotonic()
+            self.liveness.last_beat = monotonic()
             self.clock.reset()
-        if failed or error is not None and error.cure == "coordinator":
-            self.line.stray()
+        if error is not None and (failed or error.cure == "coordinator"):
+            self.connection.coordinator_moved()
 
-    def _asked(self, function, request, answer):
-        """What a function of the last answer says; one that fails ends the beats, but not the thread."""
-        try:
-            return function(request, answer)
-        except Exception:
-            log.exception("Group %s: what follows upon %r can't be told: no more beats", self.heart.group, answer)
-            return None
+    def _tell(self, term, hook, *args):
+        """Have a hook called on the application's loop, unless the heartbeat has turned to something else by then."""
+        events.call_on_loop(self.io_loop, _deliver, self.heartbeat, self, term, hook, *args)
 
-    # -- no progress --
+    # -- leaving by itself --
 
-    def look(self, late):
-        """Called by the watch: leaves when there was no progress for too long, or when nobody is there any more."""
-        heart = self.heart
+    def check_progress(self, late):
+        """
+        Leave the group after too long without progress, or when nobody is there any more.
+
+        Called by the watchdog after each of its checks.
+
+        :param late: seconds by which this thread itself was late, so that silence proves nothing
+        """
         now = monotonic()
-        if late or not heart.working:
-            self.idle_at = now
-        if self.over or self.parting is not None:
+        if late or not self.liveness.working:
+            self.idle_until = now
+        if self.closed or self.leave_request is not None:
             return
-        if self.watch.closed:
-            log.info("Group %s: the application's IOLoop was closed without closing the consumer: its member leaves",
-                     heart.group)
-            self._part(self.upcoming is not None)
-            return
-        if not heart.max_poll_interval or self.upcoming is None or heart.left:
-            return
-        stalled = self.stalled(now)
-        if stalled < heart.max_poll_interval:
-            return
-        with heart.lock:
-            if heart.term != self.term or self.stalled(now) < heart.max_poll_interval:
-                return
-            heart.left = True
-        held = "the IOLoop is held by %s" % self.watch.culprit if self.watch.culprit else "consume() was not called"
+        if self.abandoned:
+            self._leave_abandoned()
+        elif self._expired() and self.liveness.change("leave", self.term, self._expired):
+            self._warn_of_leaving(self._stalled(now))
+            self._leave()
+
+    @property
+    def abandoned(self):
+        """Whether nobody will ever close this member: its consumer was dropped, or its IOLoop closed."""
+        return self.watchdog.closed or self.heartbeat() is None
+
+    def _expired(self):
+        """Whether a member has made no progress for ``max_poll_interval``."""
+        if not self.max_poll_interval or self.liveness.state != BEATING:
+            return False
+        return self._stalled(monotonic()) >= self.max_poll_interval
+
+    def _stalled(self, now):
+        """Return the seconds without progress: while the application has work in hand, or its loop is blocked."""
+        progress = self.liveness.last_progress
+        since = now - self.watchdog.blocked
+        if self.liveness.working:
+            since = min(since, max(self.idle_until, progress))
+        return now - max(since, progress)
+
+    def _warn_of_leaving(self, stalled):
+        if self.watchdog.culprit:
+            reason = "the IOLoop is blocked by %s" % self.watchdog.culprit
+        else:
+            reason = "consume() was not called"
         log.warning(
             "Group %s: no progress for %.1f s (max_poll_interval is %g s), %s: the member leaves the group, "
-            "and joins again when it goes on", heart.group, stalled, heart.max_poll_interval, held
+            "and joins again when it goes on", self.group, stalled, self.max_poll_interval, reason
         )
-        self._part(True)
 
-    def stalled(self, now):
-        """Seconds without progress: while the application has work in hand, or while its loop does not turn."""
-        since = now - self.watch.blocked
-        if self.heart.working:
-            since = min(since, self.idle_at if self.idle_at > self.heart.last_progress else self.heart.last_progress)
-        return now - max(since, self.heart.last_progress)
+    def _leave_abandoned(self):
+        """Leave for good."""
+        if self.watchdog.closed:
+            log.info("Group %s: the application's IOLoop was closed without closing the consumer: its member leaves",
+                     self.group)
+        else:
+            log.warning("Group %s: the consumer was dropped without being closed: its member leaves", self.group)
+        if self.liveness.state == BEATING:
+            self.liveness.change("leave")
+            self._leave()
+        else:
+            self._gone()
 
-    def _part(self, member):
-        """Sends the request that leaves, if there is one; then tells."""
+    def _leave(self):
+        """Send the request that leaves, if there is one; then tell."""
         self.version += 1
         self.upcoming = None
-        self.heart.left = True
-        self.parting = self.leave() if member and self.leave is not None else None
-        self.parting_until = monotonic() + LEAVE_TIME
-        if self.busy and self.waiting and self.parting is not None:
-            self.line.hang_up()  # a broker reads nothing behind a request that waits for other members
-        if self.parting is None:
+        self.leave_request = self._make_leave_request()
+        self.leave_clock = RETRY.start(LEAVE_TIME)
+        if self.leave_request is None:
             self._gone()
-        else:
-            self._arm(0)
-
-    def _parted(self, answer):
-        """Takes in the answer to the request that leaves; tries again where that is worth it."""
-        failed = isinstance(answer, exc.KielError)
-        error = answer if failed else exc.for_code(answer.error_code)
-        if failed or error is not None and error.cure == "coordinator":
-            self.line.stray()
-        if error is not None and error.retriable and monotonic() < self.parting_until:
-            self._arm(self.clock.delay())
             return
+        if self.in_flight is not None and self.in_flight.api not in IMMEDIATE:
+            self.connection.disconnect()  # a broker reads nothing behind a request that waits for other members
+        self._arm(0)
+
+    def _make_leave_request(self):
+        """Return the request that leaves, or None: then the session runs out by itself."""
+        try:
+            return None if self.leave is None else self.leave()
+        except Exception:
+            log.exception("Group %s: no request to leave can be made", self.group)
+            return None
+
+    def _leave_answered(self, answer):
+        """Take in the answer to the request that leaves; try again where that is worth it."""
+        error = answer if isinstance(answer, exc.KielError) else exc.for_code(answer.error_code)
+        if error is answer or (error is not None and error.cure == "coordinator"):
+            self.connection.coordinator_moved()
+        if error is not None and error.retriable:
+            delay = self.leave_clock.delay()
+            if delay is not None:
+                self._arm(delay)
+                return
         if error is not None:
-            log.info("Group %s: leaving was answered by: %s", self.heart.group, error)
-        self.parting = None
+            log.info("Group %s: leaving failed, the session will run out: %s", self.group, error)
+        self.leave_request = None
         self._gone()
 
     def _gone(self):
-        """The member has left."""
-        self.heart.tell_left(self, self.term)
-        if self.watch.closed:
-            self.end()
+        """The member is out of the group, as far as it can tell."""
+        if self.liveness.state != LEFT:
+            self.liveness.change("gone")
+        self._tell(self.term, "on_left")
+        if self.abandoned:
+            self.close()
+
+
+def _deliver(reference, *args):
+    """Call a hook of a heartbeat on the application's loop; it may have been dropped meanwhile."""
+    heartbeat = reference()
+    if heartbeat is not None:
+        heartbeat.receive(*args)
 
 
 #: those whose thread may be running
-_living = weakref.WeakSet()
+_running = weakref.WeakSet()
 
 
-def _end_all():
-    """Ends the threads before Python takes the modules away from under them, which 2.7 does noisily."""
-    pulses = list(_living)
-    for pulse in pulses:
-        pulse.call(pulse.end)
-    for pulse in pulses:
-        pulse.thread.join(1.0)
+def _close_all():
+    """End the threads before Python takes the modules away from under them, which 2.7 does noisily."""
+    threads = list(_running)
+    for thread in threads:
+        thread.call(thread.close)
+    for thread in threads:
+        thread.thread.join(1.0)
 
 
-atexit.register(_end_all)
+atexit.register(_close_all)

@@ -1,8 +1,8 @@
 """
-Sees when an IOLoop does not turn, and who holds it.
+Notices when an IOLoop is blocked, and names the handler that blocks it.
 
-The watch sits on another thread's loop and has the watched one answer a call now and then. Where no answer comes, it
-looks at the stack of that loop's thread, which Python shows to any other thread.
+The watchdog runs on another thread's loop, and has the watched loop answer a call now and then. Where no answer comes,
+it looks at the stack of that loop's thread, which Python shows to any other thread.
 """
 from __future__ import absolute_import
 
@@ -21,23 +21,23 @@ log = logging.getLogger(__name__)
 #: packages whose frames are not a handler's
 FRAMEWORK = ("tornado", "asyncio", "kiel")
 
-#: functions of those in which a loop runs; what they call is a handler, what called them is not
+#: functions of those packages in which a loop runs: what they call is a handler, what called them is not
 LOOPS = ("start", "run_forever", "_run_once", "run_until_complete")
 
-#: seconds in which one handler is named no more than once
+#: seconds within which one handler is named only once
 QUIET_TIME = 60.0
 
-#: seconds between two looks where no slow callback is to be named
+#: seconds between two checks where no slow callback is to be named
 IDLE_PERIOD = 1.0
 
 
-class Watch(object):
+class LoopWatchdog(object):
     """
-    Asks a loop for signs of life, from another one.
+    Checks from another loop's thread that a loop still turns.
 
     :param io_loop: the IOLoop watched
-    :param slow_callback: seconds without a turn after which whoever holds it is named in a warning; None: never
-    :param period: the longest time between two looks, in seconds
+    :param slow_callback: seconds without a turn after which the handler that blocks it is named in a warning, or None
+    :param period: the longest time between two checks, in seconds
     :param about: text that the warnings begin with
     """
 
@@ -46,17 +46,20 @@ class Watch(object):
         self.slow_callback = slow_callback
         self.period = min(period, slow_callback / 4.0) if slow_callback else period
         self.about = about
-        #: called with the seconds that the watch itself came late, after every look; 0 where it was in time
-        self.on_look = None
-        #: "file:line (function)" of who was named last during this blockage; None while the loop turns
+        #: called after every check with the seconds by which it came late; 0 where it was in time
+        self.on_check = None
+        #: "file:line (function)" of the handler that was named during this blockage; None while the loop turns
         self.culprit = None
-        self._own = None
+        #: the loop on which the checks run, and the timer and `monotonic` time of the next one
+        self._own_loop = None
         self._timer = None
         self._due = None
+        #: `monotonic` time and number of the last question to the watched loop
         self._asked = None
         self._number = 0
-        # written on the watched loop, in one step: (number of the question, time, thread)
+        #: (number of the question, time, thread); written on the watched loop, in one step
         self._answer = (0, monotonic(), _thread.get_ident())
+        #: culprit -> (when it was named last, how often it was not named since)
         self._named = {}
 
     @property
@@ -71,65 +74,65 @@ class Watch(object):
         """Whether the watched loop was closed."""
         return is_closed(self.io_loop)
 
-    def start(self, own):
-        """Begins to look; ``own`` is the IOLoop of the calling thread."""
-        self._own = own
+    def start(self, own_loop):
+        """Begin to check; ``own_loop`` is the IOLoop of the calling thread."""
+        self._own_loop = own_loop
         self._ask()
-        self._wait()
+        self._schedule()
 
     def stop(self):
-        """Looks no more."""
+        """Check no more."""
         if self._timer is not None:
-            self._own.remove_timeout(self._timer)
+            self._own_loop.remove_timeout(self._timer)
             self._timer = None
 
     def _ask(self):
-        """Has the watched loop answer."""
+        """Have the watched loop answer."""
         self._asked = monotonic()
         self._number += 1
-        events.call_on_loop(self.io_loop, self._turned, self._number)
+        events.call_on_loop(self.io_loop, self._on_turn, self._number)
 
-    def _turned(self, number):
+    def _on_turn(self, number):
         """Runs on the watched loop: it turns."""
         self._answer = (number, monotonic(), _thread.get_ident())
 
-    def _wait(self):
-        """Sets the time of the next look."""
+    def _schedule(self):
+        """Set the time of the next check."""
         delay = self.period
         if self.slow_callback and self.culprit is None and self.blocked:
             delay = max(0.0, min(delay, self.slow_callback - self.blocked))
         self._due = monotonic() + delay
-        self._timer = self._own.call_later(delay, self._look)
+        self._timer = self._own_loop.call_later(delay, self._check)
 
-    def _look(self):
-        """Looks whether the loop has turned, and asks again if it has."""
+    def _check(self):
+        """Check whether the loop has turned, and ask again if it has."""
         late = monotonic() - self._due
         if late <= max(0.25, self.period):
             late = 0.0
         number, when, _ = self._answer
         if number == self._number:
             if self.culprit is not None:
-                log.info("%s: the IOLoop turns again; %s held it for %.1f s", self.about, self.culprit,
+                log.info("%s: the IOLoop turns again; %s blocked it for %.1f s", self.about, self.culprit,
                          when - self._asked)
                 self.culprit = None
             self._ask()
         elif late:
             # this thread did not run either: the process was paused, the machine is overloaded, or C code kept the
             # interpreter's lock. Whoever is on the stack now need not be to blame.
-            log.info("%s: not even the watch over the IOLoop ran for %.1f s", self.about, late)
+            log.info("%s: the IOLoop watchdog thread did not run for %.1f s", self.about, late)
             self._asked = monotonic()
         elif self.slow_callback and self.culprit is None and self.blocked >= self.slow_callback:
-            self._name()
+            self._name_culprit()
         try:
-            if self.on_look is not None:
-                self.on_look(late)
+            if self.on_check is not None:
+                self.on_check(late)
         finally:
             if self._timer is not None:
-                self._wait()
+                self._schedule()
 
-    def _name(self):
-        """Names who holds the loop, once per blockage, and not again and again."""
-        self.culprit, stack = held_by(self._answer[2])
+    def _name_culprit(self):
+        """Warn of the handler that blocks the loop: once per blockage, and not again within `QUIET_TIME`."""
+        self.culprit, stack = blocked_by(self._answer[2])
         now = monotonic()
         last, untold = self._named.get(self.culprit, (None, 0))
         if last is not None and now - last < QUIET_TIME:
@@ -138,19 +141,19 @@ class Watch(object):
         if len(self._named) > 100:
             self._named.clear()
         self._named[self.culprit] = (now, 0)
-        again = " (%d times more since it was named last)" % untold if untold else ""
+        again = " (%d times more since the last warning)" % untold if untold else ""
         log.warning(
             "%s: the IOLoop has been blocked for more than %.1f s by %s%s. Its stack, innermost last:\n%s",
             self.about, self.blocked, self.culprit, again, stack.rstrip()
         )
 
 
-def held_by(ident):
+def blocked_by(ident):
     """
-    Who runs in a thread: ``("file:line (function)", stack as text)``; lines of code, but no values.
+    Return what runs in a thread: ``("file:line (function)", stack as text)``; lines of code, but no values.
 
-    Named is the innermost frame called by the loop that is neither Tornado's, asyncio's nor kiel's own; one of the
-    application rather than one of the library that it called.
+    Named is the innermost frame called by the loop that is neither Tornado's, asyncio's nor kiel's own; a frame of the
+    application rather than one of a library that it called.
     """
     frame = sys._current_frames().get(ident)
     if frame is None:
@@ -159,12 +162,12 @@ def held_by(ident):
         stack = "".join(traceback.format_stack(frame))
         return name_of(frames_of(frame)), stack
     finally:
-        # a frame kept is a handler's variables kept
+        # a frame that is kept keeps the handler's variables alive
         del frame
 
 
 def frames_of(frame):
-    """The frames from the innermost one out to the loop's own: (module, file, line, function) each."""
+    """Return the frames from the innermost out to the loop's own, as (module, file, line, function)."""
     found = []
     while frame is not None:
         module = frame.f_globals.get("__name__") or ""
@@ -177,20 +180,20 @@ def frames_of(frame):
 
 
 def name_of(frames):
-    """The text for the one of those frames that is to be named."""
-    strange = [frame for frame in frames if not _is_framework(frame[0])]
-    own = [frame for frame in strange if not _is_library(frame[1])]
-    _, path, line, function = (own or strange or frames)[0]
+    """Return the text for the frame that is to be named."""
+    handlers = [frame for frame in frames if not _is_framework(frame[0])]
+    application = [frame for frame in handlers if not _is_library(frame[1])]
+    _, path, line, function = (application or handlers or frames)[0]
     return "%s:%s (%s)" % (path, line, function)
 
 
 def _is_framework(module):
-    """Whether a module is part of what runs handlers."""
+    """Whether a module is one of those that run handlers."""
     return module.split(".")[0] in FRAMEWORK
 
 
 def _is_library(path):
-    """Whether a file is Python's own or an installed package's."""
+    """Whether a file belongs to Python or to an installed package."""
     path = os.path.abspath(path)
     return path.startswith(_LIBRARY) or any(
         os.sep + place + os.sep in path for place in ("site-packages", "dist-packages")

@@ -1,10 +1,10 @@
-"""What a next-generation member owns, and is to own: partitions by topic id, as the protocol has them."""
+"""The partitions that a next-generation member owns, and is to own: by topic id, as in the protocol."""
 from __future__ import absolute_import
 
 from kiel.protocol.consumer_group_heartbeat import TopicPartitions
 
 
-class Holdings(object):
+class NextGenAssignment(object):
     """
     Partitions as {topic id: set of partition ids}.
 
@@ -22,7 +22,7 @@ class Holdings(object):
         self.names = {}
 
     def learn(self, topic_ids):
-        """Takes over what metadata knows: name -> topic id."""
+        """Note what metadata knows: name -> topic id."""
         for name, topic_id in topic_ids.items():
             self.names[topic_id] = name
 
@@ -37,8 +37,8 @@ class Holdings(object):
         return set(self.target or ()).difference(self.names)
 
     @property
-    def settled(self):
-        """Whether we have what we are to have."""
+    def reached(self):
+        """Whether the member owns its target."""
         return self.target is None or self.owned == self.wanted
 
     @property
@@ -57,45 +57,45 @@ class Holdings(object):
         return self.by_name(difference(self.owned, self.revoking))
 
     def release(self):
-        """What was being given up is given up."""
+        """Give up what is being given up."""
         self.owned, self.revoking = difference(self.owned, self.revoking), {}
 
     def take(self, partitions):
-        """Takes partitions over."""
+        """Take partitions over."""
         self.owned = union(self.owned, partitions)
 
     def clear(self):
-        """Everything is gone; gives what was owned, by name."""
+        """Lose everything; return what was owned, by name."""
         gone = self.by_name(self.owned)
         self.owned, self.revoking, self.target = {}, {}, None
         return gone
 
     def by_name(self, partitions):
-        """The same as topic -> sorted partition ids."""
+        """Return {topic id: partition ids} as topic -> sorted partition ids."""
         found = {}
         for topic_id, ids in partitions.items():
             found.setdefault(self.names[topic_id], set()).update(ids)
         return dict((name, sorted(ids)) for name, ids in found.items())
 
     def as_topic_partitions(self):
-        """What is owned, as a heartbeat says it."""
+        """Return what is owned in the form of a heartbeat."""
         return [TopicPartitions(topic_id=topic_id, partitions=sorted(ids)) for topic_id, ids in sorted(
             self.owned.items())]
 
 
 def from_answer(answer):
-    """The assignment of a heartbeat's answer; None where it has none."""
+    """Return the assignment of a heartbeat's answer; None where it has none."""
     if answer.assignment is None:
         return None
     return dict((topic.topic_id, set(topic.partitions)) for topic in answer.assignment.topic_partitions)
 
 
 def difference(one, other):
-    """What is in one and not in the other."""
+    """Return what is in one and not in the other."""
     found = dict((topic_id, ids - other.get(topic_id, set())) for topic_id, ids in one.items())
     return dict((topic_id, ids) for topic_id, ids in found.items() if ids)
 
 
 def union(one, other):
-    """What is in either."""
+    """Return what is in either."""
     return dict((topic_id, one.get(topic_id, set()) | other.get(topic_id, set())) for topic_id in set(one) | set(other))

@@ -1,5 +1,5 @@
 """
-The heartbeats of a next-generation member, made so that none can be misread, whichever answers are lost.
+The heartbeats of a next-generation member. None can be misread, whichever answers are lost.
 
 All here is pure: `kiel.groups.liveness.heartbeat` calls it on its own thread, while the application's loop may be
 blocked.
@@ -16,18 +16,18 @@ from kiel.protocol.request import generate_correlation_id
 #: epochs that say what a member wants (KIP-848)
 JOIN, LEAVE, COME_BACK = 0, -1, -2
 
-#: what a heartbeat leaves away when nothing of it changed
+#: the fields that a heartbeat leaves out when they have not changed
 UNCHANGED = dict(rack_id=None, rebalance_timeout=-1, subscribed_topic_names=None, server_assignor=None,
                  topic_partitions=None)
 
 
-class Beat(ConsumerGroupHeartbeatRequest):
+class MemberHeartbeat(ConsumerGroupHeartbeatRequest):
     """
-    A heartbeat that has everything there is to say; a ``brief`` one leaves away what the coordinator knows.
+    A full heartbeat, with all fields; a ``brief`` one leaves out what the coordinator knows.
 
-    Sent again, a brief one says it all: the answer that was lost may have had a new epoch or assignment. The
-    coordinator takes the epoch before only from a member that names its partitions, and repeats an assignment only to
-    one that says everything (KAFKA-19222, KAFKA-19233).
+    Sent again, a brief one is full: the answer that was lost may have had a new epoch or assignment. The coordinator
+    takes the epoch before only from a member that names its partitions, and repeats an assignment only to one that
+    sends all fields (KAFKA-19222, KAFKA-19233).
     """
 
     brief = False
@@ -39,7 +39,7 @@ class Beat(ConsumerGroupHeartbeatRequest):
     sendings = 0
 
     def for_version(self, version):
-        """The fields to write; a copy where they are not all. From version 1 on members make their id (KIP-1082)."""
+        """Return what to write; a copy where it is not all. From version 1 on members make their id (KIP-1082)."""
         self.sendings += 1
         changes = {}
         if self.brief and self.sendings == 1:
@@ -49,7 +49,7 @@ class Beat(ConsumerGroupHeartbeatRequest):
         return self.copy(**changes) if changes else self
 
     def after(self, answer, brief):
-        """The same member's next heartbeat, with the epoch of an answer to one before."""
+        """Return the same member's next heartbeat, with the epoch of an answer to one before."""
         twin = self.copy(member_id=answer.member_id or self.member_id, member_epoch=answer.member_epoch)
         twin.brief, twin.own_id, twin.sendings = brief, False, 0
         twin.correlation_id = generate_correlation_id()
@@ -57,7 +57,7 @@ class Beat(ConsumerGroupHeartbeatRequest):
 
 
 def make_member_id():
-    """A member id as Java's clients make them: 16 bytes of chance in 22 characters."""
+    """Return a member id as Java's clients make them: 16 random bytes in 22 characters."""
     name = "-"
     while name.startswith("-"):  # tools would take it for an option
         name = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode("ascii").rstrip("=")
@@ -65,7 +65,7 @@ def make_member_id():
 
 
 def follow(request, answer):
-    """What comes after an answer: another sign of life; None after an error, and after leaving."""
+    """Return what to send after an answer: another heartbeat; None after an error, and after leaving."""
     if answer is None:
         return request
     if answer.error_code or request.member_epoch < 0:
@@ -73,10 +73,10 @@ def follow(request, answer):
     return request.after(answer, brief=True)
 
 
-def turn(said):
-    """A function that makes what is to be said ready when it is its turn, with the epoch of that moment."""
+def make_next(said):
+    """Return a function that makes the next heartbeat when it is its turn, with the epoch of that moment."""
     def make(request, answer):
-        """The heartbeat after that request and its answer; None when the member is out by that answer."""
+        """Return the heartbeat after that request and its answer; None when the member is out by that answer."""
         if request is None:  # nothing was answered yet: it joins by this one
             return said
         if not answer.error_code:
@@ -90,19 +90,20 @@ def turn(said):
     return make
 
 
-def parting(said, epoch):
-    """A function that makes the heartbeat by which the member leaves."""
+def make_leave(said, epoch):
+    """Return a function that makes the heartbeat by which the member leaves, with the id that it has by then."""
     def make(request=None, answer=None):
-        """The last heartbeat, with the id that the member has by then."""
         member_id = said.member_id
         if answer is not None and answer.member_id:
             member_id = answer.member_id
         elif request is not None and request.member_id:
             member_id = request.member_id
-        return Beat(group_id=said.group_id, member_id=member_id, member_epoch=epoch, instance_id=said.instance_id)
+        return MemberHeartbeat(
+            group_id=said.group_id, member_id=member_id, member_epoch=epoch, instance_id=said.instance_id
+        )
     return make
 
 
 def _passes(answer):
-    """Whether an answer's error is one of a moment, of which the member is none the worse."""
+    """Whether an answer's error passes, with the member still in the group."""
     return exc.for_code(answer.error_code).retriable

@@ -42,5 +42,5 @@ TRANSITIONS = {
 #: the states in which the coordinator takes the member for one
 INSIDE = (STABLE, TELLING, RECONCILING)
 
-#: those in which its heart beats
+#: those in which it sends heartbeats
 ALIVE = INSIDE + (JOINING,)

@@ -93,20 +93,6 @@ class Coordinator(object):
 
 
 class Bare(Client):
-    group_name = "g"
-
-    def __init__(self, *args, **kwargs):
-        super(Bare, self).__init__(*args, **kwargs)
-        self.group_coordinator = GroupCoordinator(self, "g")
-
-    @gen.coroutine
-    def coordinator(self):
-        broker = yield self.group_coordinator.broker()
-        raise gen.Return(broker.broker_id)
-
-    def lose_coordinator(self):
-        self.group_coordinator.lose()
-
     def wind_down(self):
         return gen.moment
 
@@ -120,7 +106,10 @@ class World(object):
         for broker in brokers.cluster.brokers.values():
             broker.on(API, self.coordinator)
         self.client = Bare(brokers.cluster.bootstrap, retry=Backoff(first=0.01, most=0.1, deadline=5))
-        self.member = ConsumerAllocator(self.client, Membership(heartbeat_interval=0.05, slow_callback=None))
+        self.member = ConsumerAllocator(
+            GroupCoordinator(self.client, "g"), Membership(heartbeat_interval=0.05, slow_callback=None),
+            self.client.settings
+        )
         self.changes = []
         self.losses = []
         self.member.on_change = lambda revoked, assigned: self.changes.append((revoked, assigned))

@@ -7,35 +7,35 @@ import time
 
 from tornado import gen, ioloop
 
-from kiel.groups.liveness import loop_watchdog as watch
-from kiel.groups.liveness.loop_watchdog import Watch, held_by, is_closed, name_of
+from kiel.groups.liveness import loop_watchdog
+from kiel.groups.liveness.loop_watchdog import LoopWatchdog, blocked_by, is_closed, name_of
 
 from tests import loop
-from tests.groups.test_heart import lines_of, patched
+from tests.groups.liveness.test_heartbeat import lines_of, patched
 
 THIS = os.path.splitext(os.path.basename(__file__))[0] + ".py"
 
 
 class Own(object):
-    """A loop in a thread for the watch to sit on; a context manager that gives the watch."""
+    """A loop in a thread for the watchdog to run on; a context manager that gives the watchdog."""
 
     def __init__(self, io_loop, slow_callback, period=1.0):
-        self.watch = Watch(io_loop, slow_callback, period, "group g")
+        self.watchdog = LoopWatchdog(io_loop, slow_callback, period, "group g")
         self.loop = ioloop.IOLoop(make_current=False)
         self.thread = threading.Thread(target=self.run)
         self.thread.daemon = True
 
     def run(self):
-        self.loop.add_callback(self.watch.start, self.loop)
+        self.loop.add_callback(self.watchdog.start, self.loop)
         self.loop.start()
         self.loop.close()
 
     def __enter__(self):
         self.thread.start()
-        return self.watch
+        return self.watchdog
 
     def __exit__(self, *exc_info):
-        self.loop.add_callback(self.watch.stop)
+        self.loop.add_callback(self.watchdog.stop)
         self.loop.add_callback(self.loop.stop)
         self.thread.join(5)
         assert not self.thread.is_alive()
@@ -130,7 +130,7 @@ def test_the_same_handler_is_not_named_again_and_again():
     lines = watched(*[lambda: sleep_a_while(0.3)] * 3)
     assert len(warnings(lines)) == 1
     assert len(lines) == 4  # how long it took is told each time
-    with patched(watch, QUIET_TIME=0.6):
+    with patched(loop_watchdog, QUIET_TIME=0.6):
         lines = watched(*[lambda: sleep_a_while(0.3)] * 3)
     assert len(warnings(lines)) == 2
     assert "(1 times more" in warnings(lines)[1]
@@ -141,7 +141,7 @@ def test_different_handlers_are_each_named():
     assert len(warnings(lines)) == 2
 
 
-def test_a_watch_that_was_late_itself_blames_nobody():
+def test_a_watchdog_that_was_late_itself_blames_nobody():
     """
     The process was stopped, or C code kept the interpreter's lock: who is on the stack afterwards may be innocent.
     """
@@ -151,7 +151,7 @@ def test_a_watch_that_was_late_itself_blames_nobody():
             own = Own(ioloop.IOLoop.current(), 0.2)
             with own:
                 yield gen.sleep(0.1)
-                # first the loop does not turn, and then the watch's thread does not run either
+                # first the loop does not turn, and then the watchdog's thread does not run either
                 own.loop.add_callback(own.loop.call_later, 0.1, time.sleep, 0.5)
                 time.sleep(0.7)
                 yield gen.sleep(0.1)
@@ -159,7 +159,7 @@ def test_a_watch_that_was_late_itself_blames_nobody():
 
     lines = loop.run(body)
     assert not warnings(lines)
-    assert "not even the watch" in lines[0]
+    assert "watchdog thread did not run" in lines[0]
 
 
 def test_blocked_tells_for_how_long():
@@ -180,7 +180,7 @@ def test_a_thread_that_has_ended_is_nobody():
     thread.start()
     ident = thread.ident
     thread.join()
-    assert held_by(-1 if ident is None else 1) == ("a thread that has ended", "")
+    assert blocked_by(-1 if ident is None else 1) == ("a thread that has ended", "")
 
 
 def test_the_application_is_named_before_a_library_that_it_called():
@@ -199,11 +199,11 @@ def test_the_application_is_named_before_a_library_that_it_called():
 
 
 def test_what_runs_the_loop_is_not_named():
-    with patched(watch, FRAMEWORK=watch.FRAMEWORK + (__name__.split(".")[0],), LOOPS=("run_forever",)):
+    with patched(loop_watchdog, FRAMEWORK=loop_watchdog.FRAMEWORK + (__name__.split(".")[0],), LOOPS=("run_forever",)):
         frames = []
 
         def run_forever():
-            frames.extend(watch.frames_of(__import__("sys")._getframe()))
+            frames.extend(loop_watchdog.frames_of(__import__("sys")._getframe()))
 
         run_forever()
     assert [frame[3] for frame in frames] == ["run_forever"]
@@ -217,4 +217,4 @@ def test_a_closed_loop_is_seen():
 
 
 def test_the_logger_is_the_modules_own():
-    assert watch.log is logging.getLogger("kiel.groups.liveness.loop_watchdog")
+    assert loop_watchdog.log is logging.getLogger("kiel.groups.liveness.loop_watchdog")

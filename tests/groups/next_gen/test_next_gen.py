@@ -1,4 +1,4 @@
-"""The life of a next-generation member: state by event, with a heart whose answers the test gives."""
+"""The life of a next-generation member: state by event, with a heartbeat whose answers the test gives."""
 from __future__ import absolute_import
 
 import logging
@@ -7,8 +7,9 @@ import pytest
 from tornado import concurrent, gen
 
 from kiel import exc
-from kiel.groups.next_gen import coordinator_client, heartbeats as beats, member as next_gen
 from kiel.groups.membership import Membership
+from kiel.groups.next_gen import coordinator_client, heartbeats, member as next_gen
+from kiel.groups.next_gen.member import ConsumerAllocator
 from kiel.groups.next_gen.states import (
     ALIVE, FAILED, FENCED, INSIDE, JOINING, LEAVING, LEFT, OUT, RECONCILING, STABLE, TELLING, TRANSITIONS
 )
@@ -27,8 +28,8 @@ def done(result=None):
     return future
 
 
-class Heart(object):
-    """Keeps what is to be sent till the test answers it, as `kiel.groups.liveness.heartbeat_thread.Pulse` does."""
+class Heartbeat(object):
+    """Keeps what is to be sent till the test answers it, as the heartbeat thread does."""
 
     def __init__(self, settings, io_loop, group, interval, slow_callback, max_poll_interval):
         self.io_loop = io_loop
@@ -99,32 +100,28 @@ class Broker(object):
         return done(ConsumerGroupHeartbeatResponse(error_code=self.code))
 
 
-class Client(object):
-    """What an allocator needs of its consumer."""
-    group_name = "g"
-    closing = False
+class Coordinator(object):
+    """What an allocator needs of the group's `kiel.clients.grouping.coordinator.GroupCoordinator`."""
+    key = "g"
 
     def __init__(self):
-        self.settings = Settings(request_timeout=0.2)
+        self.client = self
         self.retry = Backoff(first=0.001, most=0.001, deadline=0.1)
-        self.broker = Broker()
+        self.coordinating = Broker()
         self.cluster = self
-        self.conns = {7: self.broker}
+        self.conns = {7: self.coordinating}
         self.topic_ids = {"a": A, "b": B}
         self.hidden = {}
         self.failures = []
         self.heals = 0
 
-    def __getitem__(self, broker_id):
-        return self.conns[broker_id]
-
     @gen.coroutine
-    def coordinator(self):
+    def broker(self):
         if self.failures:
             raise self.failures.pop(0)
-        raise gen.Return(7)
+        raise gen.Return(self.coordinating)
 
-    def lose_coordinator(self):
+    def lose(self):
         pass
 
     def heal(self):
@@ -133,12 +130,12 @@ class Client(object):
         return done()
 
     @gen.coroutine
-    def attempt(self, keys, round):
-        try:
-            result = yield round(keys)
-        except exc.KielError as error:
-            result = dict((key, error) for key in keys)
-        raise gen.Return(result)
+    def ask(self, round):
+        broker = yield self.broker()
+        answer = yield round(broker)
+        if isinstance(answer, exc.KielError):
+            raise answer
+        raise gen.Return(answer)
 
 
 def response(assignment=None, epoch=1, **fields):
@@ -155,9 +152,9 @@ class World(object):
     """An allocator, its heart, and what it told; ``hold`` makes its hooks wait until `let_go`."""
 
     def __init__(self, **membership):
-        self.client = Client()
+        self.coordinator = Coordinator()
         membership.setdefault("rebalance_timeout", 5)
-        self.member = next_gen.ConsumerAllocator(self.client, Membership(**membership))
+        self.member = ConsumerAllocator(self.coordinator, Membership(**membership), Settings(request_timeout=0.2))
         self.member.on_change = self.changed
         self.member.on_lost = self.lost
         self.told = []
@@ -192,13 +189,13 @@ class World(object):
         yield gen.sleep(0.003)
 
     @property
-    def heart(self):
-        return self.member.heart
+    def heartbeat(self):
+        return self.member.heartbeat
 
     @property
     def said(self):
         """The partitions that the member says it has, by topic id."""
-        return dict((topic.topic_id, topic.partitions) for topic in self.heart.request().topic_partitions)
+        return dict((topic.topic_id, topic.partitions) for topic in self.heartbeat.request().topic_partitions)
 
     @gen.coroutine
     def subscribe(self, *topics):
@@ -208,13 +205,13 @@ class World(object):
 
     @gen.coroutine
     def answer(self, assignment=None, epoch=1, **fields):
-        request = self.heart.answer(response(assignment, epoch, **fields))
+        request = self.heartbeat.answer(response(assignment, epoch, **fields))
         yield self.turn()
         raise gen.Return(request)
 
     @gen.coroutine
     def refuse(self, code):
-        request = self.heart.answer(ConsumerGroupHeartbeatResponse(error_code=code, error_message="no"))
+        request = self.heartbeat.answer(ConsumerGroupHeartbeatResponse(error_code=code, error_message="no"))
         yield self.turn()
         raise gen.Return(request)
 
@@ -233,7 +230,7 @@ class World(object):
 def with_world(**membership):
     def decorate(test):
         def run(monkeypatch):
-            monkeypatch.setattr(coordinator_client, "Heart", Heart)
+            monkeypatch.setattr(coordinator_client, "Heartbeat", Heartbeat)
 
             @gen.coroutine
             def body():
@@ -266,7 +263,7 @@ def bring_to(world, state):
     yield world.answer()
     assert member.state == STABLE
     if state == TELLING:
-        world.late = world.heart.request()  # on its way already
+        world.late = world.heartbeat.request()  # on its way already
         yield world.subscribe("b")
     elif state == RECONCILING:
         world.hold = True
@@ -275,8 +272,8 @@ def bring_to(world, state):
         world.hold = True
         yield world.refuse(110)
     elif state == LEFT:
-        world.heart.left = True
-        world.heart.on_left()
+        world.heartbeat.left = True
+        world.heartbeat.on_left()
     elif state == LEAVING:
         world.stopping = member.stop()
         yield world.turn()
@@ -291,36 +288,36 @@ def let_happen(world, event):
     elif event == "told":
         yield world.subscribe("c")
     elif event == "answered":
-        late = world.heart.request()  # on its way already
+        late = world.heartbeat.request()  # on its way already
         if member.state != RECONCILING:
             yield world.subscribe("c")
         else:
             member.subscribe(["c"])
         member._on_answer(late, response(epoch=1))
     elif event == "heard":
-        world.heart.answer(response(epoch=1))
+        world.heartbeat.answer(response(epoch=1))
     elif event == "assigned":
         if member.state == TELLING:
             member._on_answer(world.late, response({A: [0, 1, 2]}, epoch=3))
         else:
-            world.heart.answer(response({A: [0, 1, 2]}, epoch=3))
+            world.heartbeat.answer(response({A: [0, 1, 2]}, epoch=3))
     elif event == "reconciled":
         yield world.let_go()
     elif event == "settled":
         yield world.let_go()
         yield world.answer(epoch=2)
-        world.heart.answer(response({A: [0]}, epoch=3))  # and at once it is not to go after all
-        world.heart.answer(response({A: [0, 1]}, epoch=4))
+        world.heartbeat.answer(response({A: [0]}, epoch=3))  # and at once it is not to go after all
+        world.heartbeat.answer(response({A: [0, 1]}, epoch=4))
         assert member.state == RECONCILING
         yield world.turn()
     elif event == "fenced":
         world.hold = True
-        world.heart.answer(ConsumerGroupHeartbeatResponse(error_code=25))
+        world.heartbeat.answer(ConsumerGroupHeartbeatResponse(error_code=25))
     elif event == "went":
-        world.heart.left = True
-        world.heart.on_left()
+        world.heartbeat.left = True
+        world.heartbeat.on_left()
     elif event == "failed":
-        world.heart.answer(ConsumerGroupHeartbeatResponse(error_code=30))
+        world.heartbeat.answer(ConsumerGroupHeartbeatResponse(error_code=30))
     elif event == "stopped":
         world.stopping = member.stop()
     elif event == "rejoined":
@@ -336,7 +333,7 @@ ROWS = sorted((state, event, after) for state, row in TRANSITIONS.items() for ev
 
 @pytest.mark.parametrize("state,event,after", ROWS, ids=["%s-%s" % row[:2] for row in ROWS])
 def test_state_by_event(monkeypatch, state, event, after):
-    monkeypatch.setattr(coordinator_client, "Heart", Heart)
+    monkeypatch.setattr(coordinator_client, "Heartbeat", Heartbeat)
 
     @gen.coroutine
     def body():
@@ -344,13 +341,13 @@ def test_state_by_event(monkeypatch, state, event, after):
         events = []
         yield bring_to(world, state)
         assert world.member.state == state
-        on = world.member._on
+        on = world.member._event
 
         def watched(name):
             before = world.member.state
             on(name)
             events.append((before, name, world.member.state))
-        monkeypatch.setattr(world.member, "_on", watched)
+        monkeypatch.setattr(world.member, "_event", watched)
         yield let_happen(world, event)
         assert (state, event, after) in events
         if world.member.state == RECONCILING:
@@ -372,7 +369,7 @@ def test_an_event_that_is_not_in_the_table_is_an_error(state):
     for event in set(event for row in TRANSITIONS.values() for event in row) - set(TRANSITIONS[state]):
         member.state = state
         with pytest.raises(KeyError):
-            member._on(event)
+            member._event(event)
 
 
 # -- partitions --
@@ -403,7 +400,7 @@ def test_what_is_revoked_is_let_go_before_it_is_acknowledged(world):
     yield world.answer({A: [0], B: [1]}, epoch=2)
     assert world.told == [("changed", {"a": [1], "b": [0]}, {}, {"a": [0]})]
     assert world.member.allocation == {"a": [0]}
-    assert world.heart.request().brief  # nothing but signs of life until the last commit is through
+    assert world.heartbeat.request().brief  # nothing but signs of life until the last commit is through
     yield world.let_go()
     assert world.said == {A: [0], B: [1]}
     assert world.told[1:] == [("changed", {}, {"b": [1]}, {"a": [0], "b": [1]})]
@@ -416,7 +413,7 @@ def test_what_is_new_waits_for_what_goes(world):
     """First the coordinator hears of what is free."""
     yield world.own({A: [0]})
     said = []
-    world.heart.say = lambda request: said.append(request)
+    world.heartbeat.say = lambda request: said.append(request)
     yield world.answer({B: [0]}, epoch=2)
     owned = [[(part.topic_id, part.partitions) for part in make(None, None).topic_partitions] for make in said]
     assert owned == [[], [(B, [0])]]
@@ -458,7 +455,7 @@ def test_a_hook_that_takes_too_long_is_not_waited_for(world):
     world.hold = True
     try:
         yield world.answer({A: [0]}, epoch=2)
-        assert world.heart.request().brief
+        assert world.heartbeat.request().brief
         yield gen.sleep(0.1)
     finally:
         next_gen.log.removeHandler(handler)
@@ -471,22 +468,22 @@ def test_a_topic_without_a_name_is_asked_for_and_waited_for(world):
     yield world.own({A: [0]})
     yield world.answer({A: [0], C: [5]}, epoch=2)
     assert world.member.allocation == {"a": [0]}
-    heals = world.client.heals
+    heals = world.coordinator.heals
     assert heals
     yield world.answer(epoch=2)  # signs of life go on, and repeat no assignment
-    world.client.hidden = {"c": C}
+    world.coordinator.hidden = {"c": C}
     yield loop.until(lambda: world.member.allocation == {"a": [0], "c": [5]})
-    assert world.client.heals > heals
+    assert world.coordinator.heals > heals
     assert world.said == {A: [0], C: [5]}
-    world.client.heals = 0
+    world.coordinator.heals = 0
     yield gen.sleep(0.3)
-    assert not world.client.heals
+    assert not world.coordinator.heals
 
 
 @with_world()
 def test_a_topic_made_anew_is_another(world):
     yield world.own({A: [0]})
-    world.client.topic_ids["a"] = C
+    world.coordinator.topic_ids["a"] = C
     yield world.answer({C: [0]}, epoch=2)
     assert [entry[1:3] for entry in world.told] == [({"a": [0]}, {}), ({}, {"a": [0]})]
     assert world.said == {C: [0]}
@@ -503,10 +500,10 @@ def test_a_fenced_member_loses_all_and_joins_anew(monkeypatch, code):
         world.hold = True
         yield world.refuse(code)
         assert world.told == [("lost", {"a": [0], "b": [1]}, {}, ("", -1))]
-        assert world.member.state == FENCED and len(world.heart.starts) == 1
+        assert world.member.state == FENCED and len(world.heartbeat.starts) == 1
         yield world.let_go()
-        assert world.member.state == JOINING and len(world.heart.starts) == 2
-        first = world.heart.starts[1][2]
+        assert world.member.state == JOINING and len(world.heartbeat.starts) == 2
+        first = world.heartbeat.starts[1][2]
         assert (first.member_id, first.member_epoch, first.topic_partitions) == (member_id, 0, [])
         assert first.subscribed_topic_names == ["a", "b"] and not first.brief
         yield world.answer({A: [0]}, epoch=9)
@@ -546,9 +543,9 @@ def test_errors_of_a_moment_change_nothing(world):
     yield world.own({A: [0]})
     for code in (14, 15, 16):
         yield world.refuse(code)
-    world.heart.answer(exc.BrokerConnectionError("h", 1))
+    world.heartbeat.answer(exc.BrokerConnectionError("h", 1))
     assert world.member.state == STABLE and world.member.allocation == {"a": [0]} and not world.told
-    assert len(world.heart.starts) == 1
+    assert len(world.heartbeat.starts) == 1
 
 
 @pytest.mark.parametrize("code,error", [
@@ -563,7 +560,7 @@ def test_what_no_trying_mends_is_raised(monkeypatch, code, error):
         yield world.refuse(code)
         yield loop.raises(error, subscribed)
         assert world.member.state == FAILED and isinstance(world.member.error, error)
-        assert world.heart.stops == 1 and "no" in str(world.member.error)
+        assert world.heartbeat.stops == 1 and "no" in str(world.member.error)
         again = yield world.subscribe("a")
         assert world.member.error is None
         yield world.answer()
@@ -580,7 +577,7 @@ def test_refused_for_good_while_in(world):
 
 @with_world()
 def test_a_broker_without_the_api_is_told_at_once(world):
-    world.client.broker.refusal = exc.UnsupportedVersionError(api="x", ours=(0, 1))
+    world.coordinator.coordinating.refusal = exc.UnsupportedVersionError(api="x", ours=(0, 1))
     yield loop.raises(exc.UnsupportedVersionError, world.member.start({}))
     subscribed = yield world.subscribe("a")
     yield loop.raises(exc.UnsupportedVersionError, subscribed)
@@ -590,7 +587,7 @@ def test_a_broker_without_the_api_is_told_at_once(world):
 def test_starting_asks_whether_the_protocol_is_on(monkeypatch, code, error):
     @with_world()
     def body(world):
-        world.client.broker.code = code
+        world.coordinator.coordinating.code = code
         yield loop.raises(error, world.member.start({}))
     body(monkeypatch)
 
@@ -598,19 +595,19 @@ def test_starting_asks_whether_the_protocol_is_on(monkeypatch, code, error):
 @with_world(instance_id="one")
 def test_starting_puts_nobody_out(world):
     yield world.member.start({})
-    asked, = world.client.broker.asked
+    asked, = world.coordinator.coordinating.asked
     assert asked.member_epoch == -1 and asked.instance_id is None
 
 
 @with_world()
 def test_no_coordinator_is_waited_for(world):
     yield world.member.start({})
-    world.client.failures = [exc.CoordinatorNotAvailableError(), exc.NoBrokersError("none")]
+    world.coordinator.failures = [exc.CoordinatorNotAvailableError(), exc.NoBrokersError("none")]
     yield world.subscribe("a")
-    yield loop.until(lambda: world.heart.starts)
+    yield loop.until(lambda: world.heartbeat.starts)
     other = World()
     yield other.member.start({})
-    other.client.failures = [exc.GroupAuthorizationFailedError()]
+    other.coordinator.failures = [exc.GroupAuthorizationFailedError()]
     yield loop.raises(exc.GroupAuthorizationFailedError, other.member.subscribe(["a"]))
 
 
@@ -621,7 +618,7 @@ def test_topics_are_added_at_once(world):
     yield world.own({A: [0]})
     assert (yield world.subscribe("a")).done()
     more = yield world.subscribe("z")
-    assert world.heart.request().subscribed_topic_names == ["a", "b", "z"] and not more.done()
+    assert world.heartbeat.request().subscribed_topic_names == ["a", "b", "z"] and not more.done()
     yield world.answer(epoch=2)
     assert more.done()
 
@@ -630,13 +627,13 @@ def test_topics_are_added_at_once(world):
 def test_topics_added_while_joining(world):
     yield world.member.start({})
     one = yield world.subscribe("a")
-    first = world.heart.request()
+    first = world.heartbeat.request()
     two = yield world.subscribe("b")
-    later = world.heart.upcoming
-    world.heart.upcoming = first  # it was on its way already
+    later = world.heartbeat.upcoming
+    world.heartbeat.upcoming = first  # it was on its way already
     yield world.answer()
     assert world.member.state == TELLING and not one.done() and not two.done()
-    world.heart.upcoming = later
+    world.heartbeat.upcoming = later
     told = yield world.answer()
     assert told.subscribed_topic_names == ["a", "b"] and told.member_epoch == 1
     assert one.done() and two.done()
@@ -645,13 +642,13 @@ def test_topics_added_while_joining(world):
 @with_world()
 def test_a_member_that_left_comes_back_with_its_topics(world):
     yield world.own({A: [0]})
-    world.heart.left = True
+    world.heartbeat.left = True
     assert world.member.paused
-    world.heart.on_left()
+    world.heartbeat.on_left()
     yield world.turn()
     assert world.told == [("lost", {"a": [0]}, {}, ("", -1))] and not world.member.is_in
     back = yield world.subscribe("b")
-    assert world.heart.starts[1][2].subscribed_topic_names == ["a", "b"]
+    assert world.heartbeat.starts[1][2].subscribed_topic_names == ["a", "b"]
     assert world.member.is_in and not world.member.paused
     yield world.answer()
     assert back.done()
@@ -661,13 +658,13 @@ def test_a_member_that_left_comes_back_with_its_topics(world):
 def test_a_refused_commit_has_the_coordinator_asked(world):
     yield world.own({A: [0]})
     world.member.rejoin(exc.StaleMemberEpochError())
-    assert world.said == {A: [0]} and not world.heart.request().brief
+    assert world.said == {A: [0]} and not world.heartbeat.request().brief
     yield world.answer(epoch=2)
     assert world.member.state == STABLE and not world.told
     yield world.refuse(110)
-    starts = len(world.heart.starts)
+    starts = len(world.heartbeat.starts)
     world.member.rejoin(exc.UnknownMemberIdError())
-    assert world.member.state == JOINING and len(world.heart.starts) == starts
+    assert world.member.state == JOINING and len(world.heartbeat.starts) == starts
 
 
 @with_world(session_timeout=0.05)
@@ -691,10 +688,10 @@ def test_silence_makes_ownership_doubtful(world):
 @with_world()
 def test_the_broker_says_how_often_the_heart_beats(world):
     yield world.own({A: [0]})
-    assert world.heart.interval == 5 and world.heart.planned == 1
+    assert world.heartbeat.interval == 5 and world.heartbeat.planned == 1
     yield world.answer(heartbeat_interval=700)
-    assert world.heart.interval == 0.7 and world.heart.planned == 2
-    assert world.heart.request().brief and world.heart.request().member_epoch == 1
+    assert world.heartbeat.interval == 0.7 and world.heartbeat.planned == 2
+    assert world.heartbeat.request().brief and world.heartbeat.request().member_epoch == 1
 
 
 @with_world()
@@ -706,16 +703,16 @@ def test_leaving_gives_all_up_first(world):
     assert world.member.stop() is stopped
     yield world.turn()
     assert world.told == [("changed", {"a": [0]}, {}, {})]
-    assert world.heart.request().member_epoch >= 0  # not gone before that is through
+    assert world.heartbeat.request().member_epoch >= 0  # not gone before that is through
     yield world.let_go()
     yield loop.raises(exc.ClosedError, waiting)
     left = yield world.answer(epoch=-1)
     assert (left.member_epoch, left.instance_id) == (-1, None)
     yield loop.within(1, stopped)
-    assert (world.member.state, world.member.identity, world.heart.stops) == (OUT, ("", -1), 1)
+    assert (world.member.state, world.member.identity, world.heartbeat.stops) == (OUT, ("", -1), 1)
     yield world.own({B: [0]}, epoch=4)  # and in again
     assert world.member.allocation == {"b": [0]}
-    assert world.heart.starts[-1][2].subscribed_topic_names == ["a", "b"]
+    assert world.heartbeat.starts[-1][2].subscribed_topic_names == ["a", "b"]
 
 
 @with_world()
@@ -739,15 +736,15 @@ def test_leaving_before_the_first_join(world):
     yield loop.within(1, world.member.stop())
     yield world.member.start({})
     yield loop.within(1, world.member.stop())
-    assert world.heart.stops == 1
+    assert world.heartbeat.stops == 1
 
 
 @with_world(instance_id="one")
 def test_a_static_member_says_that_it_will_be_back(world):
     yield world.own({A: [0]})
     assert world.member.instance_id == "one"
-    assert world.heart.starts[0][2].instance_id == "one"
-    assert world.heart.leave().member_epoch == -2
+    assert world.heartbeat.starts[0][2].instance_id == "one"
+    assert world.heartbeat.leave().member_epoch == -2
     stopped = world.member.stop()
     yield world.turn()
     left = yield world.answer()
@@ -760,10 +757,10 @@ def test_a_name_that_is_taken_is_waited_for(world):
     """The one that was killed has it until its session is over."""
     yield world.member.start({})
     subscribed = yield world.subscribe("a")
-    world.client.retry.deadline = 10
+    world.coordinator.retry.deadline = 10
     for number in (2, 3):
         yield world.refuse(111)
-        yield loop.until(lambda: len(world.heart.starts) == number)
+        yield loop.until(lambda: len(world.heartbeat.starts) == number)
     yield world.answer()
     assert subscribed.done() and world.member.state == STABLE
 
@@ -774,7 +771,7 @@ def test_a_name_that_stays_taken_is_an_error(world):
     subscribed = yield world.subscribe("a")
     yield world.refuse(111)
     yield gen.sleep(0.15)
-    yield loop.until(lambda: len(world.heart.starts) == 2)
+    yield loop.until(lambda: len(world.heartbeat.starts) == 2)
     yield world.refuse(111)
     yield loop.raises(exc.UnreleasedInstanceIdError, subscribed)
 
@@ -782,15 +779,17 @@ def test_a_name_that_stays_taken_is_an_error(world):
 # -- heartbeats --
 
 def full(**fields):
-    beat = beats.Beat(group_id="g", member_id="m", member_epoch=0, instance_id="i", rack_id="r", rebalance_timeout=9,
-                      subscribed_topic_names=["a"], server_assignor="uniform", topic_partitions=[])
+    beat = heartbeats.MemberHeartbeat(
+        group_id="g", member_id="m", member_epoch=0, instance_id="i", rack_id="r", rebalance_timeout=9,
+        subscribed_topic_names=["a"], server_assignor="uniform", topic_partitions=[]
+    )
     for name, value in fields.items():
         setattr(beat, name, value)
     return beat
 
 
 def read(beat, version):
-    return beats.ConsumerGroupHeartbeatRequest.decode(beat.for_version(version).encode(version), 0, version)[0]
+    return heartbeats.ConsumerGroupHeartbeatRequest.decode(beat.for_version(version).encode(version), 0, version)[0]
 
 
 @pytest.mark.parametrize("version", [0, 1])
@@ -807,25 +806,25 @@ def test_a_brief_beat_sent_again_says_everything(version):
 def test_members_make_their_ids_from_version_1_on():
     assert read(full(own_id=True), 1).member_id == "m"
     assert read(full(own_id=True), 0).member_id == ""
-    given = beats.follow(full(own_id=True), response(epoch=1, member_id="given"))
+    given = heartbeats.follow(full(own_id=True), response(epoch=1, member_id="given"))
     assert read(given, 0).member_id == "given"
-    ids = set(beats.make_member_id() for _ in range(200))
+    ids = set(heartbeats.make_member_id() for _ in range(200))
     assert len(ids) == 200 and all(len(one) == 22 and not one.startswith("-") for one in ids)
 
 
 def test_what_follows_an_answer():
     request = full()
-    after = beats.follow(request, response(epoch=3))
+    after = heartbeats.follow(request, response(epoch=3))
     assert (after.member_epoch, after.brief, after.sendings) == (3, True, 0)
     assert after.correlation_id != request.correlation_id
-    assert beats.follow(after, ConsumerGroupHeartbeatResponse(error_code=110)) is None
-    assert beats.follow(beats.parting(request, -1)(), response(epoch=-1)) is None
-    assert beats.follow(request, None) is request
+    assert heartbeats.follow(after, ConsumerGroupHeartbeatResponse(error_code=110)) is None
+    assert heartbeats.follow(heartbeats.make_leave(request, -1)(), response(epoch=-1)) is None
+    assert heartbeats.follow(request, None) is request
 
 
 def test_what_is_said_has_the_epoch_of_its_turn():
     said = full(serial=7)
-    make = beats.turn(said)
+    make = heartbeats.make_next(said)
     assert make(None, None) is said
     made = make(full(), response(epoch=6))
     assert (made.member_epoch, made.serial, made.brief) == (6, 7, False)
@@ -835,7 +834,7 @@ def test_what_is_said_has_the_epoch_of_its_turn():
 
 
 def test_the_id_that_leaves_is_the_one_the_member_has_by_then():
-    make = beats.parting(full(), -2)
+    make = heartbeats.make_leave(full(), -2)
     assert (make().member_id, make().member_epoch, make().instance_id) == ("m", -2, "i")
     assert make(full(member_id="x"), response()).member_id == "x"
     assert make(full(), response(member_id="y")).member_id == "y"

@@ -1,4 +1,4 @@
-"""The life of a member of a classic group: state by event, with a heart whose answers the test gives."""
+"""The life of a member of a classic group: state by event, with a heartbeat whose answers the test gives."""
 from __future__ import absolute_import
 
 import collections
@@ -6,14 +6,15 @@ import functools
 import logging
 
 import pytest
-from tornado import concurrent, gen, ioloop
+from tornado import concurrent, gen
 
 from kiel import exc
 from kiel.groups import assignors
 from kiel.groups.classic import (
-    coordinator_client, leader as leading, member as classic, requests as classic_requests
+    coordinator_client, leader as leading, requests as classic_requests, session
 )
 from kiel.groups.classic.leader import from_assignment, to_assignment
+from kiel.groups.classic.member import ClassicAllocator
 from kiel.groups.classic.states import (
     AWAY, FAILED, JOINING, LEAVING, OUT, REVOKING, STABLE, SYNCING, TRANSITIONS
 )
@@ -40,7 +41,7 @@ def done(result=None):
     return future
 
 
-class Heart(object):
+class Heartbeat(object):
     """Keeps what is to be sent till the test answers it."""
 
     def __init__(self, settings, io_loop, group, interval, slow_callback, max_poll_interval):
@@ -50,7 +51,7 @@ class Heart(object):
         self.said = []
         self.upcoming = None
         self.stopped = False
-        world.heart = self
+        world.heartbeat = self
 
     def start(self, address, others, first, follow, leave):
         self.left = False
@@ -68,7 +69,7 @@ class Heart(object):
         return done()
 
     def answer(self, response):
-        """Answers what was said last, as `kiel.groups.liveness.heartbeat_thread.Pulse` does."""
+        """Answers what was said last, as `kiel.groups.liveness.heartbeat_thread.HeartbeatThread` does."""
         request = self.upcoming
         assert request is not None and not callable(request), "nothing is said to the coordinator"
         failed = isinstance(response, exc.KielError)
@@ -124,27 +125,28 @@ class Cluster(object):
         return done()
 
 
-class Client(object):
-    group_name = "g"
-    coordinator_id = 1
-    closing = False
+class Coordinator(object):
+    """What an allocator needs of the group's `kiel.clients.grouping.coordinator.GroupCoordinator`."""
+    key = "g"
 
     def __init__(self, topics):
-        self.io_loop = ioloop.IOLoop.current()
-        self.settings = Settings(request_timeout=0.2)
         self.cluster = Cluster(topics)
-        self.coordinators = []
+        #: broker ids or errors that the next look-ups end with; broker 1 is the coordinator else
+        self.found = []
         self.lost = 0
 
-    def coordinator(self):
-        found = self.coordinators.pop(0) if self.coordinators else 1
-        if isinstance(found, Exception):
-            future = concurrent.Future()
-            future.set_exception(found)
-            return future
-        return done(found)
+    @property
+    def known(self):
+        return self.cluster.conns.get(1)
 
-    def lose_coordinator(self):
+    @gen.coroutine
+    def broker(self):
+        found = self.found.pop(0) if self.found else 1
+        if isinstance(found, Exception):
+            raise found
+        raise gen.Return(self.cluster.conns[found])
+
+    def lose(self):
         self.lost += 1
 
 
@@ -158,12 +160,14 @@ class World(object):
     def __init__(self, assignor=RANGE, topics=(("t", [0, 1, 2, 3]),), **settings):
         global world
         world = self
-        self.heart = None
-        self.client = Client(topics)
-        self.cluster = self.client.cluster
+        self.heartbeat = None
+        self.coordinator = Coordinator(topics)
+        self.cluster = self.coordinator.cluster
         settings.setdefault("session_timeout", 5)
         settings.setdefault("rebalance_timeout", 5)
-        self.allocator = classic.ClassicAllocator(self.client, Membership(assignors=(assignor,), **settings))
+        self.allocator = ClassicAllocator(
+            self.coordinator, Membership(assignors=(assignor,), **settings), Settings(request_timeout=0.2)
+        )
         self.assignor = assignor
         self.told = []
         #: what `on_change` waits for
@@ -187,7 +191,7 @@ class World(object):
     @property
     def said(self):
         """What the coordinator was asked last."""
-        return self.heart.said[-1]
+        return self.heartbeat.said[-1]
 
     @property
     def leaves(self):
@@ -196,7 +200,9 @@ class World(object):
     @gen.coroutine
     def until(self, api):
         """Waits until the coordinator is asked for that."""
-        yield loop.until(lambda: self.heart is not None and self.heart.upcoming is self.said and self.said.api == api)
+        yield loop.until(lambda: (
+            self.heartbeat is not None and self.heartbeat.upcoming is self.said and self.said.api == api
+        ))
 
     @gen.coroutine
     def joined(self, leader=False, members=None, member_id="m", **fields):
@@ -206,7 +212,7 @@ class World(object):
         fields.setdefault("generation_id", self.generation)
         if members is None:
             members = {member_id: ["t"]} if leader else {}
-        self.heart.answer(JoinGroupResponse(
+        self.heartbeat.answer(JoinGroupResponse(
             member_id=member_id, leader_id=member_id if leader else "other", protocol=self.assignor.name,
             members=[
                 Member(member_id=name, metadata=self.assignor.metadata(topics).encode())
@@ -218,7 +224,7 @@ class World(object):
     def synced(self, share=None, **topics):
         """Answers SyncGroup."""
         yield self.until("sync_group")
-        self.heart.answer(SyncGroupResponse(assignment=to_assignment(share or topics).encode()))
+        self.heartbeat.answer(SyncGroupResponse(assignment=to_assignment(share or topics).encode()))
         yield loop.until(lambda: self.state != SYNCING)
 
     @gen.coroutine
@@ -233,22 +239,22 @@ class World(object):
         """Answers what is asked with an error."""
         yield self.until(api)
         cls = {"join_group": JoinGroupResponse, "sync_group": SyncGroupResponse}[api]
-        self.heart.answer(cls(error_code=code))
+        self.heartbeat.answer(cls(error_code=code))
 
 
 def with_world(**settings):
     """Runs the test, a generator function of a `World`; afterwards the member stops and nothing is left waiting."""
     def decorate(test):
         def run(monkeypatch):
-            monkeypatch.setattr(coordinator_client, "Heart", Heart)
-            monkeypatch.setattr(classic, "LOOK_PERIOD", 0.02)
+            monkeypatch.setattr(coordinator_client, "Heartbeat", Heartbeat)
+            monkeypatch.setattr(session, "CHECK_PERIOD", 0.02)
 
             @gen.coroutine
             def body():
                 this = World(**settings)
                 yield gen.coroutine(test)(this)
                 yield loop.within(3, this.allocator.stop())
-                assert this.state == OUT and not this.allocator._topics._waiters._waiting
+                assert this.state == OUT and not this.allocator._subscription._waiters._waiting
                 yield loop.until(lambda: this.allocator._driver is None or this.allocator._driver.done())
             loop.run(body)
         run.__name__ = test.__name__
@@ -277,12 +283,12 @@ def bring(this, state):
     yield this.stable()
     if state == REVOKING:
         this.gate = concurrent.Future()
-        this.heart.beat(REBALANCE)
+        this.heartbeat.beat(REBALANCE)
     elif state == AWAY:
-        this.heart.left = True
-        this.heart.on_left()
+        this.heartbeat.left = True
+        this.heartbeat.on_left()
     elif state == FAILED:
-        this.heart.beat(FORBIDDEN)
+        this.heartbeat.beat(FORBIDDEN)
     elif state == LEAVING:
         this.gate = concurrent.Future()
         this.allocator.stop()
@@ -303,8 +309,8 @@ def refuse(code, api):
 
 
 def leave_by_itself(this):
-    this.heart.left = True
-    this.heart.on_left()
+    this.heartbeat.left = True
+    this.heartbeat.on_left()
 
 
 def stop(this):
@@ -317,8 +323,8 @@ CAUSES = {
     (OUT, "join"): subscribe,
     (AWAY, "join"): subscribe,
     (REVOKING, "join"): open_gate,
-    (REVOKING, "lost"): lambda this: this.heart.beat(UNKNOWN),
-    (REVOKING, "fatal"): lambda this: this.heart.beat(FENCED),
+    (REVOKING, "lost"): lambda this: this.heartbeat.beat(UNKNOWN),
+    (REVOKING, "fatal"): lambda this: this.heartbeat.beat(FENCED),
     (JOINING, "joined"): lambda this: this.joined(),
     (JOINING, "join"): refuse(REBALANCE, "join_group"),
     (JOINING, "lost"): refuse(UNKNOWN, "join_group"),
@@ -327,9 +333,9 @@ CAUSES = {
     (SYNCING, "join"): refuse(REBALANCE, "sync_group"),
     (SYNCING, "lost"): refuse(ILLEGAL, "sync_group"),
     (SYNCING, "fatal"): refuse(FENCED, "sync_group"),
-    (STABLE, "rebalance"): lambda this: this.heart.beat(REBALANCE),
-    (STABLE, "lost"): lambda this: this.heart.beat(UNKNOWN),
-    (STABLE, "fatal"): lambda this: this.heart.beat(FORBIDDEN),
+    (STABLE, "rebalance"): lambda this: this.heartbeat.beat(REBALANCE),
+    (STABLE, "lost"): lambda this: this.heartbeat.beat(UNKNOWN),
+    (STABLE, "fatal"): lambda this: this.heartbeat.beat(FORBIDDEN),
     (LEAVING, "left"): open_gate,
 }
 for state in (REVOKING, JOINING, SYNCING, STABLE):
@@ -374,11 +380,11 @@ def test_beats_of_another_time_change_nothing(state, code, monkeypatch):
     @with_world()
     def test(this):
         yield bring(this, state)
-        if this.heart is not None:
+        if this.heartbeat is not None:
             identity, told = this.allocator.identity, list(this.told)
             for request in (HeartbeatRequest(member_id="m", generation_id=1),
                             HeartbeatRequest(member_id=identity[0], generation_id=identity[1])):
-                this.heart.on_answer(request, HeartbeatResponse(error_code=code))
+                this.heartbeat.on_answer(request, HeartbeatResponse(error_code=code))
             yield gen.sleep(0.02)
             assert (this.state, this.allocator.identity, this.told) == (state, identity, told)
         if this.gate is not None:
@@ -389,10 +395,10 @@ def test_beats_of_another_time_change_nothing(state, code, monkeypatch):
 @with_world()
 def test_beats_of_an_older_generation_change_nothing(this):
     yield bring(this, STABLE)
-    this.heart.beat(REBALANCE)
+    this.heartbeat.beat(REBALANCE)
     yield this.stable(t=[2])
     for code in (UNKNOWN, ILLEGAL, REBALANCE, FENCED):
-        this.heart.on_answer(HeartbeatRequest(member_id="m", generation_id=1), HeartbeatResponse(error_code=code))
+        this.heartbeat.on_answer(HeartbeatRequest(member_id="m", generation_id=1), HeartbeatResponse(error_code=code))
     yield gen.sleep(0.02)
     assert this.state == STABLE and this.allocator.allocation == {"t": [2]}
 
@@ -404,14 +410,14 @@ def test_eager_members_give_everything_up_before_they_join(this):
     yield bring(this, STABLE)
     assert this.told == [({}, {"t": [0, 1]})] and this.allocator.identity == ("m", 1)
     this.gate = concurrent.Future()
-    this.heart.beat(REBALANCE)
+    this.heartbeat.beat(REBALANCE)
     yield loop.until(lambda: this.state == REVOKING)
     assert this.told[1:] == [({"t": [0, 1]}, {})]
     assert this.allocator.allocation == {} and this.allocator.identity == ("m", 1)
-    said = len(this.heart.said)
-    this.heart.beat(REBALANCE)
+    said = len(this.heartbeat.said)
+    this.heartbeat.beat(REBALANCE)
     yield gen.sleep(0.05)
-    assert len(this.heart.said) == said, "nothing is asked before all is given up"
+    assert len(this.heartbeat.said) == said, "nothing is asked before all is given up"
     this.gate.set_result(None)
     yield this.until("join_group")
     assert Subscription.unpack(this.said.group_protocols[0].metadata).owned_partitions == []
@@ -423,7 +429,7 @@ def test_eager_members_give_everything_up_before_they_join(this):
 @with_world(assignor=COOPERATIVE)
 def test_cooperative_members_give_up_what_goes_and_join_again(this):
     yield bring(this, STABLE)
-    this.heart.beat(REBALANCE)
+    this.heartbeat.beat(REBALANCE)
     yield this.until("join_group")
     assert this.allocator.allocation == {"t": [0, 1]} and len(this.told) == 1
     owned = Subscription.unpack(this.said.group_protocols[0].metadata)
@@ -434,7 +440,7 @@ def test_cooperative_members_give_up_what_goes_and_join_again(this):
     yield this.synced(t=[1])
     assert this.told[1:] == [({"t": [0]}, {})]
     assert this.allocator.allocation == {"t": [1]} and this.allocator.identity == ("m", 2)
-    this.heart.beat(REBALANCE)  # one that comes while another is not over
+    this.heartbeat.beat(REBALANCE)  # one that comes while another is not over
     yield gen.sleep(0.05)
     assert this.state == STABLE and this.said.api == "sync_group"
     this.gate.set_result(None)
@@ -448,7 +454,7 @@ def test_cooperative_members_give_up_what_goes_and_join_again(this):
 def test_what_is_not_given_up_in_time_is_lost(this):
     yield bring(this, STABLE)
     this.gate = concurrent.Future()
-    this.heart.beat(REBALANCE)
+    this.heartbeat.beat(REBALANCE)
     yield loop.until(lambda: ("lost", {"t": [0, 1]}) in this.told)
     yield this.stable(t=[0])
     assert this.allocator.allocation == {"t": [0]}
@@ -461,7 +467,7 @@ def test_without_a_rebalance_timeout_the_session_is_the_limit(this):
     this.cluster[1].versions = 0
     yield bring(this, STABLE)
     this.gate = concurrent.Future()
-    this.heart.beat(REBALANCE)
+    this.heartbeat.beat(REBALANCE)
     begun = monotonic()
     yield this.until("join_group")
     assert 0.4 < monotonic() - begun < 1
@@ -471,7 +477,7 @@ def test_without_a_rebalance_timeout_the_session_is_the_limit(this):
 @with_world()
 def test_members_that_are_put_out_lose_what_they_have(this):
     yield bring(this, REVOKING)
-    this.heart.beat(UNKNOWN)
+    this.heartbeat.beat(UNKNOWN)
     assert this.told[-1] == ("lost", {"t": [0, 1]}) and this.allocator.identity == ("", -1)
     this.gate.set_result(None)
     yield this.until("join_group")
@@ -479,13 +485,13 @@ def test_members_that_are_put_out_lose_what_they_have(this):
     yield this.stable()
     yield gen.sleep(0.05)
     assert this.state == STABLE, "that was one reason to join, not two"
-    this.heart.beat(ILLEGAL)
+    this.heartbeat.beat(ILLEGAL)
     assert this.told[-1] == ("lost", {"t": [0, 1]}) and this.allocator.allocation == {}
     yield this.until("join_group")
     assert this.said.member_id == "m", "only the generation was wrong"
     this.allocator.on_lost = None
     yield this.stable()
-    this.heart.beat(UNKNOWN)
+    this.heartbeat.beat(UNKNOWN)
     assert this.told[-1] == ({"t": [0, 1]}, {}), "who has no on_lost is told by on_change"
     yield this.stable()
 
@@ -493,12 +499,12 @@ def test_members_that_are_put_out_lose_what_they_have(this):
 @with_world(assignor=COOPERATIVE)
 def test_what_was_kept_is_lost_when_the_group_does_not_know_the_member(this):
     yield bring(this, STABLE)
-    this.heart.beat(REBALANCE)
+    this.heartbeat.beat(REBALANCE)
     yield this.refused(UNKNOWN, "join_group")
     yield loop.until(lambda: this.told[-1] == ("lost", {"t": [0, 1]}))
     yield this.joined()
-    assert Subscription.unpack(this.heart.said[-1].group_protocols[0].metadata).owned_partitions == [] \
-        if this.heart.said[-1].api == "join_group" else True
+    assert Subscription.unpack(this.heartbeat.said[-1].group_protocols[0].metadata).owned_partitions == [] \
+        if this.heartbeat.said[-1].api == "join_group" else True
     yield this.synced(t=[0])
 
 
@@ -510,9 +516,9 @@ def test_hooks_that_raise_stop_nothing(this):
     logging.disable(logging.CRITICAL)
     try:
         yield bring(this, STABLE)
-        this.heart.beat(REBALANCE)
+        this.heartbeat.beat(REBALANCE)
         yield this.stable()
-        this.heart.beat(UNKNOWN)
+        this.heartbeat.beat(UNKNOWN)
         yield this.stable()
     finally:
         logging.disable(logging.NOTSET)
@@ -524,7 +530,7 @@ def test_hooks_that_raise_stop_nothing(this):
 def test_a_member_joins_when_there_is_something_to_join_for(this):
     yield loop.within(1, this.allocator.start({}))
     yield gen.sleep(0.02)
-    assert this.state == OUT and this.heart is None
+    assert this.state == OUT and this.heartbeat is None
     first = this.allocator.subscribe(["t"])
     yield this.until("join_group")
     assert this.said.reason == "subscribes to t" and this.said.group_id == "g"
@@ -548,7 +554,7 @@ def test_a_member_joins_when_there_is_something_to_join_for(this):
 def test_topics_from_before_the_start(this):
     future = this.allocator.subscribe(["t"])
     yield gen.sleep(0.02)
-    assert this.heart is None
+    assert this.heartbeat is None
     started = this.allocator.start({})
     yield this.stable()
     yield loop.within(1, [future, started])
@@ -568,7 +574,7 @@ def test_nobody_waits_for_ever(this):
     yield loop.within(1, this.allocator.start({}))
     assert this.allocator.error is None
     left = this.allocator.subscribe(["t"])
-    yield loop.until(lambda: this.heart is not None and not this.heart.stopped)
+    yield loop.until(lambda: this.heartbeat is not None and not this.heartbeat.stopped)
     yield this.until("join_group")
     this.allocator.stop()
     yield loop.raises(exc.ClosedError, left)
@@ -581,37 +587,37 @@ def test_a_member_without_an_id_is_given_one(this):
     this.allocator.start({})
     this.allocator.subscribe(["t"])
     yield this.until("join_group")
-    this.heart.answer(JoinGroupResponse(error_code=NEEDS_ID, member_id="given"))
+    this.heartbeat.answer(JoinGroupResponse(error_code=NEEDS_ID, member_id="given"))
     yield this.until("join_group")
     assert this.said.member_id == "given"
     yield this.joined(member_id="given")
     yield this.synced(t=[0])
     assert this.allocator.identity == ("given", 1)
-    assert this.heart.starts == [("nowhere", 9092)]
+    assert this.heartbeat.starts == [("nowhere", 9092)]
 
 
 @with_world()
 def test_what_passes_is_tried_by_the_heart_and_then_with_another_coordinator(this):
     moved, coordinator_client.PATIENCE = coordinator_client.PATIENCE, 0.1
     try:
-        this.client.coordinators = [exc.for_code(15), 1]
+        this.coordinator.found = [exc.for_code(15), 1]
         this.allocator.start({})
         this.allocator.subscribe(["t"])
         yield this.until("join_group")
-        assert this.client.lost == 1 and this.cluster.heals == 1
+        assert this.coordinator.lost == 1 and this.cluster.heals == 1
         for _ in range(3):
-            this.heart.answer(JoinGroupResponse(error_code=14))
-        assert len(this.heart.starts) == 1 and this.state == JOINING
+            this.heartbeat.answer(JoinGroupResponse(error_code=14))
+        assert len(this.heartbeat.starts) == 1 and this.state == JOINING
         yield gen.sleep(0.15)
-        this.heart.answer(exc.BrokerConnectionError("nowhere", 9092))
-        yield loop.until(lambda: len(this.heart.starts) == 2)
+        this.heartbeat.answer(exc.BrokerConnectionError("nowhere", 9092))
+        yield loop.until(lambda: len(this.heartbeat.starts) == 2)
         yield this.stable()
 
-        this.heart.beat(MOVED)  # the heart sees to it
-        assert this.state == STABLE and len(this.heart.starts) == 2
+        this.heartbeat.beat(MOVED)  # the heart sees to it
+        assert this.state == STABLE and len(this.heartbeat.starts) == 2
         yield gen.sleep(0.15)
-        this.heart.beat(MOVED)  # not for ever
-        yield loop.until(lambda: len(this.heart.starts) == 3)
+        this.heartbeat.beat(MOVED)  # not for ever
+        yield loop.until(lambda: len(this.heartbeat.starts) == 3)
         assert this.said.api == "heartbeat" and this.state == STABLE
         assert this.allocator.allocation == {"t": [0, 1]}
     finally:
@@ -620,17 +626,17 @@ def test_what_passes_is_tried_by_the_heart_and_then_with_another_coordinator(thi
 
 @with_world()
 def test_failures_do_not_make_it_spin(this):
-    this.client.coordinators = [exc.for_code(15)] * 100
+    this.coordinator.found = [exc.for_code(15)] * 100
     this.allocator.start({})
     this.allocator.subscribe(["t"])
     yield gen.sleep(0.5)
-    assert 2 <= this.client.lost <= 5
-    this.client.coordinators = []
+    assert 2 <= this.coordinator.lost <= 5
+    this.coordinator.found = []
     yield this.until("join_group")
     for _ in range(3):
         yield this.refused(UNKNOWN, "join_group")
     yield gen.sleep(0.3)
-    assert len(this.heart.said) <= 6
+    assert len(this.heartbeat.said) <= 6
 
 
 @with_world()
@@ -638,11 +644,11 @@ def test_a_refused_commit_is_looked_into(this):
     yield bring(this, STABLE)
     this.allocator.rejoin(exc.for_code(ILLEGAL))
     assert this.said.api == "heartbeat" and this.state == STABLE
-    this.heart.answer(HeartbeatResponse())  # it was an old one's
+    this.heartbeat.answer(HeartbeatResponse())  # it was an old one's
     yield gen.sleep(0.02)
     assert this.state == STABLE and this.allocator.allocation
     this.allocator.rejoin(exc.for_code(UNKNOWN))
-    this.heart.answer(HeartbeatResponse(error_code=UNKNOWN))
+    this.heartbeat.answer(HeartbeatResponse(error_code=UNKNOWN))
     yield this.until("join_group")
     this.allocator.rejoin(exc.for_code(REBALANCE))
     assert this.said.api == "join_group"
@@ -654,9 +660,9 @@ def test_a_group_that_shares_out_otherwise_is_refused(this):
     this.allocator.start({})
     future = this.allocator.subscribe(["t"])
     yield this.until("join_group")
-    this.heart.answer(JoinGroupResponse(member_id="m", leader_id="x", protocol="strange", generation_id=1))
+    this.heartbeat.answer(JoinGroupResponse(member_id="m", leader_id="x", protocol="strange", generation_id=1))
     yield loop.raises(exc.InconsistentGroupProtocolError, future)
-    yield loop.until(lambda: this.heart.stopped)
+    yield loop.until(lambda: this.heartbeat.stopped)
     assert [request.member_id for request in this.leaves] == ["m"]
 
 
@@ -765,10 +771,10 @@ def test_an_assignor_that_fails_is_told(this):
 @with_world(max_poll_interval=7)
 def test_a_member_that_left_by_itself_comes_back_when_asked(this):
     yield bring(this, STABLE)
-    assert this.heart.leave().member_id == "m" and "7 s" in this.heart.leave().reason
-    this.heart.left = True  # on the heart's thread
+    assert this.heartbeat.leave().member_id == "m" and "7 s" in this.heartbeat.leave().reason
+    this.heartbeat.left = True  # on the heart's thread
     assert this.allocator.paused
-    this.heart.on_left()
+    this.heartbeat.on_left()
     assert this.told[-1] == ("lost", {"t": [0, 1]}) and this.allocator.allocation == {}
     assert not this.allocator.is_in
     yield gen.sleep(0.05)
@@ -776,18 +782,18 @@ def test_a_member_that_left_by_itself_comes_back_when_asked(this):
     future = this.allocator.subscribe(["t"])
     yield this.stable()
     yield loop.within(1, future)
-    assert this.allocator.is_in and len(this.heart.starts) == 2 and not this.allocator.paused
+    assert this.allocator.is_in and len(this.heartbeat.starts) == 2 and not this.allocator.paused
 
 
 @with_world()
 def test_a_member_that_leaves_while_it_joins(this):
     yield bring(this, JOINING)
-    this.heart.left = True
-    this.heart.on_left()
+    this.heartbeat.left = True
+    this.heartbeat.on_left()
     yield gen.sleep(0.05)
-    assert this.state == AWAY and len(this.heart.said) == 1
+    assert this.state == AWAY and len(this.heartbeat.said) == 1
     this.allocator.subscribe(["t"])
-    yield loop.until(lambda: len(this.heart.said) == 2)
+    yield loop.until(lambda: len(this.heartbeat.said) == 2)
     yield this.stable()
 
 
@@ -797,18 +803,18 @@ def test_silence_puts_ownership_in_doubt(this):
     assert not this.allocator.paused
     yield loop.until(lambda: this.pauses == [True])
     assert this.allocator.paused
-    this.heart.beat()
+    this.heartbeat.beat()
     assert this.pauses == [True, False] and this.allocator.allocation == {"t": [0, 1]}
 
 
 @with_world(assignor=COOPERATIVE, session_timeout=0.2)
 def test_a_process_that_stood_still_while_the_group_formed_doubts_what_it_kept(this):
     yield bring(this, STABLE)
-    this.heart.beat(REBALANCE)
+    this.heartbeat.beat(REBALANCE)
     yield this.until("join_group")
     yield gen.sleep(0.4)
     assert not this.allocator.paused, "the coordinator lets it wait"
-    this.allocator._looked -= 1
+    this.allocator._session._checked -= 1
     assert this.allocator.paused
     yield gen.sleep(0.1)
     assert this.allocator.paused
@@ -819,9 +825,9 @@ def test_a_process_that_stood_still_while_the_group_formed_doubts_what_it_kept(t
 @with_world(assignor=COOPERATIVE, session_timeout=0.2)
 def test_a_coordinator_that_is_gone_puts_in_doubt_what_was_kept(this):
     yield bring(this, STABLE)
-    this.heart.beat(REBALANCE)
+    this.heartbeat.beat(REBALANCE)
     yield this.until("join_group")
-    this.heart.answer(exc.BrokerConnectionError("nowhere", 9092))
+    this.heartbeat.answer(exc.BrokerConnectionError("nowhere", 9092))
     assert not this.allocator.paused
     yield loop.until(lambda: this.pauses == [True])
     yield this.stable()
@@ -836,7 +842,7 @@ def test_leaving(this):
     yield loop.within(1, this.allocator.stop())
     assert this.told[-1] == ({"t": [0, 1]}, {})
     assert [(request.member_id, request.reason) for request in this.leaves] == [("m", "the consumer was closed")]
-    assert this.heart.stopped and this.allocator.heart is None and this.allocator.identity == ("", -1)
+    assert this.heartbeat.stopped and this.allocator.heartbeat is None and this.allocator.identity == ("", -1)
     yield loop.within(1, this.allocator.stop())
     assert len(this.leaves) == 1
 
@@ -846,7 +852,7 @@ def test_leaving_is_tried_again_where_the_coordinator_has_moved(this):
     yield bring(this, STABLE)
     this.cluster[1].answers = [LeaveGroupResponse(error_code=MOVED)]
     yield loop.within(1, this.allocator.stop())
-    assert len(this.leaves) == 2 and this.client.lost == 1
+    assert len(this.leaves) == 2 and this.coordinator.lost == 1
 
 
 @with_world()
@@ -856,7 +862,7 @@ def test_leaving_while_the_first_answer_is_on_its_way(this):
     stopped = this.allocator.stop()
     yield gen.sleep(0.02)
     assert not stopped.done()
-    this.heart.answer(JoinGroupResponse(member_id="late", leader_id="x", protocol="range", generation_id=1))
+    this.heartbeat.answer(JoinGroupResponse(member_id="late", leader_id="x", protocol="range", generation_id=1))
     yield loop.within(1, stopped)
     assert [request.member_id for request in this.leaves] == ["late"] and this.told == []
 
@@ -866,7 +872,7 @@ def test_leaving_does_not_wait_for_ever(this):
     yield bring(this, JOINING)
     begun = monotonic()
     yield loop.within(2, this.allocator.stop())
-    assert monotonic() - begun < 1 and this.heart.stopped and not this.leaves
+    assert monotonic() - begun < 1 and this.heartbeat.stopped and not this.leaves
     yield bring(this, STABLE)
     this.gate = concurrent.Future()
     begun = monotonic()
@@ -885,13 +891,13 @@ def test_starting_again(this):
     future = this.allocator.subscribe(["t"])
     yield gen.sleep(0.03)
     assert this.state == LEAVING and not future.done()
-    heart = this.heart
+    heartbeat = this.heartbeat
     this.gate.set_result(None)
     yield loop.within(1, [stopped, started])
-    yield loop.until(lambda: this.heart is not heart)
+    yield loop.until(lambda: this.heartbeat is not heartbeat)
     yield this.stable(t=[3])
     yield loop.within(1, future)
-    assert this.allocator.allocation == {"t": [3]} and this.heart.said[0].member_id == ""
+    assert this.allocator.allocation == {"t": [3]} and this.heartbeat.said[0].member_id == ""
 
 
 @with_world()
@@ -908,8 +914,8 @@ def test_starting_and_stopping_in_haste(this):
     this.gate.set_result(None)
     this.gate = None
     yield loop.within(2, ends)
-    heart = this.heart
-    yield loop.until(lambda: this.heart is not heart or this.state == JOINING)
+    heartbeat = this.heartbeat
+    yield loop.until(lambda: this.heartbeat is not heartbeat or this.state == JOINING)
     yield this.stable()
     yield loop.within(1, future)
     assert len(this.leaves) == 1
@@ -921,9 +927,9 @@ def test_a_broker_that_never_gives_an_id_is_not_asked_in_haste(this):
     this.allocator.subscribe(["t"])
     for _ in range(2):
         yield this.until("join_group")
-        this.heart.answer(JoinGroupResponse(error_code=NEEDS_ID, member_id="given"))
+        this.heartbeat.answer(JoinGroupResponse(error_code=NEEDS_ID, member_id="given"))
     yield gen.sleep(0.04)
-    assert len(this.heart.said) == 2
+    assert len(this.heartbeat.said) == 2
     yield this.stable()
 
 
@@ -932,14 +938,14 @@ def test_a_coordinator_that_can_not_be_found_is_looked_for_again(this):
     moved, coordinator_client.PATIENCE = coordinator_client.PATIENCE, 0.05
     try:
         yield bring(this, STABLE)
-        this.client.coordinators = [exc.for_code(15)] * 2
+        this.coordinator.found = [exc.for_code(15)] * 2
         for _ in range(3):
-            this.heart.beat(MOVED)
+            this.heartbeat.beat(MOVED)
             yield gen.sleep(0.1)
-            this.heart.beat(MOVED)
+            this.heartbeat.beat(MOVED)
             yield gen.sleep(0.01)
-        yield loop.until(lambda: len(this.heart.starts) == 2)
-        assert this.client.lost == 3 and this.state == STABLE
+        yield loop.until(lambda: len(this.heartbeat.starts) == 2)
+        assert this.coordinator.lost == 3 and this.state == STABLE
     finally:
         coordinator_client.PATIENCE = moved
 

@@ -11,7 +11,7 @@ from kiel import testing
 from kiel.groups.assignors import by_name
 from kiel.groups.assignors.sticky import claims
 from kiel.protocol.consumer_protocol import Subscription
-from tests.groups import shares as measure
+from tests.groups.assignors import shares as measure
 
 SOURCE = os.path.join(os.path.dirname(os.path.abspath(__file__)), "java", "Assignors.java")
 

@@ -13,8 +13,8 @@ import time
 from tornado import gen, ioloop
 
 from kiel import exc, sasl
-from kiel.groups.liveness import heartbeat_thread as pulse
-from kiel.groups.liveness.heartbeat import Heart
+from kiel.groups.liveness import heartbeat_thread
+from kiel.groups.liveness.heartbeat import Heartbeat
 from kiel.protocol.heartbeat import HeartbeatRequest
 from kiel.protocol.join_group import JoinGroupRequest
 from kiel.protocol.leave_group import LeaveGroupRequest
@@ -66,7 +66,7 @@ def spin(seconds):
 
 
 class World(object):
-    """Brokers, a heart, and what the heart told."""
+    """Brokers, a heartbeat, and what it told."""
 
     def __init__(self, brokers, **settings):
         self.brokers = brokers
@@ -77,13 +77,13 @@ class World(object):
             broker.on("leave_group", ok)
         settings.setdefault("interval", 0.05)
         settings.setdefault("slow_callback", None)
-        self.heart = Heart(Settings(client_id="heart"), ioloop.IOLoop.current(), "g", **settings)
-        self.heart.on_answer = lambda request, answer: self.answers.append((request, answer))
-        self.heart.on_left = lambda: self.left_at.append(monotonic())
+        self.heartbeat = Heartbeat(Settings(client_id="heart"), ioloop.IOLoop.current(), "g", **settings)
+        self.heartbeat.on_answer = lambda request, answer: self.answers.append((request, answer))
+        self.heartbeat.on_left = lambda: self.left_at.append(monotonic())
 
     def start(self, first=True, follow=same, leave=leave, broker=1):
         addresses = [self.brokers.address(number) for number in self.brokers.cluster.brokers]
-        self.heart.start(
+        self.heartbeat.start(
             self.brokers.address(broker), addresses, beat() if first is True else first, follow, leave
         )
 
@@ -95,7 +95,7 @@ class World(object):
 
 
 def threads():
-    return [thread for thread in threading.enumerate() if thread.name.startswith("kiel-heart")]
+    return [thread for thread in threading.enumerate() if thread.name.startswith("kiel-heartbeat")]
 
 
 def with_world(brokers=1, timeout=20, **settings):
@@ -110,7 +110,7 @@ def with_world(brokers=1, timeout=20, **settings):
                     try:
                         yield gen.coroutine(test)(world)
                     finally:
-                        yield loop.within(3, world.heart.stop())
+                        yield loop.within(3, world.heartbeat.stop())
                     yield loop.until(lambda: not threads())
                 loop.run(body, timeout)
         if hasattr(run, "__wrapped__"):
@@ -143,8 +143,8 @@ def test_the_first_beat_goes_out_at_once_and_others_follow(world):
     world.start()
     yield loop.until(lambda: len(world.answers) >= 3)
     assert all(answer.error_code == 0 for _, answer in world.answers)
-    assert monotonic() - world.heart.last_beat < 1
-    assert not world.heart.left and not world.heart.ended
+    assert monotonic() - world.heartbeat.last_beat < 1
+    assert not world.heartbeat.left and not world.heartbeat.ended
 
 
 @with_world(interval=0.4)
@@ -199,14 +199,14 @@ def test_it_ends_when_nothing_follows_and_says_so_before_it_tells(world):
     world.brokers[1].on("heartbeat", code(25))
     world.start()
     block(0.5)
-    assert world.heart.ended and not world.answers
+    assert world.heartbeat.ended and not world.answers
     assert world.count() == 1
     yield loop.until(lambda: world.answers)
     assert world.answers[0][1].error_code == 25
-    assert world.heart.last_beat is None
+    assert world.heartbeat.last_beat is None
     world.brokers[1].on("heartbeat", ok)
-    world.heart.say(beat(2))
-    assert not world.heart.ended
+    world.heartbeat.say(beat(2))
+    assert not world.heartbeat.ended
     yield loop.until(lambda: world.generations()[-2:] == [2, 2])
 
 
@@ -214,7 +214,7 @@ def test_it_ends_when_nothing_follows_and_says_so_before_it_tells(world):
 def test_say_interrupts_the_interval(world):
     world.start()
     yield loop.until(lambda: world.answers)
-    world.heart.say(beat(2))
+    world.heartbeat.say(beat(2))
     yield loop.until(lambda: len(world.answers) == 2, seconds=1)
     assert world.generations() == [1, 2]
 
@@ -233,7 +233,7 @@ def test_what_is_said_during_a_beat_goes_out_after_it_made_from_its_answer(world
 
     world.start(follow=follow)
     yield loop.until(lambda: world.count() == 1)
-    world.heart.say(make)
+    world.heartbeat.say(make)
     yield loop.until(lambda: len(world.answers) >= 2)
     assert world.generations()[:2] == [1, 11]
     assert 1 not in made  # what came of the older one has no say
@@ -243,10 +243,10 @@ def test_what_is_said_during_a_beat_goes_out_after_it_made_from_its_answer(world
 def test_beat_goes_on_with_a_new_generation(world):
     world.start()
     yield loop.until(lambda: world.answers)
-    world.heart.beat(beat(7), same, leave)
+    world.heartbeat.beat(beat(7), same, leave)
     yield loop.until(lambda: 7 in world.generations())
     assert set(world.generations()[-1:]) == {7}
-    world.heart.beat(None, same, leave)
+    world.heartbeat.beat(None, same, leave)
     yield gen.sleep(0.1)
     count = world.count()
     yield gen.sleep(0.5)
@@ -257,8 +257,8 @@ def test_beat_goes_on_with_a_new_generation(world):
 def test_the_interval_may_be_set(world):
     world.start()
     yield loop.until(lambda: world.answers)
-    world.heart.interval = 0.05
-    world.heart.say(beat())
+    world.heartbeat.interval = 0.05
+    world.heartbeat.say(beat())
     yield loop.until(lambda: world.count() > 4, seconds=2)
 
 
@@ -285,7 +285,7 @@ def test_a_follow_that_fails_ends_the_beats_with_a_line_in_the_log(world):
     with lines_of("kiel.groups.liveness.heartbeat_thread") as lines:
         world.start(follow=follow)
         yield loop.until(lambda: world.answers)
-    assert world.heart.ended
+    assert world.heartbeat.ended
     assert len(lines) == 1 and "ValueError: no" in lines[0]
 
 
@@ -298,12 +298,12 @@ def test_a_function_that_makes_nothing_or_fails_ends_the_beats(world):
         world.start()
         yield loop.until(lambda: world.answers)
         with lines_of("kiel.groups.liveness.heartbeat_thread") as lines:
-            world.heart.say(make)
-            yield loop.until(lambda: world.heart.ended)
+            world.heartbeat.say(make)
+            yield loop.until(lambda: world.heartbeat.ended)
             count = world.count()
             yield gen.sleep(0.2)
         assert world.count() == count and len(lines) == told
-        world.heart.say(beat(3))
+        world.heartbeat.say(beat(3))
         yield loop.until(lambda: world.generations()[-1] == 3)
 
 
@@ -369,7 +369,7 @@ def test_a_broker_that_is_mute_does_not_hold_up_the_look_up(world):
 @with_world()
 def test_a_pause_that_the_broker_asks_for_is_no_silence(world):
     world.brokers[1].on("heartbeat", lambda call: dict(error_code=0, throttle_time=500), times=1)
-    with patched(pulse, PATIENCE=0.2):
+    with patched(heartbeat_thread, PATIENCE=0.2):
         world.start()
         yield loop.until(lambda: len(world.answers) >= 3)
     assert [answer.error_code for _, answer in world.answers[:3]] == [0, 0, 0]
@@ -383,14 +383,14 @@ def test_it_logs_in_as_the_application_does(world):
         world.brokers.cluster.versions, sasl_handshake=(0, 1), sasl_authenticate=(0, 2)
     )
     world.brokers.cluster.users["alice"] = "secret"
-    world.heart.settings.sasl = sasl.Plain("alice", "secret")
+    world.heartbeat.settings.sasl = sasl.Plain("alice", "secret")
     world.start()
     yield loop.until(lambda: world.answers)
     assert world.answers[0][1].error_code == 0
     assert world.count("sasl_authenticate") == 1
     # a login refused later is tried again, but not in haste
     world.brokers.cluster.users["alice"] = "other"
-    world.heart.interval = 0.3
+    world.heartbeat.interval = 0.3
     world.brokers.call(world.brokers[1].hang_up)
     yield loop.until(lambda: isinstance(world.answers[-1][1], exc.AuthenticationError))
     yield gen.sleep(0.5)
@@ -408,7 +408,7 @@ def test_it_leaves_by_itself_when_the_loop_is_blocked_too_long(world):
     yield loop.until(lambda: world.answers)
     with lines_of("kiel.groups.liveness.heartbeat_thread") as lines:
         block(0.8)
-        assert world.heart.left
+        assert world.heartbeat.left
         assert world.count("leave_group") == 1
         beats = world.count()
         block(0.2)
@@ -418,7 +418,7 @@ def test_it_leaves_by_itself_when_the_loop_is_blocked_too_long(world):
     yield loop.until(lambda: world.left_at)
     # and it comes back
     world.start(first=beat(2))
-    assert not world.heart.left
+    assert not world.heartbeat.left
     yield loop.until(lambda: world.generations()[-2:] == [2, 2])
     assert len(world.left_at) == 1
 
@@ -427,26 +427,26 @@ def test_it_leaves_by_itself_when_the_loop_is_blocked_too_long(world):
 def test_it_leaves_when_the_application_does_not_ask_for_more(world):
     with lines_of("kiel.groups.liveness.heartbeat_thread") as lines:
         world.start()
-        world.heart.working = True
+        world.heartbeat.working = True
         for _ in range(7):
-            world.heart.progress()
+            world.heartbeat.progress()
             yield gen.sleep(0.1)
-        assert not world.heart.left
+        assert not world.heartbeat.left
         yield loop.until(lambda: world.left_at, seconds=2)
-    assert world.heart.left and world.count("leave_group") == 1
+    assert world.heartbeat.left and world.count("leave_group") == 1
     assert "consume() was not called" in lines[0]
 
 
 @with_world(max_poll_interval=0.3)
 def test_one_that_waits_for_messages_may_wait_for_ever(world):
     world.start()
-    world.heart.working = False
+    world.heartbeat.working = False
     yield gen.sleep(0.6)
-    assert not world.heart.left
+    assert not world.heartbeat.left
     # and its time begins when it has work in hand
-    world.heart.working = True
+    world.heartbeat.working = True
     yield gen.sleep(0.1)
-    assert not world.heart.left
+    assert not world.heartbeat.left
     with lines_of("kiel.groups.liveness.heartbeat_thread"):
         yield loop.until(lambda: world.left_at, seconds=2)
 
@@ -458,7 +458,7 @@ def test_a_static_member_leaves_without_a_word(world):
     with lines_of("kiel.groups.liveness.heartbeat_thread"):
         block(0.7)
     yield loop.until(lambda: world.left_at)
-    assert world.heart.left and not world.count("leave_group")
+    assert world.heartbeat.left and not world.count("leave_group")
 
 
 @with_world(brokers=2, max_poll_interval=0.4)
@@ -479,7 +479,7 @@ def test_leaving_is_given_up_in_time(world):
     yield loop.until(lambda: world.answers)
     world.brokers[1].on("leave_group", fake.CLOSE)
     with lines_of("kiel.groups.liveness.heartbeat_thread"):
-        with patched(pulse, LEAVE_TIME=0.2):
+        with patched(heartbeat_thread, LEAVE_TIME=0.2):
             block(1.0)
             yield loop.until(lambda: world.left_at)
     assert world.count("leave_group") > 1
@@ -500,7 +500,7 @@ def test_leaving_does_not_wait_for_a_join_that_waits_for_others(world):
 
 @with_world()
 def test_a_coordinator_that_is_mute_is_given_up_after_a_while(world):
-    with patched(pulse, PATIENCE=0.3):
+    with patched(heartbeat_thread, PATIENCE=0.3):
         world.start()
         yield loop.until(lambda: world.answers)
         world.brokers[1].on("heartbeat", fake.MUTE, times=1)
@@ -512,7 +512,7 @@ def test_a_coordinator_that_is_mute_is_given_up_after_a_while(world):
 @with_world()
 def test_what_waits_for_other_members_has_its_time(world):
     world.brokers[1].on("sync_group", fake.delay(0.8, dict(error_code=0)))
-    with patched(pulse, PATIENCE=0.2):
+    with patched(heartbeat_thread, PATIENCE=0.2):
         world.start(first=SyncGroupRequest(group_id="g", generation_id=1, member_id=MEMBER))
         yield loop.until(lambda: world.answers)
     assert world.answers[0][1].error_code == 0
@@ -525,7 +525,7 @@ def test_no_member_does_not_leave(world):
     world.start()
     block(0.7)
     yield gen.sleep(0.1)
-    assert world.heart.ended and not world.heart.left and not world.left_at
+    assert world.heartbeat.ended and not world.heartbeat.left and not world.left_at
     assert not world.count("leave_group")
 
 
@@ -572,13 +572,13 @@ def test_stop_from_any_state(world):
     def ended():
         world.brokers[1].on("heartbeat", code(25), times=1)
         world.start()
-        return loop.until(lambda: world.heart.ended)
+        return loop.until(lambda: world.heartbeat.ended)
 
     for state in (lambda: None, started, idle, connecting, waiting, looking, ended):
         del world.answers[:]
         yield state() or gen.moment
         begun = monotonic()
-        first, second = world.heart.stop(), world.heart.stop()
+        first, second = world.heartbeat.stop(), world.heartbeat.stop()
         yield loop.within(2, first)
         yield loop.within(2, second)
         yield loop.until(lambda: not threads())
@@ -597,9 +597,9 @@ def test_stop_while_it_leaves(world):
     yield loop.until(lambda: world.answers)
     with lines_of("kiel.groups.liveness.heartbeat_thread"):
         block(0.6)
-    yield loop.within(2, world.heart.stop())
+    yield loop.within(2, world.heartbeat.stop())
     yield gen.sleep(0.1)
-    assert world.heart.left and not world.left_at
+    assert world.heartbeat.left and not world.left_at
 
 
 @with_world()
@@ -607,7 +607,7 @@ def test_it_starts_again_after_stop(world):
     for generation in (1, 2, 3):
         world.start(first=beat(generation))
         yield loop.until(lambda: world.generations()[-1:] == [generation])
-        stopped = world.heart.stop()
+        stopped = world.heartbeat.stop()
     world.start(first=beat(4))  # before the end of the one before
     yield loop.until(lambda: world.generations()[-1:] == [4])
     yield loop.within(2, stopped)
@@ -633,14 +633,14 @@ def test_a_loop_closed_under_it_ends_the_thread_and_the_membership():
             time.sleep(0.02)
         assert not threads()
         assert worlds[0].count("leave_group") == 1
-        assert worlds[0].heart.left
+        assert worlds[0].heartbeat.left
 
 
 def test_a_process_that_forgets_it_ends_without_noise():
     code = (
         "from tornado import gen, ioloop\n"
         "from tests.groups.brokers import Brokers\n"
-        "from tests.groups.test_heart import World\n"
+        "from tests.groups.liveness.test_heartbeat import World\n"
         "from tests import loop\n"
         "@gen.coroutine\n"
         "def body():\n"
@@ -652,7 +652,7 @@ def test_a_process_that_forgets_it_ends_without_noise():
         "    ioloop.IOLoop.current().run_sync(body)\n"
         "print('end')\n"
     )
-    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+    root = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
     process = subprocess.Popen(
         [sys.executable, "-c", code], cwd=root, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )

@@ -1,4 +1,4 @@
-"""What must hold of every assignor, on random groups; against Java's: test_assignors_java.py."""
+"""What must hold of every assignor, on random groups; against Java's: test_java.py."""
 from __future__ import absolute_import
 
 import itertools
@@ -13,7 +13,7 @@ from kiel.groups import assignors
 from kiel.groups.assignors import Member, by_name
 from kiel.groups.assignors.sticky import PreviousAssignment, PreviousGeneration, claims
 from kiel.protocol.consumer_protocol import Subscription, TopicAssignment
-from tests.groups import shares as measure
+from tests.groups.assignors import shares as measure
 
 
 def seeded():
