@@ -499,20 +499,20 @@ class PartitionAllocator(allocation.Allocator):
         return self._session.run(self.timeout + self.lock_timeout, self.shared_set.alter, change)
 
 
-def create_attempter(future):
+def create_attempter(f):
     """
     Gives ``attempt(fn, *args)`` that calls the function unless the Future is done, and puts its exception
     there.
 
     For code that used 0.9's; kiel has `kiel.events.run_blocking` now.
     """
-    def attempt(fn, *args):
+    def attempt(fn, *args, **kwargs):
         """Calls the function, unless an attempt before failed."""
-        if future.done():
+        if f.done():
             return
         try:
-            fn(*args)
+            fn(*args, **kwargs)
         except Exception as error:
-            future.set_exception(error)
+            f.set_exception(error)
 
     return attempt
