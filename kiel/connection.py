@@ -185,7 +185,7 @@ class Connection(object):
 
     # -- sending and receiving --
 
-    def send(self, message):
+    def send(self, request):
         """
         Sends a request; gives a Future of its response at once.
 
@@ -193,7 +193,7 @@ class Connection(object):
         `kiel.exc.RequestTimeoutError`, or with the error that ended the connection. While the broker has asked for a
         pause, the request waits for its end, in order; the request's time-out begins when it is written.
         """
-        return self.transmit(message)
+        return self.transmit(request)
 
     def transmit(self, request):
         """`send`, for the handshake too, which comes before anybody else's requests."""

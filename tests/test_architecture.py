@@ -48,7 +48,6 @@ RULES = (
     ("kiel.partitioners",     IO + SHELL + ("kiel.protocol",)),
     ("kiel.collector",        IO + SHELL + ("kiel.protocol",)),
     ("kiel.fairness",         SHELL + ("kiel.protocol",)),
-    ("kiel.speedups",         IO + SHELL + ("kiel.protocol",)),
     ("kiel.stream",           SHELL[:-1]),
     # groups know the coordinator they are handed, or a connection of their own, and neither clients nor the cluster
     ("kiel.groups",           ("kiel.clients", "kiel.cluster", "kiel.broker", "struct", "socket", "ssl")),
@@ -189,10 +188,6 @@ def test_every_package_and_module_has_a_rule():
 
 #: Classes that use or assign what they do not define: a list that only shrinks, see `test_classes_are_whole`.
 NOT_WHOLE = {
-    # grouping
-    "GroupTopics",
-    "Health",
-    "Ownership",
     # groups, ZooKeeper
     "PartitionAllocator",
 }

@@ -8,24 +8,24 @@ import os
 import six
 from tornado import gen
 
-from kiel import exc
-from kiel.allocation import Allocator, naive_allocator
-from kiel.clients import ownership
-from kiel.clients.books import Share
-from kiel.clients.consumer import BaseConsumer, make_name
-from kiel.clients.group_topics import GroupTopics
-from kiel.clients.grouping.committed_offsets import CommittedOffsets
-from kiel.clients.grouping.coordinator import GroupCoordinator
-from kiel.clients.grouping.group_view import GroupView
-from kiel.clients.health import Health
-from kiel.clients.consuming.cursor import UNSET
+from kiel import events, exc
+from kiel.allocation import naive_allocator
+from kiel.clients.consumer import UNTOLD, BaseConsumer, make_name
+from kiel.clients.consuming.cursor import SOUGHT, UNSET
 from kiel.clients.consuming.offset_lookup import BEGINNING
 from kiel.clients.consuming.positions import PositionSearch
-from kiel.clients.ownership import Ownership
+from kiel.clients.grouping import committer, health
+from kiel.clients.grouping.assignment import Assignment, not_owned
+from kiel.clients.grouping.committed_offsets import CommittedOffsets
+from kiel.clients.grouping.committer import Committer
+from kiel.clients.grouping.coordinator import GroupCoordinator
+from kiel.clients.grouping.group_view import GroupView
+from kiel.clients.grouping.progress import Progress, Taken
+from kiel.clients.grouping.subscription import Subscription
+from kiel.clients.grouping.topics_to_commit import TopicsToCommit
 from kiel.groups.choice import ProtocolChoice
 from kiel.groups.handover import HandoverAllocator
 from kiel.groups.membership import Membership
-from kiel.retry import Backoff
 from kiel.zookeeper.allocator import PartitionAllocator
 from kiel.zookeeper.follower import Follower
 
@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 #: seconds of one look-up of positions; what failed retriably is looked up again by the next
 LOOK_UP_TIME = 1.0
 
-#: seconds that `GroupedConsumer.close` waits for messages at work ("processed" mode)
+#: seconds that `GroupedConsumer.close` waits for messages that are being worked on ("processed" mode)
 CLOSING_TIME = 1.0
 
 #: values of ``autocommit``
@@ -44,7 +44,7 @@ AUTOCOMMIT = (True, False, "processed")
 PROTOCOLS = (None, "classic", "consumer")
 
 
-class GroupedConsumer(Ownership, GroupTopics, Health, BaseConsumer):
+class GroupedConsumer(BaseConsumer):
     """
     Reads its share of the topics, goes on where the group left off, and commits how far it has come.
 
@@ -106,85 +106,110 @@ class GroupedConsumer(Ownership, GroupTopics, Health, BaseConsumer):
         self.group_name = group
         self.group_protocol = group_protocol
         self.rebalance_timeout = rebalance_timeout
-        self._own_nothing(autocommit, on_rebalance, on_lost)
-        self._know_nothing([topics] if isinstance(topics, six.string_types) else topics)
-        self._membership = Membership(
-            group_instance_id, session_timeout, heartbeat_interval, rebalance_timeout, max_poll_interval, slow_callback,
-            self.rack_id,
-            # on the way from ZooKeeper to Kafka, the function is for the one, assignors are for the other
-            assignors if partition_allocator is None or zk_hosts and (assignors or group_protocol == "consumer")
-            else [partition_allocator]
-        )
-        self._zk_hosts = None
-        if zk_hosts:
-            self._zk_hosts = zk_hosts if isinstance(zk_hosts, str) else ",".join(zk_hosts)
+        self.autocommit = autocommit
+        #: the ZooKeeper that the group meets in, as one text; None for a group that meets in Kafka
+        self._zk_hosts = zk_hosts
+        if zk_hosts and not isinstance(zk_hosts, str):
+            self._zk_hosts = ",".join(zk_hosts)
+        #: finds the broker that coordinates the group
         self.group_coordinator = GroupCoordinator(self, group, handler=self)
+        #: the group's committed offsets
         self.committed = CommittedOffsets(
             self, self.group_coordinator, bool(zk_hosts), self._zk_hosts, self.isolation_level, face=self
         )
-        self._choice = ProtocolChoice(self.group_coordinator, self._membership, self.settings, group_protocol)
-        self.allocator = Allocator()
+        #: how far this member has come
+        self.progress = Progress(autocommit == "processed")
+        #: which partitions are this member's, and the allocator that says so
+        self.assignment = Assignment(
+            group, self.fetcher, self.progress, rebalance_timeout, self._commit_before_release, self._cursors_of,
+            self._note_name, self._zk_hosts
+        )
+        self.assignment.on_rebalance = on_rebalance
+        self.assignment.on_lost = on_lost
+        #: commits what is due
+        self.committer = Committer(self.committed, self.progress, self.assignment, self._positions_of)
+        #: the topics that this member takes part in
+        self.subscription = Subscription(
+            self.cluster, self.assignment, [topics] if isinstance(topics, six.string_types) else topics,
+            self._fall_back, self._subscription_failed, self._topic_gone
+        )
+        membership = Membership(
+            group_instance_id, session_timeout, heartbeat_interval, rebalance_timeout, max_poll_interval, slow_callback,
+            self.rack_id, _assignors(assignors, partition_allocator, zk_hosts, group_protocol)
+        )
+        #: takes the allocator of the protocol that the group goes by in Kafka
+        self._choice = ProtocolChoice(self.group_coordinator, membership, self.settings, group_protocol)
         if zk_hosts:
-            self.allocator = (Follower if group_protocol else PartitionAllocator)(
-                zk_hosts, group, self.name, partition_allocator or naive_allocator,
-                # the partition must stay ours until its last commit is through, even if that is slow
-                release_timeout=rebalance_timeout + 2 * (ownership.AUTOCOMMIT_TIME + self.settings.request_timeout)
-            )
-            if group_protocol:
-                self.allocator = HandoverAllocator(
-                    self._choice, self.allocator, lambda: self._wanted.union(self.offsets),
-                    lambda: GroupView(self, group, uses_zookeeper=True)
-                )
+            self.allocator = self._zookeeper_allocator(zk_hosts, partition_allocator or naive_allocator)
+        #: the process that this was made in
         self._pid = os.getpid()
         #: topic -> calls of `consume` under way
         self._consuming = collections.Counter()
+        #: how many calls of an application's own `commit_offsets` that this made by itself are under way
+        self._committing = 0
+
+    def _zookeeper_allocator(self, zk_hosts, function):
+        """Make the allocator of a group that meets in ZooKeeper, or did."""
+        # the partition must stay this member's until its last commit is through, even if that is slow
+        last_commit = 2 * (committer.AUTOCOMMIT_TIME + self.settings.request_timeout)
+        allocator = (Follower if self.group_protocol else PartitionAllocator)(
+            zk_hosts, self.group_name, self.name, function, release_timeout=self.rebalance_timeout + last_commit
+        )
+        if not self.group_protocol:
+            return allocator
+        return HandoverAllocator(
+            self._choice, allocator, lambda: self.subscription.wanted.union(self.offsets),
+            lambda: GroupView(self, self.group_name, uses_zookeeper=True)
+        )
+
+    # -- what is the collaborators' --
+
+    @property
+    def allocator(self):
+        """The `kiel.allocation.Allocator` that this member goes by."""
+        return self.assignment.allocator
+
+    @allocator.setter
+    def allocator(self, allocator):
+        self.assignment.allocator = allocator
 
     @property
     def allocation(self):
-        """This member's share: topic -> list of partition ids."""
-        return self.allocator.allocation
+        """This member's partitions: topic -> list of partition ids."""
+        return self.assignment.allocator.allocation
 
-    @gen.coroutine
-    def connect(self):
+    @property
+    def on_rebalance(self):
+        """Called with (revoked, assigned); may be set."""
+        return self.assignment.on_rebalance
+
+    @on_rebalance.setter
+    def on_rebalance(self, on_rebalance):
+        self.assignment.on_rebalance = on_rebalance
+
+    @property
+    def on_lost(self):
+        """Called with what was lost; may be set."""
+        return self.assignment.on_lost
+
+    @on_lost.setter
+    def on_lost(self, on_lost):
+        self.assignment.on_lost = on_lost
+
+    @property
+    def topics_to_commit(self):
         """
-        Finds the cluster and the group's coordinator, and joins the group.
+        The set of topics with something to commit. Changing it acts.
 
-        In Kafka, a member without ``topics`` joins at its first `consume`.
-
-        :raises kiel.exc.NoBrokersError: when no bootstrap host answers
-        :raises kiel.exc.ZooKeeperError: when ZooKeeper does not
-        :raises kiel.exc.BrokerError: when the group does not take this member
+        ``discard`` leaves a topic out of the next commit, ``add`` has its positions committed.
         """
-        if os.getpid() != self._pid:  # made before a fork: the parent has that name
-            self._pid = os.getpid()
-            self.name = make_name()
-            if self._zk_hosts:
-                self.allocator.consumer_name = self.name
-        yield super(GroupedConsumer, self).connect()
-        if self._zk_hosts:
-            self._obey(self.allocator)
-            yield self._join()
-            self._note_name()
-            yield self.determine_coordinator()
-        else:
-            yield self._choice.join(self._obey, self._join)
+        return TopicsToCommit(self.progress)
 
-    def _fall_back(self, error):
-        """The group turned out to be a classic one that the broker does not upgrade; gives a Future."""
-        return self._choice.fall_back(self.allocator, error, self._obey, self._join)
-
-    def _obey(self, allocator):
-        """Lets an allocator say what is ours."""
-        allocator.on_change = self._on_change
-        allocator.on_lost = self._on_lost
-        allocator.on_pause = self._on_pause
-        self.allocator = allocator
-
-    def _note_name(self):
-        """The allocator took another name where this one's was taken."""
-        self.name = getattr(self.allocator, "consumer_name", self.name)
-
-    # -- the coordinator and the committed offsets --
+    @topics_to_commit.setter
+    def topics_to_commit(self, topics):
+        view, topics = TopicsToCommit(self.progress), set(topics)
+        view.difference_update(view.difference(topics))
+        view.update(topics)
 
     @property
     def coordinator_id(self):
@@ -194,31 +219,6 @@ class GroupedConsumer(Ownership, GroupTopics, Health, BaseConsumer):
     @coordinator_id.setter
     def coordinator_id(self, broker_id):
         self.group_coordinator.broker_id = broker_id
-
-    @gen.coroutine
-    def determine_coordinator(self):
-        """
-        Find the group's coordinator, asking broker by broker, with pauses as ``retry`` says.
-
-        Return whether it was found; what went wrong is logged and is ``last_error``.
-        """
-        try:
-            yield self.group_coordinator.find()
-        except exc.KielError as error:
-            self.last_error = error
-            log.error("No coordinator of group %s: %s", self.group_name, error)
-            raise gen.Return(False)
-        raise gen.Return(True)
-
-    @gen.coroutine
-    def coordinator(self):
-        """Return the coordinator's id, looked up when it is not known or not connected."""
-        broker = yield self.group_coordinator.broker()
-        raise gen.Return(broker.broker_id)
-
-    def lose_coordinator(self):
-        """Forget the coordinator; it is looked up at the next need."""
-        self.group_coordinator.lose()
 
     def committed_offsets(self, keys, deadline=None, tell=None):
         """See `kiel.clients.grouping.committed_offsets.CommittedOffsets.read`."""
@@ -236,17 +236,110 @@ class GroupedConsumer(Ownership, GroupTopics, Health, BaseConsumer):
         """Return ``{(topic, partition): None or KielError}``."""
         return self.committed.handle_offset_commit_response(response)
 
+    def health(self):
+        """
+        How this member is, as a dict of plain values that may go out as JSON.
+
+        - ``state``: where it is in its group's protocol, such as "stable"; None for groups that meet in ZooKeeper
+        - ``paused``: whether its ownership is in doubt, so that nothing is handed out or committed
+        - ``member_id`` and ``generation`` (the epoch in next-generation groups)
+        - ``allocation``: ``{topic: [partition ids]}`` that it owns
+        - ``last_heartbeat``: seconds since the coordinator last took it for alive; ``last_progress``: seconds since
+          `consume` was last called or returned something. None before the first, and where members meet in ZooKeeper
+        - ``lag``: ``{topic: {partition id: messages}}`` behind the end of the log, as of the last answer; None where
+          it is not known
+        - ``error``: what ended the membership, or else the last error of reading or committing, as text; None while
+          all is well
+
+        It costs no request, and answers from what is known.
+        """
+        return health.report(self.allocator, self.lag, self.last_error)
+
+    # -- joining --
+
+    @gen.coroutine
+    def connect(self):
+        """
+        Find the cluster and the group's coordinator, and join the group.
+
+        In Kafka, a member without ``topics`` joins at its first `consume`.
+
+        :raises kiel.exc.NoBrokersError: when no bootstrap host answers
+        :raises kiel.exc.ZooKeeperError: when ZooKeeper does not
+        :raises kiel.exc.BrokerError: when the group does not take this member
+        """
+        if os.getpid() != self._pid:  # made before a fork: the parent has that name
+            self._pid = os.getpid()
+            self.name = make_name()
+            if self._zk_hosts:
+                self.allocator.consumer_name = self.name
+        yield super(GroupedConsumer, self).connect()
+        self.assignment.closing = False
+        if self._zk_hosts:
+            self.assignment.obey(self.allocator)
+            yield self._join()
+            self._note_name()
+            yield self.determine_coordinator()
+        else:
+            yield self._choice.join(self.assignment.obey, self._join)
+
+    def _join(self):
+        """Have the allocator join; return a Future."""
+        return self.subscription.join(self.max_wait_time / 1000.0)
+
+    def _fall_back(self, error):
+        """The group turned out to be a classic one that the broker does not upgrade; return a Future."""
+        return self._choice.fall_back(self.allocator, error, self.assignment.obey, self._join)
+
+    def _note_name(self):
+        """The allocator took another name where this one's was taken."""
+        self.name = getattr(self.allocator, "consumer_name", self.name)
+
+    @gen.coroutine
+    def determine_coordinator(self):
+        """
+        Find the group's coordinator, asking broker by broker, with pauses as ``retry`` says.
+
+        Return whether it was found; what went wrong is logged and is ``last_error``.
+        """
+        try:
+            yield self.group_coordinator.find()
+        except exc.KielError as error:
+            self.last_error = error
+            log.error("No coordinator of group %s: %s", self.group_name, error)
+            raise gen.Return(False)
+        raise gen.Return(True)
+
+    def _subscription_failed(self, topic, error):
+        """Subscribing to a topic failed; without a topic, it is only not known whether there is such a topic."""
+        if self.closing:
+            return
+        self.last_error = error
+        if topic is not None:
+            log.error("Group %s: subscribing to %s failed: %s", self.group_name, topic, error)
+            self.fetcher.wake(topic)
+
+    def _topic_gone(self, topic):
+        """A topic was deleted."""
+        self.offsets.pop(topic, None)
+
+    def _on_metadata(self):
+        """Topics may have come or gone: the group follows."""
+        super(GroupedConsumer, self)._on_metadata()
+        if not self.closing:
+            self.subscription.metadata_changed()
+
     # -- consuming --
 
     @gen.coroutine
     def _consume(self, topic, start, read):
-        """Consumes, and commits as `autocommit` says."""
+        """Consume, and commit as `autocommit` says."""
         if self.closing:
-            self._books.done_with(topic)  # for the last commit, which close() does
+            self.progress.done_with(topic)  # for the last commit, which close() does
             raise gen.Return(None)
         if self.autocommit == "processed" and self._consuming[topic]:
             raise exc.ConcurrentConsumeError(topic)
-        if self.allocator.error is not None and topic not in self._subscribing:
+        if self.allocator.error is not None and topic not in self.subscription.pending:
             raise self.allocator.error
         self._consuming[topic] += 1
         heartbeat = self.allocator.heartbeat
@@ -254,15 +347,7 @@ class GroupedConsumer(Ownership, GroupTopics, Health, BaseConsumer):
             if heartbeat is not None:
                 heartbeat.progress()
                 heartbeat.working = False
-            if self.allocator.by_topic:
-                self._want(topic)
-            if self.autocommit == "processed":
-                self._books.done_with(topic)
-                if self._due_now:
-                    yield self._commit_quietly()
-            messages = yield super(GroupedConsumer, self)._consume(topic, start, read)
-            if not messages and self.autocommit is True and self._due_now:
-                yield self._commit_quietly()  # what could not be committed when it was handed out
+            messages = yield self._consume_and_commit(topic, start, read)
         finally:
             if heartbeat is not None:
                 heartbeat.progress()
@@ -273,63 +358,98 @@ class GroupedConsumer(Ownership, GroupTopics, Health, BaseConsumer):
         raise gen.Return(messages)
 
     @gen.coroutine
-    def _hand_out(self, taken, read):
-        """
-        Decodes what was taken, commits it where `autocommit` is True, and gives what still is ours to give.
-
-        Between taking and giving, partitions may be revoked or their ownership get into doubt. Their messages are put
-        back then, unless they are committed already: nobody else would hand them out.
-        """
-        topic = taken[0][0].topic
-        shares = [Share(*entry) for entry in taken]
-        try:
-            for share in shares:
-                yield self._decode(share, read)
-            if self.autocommit is True and self._due_now:
-                yield self._commit_quietly()
-            holding = self._holding()
-            messages = []
-            for share in shares:
-                if share.committed or holding(share.key):
-                    messages.extend(share.messages)
-                elif self._books.put_back(share) and share.reached is not None:
-                    self.offsets[topic][share.key[1]] = share.begun
-        finally:
-            self._books.end(shares)
-        if messages:
-            self._books.handed(topic)
-        else:
-            self._raise_pending([share.cursor for share in shares])
+    def _consume_and_commit(self, topic, start, read):
+        """The work of `_consume`, between the signs of progress."""
+        if self.allocator.by_topic:
+            self.subscription.want(topic, self.max_wait_time / 1000.0)
+        if self.autocommit == "processed":
+            self.progress.done_with(topic)
+            yield self._commit_by_itself()
+        messages = yield super(GroupedConsumer, self)._consume(topic, start, read)
+        if not messages and self.autocommit is True:
+            yield self._commit_by_itself()  # what could not be committed when it was handed out
         raise gen.Return(messages)
 
     @gen.coroutine
-    def _decode(self, share, read):
-        """Decodes one partition's share, and notes how far it goes."""
-        self._books.begin(share)
-        if not self._holding()(share.key):
+    def _hand_out(self, taken, read):
+        """
+        Decode what was taken, commit it where `autocommit` is True, and return what still is this member's to return.
+
+        Between taking and returning, partitions may be revoked or their ownership get into doubt. Their messages are
+        put back then, unless they are committed already: nobody else would hand them out.
+        """
+        taken = [Taken(*entry) for entry in taken]
+        try:
+            for one in taken:
+                yield self._decode(one, read)
+            if self.autocommit is True:
+                yield self._commit_by_itself()
+            messages = self._still_ours(taken)
+        finally:
+            self.progress.end(taken)
+        if messages:
+            self.progress.handed(taken[0].key[0])
+        else:
+            self._raise_pending([one.cursor for one in taken])
+        raise gen.Return(messages)
+
+    def _still_ours(self, taken):
+        """Return the messages that may be handed out; the others are put back."""
+        holding = self.assignment.holding()
+        messages = []
+        for one in taken:
+            if one.committed or holding(one.key):
+                messages.extend(one.messages)
+            elif self.progress.put_back(one) and one.reached is not None:
+                topic, partition = one.key
+                self.offsets[topic][partition] = one.begun
+        return messages
+
+    @gen.coroutine
+    def _decode(self, taken, read):
+        """Decode what was taken of one partition, and note how far it goes."""
+        self.progress.begin(taken)
+        if not self.assignment.holding()(taken.key):
             return
         try:
-            entry = share.cursor, share.generation, share.batches
-            share.messages = yield super(GroupedConsumer, self)._hand_out([entry], read)
+            entry = taken.cursor, taken.generation, taken.batches
+            taken.messages = yield super(GroupedConsumer, self)._hand_out([entry], read)
         except Exception as error:
-            # raised by `_hand_out` if there is nothing to give, else by the next call
-            share.cursor.error = error
-        if share.reached is not None and self._holding()(share.key):
-            self._books.note(share)
+            # raised by `_hand_out` if there is nothing to return, else by the next call
+            taken.cursor.error = error
+        if taken.reached is not None and self.assignment.holding()(taken.key):
+            self.progress.note(taken)
 
     def _moved(self, cursor, offset):
         """Messages before ``offset`` are decoded."""
         super(GroupedConsumer, self)._moved(cursor, offset)
-        self._books.moved(cursor, offset)
+        self.progress.moved(cursor, offset)
 
     def _start_of(self, topic, partition, start, late=False):
-        """Where a partition begins: only one that is new to all members, not just to us, at its beginning."""
-        return start if partition in self._first_ids.get(topic, (partition,)) else BEGINNING
+        """Where a partition begins: only one that is new to all members, not just to this one, at its beginning."""
+        return start if partition in self.subscription.first_ids.get(topic, (partition,)) else BEGINNING
+
+    def _cursors_of(self, keys):
+        """Return the cursors of partitions that are this member's."""
+        return [
+            cursor for topic in set(topic for topic, _ in keys) for cursor in self._own_cursors(topic, UNTOLD)
+            if (topic, cursor.partition) in keys
+        ]
+
+    def seek(self, topic, partition, offset):
+        """
+        Go on at another offset of a partition, see `kiel.clients.consumer.BaseConsumer.seek`.
+
+        A number is also what is committed next; what was handed out before is not.
+        """
+        super(GroupedConsumer, self).seek(topic, partition, offset)
+        cursor = self.fetcher.find(topic, partition)
+        self.progress.sought((topic, partition), cursor.handed)
 
     @gen.coroutine
     def determine_offsets(self, topic, start=None):
         """
-        Looks up the committed offset of each of our partitions of the topic that has no position; gives True.
+        Look up the committed offset of each of our partitions of the topic that has no position. Return True.
 
         :raises kiel.exc.BrokerError: when the look-up failed for good
         """
@@ -338,6 +458,7 @@ class GroupedConsumer(Ownership, GroupTopics, Health, BaseConsumer):
             for partition in self.allocation.get(topic) or ()
         ], lambda: self.fetcher.wake(topic))
         asked = [key for key, cursor in search.cursors.items() if cursor.state == UNSET]
+        sought = [key for key, cursor in search.cursors.items() if cursor.state == SOUGHT]
         positions = yield self.committed_offsets(asked, LOOK_UP_TIME, search.tell)
         fresh = dict(
             (key, BEGINNING if cursor.start is None else cursor.start) for key, cursor in search.cursors.items()
@@ -346,14 +467,139 @@ class GroupedConsumer(Ownership, GroupTopics, Health, BaseConsumer):
         if fresh:
             positions.update((yield self.lookup.positions_at(fresh, LOOK_UP_TIME, search.tell)))
         self.last_error = search.finish(positions) or self.last_error
+        for key in sought:
+            if search.cursors[key].handed == positions[key]:
+                self.progress.sought(key, positions[key])
         raise gen.Return(True)
+
+    # -- committing --
+
+    @gen.coroutine
+    def commit_offsets(self, metadata=None, offsets=None):
+        """
+        Commit what was handed out, of the partitions that are still this member's; all of it counts as processed.
+
+        A subclass may override this, to keep offsets elsewhere or to count commits: kiel calls it then wherever it
+        commits by itself.
+
+        :param metadata: a text kept beside the offsets; default "committed by" this consumer's name
+        :param offsets: ``{topic: {partition id: next offset to read}}`` to commit just these instead
+        :raises kiel.exc.ClosedError: after `close`
+        :raises kiel.exc.NotOwnedError: when partitions were given away or lost before this commit, so that their
+            messages are handed out again, by this member or another; all others are committed. In groups that meet in
+            ZooKeeper that is said only of ``offsets``, as in kiel 0.9.
+        :raises kiel.exc.KielError: the first error, when a partition could not be committed in time; it stays to be
+            committed
+        """
+        if self._committing:  # an application's own calls this one, for a commit that kiel wants
+            error = yield self._commit_due(metadata, committer.AUTOCOMMIT_TIME)
+        elif self.closing:
+            raise exc.ClosedError("group %s: the consumer is closed, nothing is committed any more" % self.group_name)
+        elif offsets is not None:
+            error = yield self.committer.commit_these(dict(
+                ((topic, partition), offset) for topic, parts in offsets.items() for partition, offset in parts.items()
+            ), self._metadata(metadata))
+        else:
+            self.progress.done_with_all()
+            error = yield self._commit_due(metadata)
+            forfeited, self.progress.forfeited = self.progress.forfeited, set()
+            if error is None and forfeited and self.allocator.by_topic:
+                error = not_owned(forfeited)
+        if error is not None:
+            raise error
+
+    def _positions_of(self, topic):
+        """Return ``{partition: next offset to hand out}`` of a topic's partitions with a position."""
+        return dict(
+            (cursor.partition, cursor.handed) for cursor in self.fetcher.of(topic) if cursor.handed is not None
+        )
+
+    def _metadata(self, text=None):
+        """The text to keep beside offsets."""
+        return "committed by %s" % self.name if text is None else text
+
+    def _commit_due(self, metadata=None, deadline=None, closing=False):
+        """Commit what is due; return a Future of the first error, or None."""
+        return self.committer.commit_due(self._metadata(metadata), deadline, closing or self.closing)
+
+    @gen.coroutine
+    def _commit_by_itself(self, closing=False):
+        """
+        Commit what is due, if that may be now; a failure is logged, and what failed stays to be committed.
+
+        By an application's own `commit_offsets`, where it has one. What that commits without calling kiel's counts as
+        committed when it returns.
+        """
+        if not self.topics_to_commit or self.allocator.paused or (self.closing and not closing):
+            return
+        if getattr(self.commit_offsets, "__func__", None) is COMMIT_OFFSETS:
+            error = yield self._commit_due(None, committer.AUTOCOMMIT_TIME, closing)
+        else:
+            error = yield self._call_commit_offsets()
+        if error is not None:
+            self.last_error = error
+            log.error("Offsets of group %s could not be committed, %s: %s", self.group_name,
+                      "and are not any more" if closing else "later commits will",
+                      str(error) or type(error).__name__)
+
+    @gen.coroutine
+    def _call_commit_offsets(self):
+        """Call an application's own `commit_offsets`. Return its error, or None."""
+        begun, due = self.committer.begun, dict(self.progress.due)
+        self._committing += 1
+        try:
+            yield events.outcome_of(self.commit_offsets())
+        except Exception as error:
+            raise gen.Return(error)
+        finally:
+            self._committing -= 1
+        if begun == self.committer.begun:
+            self.note_committed(due)
+        raise gen.Return(None)
+
+    @gen.coroutine
+    def _commit_before_release(self, keys):
+        """Partitions are about to go: commit what is due of them."""
+        if self.autocommit is not False and keys.intersection(self.progress.due):
+            yield self._commit_by_itself()
+
+    # -- committing with a producer's transaction --
+
+    def handed_out(self):
+        """
+        Return what was handed out and is not committed, ``{(topic, partition): next offset}``; it counts as processed.
+
+        :raises kiel.exc.NotOwnedError: when partitions were given away or lost meanwhile: what was made of their
+            messages must not be committed, since somebody else gets them too
+        """
+        if self.progress.forfeited:
+            raise not_owned(self.progress.forfeited)
+        self.progress.done_with_all()
+        return dict(self.progress.due)
+
+    def note_committed(self, offsets):
+        """Take note that offsets were committed otherwise, such as with a transaction."""
+        for key, offset in offsets.items():
+            self.progress.committed(key, offset)
+
+    def rewind(self):
+        """
+        Go back to what is committed, such as after an aborted transaction: all that was handed out since is handed out
+        again. For ``autocommit=False``.
+        """
+        holding = self.assignment.holding()
+        for key in self.progress.rewind():
+            if holding(key):
+                self.fetcher.cursor(*key).reset()
+                self.fetcher.wake(key[0])
 
     # -- the end --
 
     @gen.coroutine
     def wind_down(self):
-        """Commits what is due, leaves the group, and ends every `consume`."""
-        self._follow_no_more()
+        """Commit what is due, leave the group, and end every `consume`."""
+        self.assignment.closing = True
+        self.subscription.stop()
         yield super(GroupedConsumer, self).wind_down()
         try:
             yield self._commit_at_last()
@@ -361,23 +607,26 @@ class GroupedConsumer(Ownership, GroupTopics, Health, BaseConsumer):
             try:
                 yield self.allocator.stop()
             finally:
-                self._books.clear()
-                self._missing.clear()
-                self._terms.clear()
-                self._forfeited.clear()
+                self.progress.clear()
+                self.assignment.clear()
 
     @gen.coroutine
     def _commit_at_last(self):
-        """Commits what is due by the mode, trying again for a while; a closing client does not by itself."""
-        yield self._wait_for_work(set(key for work in self._books.at_work.values() for key in work), CLOSING_TIME)
-        clock = Backoff(first=0.1, most=1.0, deadline=ownership.AUTOCOMMIT_TIME).start()
-        while self._books.due and self.autocommit is not False and not self.allocator.paused:
-            error = yield self._commit_due(deadline=ownership.AUTOCOMMIT_TIME)
-            if error is None:
-                return
-            delay = clock.delay()
-            if not error.retriable or delay is None:
-                log.error("Offsets of group %s could not be committed at the end: %s", self.group_name, error)
-                return
-            yield gen.sleep(delay)
-            yield self._cure({error.cure})
+        """Commit what is due by the mode, trying again for a while."""
+        working = set(key for work in self.progress.working.values() for key in work)
+        yield self.assignment.wait_for_work(working, CLOSING_TIME)
+        if self.autocommit is not False:
+            yield self._commit_by_itself(closing=True)
+
+
+#: the `commit_offsets` that is not an application's own
+COMMIT_OFFSETS = six.get_unbound_function(GroupedConsumer.commit_offsets)
+
+
+def _assignors(assignors, partition_allocator, zk_hosts, group_protocol):
+    """Return what the group shares partitions by in Kafka."""
+    if partition_allocator is None:
+        return assignors
+    if zk_hosts and (assignors or group_protocol == "consumer"):
+        return assignors  # on the way from ZooKeeper to Kafka, the function is for the one, assignors for the other
+    return [partition_allocator]

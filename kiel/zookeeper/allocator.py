@@ -499,20 +499,20 @@ class PartitionAllocator(allocation.Allocator):
         return self._session.run(self.timeout + self.lock_timeout, self.shared_set.alter, change)
 
 
-def create_attempter(f):
+def create_attempter(future):
     """
     Gives ``attempt(fn, *args)`` that calls the function unless the Future is done, and puts its exception
     there.
 
     For code that used 0.9's; kiel has `kiel.events.run_blocking` now.
     """
-    def attempt(fn, *args, **kwargs):
+    def attempt(fn, *args):
         """Calls the function, unless an attempt before failed."""
-        if f.done():
+        if future.done():
             return
         try:
-            fn(*args, **kwargs)
+            fn(*args)
         except Exception as error:
-            f.set_exception(error)
+            future.set_exception(error)
 
     return attempt

@@ -13,7 +13,7 @@ from kiel.protocol import consumer_protocol
 from kiel.retry import Backoff
 
 from tests import loop
-from tests.clients.members import requests
+from tests.clients.grouping.members import requests
 from tests.fake import CLOSE, VERSIONS, with_cluster
 
 #: what a broker of 4.4 serves, and what the oldest that knows groups does

@@ -8,12 +8,13 @@ import pytest
 from tornado import gen, ioloop
 
 from kiel import exc
-from kiel.clients import GroupedConsumer, group_topics, grouped, ownership
+from kiel.clients import GroupedConsumer, grouped
+from kiel.clients.grouping import committer, subscription
 from kiel.clients.offsets import BEGINNING, END
 from kiel.retry import Backoff
 
 from tests import fake, loop
-from tests.clients.members import commits, fetched_from, gather, make, requests, stored, with_member
+from tests.clients.grouping.members import commits, fetched_from, gather, make, requests, stored, with_member
 from tests.fake import CLOSE, error, with_cluster
 
 PROCESSED = dict(autocommit="processed")
@@ -22,9 +23,9 @@ MANUAL = dict(autocommit=False)
 
 @pytest.fixture(autouse=True)
 def short_times(monkeypatch):
-    monkeypatch.setattr(ownership, "AUTOCOMMIT_TIME", 0.3)
+    monkeypatch.setattr(committer, "AUTOCOMMIT_TIME", 0.3)
     monkeypatch.setattr(grouped, "CLOSING_TIME", 0.3)
-    monkeypatch.setattr(group_topics, "GONE_AFTER", 0.2)
+    monkeypatch.setattr(subscription, "GONE_AFTER", 0.2)
 
 
 def slow(seconds, bad=b"slow"):
@@ -412,7 +413,7 @@ def test_processed_a_revocation_waits_for_the_work(cluster, consumer):
     assert (yield consumer.consume("t")) == []  # done with it
     yield loop.within(1, told)
     assert stored(cluster) == 1
-    assert not consumer.topics_to_commit and not consumer._books.at_work and not consumer._books.working
+    assert not consumer.topics_to_commit and not consumer.progress.working and not consumer.progress._waiting
 
 
 @with_member(PROCESSED, topics={"t": 2})
@@ -750,6 +751,7 @@ def test_books_do_not_grow(cluster, consumer):
         yield consumer.allocator.give(**{name: [0]})
         cluster.log(name).put(b"a")
         yield gather(consumer, 1, name)
-    assert not any(vars(consumer._books).values())
-    assert not consumer._handing and not consumer._consuming and not consumer._releasing
+    progress = consumer.progress
+    assert not any((progress.due, progress.working, progress.forfeited, progress._waiting, progress._taken))
+    assert not consumer._handing and not consumer._consuming and not consumer.assignment._releasing
     assert len(requests(cluster, "offset_commit")) == 20

@@ -109,11 +109,3 @@ D20_nobody_behind_the_bootstrap_host
 S_shares_of_max_bytes
 S_starts
 """.split())
-
-#: the same for the modules of `test_interface`
-MODULES = set("""
-kiel.clients.consumer
-kiel.clients.grouped
-kiel.clients.single
-kiel.zookeeper.allocator
-""".split())

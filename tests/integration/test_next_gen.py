@@ -432,7 +432,7 @@ def test_a_member_that_is_put_out_joins_again(kafka, topic, group):
         yield one.start()
         yield all_arrive(source, one)
         member_id, _ = one.consumer.allocator.identity
-        broker = one.consumer.cluster[(yield one.consumer.coordinator())]
+        broker = yield one.consumer.group_coordinator.broker()
         answer = yield broker.send(ConsumerGroupHeartbeatRequest(
             group_id=group, member_id=member_id, member_epoch=-1
         ))

@@ -173,7 +173,7 @@ class CommittedOffsets(object):
     # -- committing --
 
     @gen.coroutine
-    def commit(self, offsets, metadata="", deadline=None, member=None):
+    def commit(self, offsets, metadata="", deadline=None, member=None, closing=False):
         """
         Commit offsets to every store that the group uses.
 
@@ -183,12 +183,14 @@ class CommittedOffsets(object):
         :param metadata: a text that Kafka keeps beside each offset; left away where it is too long
         :param deadline: seconds until what failed retriably is given up
         :param member: the member that signs the commit, see `Outsider`; default: nobody
+        :param closing: whether to go on trying while the client closes
         """
         words = [metadata]
         member = Outsider() if member is None else member
         result = yield self.coordinator.attempt(
             list(offsets),
-            lambda keys: self._commit_round(dict((key, offsets[key]) for key in keys), words, member), deadline
+            lambda keys: self._commit_round(dict((key, offsets[key]) for key in keys), words, member),
+            deadline, closing=closing
         )
         raise gen.Return(result)
 

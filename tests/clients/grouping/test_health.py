@@ -7,7 +7,7 @@ from tornado import gen
 from kiel import exc
 from kiel.retry import monotonic
 
-from tests.clients.members import Given, gather, make
+from tests.clients.grouping.members import Given, gather, make
 from tests.fake import with_cluster
 
 
@@ -30,7 +30,7 @@ def with_member(test):
         consumer.allocator = Given({"t": [0]})
         consumer.allocator.identity = ("me", 7)
         consumer.allocator.state = "stable"
-        consumer._obey(consumer.allocator)
+        consumer.assignment.obey(consumer.allocator)
         yield consumer.connect()
         try:
             yield gen.coroutine(test)(cluster, consumer)

@@ -56,14 +56,14 @@ def difference(more, less):
     return dict((topic, ids) for topic, ids in found.items() if ids)
 
 
-def make(cluster, owned=ALL, **settings):
+def make(cluster, owned=ALL, kind=grouped.GroupedConsumer, **settings):
     """A member of group "g" that is not connected yet."""
     settings.setdefault("deserializer", bytes)
     settings.setdefault("max_wait_time", 200)
     settings.setdefault("connect_timeout", 0.5)
     settings.setdefault("request_timeout", 0.5)
     settings.setdefault("retry", Backoff(first=0.01, most=0.1, deadline=2))
-    consumer = grouped.GroupedConsumer(cluster.bootstrap, "g", ["nowhere:1"], **settings)
+    consumer = kind(cluster.bootstrap, "g", ["nowhere:1"], **settings)
     consumer.settings.probe_timeout = 0.1
     consumer.allocator = Given(owned)
     return consumer

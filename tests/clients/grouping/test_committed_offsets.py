@@ -7,11 +7,11 @@ import pytest
 from tornado import gen, ioloop
 
 from kiel import exc
-from kiel.clients import ownership
+from kiel.clients.grouping import committer
 from kiel.retry import Backoff
 
 from tests import fake, loop
-from tests.clients.members import commits, gather, make, requests, stored, with_member
+from tests.clients.grouping.members import commits, gather, make, requests, stored, with_member
 from tests.fake import CLOSE, MUTE, error, with_cluster
 
 #: seconds of a commit that fails, in these tests
@@ -20,7 +20,7 @@ SHORT = 0.3
 
 @pytest.fixture(autouse=True)
 def short_commits(monkeypatch):
-    monkeypatch.setattr(ownership, "AUTOCOMMIT_TIME", SHORT)
+    monkeypatch.setattr(committer, "AUTOCOMMIT_TIME", SHORT)
 
 
 # -- where offsets live --
@@ -159,7 +159,7 @@ LOST = {
 
 @pytest.mark.parametrize("trouble", sorted(LOST))
 def test_d45_a_commit_survives_trouble_with_the_coordinator(trouble, monkeypatch):
-    monkeypatch.setattr(ownership, "AUTOCOMMIT_TIME", 2)
+    monkeypatch.setattr(committer, "AUTOCOMMIT_TIME", 2)
 
     @with_member(brokers=2, topics={"t": 2})
     def check(cluster, consumer):

@@ -5,10 +5,10 @@ import pytest
 from tornado import concurrent, gen
 
 from kiel import exc
-from kiel.clients import ownership
+from kiel.clients.grouping import committer
 
 from tests import loop
-from tests.clients.members import Given, commits, gather, make, stored
+from tests.clients.grouping.members import Given, commits, gather, make, stored
 from tests.fake import error, with_cluster
 
 PROCESSED = dict(autocommit="processed")
@@ -17,7 +17,7 @@ MANUAL = dict(autocommit=False)
 
 @pytest.fixture(autouse=True)
 def short_times(monkeypatch):
-    monkeypatch.setattr(ownership, "AUTOCOMMIT_TIME", 0.3)
+    monkeypatch.setattr(committer, "AUTOCOMMIT_TIME", 0.3)
 
 
 class InKafka(Given):
@@ -48,10 +48,10 @@ def with_kafka_member(**settings):
         @with_cluster(topics={"t": 2})
         def run(cluster):
             consumer = make(cluster, **settings)
-            consumer._zk_hosts = None
+            consumer._zk_hosts = consumer.assignment.zk_hosts = None
             consumer.allocator = InKafka({"t": [0, 1]})
-            consumer.uses_zookeeper = False
-            consumer._obey(consumer.allocator)
+            consumer.committed.uses_zookeeper = False
+            consumer.assignment.obey(consumer.allocator)
             yield super(type(consumer), consumer).connect()
             yield consumer._join()
             try:
