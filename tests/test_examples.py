@@ -46,7 +46,8 @@ def parsed(monkeypatch, name, *arguments):
 
 
 def test_all_are_there():
-    assert EXAMPLES == ["counter.py", "demo.py", "maker.py", "move_offsets.py", "transform.py", "worker.py"]
+    assert EXAMPLES == ["counter.py", "demo.py", "maker.py", "move_offsets.py", "service.py", "transform.py",
+                        "worker.py"]
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
@@ -58,6 +59,7 @@ def test_help(name):
                    "worker.py": ["--debug"],
                    "move_offsets.py": ["GROUP"],
                    "transform.py": ["--id", "--debug"],
+                   "service.py": ["--brokers", "--zk_hosts", "--topic", "--group", "--port"],
                    "demo.py": ["--kafka"]}[name]:
         assert option in out
 

@@ -20,7 +20,7 @@ CACHE = os.path.join(ROOT, ".cache", "kiel-0.9.3")
 sys.path.insert(0, ROOT)
 
 from kiel.testing import Kafka  # noqa: E402
-from tests.faithful import checking, uses  # noqa: E402
+from tests.faithful import checking, service, uses  # noqa: E402
 from tests.faithful.pending import PENDING  # noqa: E402
 
 #: the last kazoo that runs on Python 2.7 with it
@@ -56,6 +56,21 @@ def run(python, place, environment, names):
     return found
 
 
+def play_all(kafka, old, here):
+    """The application of 2016 in two processes, on each pair of the two kiels: lines about what came of it."""
+    lines = []
+    for first, second in (old, old), (old, here), (here, old), (here, here):
+        names = ["0.9.3" if one is old else "here" for one in (first, second)]
+        label = "the application of 2016, %s then %s" % tuple(names)
+        print("-- " + label, flush=True)
+        try:
+            result = "%d events, each once" % service.play(kafka.bootstrap, [kafka.zookeeper.hosts], first, second)
+        except Exception as error:
+            result = "FAILS: %s" % error
+        lines.append("%s: %s" % (label, result))
+    return lines
+
+
 def mark(found, name):
     """A word for a use's result."""
     if name not in found:
@@ -85,6 +100,7 @@ def main():
             before = run(old, place, environment, names)
             print("-- and on this kiel", flush=True)
             now = run(args.here, place, dict(environment, PYTHONPATH=ROOT), names)
+            plays = [] if args.names else play_all(kafka, (old, True), (args.here, False))
     finally:
         shutil.rmtree(place)
     print("%-66s %-8s %s" % ("", "0.9.3", "here"))
@@ -96,7 +112,10 @@ def main():
                 print("    " + found[name].strip().replace("\n", "\n    "))
     fine = [sum(mark(found, name) == "ok" for name in names) for found in (before, now)]
     print("%-66s %-8s %s" % ("of %d" % len(names), fine[0], fine[1]))
-    unexpected = [
+    for line in plays:
+        print(line)
+    unexpected = [line for line in plays if "FAILS" in line]
+    unexpected += [
         name for name in names if (mark(now, name) == "ok") == (name in PENDING) or mark(before, name) != "ok"
     ]
     if unexpected:

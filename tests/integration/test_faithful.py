@@ -5,9 +5,11 @@ The uses of `tests.faithful.uses` that need real brokers or a ZooKeeper, on a Ka
 """
 from __future__ import absolute_import
 
+import sys
+
 import pytest
 
-from tests.faithful import checking, uses
+from tests.faithful import checking, service, uses
 from tests.integration import peer
 
 USES = uses.load()
@@ -23,3 +25,8 @@ def kafka():
 @pytest.mark.parametrize("name", sorted(name for name in USES if USES[name][1]))
 def test_use(kafka, name):
     checking.check(name, kafka.bootstrap, [kafka.zookeeper.hosts])
+
+
+def test_the_application_of_2016(kafka):
+    here = sys.executable, False
+    assert service.play(kafka.bootstrap, [kafka.zookeeper.hosts], here, here) == 120
