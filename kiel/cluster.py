@@ -359,9 +359,17 @@ class Cluster(Topics):
 
     @gen.coroutine
     def _open(self, conn, failed):
-        """Connects to one broker; a failure is noted, and the broker is out of the books at once."""
+        """
+        Connect to one broker; a failure is noted, and the broker is out of the books at once.
+
+        One that refuses the login stays in them: it is there, and tells everybody who needs it what is wrong.
+        """
         try:
             yield conn.connect()
+        except exc.AuthenticationError as error:
+            log.warning("Broker %s: %s", conn.broker_id, error)
+            failed.add(conn.broker_id)
+            self.last_error = error
         except exc.KielError as error:
             log.warning("Broker %s: %s", conn.broker_id, error)
             failed.add(conn.broker_id)

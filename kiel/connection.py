@@ -21,6 +21,7 @@ from kiel.events import ignore, settle
 from kiel.protocol import response as responses
 from kiel.protocol.wire import Wire, correlation_struct, size_struct
 from kiel.retry import monotonic
+from kiel.security import tls
 from kiel.settings import Settings
 from kiel.stream import Stream
 
@@ -406,18 +407,10 @@ class Connection(object):
                 hint += "; does the port %s?" % ("speak TLS" if self.settings.ssl else "expect TLS or SASL")
             elif not self.settings.served and self.settings.sasl is None:
                 hint += "; does the port expect a login? Then give sasl="
-        if isinstance(error, (ssl.CertificateError, ssl.SSLError)):
-            text = str(error).upper()
-            if "ALERT" in text and ("CERTIFICATE" in text or "UNKNOWN" in text):  # the broker's own complaint
-                return exc.AuthenticationError(
-                    "%s:%d asks for a client certificate, or does not accept it: %s (load one into the context in ssl=)"
-                    % (self.host, self.port, error)
-                )
-            if isinstance(error, ssl.CertificateError) or "CERTIFICATE" in text:
-                return exc.AuthenticationError(
-                    "the certificate of %s:%d is not accepted: %s (check the host name, and the authorities in ssl=)"
-                    % (self.host, self.port, error)
-                )
+        refusal = tls.refusal(self.host, self.port, error)
+        if refusal is not None:
+            return refusal
+        if isinstance(error, ssl.SSLError):
             hint = "does the port speak TLS?"
         elif isinstance(error, socket.gaierror):
             hint = "the host name can't be resolved: check the spelling, and the broker's advertised listeners"

@@ -89,15 +89,17 @@ class FakeCluster(object):
     :param topics: {name: number of partitions}; leaders go round the brokers
     :param host: the address they listen on, such as "::1"
     :param auto_create: whether a Metadata request that names a new topic makes it
+    :param tls: an `ssl.SSLContext` to serve TLS with
     """
 
     def __init__(self, brokers=1, versions="4.4", topics=None, host="127.0.0.1",
-                 auto_create=False):
+                 auto_create=False, tls=None):
         known = not isinstance(versions, dict)
         self.versions = VERSIONS[versions] if known else versions
         self.release = versions if known else "custom"
         self.magic = MAGICS.get(self.release, 2)
         self.auto_create = auto_create
+        self.tls = tls
         self.brokers = collections.OrderedDict(
             (broker_id, FakeBroker(self, broker_id, host)) for broker_id in range(1, brokers + 1)
         )
@@ -379,7 +381,7 @@ def delay(seconds, then=None):
 
 class _Server(tcpserver.TCPServer):
     def __init__(self, broker):
-        super(_Server, self).__init__()
+        super(_Server, self).__init__(ssl_options=broker.cluster.tls)
         self.broker = broker
 
     def handle_stream(self, stream, address):

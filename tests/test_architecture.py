@@ -40,6 +40,8 @@ RULES = (
     ("kiel.events",           SHELL[:-1] + ("kiel.protocol",)),
     ("kiel.connection",       ("kiel.cluster", "kiel.clients", "kiel.zookeeper", "kiel.groups", "kiel.allocation")),
     ("kiel.settings",         ("kiel.protocol", "kiel.connection")),
+    ("kiel.security",         ("kiel.connection", "kiel.broker", "kiel.cluster", "kiel.clients", "kiel.groups",
+                               "kiel.zookeeper")),
     ("kiel.handshake",        ("kiel.connection", "kiel.broker", "kiel.cluster", "kiel.clients")),
     ("kiel.broker",           ("kiel.cluster", "kiel.clients", "kiel.zookeeper", "kiel.groups", "kiel.allocation")),
     ("kiel.cluster",          ("kiel.clients", "kiel.zookeeper", "kiel.groups", "kiel.allocation")),

@@ -25,8 +25,8 @@ class Client(object):
     :param connect_timeout: seconds for dialling, TLS and login together
     :param request_timeout: seconds for an answer, on top of the wait that a request itself asks for
     :param metadata_max_age: seconds after which metadata is asked again without any error
-    :param ssl: an `ssl.SSLContext`, or ``True`` for the system's authorities with the host name checked
-    :param sasl: `kiel.sasl.Plain` or `kiel.sasl.Scram`
+    :param ssl: what `kiel.ssl` makes, an `ssl.SSLContext`, or ``True`` for the system's authorities
+    :param sasl: a mechanism of `kiel.sasl`, or one of the application's own
     :param retry: the `kiel.retry.Backoff` of everything that is tried again
     """
 
@@ -122,6 +122,10 @@ class Client(object):
             log.error("The connection to broker %s was closed", broker_id)
             return
         except exc.UnsupportedVersionError as error:
+            failures.append(error)
+            return
+        except exc.AuthenticationError as error:  # somebody has to mend that, so it has to be seen
+            log.error("Request '%s' to broker %s failed: %s", request.api, broker_id, error)
             failures.append(error)
             return
         except Exception as error:

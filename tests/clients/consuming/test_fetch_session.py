@@ -10,7 +10,7 @@ from kiel.clients.consuming.fetch_session import INITIAL, LAST, FetchSession
 from kiel.protocol import errors, fetch, topic_ids
 
 from tests import answers, fake
-from tests.clients.test_single import gather, with_consumer
+from tests.clients.consuming.consumers import gather, with_consumer
 
 A, B = b"a" * 16, b"b" * 16
 

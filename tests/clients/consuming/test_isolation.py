@@ -11,7 +11,7 @@ from kiel.clients.single import SingleConsumer
 from kiel.protocol import messages
 
 from tests import fake, logs
-from tests.clients.test_single import gather, with_consumer
+from tests.clients.consuming.consumers import gather, with_consumer
 
 Aborted = collections.namedtuple("Aborted", "producer_id first_offset")
 

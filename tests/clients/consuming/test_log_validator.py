@@ -12,8 +12,8 @@ from kiel.clients.consuming.cursor import Offset, epoch_of, offset_of
 from kiel.clients.single import SingleConsumer
 
 from tests import fake, loop
+from tests.clients.consuming.consumers import gather, times_asked, with_consumer
 from tests.clients.grouping.members import gather as member_gather, stored, with_member
-from tests.clients.test_single import gather, times_asked, with_consumer
 
 #: fetches find out by themselves from 2.7 on; 2.4 has to be asked; 0.11 can't tell consumers
 FINDS_OUT = ["2.4", "2.8", "4.4"]
