@@ -103,7 +103,7 @@ class Broker(object):
         """
         name = lane or LANES.get(request.api, QUICK)
         connection = self.lanes.get(name)
-        if connection is not None and connection.ready and not connection.closing:
+        if connection is not None and connection.ready:
             return connection.send(request)
         if self.closing:
             return failed(self._refusal())
@@ -163,7 +163,7 @@ class Broker(object):
         """
         asked = [
             connection.send(offset.OffsetRequest(topics=[])) for connection in list(self.lanes.values())
-            if connection.ready and connection.unheard and not connection.closing
+            if connection.ready and connection.requests.unheard
         ]
         for future in asked:
             try:

@@ -7,12 +7,12 @@ import random
 import time
 
 import six
-from tornado import concurrent, gen, ioloop
+from tornado import gen, ioloop
 
 from kiel import constants, exc
 from kiel.broker import Broker
 from kiel.connection import Connection
-from kiel.events import ignore, settle
+from kiel.events import first, ignore
 from kiel.fairness import Turn
 from kiel.settings import Settings
 from kiel.protocol import metadata
@@ -126,7 +126,7 @@ class Cluster(Topics):
         if opening:
             limit = gen.sleep(SETTLING)
             for future in opening:
-                yield _first(future, limit)
+                yield first(future, limit)
 
     def _schedule_refresh(self):
         """Sets the timer of the next refresh."""
@@ -354,7 +354,7 @@ class Cluster(Topics):
             conn = self.conns[broker_id] = Broker(broker.host, broker.port, broker_id, self.settings)
             opening.append(self._open(conn, failed))
         if opening:
-            yield _first(gen.multi(opening), gen.sleep(1.0))
+            yield first(gen.multi(opening), gen.sleep(1.0))
         raise gen.Return(failed)
 
     @gen.coroutine
@@ -415,11 +415,3 @@ def split_host(host):
     if malformed or not name or not (port.isdigit() or port == "") or int(port or 1) > 65535:
         raise ValueError("not a broker's address: %r; expected 'host:port'" % host)
     return name, int(port or constants.DEFAULT_KAFKA_PORT)
-
-
-def _first(*futures):
-    """A Future that is done when the first of several is; it takes over nothing of theirs."""
-    done = concurrent.Future()
-    for future in futures:
-        future.add_done_callback(lambda _: settle(done))
-    return done

@@ -44,11 +44,15 @@ class BrokerConnectionError(KielError):
         self.hint = hint
 
     def __str__(self):
+        cause, hint = self.cause, self.hint
+        # an error handed on as the cause of another about the same broker: its address is told once
+        while isinstance(cause, BrokerConnectionError) and (cause.host, cause.port) == (self.host, self.port):
+            cause, hint = cause.cause, hint or cause.hint
         text = "Error connecting to %s:%s" % (self.host, self.port)
-        if self.cause is not None:
-            text += ": %s" % (str(self.cause) or type(self.cause).__name__)
-        if self.hint:
-            text += " (%s)" % self.hint
+        if cause is not None:
+            text += ": %s" % (str(cause) or type(cause).__name__)
+        if hint:
+            text += " (%s)" % hint
         return text
 
 
