@@ -12,7 +12,7 @@ import logging
 
 from tornado import concurrent, gen, ioloop
 
-from kiel import dialling, exc, handshake
+from kiel import dialling, exc, handshake, identity
 from kiel.connection_states import (
     BEGIN_ANEW, CLOSED, DIAL, DIALLED, END, NEW, PAUSE, PAUSED, READY, RECEIVE_TOKEN, RESUME, SEND_TOKEN,
     SERVE, TOKEN, after
@@ -169,6 +169,7 @@ class Connection(object):
             yield handshake.negotiate(self)
         if self.settings.sasl is not None:
             yield handshake.authenticate(self)
+        yield identity.check(self)
         self._step(SERVE)
 
     @gen.coroutine

@@ -64,6 +64,23 @@ class RequestTimeoutError(BrokerConnectionError):
     """A broker did not answer within the time-out; its connection has been closed."""
 
 
+class WrongBrokerError(BrokerConnectionError):
+    """
+    An address was answered by another cluster than the client's, or by another broker than was dialled.
+
+    So it is where a port was used again, a name leads elsewhere, or a copy of the cluster was restored. Nothing is
+    written there or read from there; the cluster is looked up anew. A client that is closed and connected again takes
+    whatever cluster it finds.
+    """
+
+    def __str__(self):
+        return "%s:%s is not the broker that was meant: %s (check DNS names, ports and advertised listeners)" % (
+            self.host, self.port, self.hint)
+
+    def __init__(self, host, port, broker_id, reason):
+        super(WrongBrokerError, self).__init__(host, port, broker_id, hint=reason)
+
+
 class ProtocolError(KielError):
     """Bytes that are not Kafka's protocol: a frame out of step, too large, or one that can't be decoded."""
 

@@ -32,6 +32,8 @@ class Settings(object):
         self.modern = False
         #: whether any broker has answered a request after its handshake: where none has, a login may be what is missing
         self.served = False
+        #: the id of the cluster, once a broker has told it; see `kiel.identity`
+        self.cluster_id = None
         #: (host, port) -> the address that got through, of names that stand for several (`kiel.dialling`)
         self.reached = {}
         #: whether a broker was found to be one that never answers ApiVersions: others are probed more briefly

@@ -100,6 +100,7 @@ class FakeCluster(object):
         self.magic = MAGICS.get(self.release, 2)
         self.auto_create = auto_create
         self.tls = tls
+        self.cluster_id = "fake"
         self.brokers = collections.OrderedDict(
             (broker_id, FakeBroker(self, broker_id, host)) for broker_id in range(1, brokers + 1)
         )
@@ -201,6 +202,8 @@ class FakeBroker(object):
         Answers requests of an api otherwise, ``times`` times or for good; the last one set counts, and
         ``None`` unsets it.
 
+        The api "identity" is Metadata about no topic, by which kiel sees who answers; such calls are not counted.
+
         The api "accept" is a connection just made: `CLOSE`, `MUTE`, or bytes to say to whatever comes
         first before hanging up.
         """
@@ -254,7 +257,9 @@ class FakeBroker(object):
     def answer(self, stream, number, payload):
         """Answers one request; gives whether the connection goes on."""
         call = Call(self, stream, number, payload)
-        self.requests.append(call)
+        identifies = call.asks_who_it_is()
+        if not identifies:
+            self.requests.append(call)
         served = self.cluster.versions.get(call.api)
         silent = MUTE if self.cluster.release == "0.9" else CLOSE
         if served is None and call.api not in self.handlers:
@@ -263,7 +268,7 @@ class FakeBroker(object):
             if not call.decode(served or (0, 99)):
                 answer = call.refusal()
             else:
-                answer = self.handler(call.api)
+                answer = self.handler("identity" if identifies else call.api)
                 if callable(answer):
                     answer = answer(call)
                 if answer is not None and not isinstance(answer, (str, bytes, dict)):
@@ -333,6 +338,14 @@ class Call(object):
                 self.api, self.version, len(self.payload) - end
             ))
         return True
+
+    def asks_who_it_is(self):
+        """Whether it asks for the metadata of no topic, as kiel does to see who answers; such a call is not counted."""
+        cls = answers.request_class("metadata")
+        if self.api != "metadata" or not 2 <= self.version <= 13:
+            return False
+        at = self.body_at + (1 if cls.is_flexible(self.version) else 0)
+        return cls.decode(self.payload, at, self.version)[0].topics == []
 
     def refusal(self):
         """What a broker says to a version that it does not serve."""
