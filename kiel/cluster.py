@@ -109,6 +109,7 @@ class Cluster(Topics):
         if self._stopped:  # closed before: what is found now may be another cluster
             self.settings.cluster_id = None
         self._stopped = self._source.stopped = False
+        self._resting.clear()
         response = yield self._source.bootstrap()
         yield self.heal(response)
         self._schedule_refresh()

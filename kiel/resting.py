@@ -29,6 +29,10 @@ class Resting(object):
         """Forget the failures of a key."""
         self._failures.pop(key, None)
 
+    def clear(self):
+        """Forget all failures."""
+        self._failures.clear()
+
     def left(self, key):
         """Return the seconds until a key may be tried again; 0 when it may be now."""
         _, until = self._failures.get(key, (None, 0))

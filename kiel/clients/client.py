@@ -104,7 +104,7 @@ class Client(object):
                 yield self.cluster.heal()
             except exc.KielError as error:
                 # what the answers brought must not be lost to the look at the cluster that comes after (D26)
-                log.warning("The cluster could not be asked again: %s", error)
+                self.cluster.warn("Metadata refresh failed: %s", error)
         if failures:
             raise failures[0]
         raise gen.Return(results)
@@ -129,7 +129,7 @@ class Client(object):
             failures.append(error)
             return
         except Exception as error:
-            log.error("Request '%s' to broker %s failed: %s", request.api, broker_id, error)
+            self.cluster.warn("Request '%s' to broker %s failed: %s", request.api, broker_id, error)
             self.heal_cluster = True
             return
         try:
@@ -199,7 +199,7 @@ class Client(object):
             try:
                 yield self.cluster.heal()
             except exc.KielError as error:
-                log.warning("The cluster could not be asked again: %s", error)
+                self.cluster.warn("Metadata refresh failed: %s", error)
 
     def lose_coordinator(self):
         """Forgets the group's coordinator, where a client has one; it is looked up at the next need."""
