@@ -8,6 +8,7 @@ from tornado import gen, ioloop
 from kiel import exc
 from kiel.addresses import broker_list, split_host
 from kiel.broker import Broker
+from kiel.connection import Connection
 from kiel.events import first, ignore
 from kiel.metadata_source import MetadataSource
 from kiel.outage import Outage
@@ -346,4 +347,5 @@ class Cluster(Topics):
         self.conns.pop(broker_id, None)
 
 
-__all__ = ["Cluster", "split_host"]
+# kiel 0.9 had `Connection` here, too
+__all__ = ["Cluster", "Connection", "split_host"]
