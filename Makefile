@@ -1,6 +1,6 @@
 # make demo: produce to and consume from a real Kafka    make test: all tests, every interpreter found here
 .POSIX:
-.PHONY: help demo test unit integration lint docs bench matrix churn faults soak fuzz faithful clean
+.PHONY: help demo test unit integration lint docs bench matrix churn faults soak fuzz fuzz-native faithful clean
 
 PYTHON = python3
 VENV = .venv
@@ -19,10 +19,11 @@ help:
 	@echo "make soak         ten minutes of steady work, memory watched; an hour: make soak FOR=3600"
 	@echo "make fuzz         ten minutes of hostile bytes; longer: make fuzz FOR=3600"
 	@echo "make faithful     what applications of 2016 did, on PyPI's kiel 0.9.3 and on this one, side by side"
+	@echo "make fuzz-native  the same of the loops in C, built with address and undefined-behaviour sanitizers"
 	@echo "make clean        remove what was made (jars in the user's cache stay)"
 
 # one virtualenv for everything but the tests, made once and again when setup.py changes
-$(VENV)/.made: setup.py
+$(VENV)/.made: setup.py kiel/speedups.c
 	@echo "-- making $(VENV) with $$($(PYTHON) --version) (once, about half a minute)"
 	@$(PYTHON) -m venv $(VENV) || { \
 	    echo "python3 -m venv failed; on Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
@@ -84,6 +85,9 @@ soak: $(VENV)/.made
 fuzz: $(VENV)/.made
 	@$(BIN)/python -m tests.fuzz.run --seconds "$${FOR:-600}" --findings tests/cases
 
+fuzz-native: $(VENV)/.made
+	@$(BIN)/python -m tests.fuzz.native --seconds "$${FOR:-600}"
+
 # needs python2.7 on PATH for 0.9.3
 faithful: $(VENV)/.made
 	@$(BIN)/python -m pip install -q --disable-pip-version-check "virtualenv<20.22"
@@ -93,3 +97,4 @@ clean:
 	rm -rf $(VENV) .tox .cache build dist docs/_build kiel.egg-info .pytest_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	find . -name '*.pyc' -delete
+	rm -f kiel/_speedups*.so

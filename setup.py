@@ -1,8 +1,14 @@
-"""Packaging of kiel; ``pip install kiel`` needs no compiler, the extras are optional."""
+"""
+Packaging of kiel; ``pip install kiel`` needs no compiler, the extras are optional.
+
+The extension in C is built where that can be done. ``KIEL_EXTENSION=1`` makes it an error where it can't, ``0`` does
+without it, which gives a wheel for every platform.
+"""
 import io
 import os
+import platform
 
-from setuptools import find_packages, setup
+from setuptools import Extension, find_packages, setup
 
 here = os.path.dirname(os.path.abspath(__file__))
 
@@ -22,16 +28,24 @@ lz4 = ["lz4"]
 zstd = ["zstandard"]
 crc32c = ["crc32c"]
 
+wanted = os.environ.get("KIEL_EXTENSION")
+speedups = [Extension("kiel._speedups", ["kiel/speedups.c"], optional=wanted != "1")]
+# what other Pythons make up for with a compiler of their own, C's interface would slow down
+if wanted == "0" or (wanted != "1" and platform.python_implementation() != "CPython"):
+    speedups = []
+
 setup(
     name="kiel",
     version=package["__version__"],
-    description="Kafka client for Tornado asynchronous applications, in pure Python.",
+    description="Kafka client for Tornado asynchronous applications.",
     long_description=text("README.rst"),
     long_description_content_type="text/x-rst",
     author="The kiel maintainers",
     license="Apache-2.0",
-    packages=find_packages(exclude=["tests", "tests.*"]),
+    packages=find_packages(include=["kiel", "kiel.*"]),
+    ext_modules=speedups,
     include_package_data=True,
+    exclude_package_data={"kiel": ["*.c"]},
     zip_safe=False,
     python_requires=">=2.7, !=3.0.*, !=3.1.*, !=3.2.*, !=3.3.*, !=3.4.*, !=3.5.*",
     install_requires=[

@@ -12,13 +12,16 @@ import io
 import json
 import logging
 import os
+import platform
 import ssl
 import sys
 
 import six
+import tornado
 from tornado import gen, ioloop
 
-from kiel import exc, sasl
+import kiel
+from kiel import compression, exc, sasl, speedups
 from kiel.clients.admin import Admin
 from kiel.clients.consuming.offset_lookup import BEGINNING, END
 from kiel.clients.grouping.group_view import DEAD
@@ -60,6 +63,8 @@ def parser():
     secure.add_argument("--password-file", metavar="FILE", help="the file whose first line is the password")
 
     top = argparse.ArgumentParser(prog="python -m kiel", description="A look at Kafka with kiel.")
+    top.add_argument("--version", action=Version, nargs=0,
+                     help="print the versions of kiel and of what it runs on, the codecs and the speedups, and exit")
     kinds = top.add_subparsers(dest="kind", metavar="groups")
     groups = kinds.add_parser("groups", help="consumer groups")
     commands = groups.add_subparsers(dest="command", metavar="COMMAND")
@@ -94,6 +99,26 @@ def parser():
                        help="may be given several times; default: those that the group has offsets in")
     reset.add_argument("--execute", action="store_true", help="do it; without, only tell what would be done")
     return top
+
+
+class Version(argparse.Action):
+    """``--version``: what a report of a defect should begin with."""
+
+    def __call__(self, parser, namespace, values, option_string=None):
+        print(versions())
+        parser.exit()
+
+
+def versions():
+    """Return what runs here, a line each: kiel, Python, Tornado, the codecs, the speedups."""
+    codecs = [codec.name for _, codec in sorted(compression.codecs.items()) if codec.available]
+    return "\n".join((
+        "kiel %s" % kiel.__version__,
+        "%s %s" % (platform.python_implementation().replace("CPython", "Python"), platform.python_version()),
+        "Tornado %s" % tornado.version,
+        "codecs: %s" % ", ".join(codecs),
+        "speedups: %s" % speedups.describe(),
+    ))
 
 
 def moment(text):

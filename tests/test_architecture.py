@@ -61,6 +61,7 @@ RULES = (
     ("kiel.partitioners",     IO + SHELL + ("kiel.protocol",)),
     ("kiel.collector",        IO + SHELL + ("kiel.protocol",)),
     ("kiel.fairness",         SHELL + ("kiel.protocol",)),
+    ("kiel.speedups",         IO + SHELL + ("kiel.protocol",)),
     ("kiel.stream",           SHELL[:-1]),
     # groups know the coordinator they are handed, or a connection of their own, and neither clients nor the cluster
     ("kiel.groups",           ("kiel.clients", "kiel.cluster", "kiel.broker", "struct", "socket", "ssl")),

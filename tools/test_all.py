@@ -147,6 +147,8 @@ def build_settings():
         settings["KIEL_CRC32C27"] = "crc32c<2.5"
         if any(os.path.exists(place + "/snappy-c.h") for place in ("/usr/include", "/usr/local/include")):
             settings["KIEL_SNAPPY27"] = "python-snappy<0.7"
+        if STRICT:
+            settings["KIEL_EXTENSION"] = "1"  # but for the environments that are to run without it
     return settings
 
 
@@ -207,6 +209,12 @@ class Run(object):
         """pytest's closing line, such as "812 passed, 3 skipped in 21.40s"."""
         said = [line.strip("= ") for line in self.lines if re.search(r"\d+ (passed|failed|error)", line)]
         return said[-1] if said else "no tests were run"
+
+    @property
+    def speedups(self):
+        """Which of kiel's loops the tests ran: what ``kiel.speedups`` said at their end."""
+        said = [line.split(": ", 1)[1] for line in self.lines if line.startswith("speedups: ")]
+        return said[-1] if said else "not told"
 
 
 def run_all(envs, command, environ, jobs, suffix=""):
@@ -316,7 +324,8 @@ def main():
     notes = again(runs, command, environ)
     closing = ["-- summary"]
     for run in runs:
-        closing.append("   %-20s %-6s %s" % (run.env, "FAILED" if run.status else "ok", run.summary))
+        closing.append("   %-20s %-6s %s; loops in %s" % (
+            run.env, "FAILED" if run.status else "ok", run.summary, run.speedups))
     for env, reason in lacking:
         closing.append("   %-20s not run: %s" % (env, reason))
     closing.extend(notes)

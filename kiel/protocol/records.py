@@ -6,9 +6,10 @@ import struct
 import six
 from six.moves import zip
 
-from kiel import compression, exc
+from kiel import compression, exc, speedups
 from kiel.protocol import records_decode
 from kiel.protocol.crc32c import crc32c
+from kiel.protocol.headers import Headers
 from kiel.protocol.message_batch import NO_COLUMNS, columns_of
 
 #: base offset, length of what follows, leader epoch, magic, CRC-32C, attributes, last offset delta,
@@ -24,6 +25,18 @@ CONTROL = 0x20
 SMALLEST = 7
 
 _CONTROL_KEY = struct.Struct(">hh")
+
+
+def rows(cls, topic, partition, columns):
+    """
+    Return messages as instances of ``cls``, a class of tuples without attributes of its own, as an iterable.
+
+    :param columns: what the ``columns`` of a batch gave, or as much of it: ``(offsets, timestamps, keys, values,
+        headers)``; there are as many rows as the shortest has items
+    """
+    if speedups.native is None:
+        return records_decode.rows(cls, topic, partition, columns)
+    return speedups.native.rows(cls, Headers, topic, partition, *columns)
 
 
 class Batch(object):
@@ -84,8 +97,9 @@ class Batch(object):
 
     def check(self):
         """Raises `kiel.exc.CorruptMessageError` unless the checksum is right."""
-        # from behind the CRC on; a memoryview would save the copy, but CRCs of 2.7 want a string
-        if crc32c(self.data[self.start + 21:self.start + self.size]) != self.crc:
+        # from behind the CRC on; other CRCs of 2.7 want a string
+        data = self.data if speedups.native is None else memoryview(self.data)
+        if crc32c(data[self.start + 21:self.start + self.size]) != self.crc:
             raise self.corrupt("the batch's CRC-32C is wrong")
 
     def corrupt(self, reason):
@@ -106,12 +120,13 @@ class Batch(object):
             self.check()
         if self.attributes & CONTROL:
             return []
-        return self._read(records_decode.values)
+        return self._read((speedups.native or records_decode).values)
 
     def records(self, start=0, check_crcs=True):
         """
         The messages from offset ``start`` on as ``(offset, timestamp, key, value, headers)``,
-        headers as a tuple of ``(text, bytes or None)``; none of a control batch.
+        headers as a tuple of ``(text, bytes or None)`` that is decoded when it is looked at
+        (`kiel.protocol.headers`); none of a control batch.
 
         :raises kiel.exc.CorruptMessageError: when the bytes are not what they should be
         :raises kiel.exc.MissingCodecError: when the codec's package is not installed
@@ -128,9 +143,7 @@ class Batch(object):
         if self.attributes & CONTROL:
             return NO_COLUMNS
         append_time = self.max_timestamp if self.attributes & LOG_APPEND_TIME else None
-        out = self._read(
-            records_decode.columns, self.base_offset, self.base_timestamp, append_time
-        )
+        out = self._columns(self.base_offset, self.base_timestamp, append_time)
         if start > self.base_offset:
             out = columns_of([record for record in zip(*out) if record[0] >= start])
         return out
@@ -142,9 +155,14 @@ class Batch(object):
         """
         self.check()
         try:
-            return _CONTROL_KEY.unpack_from(self._read(records_decode.records, 0, 0, None)[0][2])
+            return _CONTROL_KEY.unpack_from(list(self._columns(0, 0, None)[2])[0])
         except (IndexError, TypeError, struct.error):
             raise self.corrupt("a control batch without its key")
+
+    def _columns(self, base_offset, base_timestamp, append_time):
+        if speedups.native is None:
+            return self._read(records_decode.columns, base_offset, base_timestamp, append_time)
+        return self._read(speedups.native.columns, base_offset, base_timestamp, append_time, Headers)
 
     def _read(self, how, *args):
         """
@@ -157,7 +175,7 @@ class Batch(object):
             if codec:
                 data = compression.decompress(codec, data[pos:end])
                 pos, end = 0, len(data)
-            elif six.PY2:
+            elif six.PY2 and speedups.native is None:
                 # the loops make a bytearray of what they get: not of the whole fetch for each batch
                 data = data[pos:end]
                 pos, end = 0, len(data)

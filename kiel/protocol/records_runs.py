@@ -17,8 +17,8 @@ from six.moves import map, range, zip
 from kiel.protocol.varints import TABLE, decode as varint
 
 _ALL = bytes(bytearray(range(256)))
-#: bytes that end a varint, bytes that continue it
-_LAST, _MORE = _ALL[:128], _ALL[128:]
+#: bytes that continue a varint
+_MORE = _ALL[128:]
 
 #: records looked at first, and at most in one step
 FIRST, MOST = 64, 2048
@@ -32,6 +32,11 @@ _structs = {}
 
 #: what a `Shape` follows from -> the shape: small batches are of one shape again and again
 _shapes = {}
+
+
+def _last(width, bits):
+    """Return the bytes that may end a varint of so many bytes: one that could have too many bits ends in few."""
+    return _ALL[:min(128, 1 << max(bits - 7 * (width - 1), 0))]
 
 
 class Shape(object):
@@ -51,12 +56,12 @@ class Shape(object):
         self.stamp = pos - mark
         after = varint(buff, pos, 10)[1]
         columns += [(at - mark, _MORE) for at in range(pos, after - 1)]
-        columns.append((after - 1 - mark, _LAST))
+        columns.append((after - 1 - mark, _last(after - pos, 64)))
         self.offset = after - mark
         pos = varint(buff, after)[1]
         self.after = pos - mark
         columns += [(at - mark, _MORE) for at in range(after, pos - 1)]
-        columns.append((pos - 1 - mark, _LAST))
+        columns.append((pos - 1 - mark, _last(pos - after, 32)))
         for part in ("key", "value"):
             size, after = varint(buff, pos)
             columns += [(at - mark, data[at:at + 1]) for at in range(pos, after)]

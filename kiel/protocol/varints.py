@@ -37,7 +37,7 @@ def decode(buff, offset, longest=5):
     new offset)``.
 
     :param longest: most bytes that it may take: 5 for 32 bits, 10 for 64
-    :raises ValueError: for one that is longer
+    :raises ValueError: for one that is longer, or of more bits
     :raises IndexError: when the bytes end before it does
     """
     number = buff[offset]
@@ -55,4 +55,6 @@ def decode(buff, offset, longest=5):
             if byte < 128:
                 break
             shift += 7
+        if number >> (32 if longest == 5 else 64):
+            raise ValueError("a varint of more bits than its kind has")
     return (number >> 1) ^ -(number & 1), offset

@@ -5,6 +5,7 @@ import sys
 
 import pytest
 
+from kiel import speedups
 from kiel.protocol import records_decode
 
 from tests.cost import count, loops
@@ -17,10 +18,16 @@ MARGIN = 1.03
 pytestmark = pytest.mark.skipif(VERSION not in count.ALLOWED, reason="counted on %s only" % sorted(count.ALLOWED))
 
 
-def too_dear(name):
+@pytest.fixture
+def without(monkeypatch):
+    """kiel without its speedups, if there are any."""
+    monkeypatch.setattr(speedups, "native", None)
+
+
+def too_dear(name, figures=count.ALLOWED):
     """What of a loop exceeds the allowed figures: a text, or None."""
     found = count.measure(*loops.LOOPS[name]())
-    allowed = count.ALLOWED[VERSION][name]
+    allowed = figures[VERSION][name]
     for what, number, most in zip(("instructions", "calls"), found, allowed):
         if number > most * MARGIN + 0.1:
             return "%s: %.2f %s per message, allowed are %.2f" % (name, number, what, most)
@@ -28,11 +35,17 @@ def too_dear(name):
 
 
 @pytest.mark.parametrize("name", sorted(loops.LOOPS))
-def test_a_message_costs_no_more_than_allowed(name):
+def test_a_message_costs_no_more_than_allowed(name, without):
     assert too_dear(name) is None
 
 
-def test_the_guard_notices_a_slower_loop(monkeypatch):
+@pytest.mark.skipif(speedups.native is None, reason="the extension is not built here, or KIEL_EXTENSION=0")
+@pytest.mark.parametrize("name", sorted(loops.LOOPS))
+def test_a_message_costs_no_more_than_allowed_with_speedups(name):
+    assert too_dear(name, count.SPED_UP) is None
+
+
+def test_the_guard_notices_a_slower_loop(monkeypatch, without):
     quick = records_decode.values
 
     def slower(*args):
@@ -44,5 +57,6 @@ def test_the_guard_notices_a_slower_loop(monkeypatch):
 
 
 def test_every_loop_has_its_figure_and_the_reverse():
-    for figures in count.ALLOWED.values():
+    assert set(count.ALLOWED) == set(count.SPED_UP)
+    for figures in list(count.ALLOWED.values()) + list(count.SPED_UP.values()):
         assert set(figures) == set(loops.LOOPS)

@@ -11,10 +11,15 @@ import random
 from kiel import compression, exc
 from kiel.clients.consuming import isolation
 from kiel.cluster import Cluster
-from kiel.protocol import consumer_protocol, messages, registry, request, response, wire
+from kiel.protocol import (
+    consumer_protocol, messages, records_decode, records_encode, registry, request, response, wire
+)
+from kiel.protocol.columns import Columns
+from kiel.protocol.headers import Headers
 from kiel.protocol.part import Part
 from kiel.protocol.primitives import Array, Boolean, Bytes, Float64, String, Uuid, Varlong
 from kiel.sasl import Plain, Scram
+from tests import twins
 from tests.protocol import random_messages
 
 #: most bytes that decompression may give here, so that a fuzzer does not spend its time on zeros
@@ -146,7 +151,7 @@ def read_batches(data):
     for batch in found:
         assert batch.next_offset > batch.base_offset or batch.magic > 2 or batch.magic < 2, batch.next_offset
         for ask in (
-            lambda: batch.values(0, False), lambda: batch.records(0, False), lambda: batch.records(3, True),
+            lambda: batch.values(0, False), lambda: twins.seen(batch.records(0, False)), lambda: batch.records(3, True),
             batch.control, batch.check, lambda: batch.values(3, False),
         ):
             try:
@@ -160,7 +165,37 @@ def unchecked(data):
     """The records of batches whose checksums nobody looks at: what the reading loops make of them."""
     for batch in messages.batches(data):
         batch.values(0, False)
-        batch.records(0, False)
+        for record in batch.records(0, False):
+            tuple(record[4])
+
+
+def by_both(data):
+    """The same by the loops in C and by those in Python, which have to agree; where there is no C, by the latter."""
+    twins.batch(data)
+
+
+def section_by_both(data):
+    """The records of a batch without its header, which would say how many there are."""
+    for count in (1, 2, 3, 10, 70):
+        twins.section(data, 0, len(data), count, 1 << 40, 1500000000000, None)
+
+
+def encoded_by_both(data):
+    """Messages made of bytes are written by both, whatever they are, and read again."""
+    found = Columns()
+    parts = iter(data.split(b"\0"))
+    for part in parts:
+        key, value = part[:len(part) % 9] or None, part[len(part) % 9:] or None
+        pairs = [(key or b"", value)] * (len(part) % 4) if key and len(part) % 3 else ()
+        found.add(value, 1500000000000 + len(part) * (-1) ** len(part), (key, pairs) if key or pairs else None)
+    made = twins.both(lambda: b"".join(records_encode.section(found, len(found))))
+    first = found.stamps[0]
+    expected = [
+        (at, stamp, key, value, tuple((name.decode("utf-8", "replace"), content) for name, content in pairs or ()))
+        for at, (key, value, pairs, stamp) in enumerate(found)
+    ]
+    read = records_decode.records(made, 0, len(made), len(found), 0, first, None)
+    assert read == expected, (read, expected)
 
 
 def record_targets():
@@ -178,6 +213,14 @@ def record_targets():
             if magic == 2 or codec != 4:
                 yield Target("batches magic %d codec %d" % (magic, codec), read_batches, seeds_of(magic, codec))
         yield Target("records magic %d" % magic, unchecked, seeds_of(magic, 0))
+    for codec in codecs:
+        yield Target("native batches codec %d" % codec, by_both, seeds_of(2, codec))
+    yield Target("native records", section_by_both, lambda rnd: [
+        encoded(rnd, 2, 0, most)[61:] for most in (1, 2, 3, 10, 70)])
+    yield Target("native headers", lambda data: twins.looked_at(Headers(data)), lambda rnd: [
+        b"\0", b"\2\2a\2b", b"\4\2a\1\0\0", b"\2\nabcde" + b"\x80\1" + b"x" * 64])
+    yield Target("native encode", encoded_by_both, lambda rnd: [
+        random_messages.some_bytes(rnd, size) for size in (1, 30, 300, 3000)])
 
     def whole(data):
         made = messages.MessageSet.raw(data)

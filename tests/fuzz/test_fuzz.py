@@ -61,8 +61,8 @@ def test_nothing_but_kiels_errors(capsys):
     fuzzer.run(SECONDS, report=None)
     told = capsys.readouterr()[0]
     assert not fuzzer.found, "KIEL_SEED=%d\n%s" % (seed, told)
-    # more than the seeds, which is all that a machine busy with other things may come to
-    assert fuzzer.inputs > len(ALL) * 5 and fuzzer.errors, told
+    # the seeds are all that a machine busy with other things may come to
+    assert fuzzer.inputs >= len(ALL) and fuzzer.errors, told
 
 
 def test_findings_are_told(capsys):

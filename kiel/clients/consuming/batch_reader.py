@@ -4,9 +4,8 @@ from __future__ import absolute_import
 import json
 import logging
 import time
-from itertools import repeat
 
-from six.moves import map, range, zip
+from six.moves import range
 from tornado import gen
 
 from kiel import exc
@@ -16,6 +15,7 @@ from kiel.clients.consuming.record import Record
 from kiel.collector import HeldOff
 from kiel.events import outcome_of
 from kiel.fairness import Turn
+from kiel.protocol.records import rows
 
 # these lines are the consumer's, whose logger applications may have set up
 log = logging.getLogger("kiel.clients.consumer")
@@ -125,10 +125,10 @@ class BatchReader(object):
         offsets, timestamps, keys, raw, headers = batch.columns(cursor.handed, self.check_crcs)
 
         def add(values):
-            """Make records, as many as there are values: without a frame, or a tuple thrown away again, for each."""
-            messages.extend(map(tuple.__new__, repeat(Record), zip(
-                repeat(cursor.topic), repeat(cursor.partition), offsets, timestamps, keys, values, headers
-            )))
+            """Make records, as many as there are values."""
+            messages.extend(rows(
+                Record, cursor.topic, cursor.partition, (offsets, timestamps, keys, values, headers)
+            ))
         if self.deserializer is not bytes:
             return self._deserialise_batch(cursor, generation, batch, list(raw), messages, add, lambda record: record)
         add(raw)

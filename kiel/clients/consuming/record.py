@@ -9,7 +9,8 @@ class Record(tuple):
     A message as `consume_records` gives it: a tuple with names.
 
     ``topic`` (text), ``partition``, ``offset``, ``timestamp`` (milliseconds since 1970 UTC; -1 where the message has
-    none), ``key`` (bytes or None), ``value`` (deserialised), ``headers`` (tuple of (text, bytes or None)).
+    none), ``key`` (bytes or None), ``value`` (deserialised), ``headers`` (tuple of (text, bytes or None); those
+    of a consumed message are decoded when somebody looks at them, see `kiel.protocol.headers`).
     """
 
     __slots__ = ()
