@@ -6,7 +6,8 @@ Both loops take the one- and two-byte varints in line and leave longer ones to
 `kiel.protocol.varints`. They index ``buff`` and slice ``data``: the same bytes on Python 3, a
 `bytearray` twin on Python 2 where indexing a string is slow. Between pieces of the loop
 `kiel.protocol.records_runs` looks whether the next records are all of one shape, and takes those as
-columns at a multiple of the speed. The loops are checked against plain twins in the tests.
+columns at a multiple of the speed, and `kiel.protocol.records_mixed` whether at least their heads
+are alike. The loops are checked against plain twins in the tests.
 
 What is wrong raises `ValueError` or `IndexError` (a `struct.error` never): a length that is
 negative, a record of another length than its parts, or records that do not end where their batch
@@ -22,12 +23,15 @@ from itertools import repeat
 import six
 from six.moves import map, zip
 
-from kiel.protocol import records_runs
+from kiel.protocol import records_mixed, records_runs
 from kiel.protocol.headers import Headers
 from kiel.protocol.varints import decode as varint
 
 #: records to read one by one before looking for a run: few first, more as long as none is found
 FEW, MANY = 2, 256
+
+#: a run of so many records makes the look for another less promising
+SHORT = 8
 
 
 def values(data, pos, end, count):
@@ -121,9 +125,11 @@ def values(data, pos, end, count):
             found = records_runs.values(data, buff, mark, pos, end, left, out)
             if found:
                 pos += found * (pos - mark)
-                left -= found
+            else:
+                found, pos = records_mixed.values(data, buff, mark, pos, left, out)
+            left -= found
             # a short run is not worth the look
-            piece = FEW if found > 32 else min(4 * piece, MANY)
+            piece = FEW if found > SHORT else min(4 * piece, MANY)
     if pos != end:
         raise ValueError("records that end at byte %d of %d" % (pos, end))
     return out
@@ -256,8 +262,11 @@ def columns(data, pos, end, count, base_offset, base_timestamp, log_append_time)
                 data, buff, mark, pos, end, left, out, base_offset, base_timestamp)
             if taken:
                 pos += taken * (pos - mark)
-                left -= taken
-            piece = FEW if taken > 32 else min(4 * piece, MANY)
+            else:
+                taken, pos = records_mixed.columns(
+                    data, buff, mark, pos, left, out, base_offset, base_timestamp)
+            left -= taken
+            piece = FEW if taken > SHORT else min(4 * piece, MANY)
     if pos != end:
         raise ValueError("records that end at byte %d of %d" % (pos, end))
     if log_append_time is not None:

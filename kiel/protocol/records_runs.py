@@ -18,7 +18,7 @@ from kiel.protocol.varints import TABLE, decode as varint
 
 _ALL = bytes(bytearray(range(256)))
 #: bytes that continue a varint
-_MORE = _ALL[128:]
+MORE = _ALL[128:]
 
 #: records looked at first, and at most in one step
 FIRST, MOST = 64, 2048
@@ -34,7 +34,7 @@ _structs = {}
 _shapes = {}
 
 
-def _last(width, bits):
+def last(width, bits):
     """Return the bytes that may end a varint of so many bytes: one that could have too many bits ends in few."""
     return _ALL[:min(128, 1 << max(bits - 7 * (width - 1), 0))]
 
@@ -55,13 +55,13 @@ class Shape(object):
         pos += 1
         self.stamp = pos - mark
         after = varint(buff, pos, 10)[1]
-        columns += [(at - mark, _MORE) for at in range(pos, after - 1)]
-        columns.append((after - 1 - mark, _last(after - pos, 64)))
+        columns += [(at - mark, MORE) for at in range(pos, after - 1)]
+        columns.append((after - 1 - mark, last(after - pos, 64)))
         self.offset = after - mark
         pos = varint(buff, after)[1]
         self.after = pos - mark
-        columns += [(at - mark, _MORE) for at in range(after, pos - 1)]
-        columns.append((pos - 1 - mark, _last(pos - after, 32)))
+        columns += [(at - mark, MORE) for at in range(after, pos - 1)]
+        columns.append((pos - 1 - mark, last(pos - after, 32)))
         for part in ("key", "value"):
             size, after = varint(buff, pos)
             columns += [(at - mark, data[at:at + 1]) for at in range(pos, after)]
@@ -73,17 +73,26 @@ class Shape(object):
 
     def alike(self, data, pos, stride, most):
         """How many of the ``most`` records from ``pos`` on are of this shape."""
-        stop = pos + most * stride
-        for at, allowed in self.columns:
-            column = data[pos + at:stop:stride]
-            if column.translate(None, allowed):
-                found = len(column) - len(column.lstrip(allowed))
-                if not found:
-                    return 0
-                if found < most:
-                    most = found
-                    stop = pos + most * stride
-        return most
+        return alike(self.columns, data, pos, stride, most)
+
+
+def alike(columns, data, pos, stride, most):
+    """
+    How many of ``most`` records from ``pos`` on, one every ``stride`` bytes, have what is allowed in each column.
+
+    :param columns: pairs of a place in the record and the bytes that may stand there
+    """
+    stop = pos + most * stride
+    for at, allowed in columns:
+        column = data[pos + at:stop:stride]
+        if column.translate(None, allowed):
+            found = len(column) - len(column.lstrip(allowed))
+            if not found:
+                return 0
+            if found < most:
+                most = found
+                stop = pos + most * stride
+    return most
 
 
 def shape_of(buff, data, mark, stop):
@@ -159,21 +168,30 @@ def columns(data, buff, mark, pos, end, left, out, base_offset, base_timestamp):
     Appends the offsets, time stamps, keys and values of the run that `find` finds to the first four
     lists of ``out``; gives their number.
     """
-    offsets, stamps, keys, found = out[:4]
     stride = pos - mark
     total = 0
     for shape, pos, count in find(data, buff, mark, pos, end, left):
-        delta = varint(buff, pos + shape.offset)[0]
-        if 0 <= delta and _rises(data, pos, stride, count, shape, delta):
-            offsets += range(base_offset + delta, base_offset + delta + count)
-        else:
-            offsets += _numbers(
-                data, pos, stride, count, shape.offset, shape.after, base_offset)
-        stamps += _stamps(data, pos, stride, count, shape, base_timestamp)
-        keys += _take(data, pos, stride, count, shape.key)
-        found += _take(data, pos, stride, count, shape.value)
+        heads(data, buff, pos, stride, count, shape, out, base_offset, base_timestamp)
+        out[3].extend(_take(data, pos, stride, count, shape.value))
         total += count
     return total
+
+
+def heads(data, buff, pos, stride, count, shape, out, base_offset, base_timestamp):
+    """
+    Append the offsets, time stamps and keys of ``count`` records, one every ``stride`` bytes, to the first three lists
+    of ``out``.
+
+    :param shape: a `Shape`, or what else says where they stand and has been found to hold for all of them
+    """
+    offsets, stamps, keys = out[:3]
+    delta = varint(buff, pos + shape.offset)[0]
+    if 0 <= delta and _rises(data, pos, stride, count, shape, delta):
+        offsets += range(base_offset + delta, base_offset + delta + count)
+    else:
+        offsets += _numbers(data, pos, stride, count, shape.offset, shape.after, base_offset)
+    stamps += _stamps(data, pos, stride, count, shape, base_timestamp)
+    keys += _take(data, pos, stride, count, shape.key)
 
 
 def _rises(data, pos, stride, count, shape, delta):

@@ -80,6 +80,39 @@ def test_runs_of_one_shape(make, count):
     assert batch.records() == plain.records(data, 61, len(data), count, 0, first)
 
 
+@pytest.mark.parametrize("make", (
+    lambda at, size: (b"k%06d" % at, b"x" * size, [(b"trace", b"t" * 40)], 1500000000000 + at),
+    lambda at, size: (b"k%06d" % at, b"x" * size, (), 1500000000000 + at * 90),
+    lambda at, size: (None, b"x" * size, [(b"trace", b"t" * (size % 90))] if at % 3 else (), 1500000000000 - at),
+    lambda at, size: (b"k" * (7 + at // 100 % 2), b"x" * size, (), 1500000000000 + (at // 50 << 33)),
+    lambda at, size: (b"k" * 7, None if at % 41 == 0 else b"x" * size, (), 1500000000000),
+    lambda at, size: (b"k" * (at % 9), b"x" * size, [(b"", b"")] * (at % 2), 1500000000000),
+    lambda at, size: (b"k" * 70, b"x" * (size * 60 if at % 97 == 0 else size), (), 1500000000000),
+))
+def test_runs_whose_heads_are_alike(make):
+    rnd = random_messages.seeded()
+    found = [make(at, int(rnd.lognormvariate(5.0, 1.0))) for at in range(500)]
+    data = encode(found)
+    expected = plain.records(data, 61, len(data), len(found), 0, found[0][3])
+    assert records_decode.values(data, 61, len(data), len(found)) == [message[1] for message in found]
+    assert records_decode.records(data, 61, len(data), len(found), 0, found[0][3], None) == expected
+    # a byte changed anywhere in a head gives an error, or what the plain twin reads
+    for _ in range(20):
+        broken = bytearray(data)
+        broken[rnd.randrange(61, len(data))] = rnd.choice((0, 1, 127, 128, 255, rnd.randrange(256)))
+        broken = bytes(broken)
+        try:
+            expected = plain.records(broken, 61, len(broken), len(found), 0, found[0][3])
+        except Exception:
+            expected = None
+        try:
+            taken = [row[:4] + (tuple(row[4]),) for row in records_decode.records(
+                broken, 61, len(broken), len(found), 0, found[0][3], None)]
+        except (ValueError, IndexError, exc.CorruptMessageError):
+            continue
+        assert expected is None or taken == expected
+
+
 def test_offsets_with_gaps_in_runs_of_one_shape():
     # as compaction leaves them
     section = b""
