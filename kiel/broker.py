@@ -8,8 +8,6 @@ from tornado import concurrent, gen
 
 from kiel import exc
 from kiel.connection import Connection
-from kiel.events import settle
-from kiel.security.login_pause import LoginPause
 from kiel.protocol import offset
 from kiel.settings import Settings
 
@@ -30,9 +28,7 @@ class Broker(object):
     The connections to one broker, each opened when first needed, and again after it was lost.
 
     Losing one lane (a request that timed out, or a broker that closes what is idle) leaves the others alone.
-    ``closing`` is True once the broker was closed or could not be reached; then it is not used again. A login that it
-    refuses closes nothing: the error is raised to those who need the new connection, and the next use after a pause
-    (`kiel.security.login_pause`) tries again.
+    ``closing`` is True once the broker was closed or could not be reached; then it is not used again.
 
     :param host: name or address
     :param port: number
@@ -48,7 +44,6 @@ class Broker(object):
         self.closing = False
         #: why it can't be used any more
         self.error = None
-        self._logins = LoginPause()
         #: lane -> `kiel.connection.Connection`
         self.lanes = {QUICK: Connection(host, port, broker_id, self.settings)}
 
@@ -103,10 +98,12 @@ class Broker(object):
         """
         name = lane or LANES.get(request.api, QUICK)
         connection = self.lanes.get(name)
-        if connection is not None and connection.ready:
+        if connection is not None and connection.ready and not connection.closing:
             return connection.send(request)
         if self.closing:
-            return failed(self._refusal())
+            future = concurrent.Future()
+            future.set_exception(self._refusal())
+            return future
         return self._send_when_open(name, request)
 
     @gen.coroutine
@@ -117,12 +114,9 @@ class Broker(object):
         raise gen.Return(response)
 
     def _open(self, name):
-        """Return a Future of a lane that is open."""
+        """Gives a Future of a lane that is open."""
         connection = self.lanes.get(name)
-        if (connection is None or connection.closing) and not self.closing:
-            refusal = self._logins.current()
-            if refusal is not None:
-                return failed(refusal)
+        if connection is None or connection.closing and not self.closing:
             if name == QUICK:
                 connection = Connection(self.host, self.port, self.broker_id, self.settings)
             else:
@@ -132,22 +126,20 @@ class Broker(object):
 
     @gen.coroutine
     def _opened(self, connection):
-        """Wait until a connection is open; a broker that can't be reached is given up."""
+        """Waits until a connection is open; a broker that can't be reached is given up."""
         if self.closing:
             raise self._refusal()
         try:
             yield connection.connect()
-        except exc.AuthenticationError as error:
-            self._logins.refused(error)
-            raise
         except exc.KielError as error:
             self.fail(error)
             raise
-        self._logins.accepted()
         raise gen.Return(connection)
 
     def _refusal(self):
         """The error of a request to a broker that was given up."""
+        if isinstance(self.error, exc.AuthenticationError):
+            return self.error
         return exc.BrokerConnectionError(
             self.host, self.port, self.broker_id, cause=getattr(self.error, "cause", None),
             hint=getattr(self.error, "hint", None)
@@ -163,7 +155,7 @@ class Broker(object):
         """
         asked = [
             connection.send(offset.OffsetRequest(topics=[])) for connection in list(self.lanes.values())
-            if connection.ready and connection.requests.unheard
+            if connection.ready and connection.unheard and not connection.closing
         ]
         for future in asked:
             try:
@@ -187,13 +179,6 @@ class Broker(object):
         self.error = error
         for connection in list(self.lanes.values()):
             connection.fail(error)
-
-
-def failed(error):
-    """Return a Future that is done, with an error that need not be looked at."""
-    future = concurrent.Future()
-    settle(future, error=error)
-    return future
 
 
 class Lane(Connection):

@@ -5,18 +5,24 @@ import binascii
 import collections
 import json
 import logging
+import numbers
 import os
 import socket
+import time
 
-import six
 from tornado import gen
 
 from kiel import constants, exc
 from kiel.clients.client import Client
-from kiel.clients.consuming import batch_reader, isolation, log_validator
+from kiel.clients.consuming import arguments, batch_reader, isolation, log_validator
 from kiel.clients.consuming.batch_reader import BatchReader
-from kiel.clients.consuming.fetcher import Fetcher
+from kiel.clients.consuming.call import Call, Outcome
+from kiel.clients.consuming.cursor import UNTOLD
+from kiel.clients.consuming.fetcher import GRACE, Fetcher
 from kiel.clients.consuming.offset_lookup import BEGINNING, END, OffsetLookup, start_to_timestamp
+from kiel.clients.consuming.overridden import OverriddenReading, overridden
+from kiel.clients.consuming.positions import Positions
+from kiel.events import settle
 from kiel.retry import monotonic
 
 log = logging.getLogger(__name__)
@@ -24,9 +30,6 @@ log = logging.getLogger(__name__)
 #: bytes, as on the wire, that one call of `consume` deserialises at most, but for a batch that is larger: what is made
 #: of them is alive all at once, in the way of Python's garbage collector and of the processor's caches
 PIECE = 256 * 1024
-
-#: ``Cursor.start`` of a partition that the application sought or paused before it was consumed from
-UNTOLD = object()
 
 
 class BaseConsumer(Client):
@@ -39,11 +42,15 @@ class BaseConsumer(Client):
 
     - `allocation`: which partitions are this consumer's
     - `determine_offsets`: where to begin in those that have no position
-    - ``_consume(topic, start, read)``: one whole call of `consume` or `consume_records`; a group does what goes before
-      and after it there (subscribing, counting what was handed out before as processed, committing)
-    - ``_hand_out(taken, read)``: from batches taken out of the fetcher to the messages of one call; a group books what
-      is decoded there, commits it, and puts back what is not its own any more
+    - ``_consume(topic, start, call)``: one whole call of `consume` or `consume_records`; a group does what goes before
+      and after it there (subscribing, counting what was handed out before as processed, committing). ``call`` is the
+      `kiel.clients.consuming.call.Call`, handed on as it is. ``_calls[topic]`` are those that somebody still waits for.
+    - ``_hand_out(taken, call)``: from batches taken out of the fetcher to the messages of one call; a group books what
+      is decoded there, commits it, and puts back what is not its own any more. With ``call.given_up`` nothing counts.
     - ``_moved(cursor, offset)``: called whenever a position moved on because messages were decoded
+    - ``_put_back(topic, partition, begun, reached)``: messages that were handed out were not taken, since the call was
+      cancelled; their offsets must not be committed
+    - ``_sought(topic, partition, offset)``: the application went on elsewhere: that is what a group commits next
     - ``_start_of(topic, partition, start, late)``: what ``start`` means for one partition
     - `reset_start`: where to go on after a position was out of range
     - ``_on_metadata()``: metadata came
@@ -73,6 +80,8 @@ class BaseConsumer(Client):
         on there, or, where a log was cut, at the cut. "error": `consume` raises until the caller seeks. None: out of
         range, reading goes on where it began; where a log was cut, `consume` raises `kiel.exc.LogTruncationError` once
         and then goes on at the cut. What is skipped is logged as a warning.
+    :param max_records: messages that one call of `consume` returns at most; None: as many as `max_bytes` lets. The rest
+        of a batch is kept for the next call.
     :param rack_id: where this consumer is, as in the brokers' ``broker.rack``: then followers nearby may be read
         (KIP-392, Kafka 2.4; brokers need a ``replica.selector.class``)
     """
@@ -82,36 +91,37 @@ class BaseConsumer(Client):
 
     def __init__(self, brokers, deserializer=None, max_wait_time=1000, min_bytes=1, max_bytes=1024 * 1024,
                  buffer_bytes=16 * 1024 * 1024, check_crcs=True, on_error=None, isolation_level="read_uncommitted",
-                 offset_reset=None, rack_id=None, **settings):
+                 offset_reset=None, rack_id=None, max_records=None, **settings):
         super(BaseConsumer, self).__init__(brokers, **settings)
-        self.max_wait_time = max_wait_time
-        self.min_bytes = min_bytes
-        self.max_bytes = max_bytes
-        self.buffer_bytes = buffer_bytes
+        self.max_wait_time = arguments.whole(max_wait_time, "max_wait_time", 0, arguments.MOST_WAIT)
+        self.min_bytes = arguments.whole(min_bytes, "min_bytes", 0, arguments.MOST_BYTES)
+        self.max_bytes = arguments.whole(max_bytes, "max_bytes", 1, arguments.MOST_BYTES)
+        self.buffer_bytes = arguments.whole(buffer_bytes, "buffer_bytes", 1)
+        self.max_records = max_records if max_records is None else arguments.whole(max_records, "max_records", 1)
         #: `kiel.constants.READ_UNCOMMITTED` or `kiel.constants.READ_COMMITTED`
         self.isolation_level = isolation.level(isolation_level)
         self.offset_reset = log_validator.policy(offset_reset)
         self.rack_id = rack_id
         #: unique among the consumers of all processes
         self.name = make_name()
-        #: topic -> {partition id: the offset after the last message handed out}; written by the consumer alone
-        self.offsets = collections.defaultdict(lambda: collections.defaultdict(int))
         #: the last error of a fetch or look-up, whether or not it was raised; None after messages came again
         self.last_error = None
         #: looks offsets up by time
         self.lookup = OffsetLookup(self, self.isolation_level)
         #: the cursors, and what fills them
         self.fetcher = Fetcher(self, limits=self)
+        #: where reading goes on
+        self.positions = Positions(self, self.fetcher, self._sought)
         #: makes messages of what was fetched
         self.reader = BatchReader(deserializer or json.loads, on_error or self.log_error, check_crcs, self._moved)
-        #: topics whose positions are being looked up
-        self._locating = set()
+        #: the same, where an application overrides how
+        self._overridden = OverriddenReading(self, self.fetcher, self.positions, self.reader, self._moved)
         #: topics of which messages are being decoded
         self._handing = set()
         #: topics that were asked for and are not there
         self._unknown = set()
-        #: topics with cursors whose start is `UNTOLD`
-        self._untold = set()
+        #: topic -> calls of `consume` under way
+        self._calls = collections.defaultdict(set)
         self.cluster.listeners.append(self._on_metadata)
 
     # -- settings that are the reader's --
@@ -168,13 +178,21 @@ class BaseConsumer(Client):
 
     # -- consuming --
 
-    def consume(self, topic, start=None):
+    def consume(self, topic, start=None, max_wait_time=None, max_records=None):
         """
-        Return the next messages of a topic, deserialised: a list, empty when none came within ``max_wait_time``.
+        Return the next messages of a topic, deserialised: a Future of a list.
 
-        Messages of one partition are in order. When the consumer is closing, returns None.
+        The list is empty when the brokers had nothing within ``max_wait_time``, None when the consumer is closing.
+        Messages of one partition are in order. A call that is cancelled, or whose task is, hands out nothing: the next
+        call returns what it would have.
 
         :param start: where to begin in partitions that have no position yet
+        :param max_wait_time: milliseconds to wait for messages, for this call; 0 asks the brokers, and waits for their
+            answers alone
+        :param max_records: messages to return at most, for this call
+        :raises TypeError: for an argument of the wrong kind
+        :raises ValueError: for an argument out of range
+        :raises kiel.exc.ClosedError: before `connect`
         :raises kiel.exc.NoBrokersError: when no broker could be reached for ``request_timeout``; call again
         :raises kiel.exc.CorruptMessageError: for a batch that can't be read, with its topic, partition and offset;
             skip it with ``seek``, or call again to have it fetched again
@@ -182,68 +200,141 @@ class BaseConsumer(Client):
             ``offset_reset``
         :raises kiel.exc.BrokerError: for an error that trying again does not mend, such as a missing permission
         """
-        return self._consume(topic, start, self.reader.read_values)
+        read = self._overridden.read if self._overridden.wanted() else self.reader.read_values
+        return self._begin(topic, start, read, max_wait_time, max_records)
 
-    def consume_records(self, topic, start=None):
-        """Return the next messages of a topic like `consume`, as a list of `kiel.clients.Record`."""
-        return self._consume(topic, start, self.reader.read_records)
+    def consume_records(self, topic, start=None, max_wait_time=None, max_records=None):
+        """Return the next messages of a topic like `consume`: a Future of a list of `kiel.clients.Record`."""
+        return self._begin(topic, start, self.reader.read_records, max_wait_time, max_records)
+
+    def _begin(self, topic, start, read, max_wait_time, max_records):
+        """Check the arguments of a call, and have it done. Returns its Future."""
+        wait = self.max_wait_time if max_wait_time is None else max_wait_time
+        most = self.max_records if max_records is None else max_records
+        call = Call(topic, read, 0, most, self._given_up)
+        outcome = Outcome(call)
+        try:
+            call.topic = topic = arguments.topic(topic)
+            call.wait = arguments.whole(wait, "max_wait_time", 0, arguments.MOST_WAIT) / 1000.0
+            call.most = call.left = most if most is None else arguments.whole(most, "max_records", 1)
+            if not overridden(self.determine_offsets):
+                start_to_timestamp(start)
+            if self.io_loop is None:
+                raise exc.ClosedError("the consumer is not connected: yield connect() before consume()")
+        except (TypeError, ValueError, exc.KielError) as error:
+            settle(outcome, error=error)
+            return outcome
+        self._calls[topic].add(call)
+        future = self._consume(topic, start, call)
+        if not future.done():
+            self.io_loop.add_future(future, lambda _: self._finish(call, outcome, future))
+        elif self.reader.turn.over(time.time()):
+            # whoever repeats calls that are done at once must not keep the loop from its turn
+            self.io_loop.add_callback(self._finish, call, outcome, future)
+        else:
+            self._finish(call, outcome, future)
+        return outcome
+
+    def _finish(self, call, outcome, future):
+        """A call is done: its Future is resolved, unless nobody waits any more."""
+        self._forget_call(call)
+        error = future.exception()
+        if outcome.done():
+            return
+        if error is None:
+            outcome.set_result(future.result())
+        elif hasattr(outcome, "set_exc_info"):
+            outcome.set_exc_info(future.exc_info())  # the traceback, which Python 2 would lose
+        else:
+            outcome.set_exception(error)
+
+    def _forget_call(self, call):
+        calls = self._calls.get(call.topic, set())
+        calls.discard(call)
+        if not calls:
+            self._calls.pop(call.topic, None)
+
+    def _given_up(self, call):
+        """Nobody takes what a call brings: it is handed out again by the next."""
+        self._forget_call(call)
+        taken, call.taken = call.taken, []
+        for cursor, generation, begun in taken:
+            if cursor.generation == generation:
+                reached = cursor.handed
+                cursor.move(begun)
+                self.offsets.note(cursor.topic, cursor.partition, begun)
+                self._put_back(cursor.topic, cursor.partition, begun, reached)
+        self.fetcher.wake(call.topic)
+
+    def _put_back(self, topic, partition, begun, reached):
+        """Messages from ``begun`` up to ``reached`` were not taken by anybody, and are handed out again."""
+
+    def _sought(self, topic, partition, offset):
+        """The application goes on at another offset; None where it has to be looked up."""
 
     @gen.coroutine
-    def _consume(self, topic, start, read):
+    def _consume(self, topic, start, call):
         """The loop of `consume`: takes what is there, or waits."""
-        begun = monotonic()
-        while not self.closing:
+        while not (self.closing or call.given_up):
             cursors = self._own_cursors(topic, start)
             self._raise_pending(cursors)
-            taken = self._take(topic)
+            taken = self._take(call)
             if taken:
-                messages = yield self._deliver(topic, taken, read)
+                messages = yield self._deliver(call, taken)
                 if messages:
                     self.last_error = None
                     raise gen.Return(messages)
                 continue
-            left = self._time_left(monotonic() - begun)
+            left, overdue = self._time_left(call, cursors)
             if left <= 0:
                 break
             if not cursors:
                 yield self._find(topic, left)
                 continue
             if not all(cursor.located for cursor in cursors):
-                self._locate(topic, start)
-            yield self.fetcher.wait(topic, left)
+                self.positions.locate(topic, start)
+            yield self.fetcher.wait(topic, left, call.wait, overdue)
         raise gen.Return(None if self.closing else [])
 
-    def _take(self, topic):
+    def _take(self, call):
         """Take what one call may hand out, unless another call is at it: positions move in the order of batches."""
-        if topic in self._handing:
+        if call.topic in self._handing:
             return None
-        return self.fetcher.take(
-            topic, self.max_bytes if self.reader.deserializer is bytes else min(self.max_bytes, PIECE))
+        most = self.max_bytes if self.reader.deserializer is bytes else min(self.max_bytes, PIECE)
+        return self.fetcher.take(call.topic, most, leave=call.most is not None)
 
     @gen.coroutine
-    def _deliver(self, topic, taken, read):
+    def _deliver(self, call, taken):
         """Hand out what was taken; the network works while messages are decoded and handled."""
+        call.taken = [(cursor, generation, cursor.handed) for cursor, generation, _ in taken]
         self.fetcher.pump()
-        self._handing.add(topic)
+        self._handing.add(call.topic)
         try:
-            messages = yield self._hand_out(taken, read)
+            messages = yield self._hand_out(taken, call)
+        except Exception:
+            call.taken = []
+            raise
         finally:
-            self._handing.discard(topic)
-            self.fetcher.wake(topic)
-        raise gen.Return(messages)
+            self._handing.discard(call.topic)
+            self.fetcher.wake(call.topic)
+        if not messages:
+            call.taken = []
+        raise gen.Return([] if call.given_up else messages)
 
     @gen.coroutine
-    def _hand_out(self, taken, read):
+    def _hand_out(self, taken, call):
         """Decode what was taken. Returns its messages."""
-        messages = yield self.reader.read(taken, read)
-        if not messages:
+        messages = yield self.reader.read(taken, call.read, call.left)
+        if call.left is not None:
+            call.left -= len(messages)
+        if not messages and not call.given_up:
             self._raise_pending([cursor for cursor, _, _ in taken])
         raise gen.Return(messages)
 
     def _moved(self, cursor, offset):
         """Messages before ``offset`` are handed out."""
         cursor.handed = offset
-        self.offsets[cursor.topic][cursor.partition] = int(offset)
+        self.offsets.note(cursor.topic, cursor.partition, offset)
 
     def _raise_pending(self, cursors):
         """Raise the error that a partition ended the call before with, once; the partition is tried again."""
@@ -253,41 +344,34 @@ class BaseConsumer(Client):
                 self.last_error = error
                 raise error
 
-    def _time_left(self, waited):
+    def _time_left(self, call, cursors):
         """
-        The seconds that a call which ``waited`` so many may still wait: longer where no broker can be reached.
+        The seconds that a call may still wait, and whether its time is over but for answers that are due.
 
-        :raises kiel.exc.NoBrokersError: when none could be for ``request_timeout``
+        It is longer where no broker can be reached, or where a partition's answer is still to come: an empty list means
+        that the brokers had nothing.
+
+        :raises kiel.exc.NoBrokersError: when no broker could be reached for ``request_timeout``
         """
-        left = self.max_wait_time / 1000.0 - waited
-        if left > 0 or self.cluster.down_since is None:
-            return left
+        now = monotonic()
+        waited = now - call.begun
+        left = call.wait - waited
+        if left > 0:
+            return left, False
+        if self.cluster.down_since is None:
+            due = max([self.fetcher.answer_due(cursor, call) for cursor in cursors] or [0])
+            return min(due, call.begun + call.wait + GRACE) - now, True
         left = self.settings.request_timeout - waited
         if left <= 0:
             error = self.cluster.last_error
             if not isinstance(error, exc.AuthenticationError):
                 error = exc.NoBrokersError("no broker can be reached: %s" % error)
             raise error
-        return left
+        return left, False
 
     def _own_cursors(self, topic, start):
         """Return the cursors of the topic's partitions that are ours, made or given up as the allocation says."""
-        own = self.allocation.get(topic) or ()
-        known = self.fetcher.cursors.get(topic, {})
-        if len(known) == len(own) and topic not in self._untold and all(partition in known for partition in own):
-            return list(known.values())
-        for partition in set(known).difference(own):
-            self.fetcher.revoke(topic, partition)
-        if start is UNTOLD:
-            self._untold.add(topic)
-            return [self.fetcher.cursor(topic, partition, UNTOLD) for partition in own]
-        self._untold.discard(topic)
-        late = any(cursor.start is not UNTOLD for cursor in known.values())
-        cursors = [self.fetcher.cursor(topic, partition, UNTOLD) for partition in own]
-        for cursor in cursors:
-            if cursor.start is UNTOLD:
-                cursor.start = self._start_of(topic, cursor.partition, start, late)
-        return cursors
+        return self.positions.cursors(topic, start)
 
     def _start_of(self, topic, partition, start, late):
         """Where a partition begins; in one that came ``late``, all came while we were reading the topic."""
@@ -315,41 +399,7 @@ class BaseConsumer(Client):
             if topic not in self._unknown:
                 self._unknown.add(topic)
                 log.warning("Topic %s does not exist; it is read from its start once it does", topic)
-        yield self.fetcher.wait(topic, max(0.0, deadline - monotonic()))
-
-    def _locate(self, topic, start):
-        """Have the positions of a topic's partitions looked up, one look-up at a time."""
-        if topic in self._locating:
-            return
-        self._locating.add(topic)
-        self.io_loop.add_future(self._determine(topic, start), lambda future: self._located(topic, future))
-
-    @gen.coroutine
-    def _determine(self, topic, start):
-        """Look positions up; an error is put where the next `consume` raises it."""
-        try:
-            yield self.determine_offsets(topic, start)
-        except exc.KielError as error:
-            log.error("No offsets for topic %s: %s", topic, error)
-            self._fail_unlocated(topic, error, not error.retriable)
-            yield gen.sleep(0.1)
-
-    def _located(self, topic, future):
-        """A look-up ended."""
-        self._locating.discard(topic)
-        error = future.exception()
-        if error is not None:
-            log.error("Looking up offsets of topic %s failed", topic, exc_info=(type(error), error, None))
-            self._fail_unlocated(topic, error, True)
-        self.fetcher.wake(topic)
-        self.fetcher.pump()
-
-    def _fail_unlocated(self, topic, error, final):
-        """A look-up failed; where trying again does not mend it, the next `consume` raises the error."""
-        self.last_error = error
-        for cursor in self.fetcher.of(topic) if final else ():
-            if not cursor.located:
-                cursor.error = error
+        yield self.fetcher.wait(topic, max(0.0, deadline - monotonic()), seconds)
 
     def _on_metadata(self):
         """Topics, partitions or leaders may have changed."""
@@ -358,11 +408,31 @@ class BaseConsumer(Client):
             self.fetcher.wake()
             self.fetcher.pump()
 
-    # -- answers --
+    # -- answers, as in kiel 0.9 --
+
+    def note_refusal(self, topic, part):
+        """A partition's answer was an error, which is dealt with; an overridden `handle_fetch_response` sees it."""
+        self._overridden.refused(topic, part)
 
     def handle_fetch_response(self, response):
-        """Give an answer's messages to the partitions that they were asked for."""
-        self.fetcher.responses.handle(response, response.fetch)
+        """
+        Return the messages of a fetch's answer, deserialised.
+
+        Where it is overridden, `consume` returns what it returns; see `deserialize_messages`.
+        """
+        return self._overridden.handle(response)
+
+    def deserialize_messages(self, topic_name, partition):
+        """
+        Return the messages of one partition's answer, deserialised, and write how far they go to `offsets`.
+
+        Where it is overridden, `consume` returns what it returns, batch by batch. Otherwise it is not called: there is
+        a faster way.
+
+        :param partition: has ``partition_id``, ``highwater_mark_offset`` and ``message_set``, whose ``messages`` are
+            ``(offset, message)`` with ``message.key`` and ``message.value``
+        """
+        return self._overridden.deserialize(topic_name, partition)
 
     def handle_offset_response(self, response):
         """Return ``{(topic, partition): (offset, timestamp) or KielError}``."""
@@ -389,12 +459,34 @@ class BaseConsumer(Client):
     # -- positions --
 
     @property
+    def offsets(self):
+        """
+        Topic -> {partition id: offset}: the offset after the last message handed out, or where reading begins.
+
+        A write is a `seek`; in a group that is what is committed next.
+        """
+        return self.positions.offsets
+
+    @offsets.setter
+    def offsets(self, offsets):
+        self.positions.offsets.update(offsets)
+
+    @property
     def synced_offsets(self):
-        """The set of topics all of whose partitions have a position."""
-        return set(
-            topic for topic, cursors in self.fetcher.cursors.items()
-            if cursors and all(cursor.located for cursor in cursors.values())
-        )
+        """
+        The set of topics all of whose partitions have a position.
+
+        Adding a topic takes its positions from `offsets`, removing it has them looked up by the next `consume`.
+        """
+        return self.positions.synced_offsets
+
+    @synced_offsets.setter
+    def synced_offsets(self, topics):
+        topics = set(topics)
+        for topic in self.positions.synced():
+            if topic not in topics:
+                self.synced_offsets.discard(topic)
+        self.synced_offsets.update(topics)
 
     def seek(self, topic, partition, offset):
         """
@@ -402,37 +494,39 @@ class BaseConsumer(Client):
 
         :param offset: a number, or a ``start`` as `consume` takes it
         :raises ValueError: when the partition is not this consumer's, or the offset is none
+        :raises TypeError: for an argument of the wrong kind
         """
-        number = isinstance(offset, six.integer_types) and not isinstance(offset, bool) and offset >= 0
-        if not number:
-            start_to_timestamp(offset)
-        if partition not in (self.allocation.get(topic) or ()):
-            raise ValueError("partition %s of topic %r is not this consumer's" % (partition, topic))
-        cursor = self.fetcher.cursor(topic, partition, UNTOLD)
-        if cursor.start is UNTOLD:
-            self._untold.add(topic)
-        if number:
-            cursor.move(offset)
-            self.offsets[topic][partition] = offset
+        topic, partition = arguments.topic(topic), arguments.partition(partition)
+        if isinstance(offset, numbers.Real) and not isinstance(offset, bool) and offset not in (BEGINNING, END):
+            self.positions.seek(topic, partition, arguments.whole(offset, "offset", 0, arguments.MOST_OFFSET))
         else:
-            cursor.seek(offset)
-        cursor.not_before = 0
-        self.fetcher.wake(topic)
+            start_to_timestamp(offset)
+            self.positions.seek(topic, partition, start=offset)
 
     def pause(self, topic, partition=None):
-        """Neither fetch nor hand out a partition, or all that the topic has now, until `resume`."""
+        """
+        Neither fetch nor hand out a partition, or all that the topic has now, until `resume`.
+
+        A partition stays paused through any rebalance.
+        """
         for cursor in self._some(topic, partition):
             cursor.paused = True
+            self.positions.paused.add((cursor.topic, cursor.partition))
 
     def resume(self, topic, partition=None):
         """End `pause`."""
         for cursor in self._some(topic, partition):
             cursor.paused = False
+            self.positions.paused.discard((cursor.topic, cursor.partition))
         self.fetcher.wake(topic)
-        self.fetcher.pump()
+        if self.io_loop is not None:
+            self.fetcher.pump()
 
     def _some(self, topic, partition):
         """The cursors of one partition or of all."""
+        topic = arguments.topic(topic)
+        if partition is not None:
+            partition = arguments.partition(partition)
         own = self._own_cursors(topic, UNTOLD)
         return [cursor for cursor in own if partition is None or cursor.partition == partition]
 

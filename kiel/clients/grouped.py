@@ -1,7 +1,6 @@
 """A consumer that shares the partitions of its topics with the other members of its group."""
 from __future__ import absolute_import
 
-import collections
 import logging
 import os
 
@@ -10,10 +9,10 @@ from tornado import gen
 
 from kiel import events, exc
 from kiel.allocation import naive_allocator
-from kiel.clients.consumer import UNTOLD, BaseConsumer, make_name
-from kiel.clients.consuming.cursor import SOUGHT, UNSET
+from kiel.clients.consumer import BaseConsumer, make_name
+from kiel.clients.consuming.cursor import SOUGHT, UNSET, UNTOLD
 from kiel.clients.consuming.offset_lookup import BEGINNING
-from kiel.clients.consuming.positions import PositionSearch
+from kiel.clients.consuming.position_search import PositionSearch
 from kiel.clients.grouping import committer, health
 from kiel.clients.grouping.assignment import Assignment, not_owned
 from kiel.clients.grouping.committed_offsets import CommittedOffsets
@@ -143,8 +142,6 @@ class GroupedConsumer(BaseConsumer):
             self.allocator = self._zookeeper_allocator(zk_hosts, partition_allocator or naive_allocator)
         #: the process that this was made in
         self._pid = os.getpid()
-        #: topic -> calls of `consume` under way
-        self._consuming = collections.Counter()
         #: how many calls of an application's own `commit_offsets` that this made by itself are under way
         self._committing = 0
 
@@ -332,46 +329,42 @@ class GroupedConsumer(BaseConsumer):
     # -- consuming --
 
     @gen.coroutine
-    def _consume(self, topic, start, read):
+    def _consume(self, topic, start, call):
         """Consume, and commit as `autocommit` says."""
         if self.closing:
             self.progress.done_with(topic)  # for the last commit, which close() does
             raise gen.Return(None)
-        if self.autocommit == "processed" and self._consuming[topic]:
+        if self.autocommit == "processed" and len(self._calls[topic]) > 1:
             raise exc.ConcurrentConsumeError(topic)
         if self.allocator.error is not None and topic not in self.subscription.pending:
             raise self.allocator.error
-        self._consuming[topic] += 1
         heartbeat = self.allocator.heartbeat
         try:
             if heartbeat is not None:
                 heartbeat.progress()
                 heartbeat.working = False
-            messages = yield self._consume_and_commit(topic, start, read)
+            messages = yield self._consume_and_commit(topic, start, call)
         finally:
             if heartbeat is not None:
                 heartbeat.progress()
                 heartbeat.working = True
-            self._consuming[topic] -= 1
-            if not self._consuming[topic]:
-                del self._consuming[topic]
         raise gen.Return(messages)
 
     @gen.coroutine
-    def _consume_and_commit(self, topic, start, read):
+    def _consume_and_commit(self, topic, start, call):
         """The work of `_consume`, between the signs of progress."""
         if self.allocator.by_topic:
             self.subscription.want(topic, self.max_wait_time / 1000.0)
         if self.autocommit == "processed":
             self.progress.done_with(topic)
             yield self._commit_by_itself()
-        messages = yield super(GroupedConsumer, self)._consume(topic, start, read)
+        messages = yield super(GroupedConsumer, self)._consume(topic, start, call)
         if not messages and self.autocommit is True:
             yield self._commit_by_itself()  # what could not be committed when it was handed out
         raise gen.Return(messages)
 
     @gen.coroutine
-    def _hand_out(self, taken, read):
+    def _hand_out(self, taken, call):
         """
         Decode what was taken, commit it where `autocommit` is True, and return what still is this member's to return.
 
@@ -381,7 +374,7 @@ class GroupedConsumer(BaseConsumer):
         taken = [Taken(*entry) for entry in taken]
         try:
             for one in taken:
-                yield self._decode(one, read)
+                yield self._decode(one, call)
             if self.autocommit is True:
                 yield self._commit_by_itself()
             messages = self._still_ours(taken)
@@ -402,22 +395,22 @@ class GroupedConsumer(BaseConsumer):
                 messages.extend(one.messages)
             elif self.progress.put_back(one) and one.reached is not None:
                 topic, partition = one.key
-                self.offsets[topic][partition] = one.begun
+                self.offsets.note(topic, partition, one.begun)
         return messages
 
     @gen.coroutine
-    def _decode(self, taken, read):
+    def _decode(self, taken, call):
         """Decode what was taken of one partition, and note how far it goes."""
         self.progress.begin(taken)
         if not self.assignment.holding()(taken.key):
             return
         try:
             entry = taken.cursor, taken.generation, taken.batches
-            taken.messages = yield super(GroupedConsumer, self)._hand_out([entry], read)
+            taken.messages = yield super(GroupedConsumer, self)._hand_out([entry], call)
         except Exception as error:
             # raised by `_hand_out` if there is nothing to return, else by the next call
             taken.cursor.error = error
-        if taken.reached is not None and self.assignment.holding()(taken.key):
+        if taken.reached is not None and not call.given_up and self.assignment.holding()(taken.key):
             self.progress.note(taken)
 
     def _moved(self, cursor, offset):
@@ -436,15 +429,13 @@ class GroupedConsumer(BaseConsumer):
             if (topic, cursor.partition) in keys
         ]
 
-    def seek(self, topic, partition, offset):
-        """
-        Go on at another offset of a partition, see `kiel.clients.consumer.BaseConsumer.seek`.
+    def _put_back(self, topic, partition, begun, reached):
+        """Messages were handed out to a call that was cancelled: their offsets are not to be committed."""
+        self.progress.returned((topic, partition), begun, reached)
 
-        A number is also what is committed next; what was handed out before is not.
-        """
-        super(GroupedConsumer, self).seek(topic, partition, offset)
-        cursor = self.fetcher.find(topic, partition)
-        self.progress.sought((topic, partition), cursor.handed)
+    def _sought(self, topic, partition, offset):
+        """The application goes on elsewhere: that is committed next, not what was handed out before."""
+        self.progress.sought((topic, partition), offset)
 
     @gen.coroutine
     def determine_offsets(self, topic, start=None):
@@ -453,10 +444,7 @@ class GroupedConsumer(BaseConsumer):
 
         :raises kiel.exc.BrokerError: when the look-up failed for good
         """
-        search = PositionSearch([
-            self.fetcher.cursor(topic, partition, self._start_of(topic, partition, start))
-            for partition in self.allocation.get(topic) or ()
-        ], lambda: self.fetcher.wake(topic))
+        search = PositionSearch(self.positions.to_locate(topic, start), self.positions.located)
         asked = [key for key, cursor in search.cursors.items() if cursor.state == UNSET]
         sought = [key for key, cursor in search.cursors.items() if cursor.state == SOUGHT]
         positions = yield self.committed_offsets(asked, LOOK_UP_TIME, search.tell)

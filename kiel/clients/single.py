@@ -5,7 +5,7 @@ from tornado import gen
 
 from kiel.clients.consumer import BaseConsumer
 from kiel.clients.consuming.offset_lookup import EPOCH, start_to_timestamp
-from kiel.clients.consuming.positions import PositionSearch
+from kiel.clients.consuming.position_search import PositionSearch
 from kiel.retry import monotonic
 
 #: seconds of one look-up of positions; what failed retriably is looked up again by the next
@@ -49,15 +49,17 @@ class SingleConsumer(BaseConsumer):
     @gen.coroutine
     def determine_offsets(self, topic, start=None):
         """
-        Look up the position of each partition of the topic that has none. Returns a Future of True.
+        Look up where to begin in the partitions of a topic. Returns a Future of True.
+
+        `consume` calls it for those that have no position; called by the application, it looks all up anew.
 
         An error that trying again does not mend is raised by the next `consume`; the other partitions have their
         position.
         """
-        search = PositionSearch(
-            [self.fetcher.cursor(topic, partition, start) for partition in self.cluster.topics.get(topic, ())],
-            lambda: self.fetcher.wake(topic)
-        )
+        if topic not in self.cluster.topics:
+            yield self.cluster.ensure(topic)
+        cursors = self.positions.to_locate(topic, start)
+        search = PositionSearch(cursors, self.positions.located)
         starts = dict((key, cursor.start) for key, cursor in search.cursors.items())
         found = yield self.lookup.positions_at(starts, LOOK_UP_TIME, search.tell)
         self.last_error = search.finish(found) or self.last_error

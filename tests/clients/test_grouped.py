@@ -753,5 +753,5 @@ def test_books_do_not_grow(cluster, consumer):
         yield gather(consumer, 1, name)
     progress = consumer.progress
     assert not any((progress.due, progress.working, progress.forfeited, progress._waiting, progress._taken))
-    assert not consumer._handing and not consumer._consuming and not consumer.assignment._releasing
+    assert not consumer._handing and not consumer._calls and not consumer.assignment._releasing
     assert len(requests(cluster, "offset_commit")) == 20

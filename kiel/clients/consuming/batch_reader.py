@@ -11,6 +11,7 @@ from tornado import gen
 from kiel import exc
 from kiel.clients.consuming.cursor import offset_of
 from kiel.clients.consuming.from_json import from_json
+from kiel.clients.consuming.portion import Portion
 from kiel.clients.consuming.record import Record
 from kiel.collector import HeldOff
 from kiel.events import outcome_of
@@ -48,8 +49,13 @@ class BatchReader(object):
         # collector over what was deserialised comes before the next turn
         self.turn = Turn(limit=0.002 if deserializer is bytes else 0.001)
 
+    @property
+    def deserialize(self):
+        """The deserialiser, or one that does the same faster."""
+        return from_json if self.deserializer is json.loads else self.deserializer
+
     @gen.coroutine
-    def read(self, taken, read):
+    def read(self, taken, read, most=None):
         """
         Decode what was taken, and move positions on; the loop has its turn in between. Returns a list of messages.
 
@@ -57,9 +63,11 @@ class BatchReader(object):
 
         :param taken: a list of ``(cursor, generation, batches)``, see `kiel.clients.consuming.fetcher.Fetcher.take`
         :param read: `read_values` or `read_records` of this object, or a function like them
+        :param most: messages to be returned at most; the batches are then taken out of the cursors here, as far as they
+            were read
         """
         messages = []
-        work = self._work_through(taken, read, messages)
+        work = self._work_through(taken, read, messages, most)
         many = sum(batch.size for _, _, batches in taken for batch in batches) > MANY
         while True:
             if many:
@@ -75,11 +83,11 @@ class BatchReader(object):
                 pass  # it is `_work_through` that deals with it
         raise gen.Return(messages)
 
-    def _work_through(self, taken, read, messages):
+    def _work_through(self, taken, read, messages, most):
         """Do the work of `read`: a generator of what has to be waited for before it goes on."""
         for cursor, generation, batches in taken:
             done = None
-            for batch in batches:
+            for batch in batches if most is None else self._portions(cursor, generation, batches, messages, most):
                 if self.turn.over(time.time()):
                     yield gen.moment
                 if cursor.generation != generation:
@@ -88,12 +96,35 @@ class BatchReader(object):
                     for wait in read(cursor, generation, batch, messages) or ():
                         yield wait
                     done = batch
-                except Exception as error:
-                    self._stay(cursor, generation, error)
+                except (KeyboardInterrupt, SystemExit):
+                    raise
+                except BaseException as error:
+                    self._stay(cursor, generation, raisable(error))
                     break
             if done is not None and cursor.generation == generation:
                 # once, not per batch: an offset with its epoch takes a microsecond to make
                 self._moved(cursor, offset_of(cursor.handed, done.leader_epoch))
+
+    def _portions(self, cursor, generation, batches, messages, most):
+        """
+        Go through batches until there are enough messages. What is read is dropped from the cursor, the rest stays.
+        """
+        for batch in batches:
+            room = most - len(messages)
+            if room <= 0:
+                return
+            try:
+                portion = Portion.of(batch, cursor.handed, room, self.check_crcs)
+            except exc.CorruptMessageError as error:
+                self._stay(cursor, generation, error)
+                return
+            yield portion
+            if cursor.generation != generation or cursor.error is not None:
+                return
+            if portion.next_offset == batch.next_offset:
+                cursor.drop_first()
+            else:
+                cursor.replace_first(portion.batch)
 
     @staticmethod
     def _stay(cursor, generation, error):
@@ -160,14 +191,16 @@ class BatchReader(object):
 
         It also ends early when the partition is sought elsewhere, or given away, in such a turn.
         """
-        deserializer = from_json if self.deserializer is json.loads else self.deserializer
+        deserializer = self.deserialize
         append = values.append
         over = self.turn.over
         for start in range(0, len(raw), SLICE):
             try:
                 for value in raw[start:start + SLICE]:
                     append(deserializer(value))
-            except Exception:
+            except (KeyboardInterrupt, SystemExit):
+                raise
+            except BaseException:
                 return  # the rest goes the slow way, from that message on
             if over(time.time()):
                 yield gen.moment
@@ -184,8 +217,10 @@ class BatchReader(object):
                 if cursor.generation != generation:
                     return
             try:
-                value = self.deserializer(raw.value)
-            except Exception as error:
+                value = self.deserialize(raw.value)
+            except (KeyboardInterrupt, SystemExit):
+                raise
+            except BaseException as error:
                 self._moved(cursor, raw.offset)  # as above
                 wait = outcome_of(self.on_error(raw, error))
                 yield wait
@@ -199,5 +234,22 @@ class BatchReader(object):
 
 def log_error(record, error):
     """What happens by default to a message that does not deserialise: a line in the log."""
+    try:
+        text = str(error)
+    except Exception:
+        text = "(its text can't be had)"
     log.error("Message %s:%s at %s does not deserialise and is skipped: %s: %s",
-              record.topic, record.partition, record.offset, type(error).__name__, error)
+              record.topic, record.partition, record.offset, type(error).__name__, text)
+
+
+def raisable(error):
+    """
+    Return an exception that a Future takes and a coroutine passes on: the error itself, or one that tells of it.
+
+    A StopIteration, GeneratorExit or CancelledError of a callback would end somebody else's generator or task.
+    """
+    if isinstance(error, Exception) and not isinstance(error, StopIteration):
+        return error
+    told = RuntimeError("a callback raised %s" % type(error).__name__)
+    told.__cause__ = error
+    return told

@@ -32,6 +32,9 @@ BUFFERED = "buffered"
 #: given away; takes nothing any more
 REVOKED = "revoked"
 
+#: `Cursor.start` of a partition that nobody has consumed from yet, such as one that was paused or sought before
+UNTOLD = object()
+
 #: the states without a position
 UNLOCATED = (UNSET, SOUGHT, LOST)
 
@@ -87,14 +90,14 @@ class Cursor(object):
     One partition being read.
 
     :param start: where to begin, should no committed offset say so: see
-        `kiel.clients.consuming.offset_lookup.start_to_timestamp`
+        `kiel.clients.consuming.offset_lookup.start_to_timestamp`; or `UNTOLD`
     """
 
     __slots__ = ("topic", "partition", "state", "position", "handed", "batches", "size", "request", "generation",
                  "hot", "paused", "limit", "high_watermark", "last_stable", "start", "error", "not_before", "clock",
-                 "epoch", "checked", "lost_at", "replica", "replica_until")
+                 "epoch", "checked", "lost_at", "replica", "replica_until", "answered", "unlocated")
 
-    def __init__(self, topic, partition, start=None):
+    def __init__(self, topic, partition, start=UNTOLD):
         self.topic = topic
         self.partition = partition
         self.start = start
@@ -136,6 +139,10 @@ class Cursor(object):
         #: the follower to read from instead of the leader (KIP-392), and until when (`kiel.retry.monotonic`)
         self.replica = None
         self.replica_until = 0
+        #: when it was answered last (`kiel.retry.monotonic`)
+        self.answered = 0
+        #: since when it has had no position
+        self.unlocated = monotonic()
 
     def __repr__(self):
         return "Cursor(%s:%s %s at %s)" % (self.topic, self.partition, self.state, self.handed)
@@ -186,6 +193,7 @@ class Cursor(object):
     def fetched(self, batches):
         """Batches came."""
         self._on("fetched")
+        self.answered = monotonic()
         self.hot = True
         self.limit = 0
         self.clock = None
@@ -203,6 +211,7 @@ class Cursor(object):
         :param cold: whether that means that there is nothing, not just no room for it in the answer
         """
         self._on("nothing")
+        self.answered = monotonic()
         self.clock = None
         if cold:
             self.hot = False
@@ -210,6 +219,7 @@ class Cursor(object):
     def failed(self):
         """The fetch, or check, failed; the partition rests a while."""
         self._on("failed")
+        self.answered = monotonic()
         self.rest()
 
     def rest(self):
@@ -230,6 +240,16 @@ class Cursor(object):
         if not batches:
             self._on("taken")
         return taken
+
+    def drop_first(self):
+        """The first buffered batch was read."""
+        self.size -= self.batches.popleft().size
+        if not self.batches:
+            self._on("taken")
+
+    def replace_first(self, batch):
+        """The first buffered batch was read in part; ``batch`` is the same, in a form to be read on."""
+        self.batches[0] = batch
 
     def reset(self):
         """Forget the position and everything that belonged to it."""
@@ -264,6 +284,7 @@ class Cursor(object):
         self._forget()
         self.position = self.handed = self.lost_at = None
         self.epoch = self.checked = -1
+        self.unlocated = monotonic()
 
     def _forget(self):
         """Drop what is buffered, and the claim on what is under way."""

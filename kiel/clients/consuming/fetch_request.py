@@ -28,7 +28,7 @@ class Fetch(object):
     :param bound: the consumer's ``buffer_bytes``
     """
 
-    __slots__ = ("cursors", "share", "limit", "room", "request")
+    __slots__ = ("cursors", "share", "limit", "room", "request", "sent", "due")
 
     def __init__(self, cursors, share, by_partition, bound):
         self.cursors = cursors
@@ -39,6 +39,10 @@ class Fetch(object):
         self.room = share
         #: the `kiel.protocol.fetch.FetchRequest`, made by `ask`
         self.request = None
+        #: when it was sent (`kiel.retry.monotonic`)
+        self.sent = 0
+        #: when the broker is to answer at the latest (`kiel.retry.monotonic`)
+        self.due = 0
         if by_partition:
             self._divide(bound)
 

@@ -55,6 +55,7 @@ class FetchResponses(object):
     def _handle_partition(self, cursor, part, crowded):
         """Take one partition's answer. Returns whether metadata is out of date."""
         if part.error_code != errors.no_error:
+            self.client.note_refusal(cursor.topic, part)
             return self._refused(cursor, exc.for_code(
                 part.error_code, "fetch of %s:%s at %s" % (cursor.topic, cursor.partition, cursor.position)
             ))

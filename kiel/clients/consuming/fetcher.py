@@ -11,13 +11,19 @@ import collections
 
 from tornado import concurrent, gen
 
-from kiel.clients.consuming.cursor import BUFFERED, READY, Cursor
+from kiel.clients.consuming.cursor import BUFFERED, CHECKING, IN_FLIGHT, READY, UNTOLD, Cursor
 from kiel.clients.consuming.fetch_response import FetchResponses
 from kiel.clients.consuming.log_validator import LogValidator
 from kiel.clients.consuming.metadata_refresh import MetadataRefresh
 from kiel.clients.consuming.source import Source
 from kiel.events import settle
 from kiel.retry import monotonic
+
+#: seconds that an answer may take longer than the broker was told to wait
+GRACE = 1.0
+
+#: seconds after the end of a call's time in which an answer may be due that it waits for
+SLACK = 0.2
 
 
 class Fetcher(object):
@@ -35,6 +41,8 @@ class Fetcher(object):
         self.limits = limits
         #: topic -> {partition id: `Cursor`}, in the order in which they are handed out
         self.cursors = {}
+        #: topics with cursors whose start is `UNTOLD`
+        self.untold = set()
         #: topic -> how many consume() calls wait for it
         self.hungry = collections.Counter()
         #: True while nothing may be fetched or handed out, since ownership is in doubt
@@ -46,6 +54,10 @@ class Fetcher(object):
         self.responses = FetchResponses(client, limits, self, self.validator)
         #: topic -> Futures of those who wait for it
         self._waiters = collections.defaultdict(list)
+        #: the topics of those who wait for answers that are late, not for messages
+        self._overdue = set()
+        #: topic -> seconds, where somebody waits less than ``max_wait_time``
+        self._hurried = {}
         #: bytes that may come with the fetches under way
         self._reserved = 0
         #: the timer of the first rest that ends
@@ -53,11 +65,13 @@ class Fetcher(object):
 
     # -- cursors --
 
-    def cursor(self, topic, partition, start=None):
+    def cursor(self, topic, partition, start=UNTOLD):
         """Return a partition's cursor, a new one when there is none."""
         cursors = self.cursors.setdefault(topic, collections.OrderedDict())
         if partition not in cursors:
             cursors[partition] = Cursor(topic, partition, start)
+            if start is UNTOLD:
+                self.untold.add(topic)
         return cursors[partition]
 
     def find(self, topic, partition):
@@ -77,11 +91,12 @@ class Fetcher(object):
         if not cursors:
             self.cursors.pop(topic, None)
 
-    def take(self, topic, most):
+    def take(self, topic, most, leave=False):
         """
         Take what is buffered of a topic. Returns a list of ``(cursor, generation, batches)``.
 
         :param most: bytes; beyond the first batch, no more than that is taken
+        :param leave: whether the batches stay in their cursors, for who reads them to drop them one by one
         """
         taken = []
         if self.suspended:
@@ -90,7 +105,7 @@ class Fetcher(object):
             if cursor.state == BUFFERED and not cursor.paused and cursor.error is None:
                 if taken and most < cursor.batches[0].size:
                     continue
-                batches = cursor.take(most)
+                batches = list(cursor.batches) if leave else cursor.take(most)
                 most -= sum(batch.size for batch in batches)
                 taken.append((cursor, cursor.generation, batches))
         for cursor, _, _ in taken:
@@ -105,9 +120,18 @@ class Fetcher(object):
     # -- waiting --
 
     @gen.coroutine
-    def wait(self, topic, seconds):
-        """Wait until something happened that a consume() of the topic should look at, or the time is over."""
+    def wait(self, topic, seconds, patience, overdue=False):
+        """
+        Wait until something happened that a consume() of the topic should look at, or the time is over.
+
+        :param patience: seconds that the call waits in all
+        :param overdue: whether an answer without anything new is such a thing, too
+        """
         future = concurrent.Future()
+        if overdue:
+            self._overdue.add(topic)
+        if patience * 1000 < self.limits.max_wait_time:
+            self._hurried[topic] = min(patience, self._hurried.get(topic, patience))
         self._waiters[topic].append(future)
         self.hungry[topic] += 1
         timer = self.client.io_loop.call_later(seconds, settle, future)
@@ -120,6 +144,8 @@ class Fetcher(object):
             waiters = self._waiters.get(topic, [])
             if future in waiters:
                 waiters.remove(future)
+            if not self.hungry[topic]:
+                self._hurried.pop(topic, None)
 
     def wake(self, topic=None):
         """Let those who wait for a topic, or all, look again."""
@@ -127,6 +153,41 @@ class Fetcher(object):
             waiters, self._waiters[name] = self._waiters[name], []
             for future in waiters:
                 settle(future)
+
+    def wake_overdue(self):
+        """An answer came: let those who wait for just that look again."""
+        topics, self._overdue = self._overdue, set()
+        for topic in topics:
+            self.wake(topic)
+
+    def answer_due(self, cursor, call):
+        """
+        Until when a call waits for an answer that tells whether a partition has anything: 0 for not at all.
+
+        :param call: the `kiel.clients.consuming.call.Call`, whose time is over
+        """
+        now = monotonic()
+        if cursor.paused or cursor.error is not None or cursor.not_before > now or self.suspended:
+            return 0
+        if self._broker_of(cursor, now) is None:
+            return 0
+        if not cursor.located:
+            return cursor.unlocated + call.wait + GRACE
+        if cursor.answered >= call.begun:
+            return 0
+        if cursor.state in (IN_FLIGHT, CHECKING):
+            sent, due = getattr(cursor.request, "sent", call.begun), getattr(cursor.request, "due", call.begun)
+            # a long poll from before tells by its silence that there is nothing
+            return due + GRACE if sent >= call.begun or due <= call.begun + call.wait + SLACK else 0
+        return call.begun + call.wait + GRACE if cursor.state == READY else 0
+
+    def patience(self, cursors):
+        """Milliseconds that a broker may wait for messages of these: no longer than those who wait for them."""
+        most = self.limits.max_wait_time
+        if self._hurried:
+            topics = set(cursor.topic for cursor in cursors).intersection(self._hurried)
+            most = min([most] + [int(self._hurried[topic] * 1000) for topic in topics])
+        return int(most)
 
     # -- sending --
 

@@ -11,11 +11,12 @@ _scan = json.JSONDecoder().scan_once
 
 def from_json(value):
     """
-    What `json.loads` gives, in a third of its time for UTF-8 without white space around it; the rest is left to it.
+    Return what `json.loads` does, in a third of its time for UTF-8 without white space around it.
 
-    :param value: bytes
+    The rest is left to it. None, the value of a tombstone, stays None.
+
+    :param value: bytes or None
     :raises ValueError: when the value is not JSON
-    :raises TypeError: for None, the value of a tombstone
     """
     try:
         text = value if six.PY2 else value.decode("utf-8")
@@ -24,4 +25,4 @@ def from_json(value):
             return message
     except (StopIteration, ValueError, AttributeError, TypeError):
         pass  # json.loads has the better words for what is wrong
-    return json.loads(value)
+    return None if value is None else json.loads(value)

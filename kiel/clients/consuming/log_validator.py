@@ -183,6 +183,7 @@ class LogValidator(object):
             if end is not None:
                 cursor.move(offset_of(end, epoch))
                 cursor.rest()
+                self.client.offsets.note(cursor.topic, cursor.partition, end)
             else:
                 self.begin_anew(cursor)
             if self.limits.offset_reset is None:

@@ -102,10 +102,7 @@ class OffsetLookup(object):
                     partition_id=partition, time=when,
                     current_leader_epoch=cluster.leader_epochs.get(topic, {}).get(partition, -1),
                 ))
-        yield gen.multi(
-            [self._ask_leader(leader, topics, found, tell) for leader, topics in by_leader.items()],
-            quiet_exceptions=exc.KielError
-        )
+        yield [self._ask_leader(leader, topics, found, tell) for leader, topics in by_leader.items()]
         raise gen.Return(found)
 
     @gen.coroutine

@@ -1,53 +1,219 @@
-"""Giving cursors the positions that were looked up, unless they have moved meanwhile."""
+"""Where a consumer reads on in each partition: looked up, sought, written by the application, or moved by reading."""
 from __future__ import absolute_import
 
 import logging
 
+from tornado import gen
+
 from kiel import exc
+from kiel.clients.consuming.cursor import UNSET, UNTOLD
+from kiel.clients.consuming.offsets import Offsets, SyncedOffsets
+from kiel.clients.consuming.overridden import overridden
+from kiel.events import outcome_of
 
 log = logging.getLogger("kiel.clients.consumer")
 
 
-class PositionSearch(object):
+class Positions(object):
     """
-    One look-up of the positions of some cursors.
+    The positions of a consumer's partitions.
 
-    A cursor that gets a position in another way before its own is found, or is given away, keeps what it has.
-
-    :param cursors: a list of `kiel.clients.consuming.cursor.Cursor`; those with a position are left alone
-    :param found: called without arguments when a cursor got its position
+    :param client: the `kiel.clients.consumer.BaseConsumer`: its ``allocation``, ``determine_offsets`` and ``_start_of``
+    :param fetcher: its `kiel.clients.consuming.fetcher.Fetcher`, whose cursors have the positions
+    :param sought: called with ``(topic, partition, offset)`` when the application goes elsewhere; the offset is None
+        where it has to be looked up
     """
 
-    def __init__(self, cursors, found):
-        #: (topic, partition) -> cursor
-        self.cursors = dict(((cursor.topic, cursor.partition), cursor) for cursor in cursors if not cursor.located)
-        self._generations = dict((key, cursor.generation) for key, cursor in self.cursors.items())
-        self._found = found
+    def __init__(self, client, fetcher, sought):
+        self.client = client
+        self.fetcher = fetcher
+        self._sought = sought
+        #: topic -> {partition: offset}, for the application to read and write
+        self.offsets = Offsets(self._written)
+        #: the topics with positions, for the application to read and write
+        self.synced_offsets = SyncedOffsets(self)
+        #: topic -> start, of the look-ups under way
+        self.locating = {}
+        #: (topic, partition) -> the offset written by the overridden method that is at work on it, or None
+        self.hooked = {}
+        #: the partitions that had a position when the look-up under way began
+        self._settled = set()
+        #: topics whose positions are those written to ``offsets``, of partitions that we do not have yet
+        self._claimed = set()
+        #: (topic, partition) -> the offset written before we had the partition
+        self._early = {}
+        #: (topic, partition) of those that the application paused
+        self.paused = set()
 
-    def _wanted(self, key):
-        cursor = self.cursors[key]
-        return not cursor.located and cursor.generation == self._generations[key]
+    # -- cursors --
 
-    def tell(self, key, offset):
-        """A position was found: its partition need not wait for those of slow, or no, leaders."""
-        if self._wanted(key):
-            self.cursors[key].locate(offset)
-            self._found()
-
-    def finish(self, positions):
+    def cursors(self, topic, start=UNTOLD):
         """
-        The look-up is over. Returns the last error that it ended with for a cursor that still wants a position, or
-        None; an error that trying again does not mend is raised by the next `consume`.
+        Return the cursors of the topic's partitions that are ours, made or given up as the allocation says.
 
-        :param positions: ``{(topic, partition): offset or KielError}``
+        :param start: of the `consume` that asks; `UNTOLD` for who does not consume
         """
-        last = None
-        for key, offset in positions.items():
-            if not isinstance(offset, exc.KielError):
-                self.tell(key, offset)
-            elif self._wanted(key):
-                last = offset
-                log.error("No offset for %s:%s: %s", key[0], key[1], offset)
-                if not offset.retriable:
-                    self.cursors[key].error = offset
-        return last
+        own = self.client.allocation.get(topic) or ()
+        fetcher = self.fetcher
+        known = fetcher.cursors.get(topic, {})
+        told = start is UNTOLD or topic not in fetcher.untold
+        if told and len(known) == len(own) and all(partition in known for partition in own):
+            return list(known.values())
+        for partition in set(known).difference(own):
+            fetcher.revoke(topic, partition)
+        late = any(cursor.start is not UNTOLD for cursor in known.values())
+        cursors = [self._cursor(topic, partition) for partition in own]
+        if start is not UNTOLD:
+            fetcher.untold.discard(topic)
+            for cursor in cursors:
+                if cursor.start is UNTOLD:
+                    cursor.start = self.client._start_of(topic, cursor.partition, start, late)
+            self._claimed.discard(topic)
+        return cursors
+
+    def _cursor(self, topic, partition):
+        """Return a partition's cursor, a new one with what is known of it already."""
+        cursor = self.fetcher.find(topic, partition)
+        if cursor is None:
+            cursor = self.fetcher.cursor(topic, partition)
+            cursor.paused = (topic, partition) in self.paused
+            early = self._early.pop((topic, partition), None)
+            if early is None and topic in self._claimed:
+                early = self.offsets[topic][partition]
+            if early is not None:
+                cursor.locate(early)
+        return cursor
+
+    def located(self, cursor):
+        """A cursor got the position that was looked up."""
+        self.offsets.note(cursor.topic, cursor.partition, cursor.handed)
+        self.fetcher.wake(cursor.topic)
+
+    # -- the application goes elsewhere --
+
+    def seek(self, topic, partition, offset=None, start=UNTOLD):
+        """
+        Go on at an offset, or at a ``start`` that is to be looked up.
+
+        :raises ValueError: when the partition is not this consumer's
+        """
+        if partition not in (self.client.allocation.get(topic) or ()):
+            raise ValueError("partition %s of topic %r is not this consumer's" % (partition, topic))
+        cursor = self._cursor(topic, partition)
+        if offset is None:
+            cursor.seek(start)
+        else:
+            cursor.move(offset)
+            self.offsets.note(topic, partition, offset)
+        cursor.not_before = 0
+        self._sought(topic, partition, offset)
+        self.fetcher.wake(topic)
+
+    def _written(self, topic, partition, offset):
+        """The application wrote to ``offsets``."""
+        key = topic, partition
+        if key in self.hooked:
+            self.hooked[key] = offset
+            return
+        if partition not in (self.client.allocation.get(topic) or ()):
+            self._early[key] = offset
+            return
+        cursor = self._cursor(topic, partition)
+        if topic not in self.locating:
+            self.seek(topic, partition, offset)
+        elif key not in self._settled:
+            cursor.move(offset)
+        else:
+            # determine_offsets of an application's own looks all of a topic up, the missing and those being read
+            self.offsets.note(topic, partition, cursor.handed)
+
+    # -- synced_offsets --
+
+    def synced(self):
+        """Return the set of topics all of whose partitions have a position, or are said to have."""
+        return self._claimed.union(
+            topic for topic, cursors in self.fetcher.cursors.items()
+            if cursors and all(cursor.located for cursor in cursors.values())
+        )
+
+    def claim(self, topic):
+        """Positions are those in ``offsets``, as the application says."""
+        own = self.client.allocation.get(topic) or ()
+        if not own:
+            self._claimed.add(topic)
+        for partition in own:
+            cursor = self._cursor(topic, partition)
+            if not cursor.located:
+                cursor.locate(self.offsets[topic][partition])
+        self.fetcher.wake(topic)
+
+    def forget(self, topic):
+        """Positions are looked up anew, as the next ``start`` says."""
+        self._claimed.discard(topic)
+        for cursor in self.fetcher.of(topic):
+            cursor.reset()
+            cursor.start = UNTOLD
+            self.fetcher.untold.add(topic)
+            self._sought(topic, cursor.partition, None)
+        self.fetcher.wake(topic)
+
+    # -- looking up --
+
+    def locate(self, topic, start):
+        """Have the positions of a topic's partitions looked up, one look-up at a time."""
+        if topic not in self.locating:
+            self.locating[topic] = start
+            self._settled.update(
+                (topic, cursor.partition) for cursor in self.fetcher.of(topic) if cursor.located)
+            self.client.io_loop.add_future(
+                self._determine(topic, start), lambda future: self._determined(topic, future))
+
+    @gen.coroutine
+    def _determine(self, topic, start):
+        """Look positions up; an error is put where the next `consume` raises it."""
+        try:
+            yield outcome_of(self.client.determine_offsets(topic, start))
+        except exc.KielError as error:
+            log.error("No offsets for topic %s: %s", topic, error)
+            self._failed(topic, error, not error.retriable and not isinstance(error, exc.NoOffsetsError))
+            yield gen.sleep(0.1)
+            return
+        if overridden(self.client.determine_offsets):
+            for cursor in self.fetcher.of(topic):
+                if not cursor.located:  # in 0.9, what `offsets` has without being told is 0
+                    cursor.locate(self.offsets[topic][cursor.partition])
+
+    def to_locate(self, topic, start):
+        """
+        Return the cursors of our partitions of a topic that a ``determine_offsets`` is to look up: those without a
+        position. They all are, where it is the application that looks up.
+
+        :param start: what ``determine_offsets`` was told: not what `consume` was, where it is overridden
+        """
+        cursors = self.cursors(topic)
+        by_hand = topic not in self.locating
+        changed = by_hand or self.locating[topic] != start
+        for cursor in cursors:
+            if by_hand:
+                cursor.reset()
+            if cursor.start is UNTOLD or (changed and cursor.state == UNSET):
+                cursor.start = start
+        return cursors
+
+    def _determined(self, topic, future):
+        """A look-up ended."""
+        del self.locating[topic]
+        self._settled.difference_update([key for key in self._settled if key[0] == topic])
+        error = future.exception()
+        if error is not None:
+            log.error("Looking up offsets of topic %s failed", topic, exc_info=(type(error), error, None))
+            self._failed(topic, error, True)
+        self.fetcher.wake(topic)
+        self.fetcher.pump()
+
+    def _failed(self, topic, error, final):
+        """A look-up failed; where trying again does not mend it, the next `consume` raises the error."""
+        self.client.last_error = error
+        for cursor in self.fetcher.of(topic) if final else ():
+            if not cursor.located:
+                cursor.error = error

@@ -8,6 +8,7 @@ from tornado import gen
 from kiel import exc
 from kiel.clients.consuming.fetch_request import LEAST_LIMIT, Fetch
 from kiel.clients.consuming.fetch_session import NO_SESSION, FetchSession
+from kiel.retry import monotonic
 
 log = logging.getLogger(__name__)
 
@@ -27,8 +28,7 @@ class Source(object):
     One broker that partitions are read from, as their leader or as a follower nearby.
 
     :param broker_id: the broker
-    :param client: the `kiel.clients.consumer.BaseConsumer` whose connections are used, and whose
-        ``handle_fetch_response`` gets the answers
+    :param client: the `kiel.clients.consumer.BaseConsumer` whose connections are used
     :param limits: has ``max_wait_time``, ``min_bytes``, ``max_bytes``, ``buffer_bytes``, ``isolation_level`` and
         ``rack_id``, read for each request
     :param fetcher: the `kiel.clients.consuming.fetcher.Fetcher` that this is part of: its buffer, its next round
@@ -90,13 +90,15 @@ class Source(object):
         return max(LEAST_LIMIT, min(self.limits.max_bytes, self.limits.buffer_bytes // (2 * len(LANES) * leaders)))
 
     def _send(self, conn, lane, fetch, tells):
-        wait = self.limits.max_wait_time
+        wait = self.fetcher.patience(fetch.cursors)
         if lane != LANES[0]:
             wait = min(BUSY_WAIT, wait)
         session = self._session_of(conn, lane, fetch)
         fetch.ask(self.client.cluster, self.limits, wait, tells, session, conn.reaches("fetch", 13))
         for cursor in fetch.cursors:
             cursor.send(fetch)
+        fetch.sent = monotonic()
+        fetch.due = fetch.sent + wait / 1000.0
         self.under_way[lane] = fetch
         self.client.io_loop.add_future(
             self._fetch(conn, lane, fetch, session), lambda future: self._finished(lane, fetch, future))
@@ -127,8 +129,7 @@ class Source(object):
             return
         if fetch.request.session_epoch != NO_SESSION:
             session.answered(response.session_id)
-        response.fetch = fetch
-        self.client.handle_fetch_response(response)
+        self.fetcher.responses.handle(response, fetch)
 
     def _refused(self, error, fetch, session):
         """The broker answered with an error of the fetch as a whole."""
@@ -167,5 +168,6 @@ class Source(object):
             for cursor in fetch.awaiting():
                 cursor.failed()
                 cursor.error = error
+        self.fetcher.wake_overdue()
         # in a turn of its own, after those who waited have taken what came: they are in the next request then
         self.client.io_loop.add_callback(self.fetcher.pump)

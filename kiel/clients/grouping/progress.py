@@ -126,6 +126,14 @@ class Progress(object):
 
     # -- committed --
 
+    def returned(self, key, begun, reached):
+        """Messages from ``begun`` up to ``reached`` were handed out to a call that nobody waited for any more."""
+        work = self.working.get(key[0], {})
+        if work.get(key) == reached:
+            del work[key]
+        if self.due.get(key) == reached:
+            self.due[key] = begun
+
     def sought(self, key, offset=None):
         """
         The application goes on elsewhere: that is what is committed next, not what was handed out before.

@@ -200,7 +200,7 @@ def test_d25_a_poison_message_is_stepped_over(release):
     def check(cluster, consumer):
         cluster.log("t").put(b"1", b"poison", b"2")
         cluster.log("t").put(None)
-        assert (yield gather(consumer, 2)) == [1, 2]
+        assert (yield gather(consumer, 3)) == [1, 2, None]
         cluster.log("t").put(b"poison", timestamp=7)
         fetches = cluster.count("fetch")
         assert (yield consumer.consume("t")) == []

@@ -17,7 +17,11 @@ def test_same_as_json_loads(value):
     assert repr(from_json(value)) == repr(json.loads(value))
 
 
-@pytest.mark.parametrize("value", [b"", b"{", b"{} {}", b"nope", b"\xff\xfe\xfd", b'{"a": }', None])
+def test_a_tombstone_has_no_value():
+    assert from_json(None) is None
+
+
+@pytest.mark.parametrize("value", [b"", b"{", b"{} {}", b"nope", b"\xff\xfe\xfd", b'{"a": }'])
 def test_same_errors(value):
     with pytest.raises(Exception) as plain:
         json.loads(value)

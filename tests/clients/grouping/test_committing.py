@@ -110,7 +110,7 @@ def with_own(kind, **member):
 def test_offsets_kept_elsewhere_are_kept_wherever_kiel_commits_by_itself(cluster, consumer):
     cluster.log("t", 0).put(b"a")
     yield gather(consumer, 1)
-    assert consumer.rows == [{"t": {0: 1}}]
+    assert [row["t"][0] for row in consumer.rows] == [1]
     assert not consumer.topics_to_commit
     yield consumer.consume("t")
     assert len(consumer.rows) == 1

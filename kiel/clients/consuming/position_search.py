@@ -1,0 +1,53 @@
+"""Giving cursors the positions that were looked up, unless they have moved meanwhile."""
+from __future__ import absolute_import
+
+import logging
+
+from kiel import exc
+
+log = logging.getLogger("kiel.clients.consumer")
+
+
+class PositionSearch(object):
+    """
+    One look-up of the positions of some cursors.
+
+    A cursor that gets a position in another way before its own is found, or is given away, keeps what it has.
+
+    :param cursors: a list of `kiel.clients.consuming.cursor.Cursor`; those with a position are left alone
+    :param found: called with a cursor that got its position
+    """
+
+    def __init__(self, cursors, found):
+        #: (topic, partition) -> cursor
+        self.cursors = dict(((cursor.topic, cursor.partition), cursor) for cursor in cursors if not cursor.located)
+        self._generations = dict((key, cursor.generation) for key, cursor in self.cursors.items())
+        self._found = found
+
+    def _wanted(self, key):
+        cursor = self.cursors[key]
+        return not cursor.located and cursor.generation == self._generations[key]
+
+    def tell(self, key, offset):
+        """A position was found: its partition need not wait for those of slow, or no, leaders."""
+        if self._wanted(key):
+            self.cursors[key].locate(offset)
+            self._found(self.cursors[key])
+
+    def finish(self, positions):
+        """
+        The look-up is over. Returns the last error that it ended with for a cursor that still wants a position, or
+        None; an error that trying again does not mend is raised by the next `consume`.
+
+        :param positions: ``{(topic, partition): offset or KielError}``
+        """
+        last = None
+        for key, offset in positions.items():
+            if not isinstance(offset, exc.KielError):
+                self.tell(key, offset)
+            elif self._wanted(key):
+                last = offset
+                log.error("No offset for %s:%s: %s", key[0], key[1], offset)
+                if not offset.retriable:
+                    self.cursors[key].error = offset
+        return last

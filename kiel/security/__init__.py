@@ -1,1 +1,0 @@
-"""What secures a connection beside its SASL mechanism: TLS, pauses after refused logins, ways through proxies."""
