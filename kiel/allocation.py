@@ -16,6 +16,13 @@ from tornado import gen
 log = logging.getLogger(__name__)
 
 
+class Partitions(dict):
+    """Topic -> partition ids; a topic that is not there has none, as in kiel 0.9."""
+
+    def __missing__(self, topic):
+        return []
+
+
 class Allocator(object):
     """
     What a group consumer asks about its share of the partitions; one contract for ZooKeeper and for Kafka's
@@ -25,7 +32,7 @@ class Allocator(object):
     """
 
     #: topic -> sorted partition ids that this member owns now; empty before the first allocation
-    allocation = {}
+    allocation = Partitions()
 
     #: True while ownership is in doubt: then nothing of the allocation may be fetched, handed out or
     #: committed
@@ -142,6 +149,11 @@ def range_allocator(members, partitions):
                 mapping[member][topic] = ids[begin:end]
             begin = end
     return mapping
+
+
+def describe(topics):
+    """Return topic -> ids as text for the log."""
+    return ", ".join("%s:%d" % key for key in sorted((topic, int(i)) for topic, ids in topics.items() for i in ids))
 
 
 def split(item):

@@ -59,7 +59,7 @@ class Claims(object):
     def allocation(self):
         """`held` as topic -> sorted ids; made anew when it changes only, since every `consume` looks."""
         if self._allocation is None:
-            self._allocation = allocation.group(self.held)
+            self._allocation = allocation.Partitions(allocation.group(self.held))
         return self._allocation
 
     def open(self, session, owners):

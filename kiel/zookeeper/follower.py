@@ -43,52 +43,51 @@ class Follower(PartitionAllocator):
 
     @gen.coroutine
     def _look_for_switch(self, session):
-        """Marks this member as ready, and watches; that the group has moved is no error here."""
+        """Mark this member as ready, and watch; that the group has moved is no error here."""
         self._marks = Marks(self.conn, self.consumer_name, self.group_path, session.crossing(self._on_marks))
         self._switch = Switch(self.conn, self.group_path, session.crossing(self.on_switch_change))
         yield session.run(self.timeout, self._marks.start)
         yield session.run(self.timeout, self._switch.start)
 
     def on_switch_change(self, word):
-        """Takes what the switch says, on the IOLoop; from its first word on nothing is claimed any more."""
+        """Take what the switch says, on the IOLoop; from its first word on nothing is claimed any more."""
         self.switched = word
         if word is not None:
             self.letting_go = True
         self._tell_news()
 
     def _on_marks(self, kind, names):
-        """Takes the marks of a kind; on the IOLoop."""
+        """Take the marks of a kind; on the IOLoop."""
         self.marked[kind] = names
         self._tell_news()
 
-    def on_group_members_change(self, members):
-        """Takes the names of the members; on the IOLoop."""
-        super(Follower, self).on_group_members_change(members)
+    def on_group_members_change(self, new_members):
+        """Take the names of the members; on the IOLoop."""
+        super(Follower, self).on_group_members_change(new_members)
         self._tell_news()
 
     def _tell_news(self):
-        """Calls `on_news`."""
+        """Call `on_news`."""
         if self.on_news is not None:
             self.on_news()
 
-    def _leave_session(self):
-        """Forgets a session, and the marks that were known by it."""
-        self.marked = {READY: set(), RELEASED: set()}
-        told = super(Follower, self)._leave_session()
+    def leave_session(self, session):
+        """Forget a session, and the marks that were known by it."""
+        if session is self.session:
+            self.marked = {READY: set(), RELEASED: set()}
+        told = super(Follower, self).leave_session(session)
         self._tell_news()
         return told
 
-    def _rejoin(self, session, run):
-        """Enters the group again, while it still is what the member lives by."""
-        if not self.has_moved:
-            return super(Follower, self)._rejoin(session, run)
-        log.info("Group %s: ZooKeeper is not looked at any more", self.group_name)
-        return session.close(self.timeout)
+    @property
+    def comes_back(self):
+        """Whether a lost session is made good: only while it is ZooKeeper that the member lives by."""
+        return not self.has_moved
 
     # -- what its user has it do --
 
     def rebalance(self):
-        """Computes the mapping anew, or claims nothing."""
+        """Compute the mapping anew, or claim nothing."""
         if not self.letting_go:
             return super(Follower, self).rebalance()
         tried = self._claims.want(())
@@ -96,12 +95,12 @@ class Follower(PartitionAllocator):
         return tried
 
     def let_go(self):
-        """Begins to give everything up, whatever the mapping says; see `holds_nothing`."""
+        """Begin to give everything up, whatever the mapping says; see `holds_nothing`."""
         self.letting_go = True
         self.rebalance()
 
     def resume(self):
-        """Follows the mapping again."""
+        """Follow the mapping again."""
         self.letting_go = False
         if self._joined:
             self.rebalance()
@@ -109,39 +108,39 @@ class Follower(PartitionAllocator):
     @gen.coroutine
     def ask(self, fn, *args):
         """
-        Runs a blocking function of kazoo's client in this session; gives its result.
+        Run a blocking function of kazoo's client in this session. Return its result.
 
         :raises kiel.exc.ZooKeeperError: without a session or an answer
         """
         if not self._joined:
-            raise exc.ZooKeeperError(self._hosts, "no session now")
-        result = yield self._session.run(self.timeout, fn, *args)
+            raise exc.ZooKeeperError(self.hosts, "no session now")
+        result = yield self.session.run(self.timeout, fn, *args)
         raise gen.Return(result)
 
     def strangers(self):
-        """Asks which members are not able to move; gives a Future of a set of names."""
+        """Ask which members are not able to move; returns a Future of a set of names."""
         return self.ask(lambda: self._marks.strangers(self.members_path))
 
     def unreleased(self):
-        """Asks which members able to move may hold partitions still; gives a Future of a set of names."""
+        """Ask which members able to move may hold partitions still; returns a Future of a set of names."""
         return self.ask(lambda: self._marks.unreleased())
 
     def mark_released(self):
-        """Tells the others that this member holds nothing; gives a Future."""
+        """Tell the others that this member holds nothing. Return a Future."""
         return self.ask(lambda: self._marks.add(RELEASED))
 
     def unmark_released(self):
-        """Takes that back; gives a Future."""
+        """Take that back. Return a Future."""
         return self.ask(lambda: self._marks.remove(RELEASED))
 
     def close_group(self):
-        """Has all members give up what they hold; gives a Future."""
+        """Have all members give up what they hold. Return a Future."""
         return self.ask(lambda: self._switch.close())
 
     def open_group(self):
-        """Lets all members join in Kafka; gives a Future."""
+        """Let all members join in Kafka. Return a Future."""
         return self.ask(lambda: self._switch.open())
 
     def undo_switch(self):
-        """Has all members go on in ZooKeeper, unless the group is open already; gives a Future."""
+        """Have all members go on in ZooKeeper, unless the group is open already. Return a Future."""
         return self.ask(lambda: self._switch.undo())

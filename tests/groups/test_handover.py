@@ -151,8 +151,8 @@ class Traveller(object):
     def die(self):
         """Is gone at once, with its session, as a killed process's is in the end."""
         self.dead = True
-        self.allocator.move._run = self.allocator.follower._run = None
-        session = self.allocator.follower._session
+        self.allocator.move._run = self.allocator.follower.presence.run = None
+        session = self.allocator.follower.session
         self.allocator.follower._lease.end()
         yield session.close(5)
 
@@ -412,10 +412,10 @@ def test_a_session_that_ends_on_the_way_is_made_good(zk, group, kafka, members):
     yield all_in(WAITING, [members[0], members[2]])
     logging.getLogger("kiel.zookeeper.allocator").disabled = True  # it says that the session is lost
     try:
-        before = members[2].allocator.follower._session
+        before = members[2].allocator.follower.session
         yield events.run_blocking(loop.ioloop.IOLoop.current(), zk.expire, members[2].allocator.follower.conn)
         yield loop.until(lambda: members[2].allocator.follower.knows
-                         and members[2].allocator.follower._session is not before, 10)
+                         and members[2].allocator.follower.session is not before, 10)
     finally:
         logging.getLogger("kiel.zookeeper.allocator").disabled = False
     assert members[2].state == WAITING and members[2].items == set()

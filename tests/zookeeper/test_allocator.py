@@ -156,10 +156,10 @@ def test_one_that_dies_frees_its_partitions(zk, group):
         yield [one.allocator.start(topics(4)), two.allocator.start(topics(4))]
         yield shared_out([one, two], allocation.flatten(topics(4)))
         # as a killed process: no farewell, the server ends the session
-        session = two.allocator._session
+        session = two.allocator.session
         session_id = two.allocator.conn.client_id
-        yield two.allocator._leave_session()
-        two.allocator._run = None
+        yield two.allocator.leave_session(session)
+        two.allocator.presence.run = None
         yield session.close(5)
         zk.expire(session_id)
         yield shared_out([one], allocation.flatten(topics(4)))
@@ -410,8 +410,9 @@ def test_d53_stop_ends_in_time_when_zookeeper_went(own_zk, group):
     def scenario():
         for end in (own_zk.kill, own_zk.pause):
             # a group of its own: the member before could not say farewell
-            member = Member(own_zk, group + end.__name__, "host:1", timeout=2.0)
+            member = Member(own_zk, group + end.__name__, "host:1")
             yield member.allocator.start(topics(1))
+            member.allocator.timeout = 2.0
             end()
             with Ticker() as ticker:
                 yield loop.within(6, member.allocator.stop())
@@ -605,6 +606,49 @@ def test_d56_what_is_removed_stays_out_over_a_new_session(zk, group):
     loop.run(scenario, 20)
 
 
+def test_the_life_of_a_group_is_in_the_log(zk, group):
+    lines = []
+    handler = logging.Handler()
+    handler.emit = lambda record: lines.append(record.getMessage())
+    logger = logging.getLogger("kiel.zookeeper")
+    before = logger.level
+
+    @gen.coroutine
+    def scenario():
+        member = Member(zk, group, "host:1")
+        yield member.allocator.start(topics(1))
+        yield member.allocator.stop()
+
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        loop.run(scenario, 20)
+    finally:
+        logger.setLevel(before)
+        logger.removeHandler(handler)
+    for part in ("connected to ZooKeeper at", "host:1 joins", "its members are host:1", "assigned t:0",
+                 "host:1 leaves", "revoked t:0", "host:1 has left"):
+        assert any("Group %s: " % group in line and part in line for line in lines), (part, lines)
+
+
+def test_what_applications_of_0_9_look_at(zk, group):
+    """The recipes are there before `start`; arguments have 0.9's names; what is not owned is an empty list."""
+    @gen.coroutine
+    def scenario():
+        member = Member(zk, group, "host:1").allocator
+        assert (member.party.path, member.party.member_name) == (member.members_path, "host:1")
+        assert member.shared_set.path == member.partition_path
+        yield member.start(topics(2))
+        assert member.allocation["t"] == [0, 1] and member.allocation["nothing"] == []
+        assert member.allocation == {"t": [0, 1]}
+        member.on_group_members_change(new_members=["host:1"])
+        member.on_partition_change(new_partitions={"t:0", "t:1"})
+        yield member.remove_partitions(old_partitions={"t": [1]})
+        yield loop.until(lambda: member.allocation == {"t": [0]})
+        yield member.stop()
+    loop.run(scenario, 20)
+
+
 def test_d58_kazoo_is_closed_even_if_leaving_fails(zk, group):
     @gen.coroutine
     def scenario():
@@ -616,7 +660,7 @@ def test_d58_kazoo_is_closed_even_if_leaving_fails(zk, group):
             raise RuntimeError("stays")
 
         party.leave = leave
-        with testing.ExpectLog(LOG, "Leaving group .*stays"):
+        with testing.ExpectLog(logging.getLogger("kiel.zookeeper.presence"), "Group .* leaving failed.*stays"):
             yield member.allocator.stop()
         assert not conn.connected
         assert conn._connection._write_sock is None

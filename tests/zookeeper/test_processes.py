@@ -47,6 +47,33 @@ loop.start()
 """
 
 
+#: a member whose application is stopped by Ctrl-C, and calls 0.9's `close` with the loop left; or forgets even that
+LEFT = """
+import os, signal, sys
+from tornado import gen, ioloop
+from kiel import allocation
+from kiel.zookeeper import allocator
+
+hosts, group, closes = sys.argv[1:]
+member = allocator.PartitionAllocator([hosts], group, "host:1", allocation.naive_allocator, session_timeout=20.0)
+
+@gen.coroutine
+def main():
+    yield member.start({"t": [0]})
+    print("in")
+    sys.stdout.flush()
+    os.kill(os.getpid(), signal.SIGINT)
+
+loop = ioloop.IOLoop.current()
+loop.add_callback(main)
+try:
+    loop.start()
+except KeyboardInterrupt:
+    if closes == "True":
+        member.stop()
+"""
+
+
 class Child(object):
     """A member in a process."""
 
@@ -254,3 +281,25 @@ def test_d40_python_2_and_3_share_a_group(zk, group, children, tmpdir):
     mapping = allocation.naive_allocator(["host:1", "host:2"], everything)
     assert one.items == allocation.flatten(mapping["host:1"])
     assert two.items == allocation.flatten(mapping["host:2"])
+
+
+@pytest.mark.parametrize("closes", [True, False])
+def test_a_member_stopped_by_ctrl_c_is_out_at_once(zk, group, closes):
+    environment = dict(os.environ, PYTHONPATH=ROOT, PYTHONDONTWRITEBYTECODE="1")
+    process = subprocess.Popen([sys.executable, "-c", LEFT, zk.hosts, group, str(closes)], stdout=subprocess.PIPE,
+                               env=environment, cwd=ROOT)
+    try:
+        out, _ = process.communicate()
+        assert out.strip() == b"in"
+        conn = client.KazooClient(hosts=zk.hosts)
+        conn.start()
+        try:
+            assert conn.get_children("/kiel/groups/%s/members" % group) == []
+            assert conn.get_children("/kiel/groups/%s/owners" % group) == []
+        finally:
+            conn.stop()
+            conn.close()
+    finally:
+        if process.poll() is None:
+            process.kill()
+        process.wait()

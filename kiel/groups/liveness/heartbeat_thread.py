@@ -29,6 +29,10 @@ PATIENCE = 5.0
 LEAVE_TIME = 5.0
 
 
+#: seconds that the end of the process waits for a member to leave
+EXIT_TIME = 1.0
+
+
 class HeartbeatThread(object):
     """
     One life of the thread of a `kiel.groups.liveness.heartbeat.Heartbeat`.
@@ -79,6 +83,8 @@ class HeartbeatThread(object):
         #: `monotonic` time at which the next request is sent, and the timer for it
         self.due = 0
         self.timer = None
+        #: True when the process is about to end
+        self.exiting = False
         #: True from `close` on
         self.closed = False
         self.thread = threading.Thread(target=self.run, name="kiel-heartbeat-%s" % self.group)
@@ -282,10 +288,16 @@ class HeartbeatThread(object):
             self._warn_of_leaving(self._stalled(now))
             self._leave()
 
+    def leave_at_exit(self):
+        """The process is about to end: leave the group, and end the thread."""
+        self.exiting = True
+        if not self.closed and self.leave_request is None:
+            self._leave_abandoned()
+
     @property
     def abandoned(self):
-        """Whether nobody will ever close this member: its consumer was dropped, or its IOLoop closed."""
-        return self.watchdog.closed or self.heartbeat() is None
+        """Whether nobody will close this member: its consumer was dropped, its loop closed, or the process ends."""
+        return self.exiting or self.watchdog.closed or self.heartbeat() is None
 
     def _expired(self):
         """Whether a member has made no progress for ``max_poll_interval``."""
@@ -313,7 +325,9 @@ class HeartbeatThread(object):
 
     def _leave_abandoned(self):
         """Leave for good."""
-        if self.watchdog.closed:
+        if self.exiting:
+            log.info("Group %s: the process ends without closing the consumer: its member leaves", self.group)
+        elif self.watchdog.closed:
             log.info("Group %s: the application's IOLoop was closed without closing the consumer: its member leaves",
                      self.group)
         else:
@@ -381,12 +395,17 @@ _running = weakref.WeakSet()
 
 
 def _close_all():
-    """End the threads before Python takes the modules away from under them, which 2.7 does noisily."""
+    """
+    End the threads before Python takes the modules away from under them, which 2.7 does noisily.
+
+    Members that nobody has closed, as after Ctrl-C with the loop left, leave their groups: else the others would wait
+    for their sessions' time-outs.
+    """
     threads = list(_running)
     for thread in threads:
-        thread.call(thread.close)
+        thread.call(thread.leave_at_exit)
     for thread in threads:
-        thread.thread.join(1.0)
+        thread.thread.join(EXIT_TIME)
 
 
 atexit.register(_close_all)
