@@ -63,7 +63,7 @@ docs: $(VENV)/.tools
 bench: $(VENV)/.made
 	@echo "-- adding the clients that kiel is held against to $(VENV)"
 	@$(BIN)/python -m pip install -q --disable-pip-version-check kafka-python aiokafka confluent-kafka matplotlib
-	$(BIN)/python -m benchmarks.compare --write docs $(BENCH)
+	$(BIN)/python -m benchmarks.compare --rounds 3 --write docs $(BENCH)
 
 matrix: $(VENV)/.made
 	@$(BIN)/python tools/matrix.py

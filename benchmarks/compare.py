@@ -12,7 +12,7 @@ import platform
 import time
 
 import kiel
-from benchmarks import delay, filling, growth, page, python27, runs, sweeps, through
+from benchmarks import delay, filling, growth, page, python27, realistic, runs, sweeps, through
 from benchmarks.runs import median, speed
 
 #: "bare" is kiel without any optional package
@@ -139,6 +139,7 @@ def main():
             given.size, given.rounds, time.strftime("%Y-%m-%d")
         ), "installed: " + page.versions()]
         lines += ["VOID: " + reason for reason in void(results)]
+        lines += realistic.lines(kafka, given)
         lines += report(results, peers)
         print("\n".join(lines))
         if not given.write:
@@ -148,6 +149,7 @@ def main():
         plots = sweeps.run_all(kafka, runs.run, peers)
         grown = growth.run_all(kafka, given)
         lines += growth.lines(grown)
+    lines += realistic.delayed_lines(given)
     lines += python27.lines(given.python27, given)
     print("\n".join(lines))
     page.write(given.write, lines, plots + grown)

@@ -2,8 +2,10 @@
 from __future__ import absolute_import
 
 import os
+import socket
 import subprocess
 import sys
+import threading
 import time
 
 import pytest
@@ -91,3 +93,46 @@ def test_a_callback_that_is_late_through_the_process_itself_is_told_from_one_tha
         finally:
             this.close()
     loop.run(body)
+
+
+def test_the_messages_of_a_service_are_of_the_sizes_that_the_table_says():
+    from benchmarks.peers import task
+    messages = list(task.services(6000))
+    sizes = sorted(len(value) for _, value in messages)
+    assert len(messages) == 6000 and messages == list(task.services(6000))
+    assert set(len(key) for key, _ in messages) == {7} and len(task.HEADER[1]) == 55
+    assert 200 < sizes[3000] < 240 and sizes[-1] > 4 * sizes[3000]
+
+
+def test_a_proxy_passes_on_what_it_gets_later_and_in_order():
+    from benchmarks import proxy
+    from kiel.testing import ports
+    near, far = ports.take(2)
+    broker = socket.socket()
+    broker.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    broker.bind(("127.0.0.1", far))
+    broker.listen(1)
+
+    def echo():
+        """Sends back what comes, until its end."""
+        there = broker.accept()[0]
+        for data in iter(lambda: there.recv(100), b""):
+            there.sendall(data)
+        there.close()
+    thread = threading.Thread(target=echo)
+    thread.daemon = True
+    thread.start()
+    try:
+        with proxy.running(near, far, 30):
+            client = socket.create_connection(("127.0.0.1", near), 30)
+            begun = time.time()
+            client.sendall(b"a" * 1000)
+            client.sendall(b"b" * 1000)
+            found = b""
+            while len(found) < 2000:
+                found += client.recv(2000)
+            assert found == b"a" * 1000 + b"b" * 1000 and time.time() - begun >= 0.06
+            client.close()
+    finally:
+        broker.close()
+        ports.give_back([near, far])

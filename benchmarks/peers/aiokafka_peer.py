@@ -61,6 +61,66 @@ def produce(this):
     return asyncio.run(work())
 
 
+def _produce_services(this, send, **options):
+    """Runs what produces a service's messages."""
+    async def work():
+        producer = AIOKafkaProducer(
+            bootstrap_servers=this.bootstrap, acks="all", compression_type=this.options.get("codec"), **options)
+        await producer.start()
+        await producer.partitions_for(this.topic)
+        messages = list(task.services(this.count))
+        this.begin()
+        result = await send(producer, messages)
+        await producer.flush()
+        result = result or this.end()
+        await producer.stop()
+        return result
+    return asyncio.run(work())
+
+
+def produce_keyed(this):
+    """A call a message, with key and header, to the partition that the key says."""
+    async def send(producer, messages):
+        topic, headers = this.topic, [task.HEADER]
+        for key, value in messages:
+            await producer.send(topic, value, key=key, headers=headers)
+    return _produce_services(this, send, linger_ms=5, max_batch_size=1 << 19, max_request_size=1000000)
+
+
+def produce_mixed(this):
+    """A call a message, without key and header."""
+    async def send(producer, messages):
+        topic = this.topic
+        for _, value in messages:
+            await producer.send(topic, value)
+    return _produce_services(this, send, linger_ms=5, max_batch_size=1 << 19, max_request_size=1000000)
+
+
+def produce_keyed_wait(this):
+    """One message with key and header at a time, each waited for."""
+    async def send(producer, messages):
+        headers = [task.HEADER]
+        seconds = []
+        for key, value in messages:
+            begun = time.time()
+            await producer.send_and_wait(this.topic, value, key=key, headers=headers)
+            seconds.append(time.time() - begun)
+        return task.latency(seconds[len(seconds) // 10:])
+    return _produce_services(this, send)
+
+
+def produce_keyed_32(this):
+    """32 coroutines that each produce a message and wait for it."""
+    async def send(producer, messages):
+        left, headers = iter(messages), [task.HEADER]
+
+        async def one():
+            for key, value in left:
+                await producer.send_and_wait(this.topic, value, key=key, headers=headers)
+        await asyncio.gather(*[one() for _ in range(32)])
+    return _produce_services(this, send)
+
+
 def produce_wait(this):
     """One message at a time, each waited for."""
     async def work():

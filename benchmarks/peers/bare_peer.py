@@ -2,11 +2,13 @@
 from __future__ import absolute_import
 
 import importlib
+import os
 import sys
 
 from benchmarks.peers import task
 
 sys.modules.update(dict.fromkeys(task.OPTIONAL))
+os.environ["KIEL_EXTENSION"] = "0"
 
 from benchmarks.peers import kiel_peer  # noqa: E402
 from kiel.protocol import crc32c  # noqa: E402

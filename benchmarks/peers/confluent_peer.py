@@ -45,7 +45,7 @@ def _producer(this, linger):
     return Producer({
         "bootstrap.servers": ",".join(this.bootstrap), "acks": "all", "linger.ms": linger, "batch.size": 1000000,
         "queue.buffering.max.messages": 1000000, "batch.num.messages": 100000,
-        "compression.type": this.options.get("codec") or "none"
+        "compression.type": this.options.get("codec") or "none", "partitioner": "murmur2_random"
     })
 
 
@@ -69,6 +69,67 @@ def produce(this):
                 except BufferError:
                     continue
     poll(0)
+    producer.flush()
+    return this.end()
+
+
+def _produce_services(this, key, headers):
+    """A service's messages, a call each; without key or headers where they are None."""
+    producer = _producer(this, 5)
+    messages = list(task.services(this.count))
+    producer.list_topics(this.topic)
+    topic = this.topic
+    send, poll = producer.produce, producer.poll
+    this.begin()
+    for name, value in messages:
+        while True:
+            try:
+                if key:
+                    send(topic, value, name, headers=headers)
+                else:
+                    send(topic, value)
+                break
+            except BufferError:
+                poll(0.01)
+    poll(0)
+    producer.flush()
+    return this.end()
+
+
+def produce_keyed(this):
+    """A call a message, with key and header, to the partition that the key says."""
+    return _produce_services(this, True, [task.HEADER])
+
+
+def produce_mixed(this):
+    """A call a message, without key and header."""
+    return _produce_services(this, False, None)
+
+
+def produce_keyed_wait(this):
+    """One message with key and header at a time, each waited for."""
+    producer = _producer(this, 0)
+    seconds, done, headers = [], [], [task.HEADER]
+    for key, value in list(task.services(this.count)):
+        begun = time.time()
+        producer.produce(this.topic, value, key, headers=headers, callback=lambda error, message: done.append(message))
+        while not done:
+            producer.poll(1.0)
+        del done[:]
+        seconds.append(time.time() - begun)
+    return task.latency(seconds[len(seconds) // 10:])
+
+
+def produce_keyed_32(this):
+    """As many messages on their way as there are coroutines elsewhere."""
+    producer = _producer(this, 0)
+    messages, done, headers = list(task.services(this.count)), [], [task.HEADER]
+    producer.list_topics(this.topic)
+    this.begin()
+    for number, (key, value) in enumerate(messages):
+        while number - len(done) >= 32:
+            producer.poll(1.0)
+        producer.produce(this.topic, value, key, headers=headers, callback=lambda error, message: done.append(None))
     producer.flush()
     return this.end()
 

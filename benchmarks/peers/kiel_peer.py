@@ -8,6 +8,7 @@ from tornado import gen, ioloop
 
 from benchmarks.peers import task
 from kiel import clients
+from kiel.partitioners import murmur2
 
 
 def run(coroutine):
@@ -46,11 +47,12 @@ def consume_records(this):
     return _consume(this, bytes, records=True)
 
 
-def _producer(this):
+def _producer(this, **more):
     """A producer for throughput: what waits is no more than fits a processor's cache."""
     return clients.Producer(
         this.bootstrap, serializer=bytes, batch_size=this.options.get("batch_size", 50000), linger=0.005,
-        max_request_bytes=1000000, buffer_bytes=1800000, compression=this.options.get("codec")
+        max_request_bytes=1000000, buffer_bytes=1800000, compression=this.options.get("codec"),
+        **more
     )
 
 
@@ -65,6 +67,75 @@ def produce(this):
         for value in task.values(this.count, this.size):
             await producer.produce(topic, value)
         await producer.flush()
+        result = this.end()
+        await producer.close()
+        return result
+    return run(work)
+
+
+def produce_keyed(this):
+    """A call a message, with key and header, to the partition that the key says."""
+    async def work():
+        producer = _producer(this, partitioner=murmur2)
+        await producer.connect()
+        await producer.cluster.ensure(this.topic)
+        topic, messages, headers = this.topic, list(task.services(this.count)), [task.HEADER]
+        this.begin()
+        for key, value in messages:
+            await producer.produce(topic, value, key=key, headers=headers)
+        await producer.flush()
+        result = this.end()
+        await producer.close()
+        return result
+    return run(work)
+
+
+def produce_mixed_many(this):
+    """A call a thousand messages of mixed sizes, which have neither key nor header."""
+    async def work():
+        producer = _producer(this)
+        await producer.connect()
+        await producer.cluster.ensure(this.topic)
+        values = [value for _, value in task.services(this.count)]
+        this.begin()
+        for start in range(0, this.count, 1000):
+            await producer.produce_many(this.topic, values[start:start + 1000])
+        await producer.flush()
+        result = this.end()
+        await producer.close()
+        return result
+    return run(work)
+
+
+def produce_keyed_wait(this):
+    """One message with key and header at a time, each waited for."""
+    async def work():
+        producer = clients.Producer(this.bootstrap, serializer=bytes, partitioner=murmur2)
+        await producer.connect()
+        headers = [task.HEADER]
+        seconds = []
+        for key, value in list(task.services(this.count)):
+            begun = time.time()
+            await producer.produce(this.topic, value, key=key, headers=headers)
+            seconds.append(time.time() - begun)
+        await producer.close()
+        return task.latency(seconds[len(seconds) // 10:])
+    return run(work)
+
+
+def produce_keyed_32(this):
+    """32 coroutines that each produce a message and wait for it."""
+    async def work():
+        producer = clients.Producer(this.bootstrap, serializer=bytes, partitioner=murmur2)
+        await producer.connect()
+        await producer.cluster.ensure(this.topic)
+        messages, headers = iter(list(task.services(this.count))), [task.HEADER]
+
+        async def one():
+            for key, value in messages:
+                await producer.produce(this.topic, value, key=key, headers=headers)
+        this.begin()
+        await gen.multi([gen.convert_yielded(one()) for _ in range(32)])
         result = this.end()
         await producer.close()
         return result

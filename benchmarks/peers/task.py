@@ -6,7 +6,10 @@ runs this too.
 """
 from __future__ import absolute_import, print_function
 
+import itertools
 import json
+import math
+import random
 import resource
 import sys
 import time
@@ -20,7 +23,10 @@ DIGITS = 10
 OPTIONAL = ("crc32c", "cramjam", "snappy", "lz4", "zstandard")
 
 #: and what belongs to a client itself
-EXTENSIONS = {"aiokafka.record._crecords": "C extensions of its own", "confluent_kafka.cimpl": "librdkafka"}
+EXTENSIONS = {
+    "kiel._speedups": "C extension of its own", "aiokafka.record._crecords": "C extensions of its own",
+    "confluent_kafka.cimpl": "librdkafka",
+}
 
 cpu_time = getattr(time, "process_time", None) or time.clock
 
@@ -53,6 +59,25 @@ def values(count, size):
     if size < DIGITS:
         return ((b"%010d" % number)[:size] for number in range(count))
     return map((b"%010d" + b"x" * (size - DIGITS)).__mod__, range(count))
+
+
+#: the header that each of a service's messages has: 55 bytes
+HEADER = ("traceparent", b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")
+
+
+def services(count):
+    """
+    The messages of a service, pairs of a key of 7 bytes and a value of JSON: its size is log-normal with a median of
+    220 bytes. A few thousand are made beforehand and come again and again, so that what is measured is the client.
+    """
+    rnd = random.Random(11)
+    made = []
+    for number in range(min(count, 5000)):
+        size = int(math.exp(rnd.gauss(math.log(220), 0.6)))
+        value = {"id": number, "user": "u%05d" % rnd.randrange(10000), "amount": rnd.randrange(10000) / 10.0}
+        value["text"] = "".join(rnd.choice("etaoin shrdlu") for _ in range(max(size - 70, 0)))
+        made.append((b"k%06d" % rnd.randrange(1000000), json.dumps(value).encode("ascii")))
+    return itertools.islice(itertools.cycle(made), count)
 
 
 class Run(object):
