@@ -8,6 +8,8 @@ from tornado import concurrent, gen
 
 from kiel import exc
 from kiel.connection import Connection
+from kiel.events import settle
+from kiel.security.login_pause import LoginPause
 from kiel.protocol import offset
 from kiel.settings import Settings
 
@@ -28,7 +30,9 @@ class Broker(object):
     The connections to one broker, each opened when first needed, and again after it was lost.
 
     Losing one lane (a request that timed out, or a broker that closes what is idle) leaves the others alone.
-    ``closing`` is True once the broker was closed or could not be reached; then it is not used again.
+    ``closing`` is True once the broker was closed or could not be reached; then it is not used again. A login that it
+    refuses closes nothing: the error is raised to those who need the new connection, and the next use after a pause
+    (`kiel.security.login_pause`) tries again.
 
     :param host: name or address
     :param port: number
@@ -44,6 +48,7 @@ class Broker(object):
         self.closing = False
         #: why it can't be used any more
         self.error = None
+        self._logins = LoginPause()
         #: lane -> `kiel.connection.Connection`
         self.lanes = {QUICK: Connection(host, port, broker_id, self.settings)}
 
@@ -98,12 +103,10 @@ class Broker(object):
         """
         name = lane or LANES.get(request.api, QUICK)
         connection = self.lanes.get(name)
-        if connection is not None and connection.ready and not connection.closing:
+        if connection is not None and connection.ready:
             return connection.send(request)
         if self.closing:
-            future = concurrent.Future()
-            future.set_exception(self._refusal())
-            return future
+            return failed(self._refusal())
         return self._send_when_open(name, request)
 
     @gen.coroutine
@@ -114,9 +117,12 @@ class Broker(object):
         raise gen.Return(response)
 
     def _open(self, name):
-        """Gives a Future of a lane that is open."""
+        """Return a Future of a lane that is open."""
         connection = self.lanes.get(name)
-        if connection is None or connection.closing and not self.closing:
+        if (connection is None or connection.closing) and not self.closing:
+            refusal = self._logins.current()
+            if refusal is not None:
+                return failed(refusal)
             if name == QUICK:
                 connection = Connection(self.host, self.port, self.broker_id, self.settings)
             else:
@@ -126,20 +132,22 @@ class Broker(object):
 
     @gen.coroutine
     def _opened(self, connection):
-        """Waits until a connection is open; a broker that can't be reached is given up."""
+        """Wait until a connection is open; a broker that can't be reached is given up."""
         if self.closing:
             raise self._refusal()
         try:
             yield connection.connect()
+        except exc.AuthenticationError as error:
+            self._logins.refused(error)
+            raise
         except exc.KielError as error:
             self.fail(error)
             raise
+        self._logins.accepted()
         raise gen.Return(connection)
 
     def _refusal(self):
         """The error of a request to a broker that was given up."""
-        if isinstance(self.error, exc.AuthenticationError):
-            return self.error
         return exc.BrokerConnectionError(
             self.host, self.port, self.broker_id, cause=getattr(self.error, "cause", None),
             hint=getattr(self.error, "hint", None)
@@ -155,7 +163,7 @@ class Broker(object):
         """
         asked = [
             connection.send(offset.OffsetRequest(topics=[])) for connection in list(self.lanes.values())
-            if connection.ready and connection.unheard and not connection.closing
+            if connection.ready and connection.requests.unheard
         ]
         for future in asked:
             try:
@@ -179,6 +187,13 @@ class Broker(object):
         self.error = error
         for connection in list(self.lanes.values()):
             connection.fail(error)
+
+
+def failed(error):
+    """Return a Future that is done, with an error that need not be looked at."""
+    future = concurrent.Future()
+    settle(future, error=error)
+    return future
 
 
 class Lane(Connection):

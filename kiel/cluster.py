@@ -1,34 +1,32 @@
 """The cluster as one client sees it: brokers, topics, leaders. The only metadata there is."""
 from __future__ import absolute_import
 
-import datetime
 import logging
-import random
-import time
 
-import six
-from tornado import concurrent, gen, ioloop
+from tornado import gen, ioloop
 
-from kiel import constants, exc
+from kiel import exc
+from kiel.addresses import broker_list, split_host
 from kiel.broker import Broker
 from kiel.connection import Connection
-from kiel.events import ignore, settle
-from kiel.fairness import Turn
-from kiel.settings import Settings
-from kiel.protocol import metadata
+from kiel.events import first, ignore
+from kiel.metadata_source import MetadataSource
+from kiel.outage import Outage
+from kiel.resting import Resting
 from kiel.retry import Backoff, monotonic
-from kiel.topics import Topics, known_of
+from kiel.settings import Settings
+from kiel.topics import Topics
 
 log = logging.getLogger(__name__)
 
 #: how long metadata is asked again for what an answer lacked, before the healthy rest goes on without it
 REPAIR = Backoff(first=0.1, most=0.4, deadline=1.0)
 
-#: how long a failed address is left alone; ``deadline`` does not count
-RECONNECT = Backoff(first=0.1, most=2.0, deadline=None)
+#: how long a topic that is not there is not asked for again, over all calls
+ABSENT = Backoff(first=0.05, most=5.0, deadline=None)
 
-#: seconds after which the next broker is asked for metadata while the one before has not answered
-METADATA_PATIENCE = 3.0
+#: seconds after which `Cluster.ensure` looks whether somebody else has learned of a topic
+LOOK = 0.25
 
 #: seconds that `Cluster.settle` waits for dialling to end
 SETTLING = 0.2
@@ -43,35 +41,52 @@ class Cluster(Topics):
 
     ``cluster[broker_id]`` is the connection to a broker (KeyError when unknown); iteration and ``in`` go over ids.
 
-    :param bootstrap_hosts: list of "host" or "host:port", or one such string, with commas where there are several
+    :param bootstrap_hosts: list of "host" or "host:port", or one such string, with commas where there are several; see
+        `kiel.addresses.broker_list`
     :param settings: `kiel.settings.Settings`
     :param metadata_max_age: seconds after which metadata is asked again without any error
+    :param create_topics: whether a topic may be created by its first use, where the brokers do that
     """
 
-    def __init__(self, bootstrap_hosts, settings=None, metadata_max_age=300):
+    def __init__(self, bootstrap_hosts, settings=None, metadata_max_age=300, create_topics=True):
         super(Cluster, self).__init__()
-        if isinstance(bootstrap_hosts, six.string_types):
-            bootstrap_hosts = bootstrap_hosts.split(",")
-        self.bootstrap_hosts = [host.strip() for host in bootstrap_hosts if host.strip()]
-        if not self.bootstrap_hosts:
-            raise ValueError("brokers: at least one 'host:port' is needed")
-        for host in self.bootstrap_hosts:
-            split_host(host)  # a malformed one is refused at once
         self.settings = settings or Settings()
+        self.bootstrap_hosts = broker_list(bootstrap_hosts)
         self.metadata_max_age = metadata_max_age
+        self.create_topics = create_topics
         #: called, without arguments and on the loop, after every answer that was taken over
         self.listeners = []
-        #: why no broker could be reached, while none can; None otherwise
-        self.last_error = None
-        #: when the last broker was lost (`kiel.retry.monotonic`); None while one answers
-        self.down_since = None
+        #: whether any broker answers, and what is said on the log meanwhile
+        self.outage = Outage()
+        self._resting = Resting()
+        self._absent = Resting(ABSENT)
+        #: topics that were there: who deletes one does not want it back by our asking for it
+        self._seen = set()
+        self._source = MetadataSource(self.bootstrap_hosts, self.settings, self.outage, self._resting)
+        #: the Future of the run of `heal` that is under way, or was last
         self._healing = None
-        self._failures = {}
-        #: (host, port) of the brokers that the last answer named
-        self._named = []
+        #: (loop, timer) of the next refresh
         self._refresh = None
-        self._turn = Turn()
         self._stopped = False
+
+    @property
+    def last_error(self):
+        """Why no broker can be reached, while none can; None otherwise."""
+        return self.outage.error
+
+    @property
+    def down_since(self):
+        """When the last broker was lost (`kiel.retry.monotonic`); None while one answers."""
+        return self.outage.since
+
+    @property
+    def cluster_id(self):
+        """The cluster's own id; None before it is known, and for brokers before 0.10.1."""
+        return self.settings.cluster_id
+
+    def warn(self, text, *args):
+        """Warn about a request that failed; while no broker answers, once a minute with a count."""
+        self.outage.warn(text, text, *args)
 
     def __getitem__(self, broker_id):
         return self.conns[broker_id]
@@ -92,8 +107,11 @@ class Cluster(Topics):
         :raises kiel.exc.NoBrokersError: when none of them answers
         :raises kiel.exc.AuthenticationError: when that is why
         """
-        self._stopped = False
-        response = yield self._bootstrap()
+        if self._stopped:  # closed before: what is found now may be another cluster
+            self.settings.cluster_id = None
+        self._stopped = self._source.stopped = False
+        self._resting.clear()
+        response = yield self._source.bootstrap()
         yield self.heal(response)
         self._schedule_refresh()
 
@@ -104,7 +122,7 @@ class Cluster(Topics):
 
     def stop(self):
         """Closes every connection; what is pending on them fails."""
-        self._stopped = True
+        self._stopped = self._source.stopped = True
         if self._refresh is not None:
             loop, handle = self._refresh
             self._refresh = None
@@ -126,7 +144,7 @@ class Cluster(Topics):
         if opening:
             limit = gen.sleep(SETTLING)
             for future in opening:
-                yield _first(future, limit)
+                yield first(future, limit)
 
     def _schedule_refresh(self):
         """Sets the timer of the next refresh."""
@@ -142,7 +160,7 @@ class Cluster(Topics):
         try:
             yield self.heal()
         except exc.KielError as error:
-            log.warning("Metadata could not be refreshed: %s", error)
+            self.warn("Metadata refresh failed: %s", error)
         finally:
             if not self._stopped:
                 self._schedule_refresh()
@@ -197,134 +215,78 @@ class Cluster(Topics):
     @gen.coroutine
     def ensure(self, topic, timeout=CREATION_TIME):
         """
-        Makes a topic known, by a question that names it, upon which most brokers create it.
+        Make a topic known, by a question that names it, upon which most brokers create it.
 
-        Gives True when it is known with a leader for each partition, False when it is not after ``timeout`` seconds.
+        Only the first use of a topic may create it: one that was there and has been deleted is not made again. A topic
+        that is not there is asked for less and less often, also by later calls.
+
+        Return True when it is known with a leader for each partition, False when it is not after ``timeout`` seconds.
 
         :raises kiel.exc.BrokerError: for an error that waiting does not mend, such as a forbidden or invalid name
         :raises kiel.exc.NoBrokersError: when nobody answers within the time
         """
-        clock = Backoff(first=0.05, most=0.5, deadline=timeout).start()
+        end = monotonic() + timeout
+        failure = None
         while not self._stopped:
-            try:
-                response = yield self.get_metadata([topic])
-                yield self.process_brokers(response.brokers)
-                missing = self.process_topics(response.topics, [topic])
-                self._tell_listeners()
-            except exc.NoBrokersError:
-                delay = clock.delay()
-                if delay is None:
-                    raise
-                yield gen.sleep(delay)
-                continue
-            error = self.topic_errors.get(topic)
-            if error is not None and not error.retriable:
-                raise error
-            if self.topics.get(topic) and topic not in missing:
-                raise gen.Return(True)
-            delay = clock.delay()
-            if delay is None:
+            wait = self._absent.left(topic)
+            if monotonic() + wait > end:
+                yield self._wait_for(topic, end)
+                if failure is not None:
+                    raise failure
                 break
-            yield gen.sleep(delay)
+            yield self._wait_for(topic, monotonic() + wait)
+            failure = None
+            try:
+                if (yield self._look_for(topic)):
+                    raise gen.Return(True)
+            except exc.NoBrokersError as error:
+                failure = error
+            self._absent.failed(topic)
         raise gen.Return(bool(self.leaders.get(topic)))
 
     @gen.coroutine
+    def _wait_for(self, topic, until):
+        """Wait for a time, or until the topic has become known by another's question."""
+        while not self._stopped and not self.leaders.get(topic):
+            left = until - monotonic()
+            if left <= 0:
+                break
+            yield gen.sleep(min(LOOK, left))
+
+    @gen.coroutine
+    def _look_for(self, topic):
+        """Ask for one topic; return whether it is there with all its leaders."""
+        create = self.create_topics and topic not in self._seen
+        response = yield self.get_metadata([topic], create)
+        yield self.process_brokers(response.brokers)
+        missing = self.process_topics(response.topics, [topic])
+        self._tell_listeners()
+        error = self.topic_errors.get(topic)
+        if error is not None and not error.retriable:
+            raise error
+        raise gen.Return(bool(self.topics.get(topic)) and topic not in missing)
+
+    def process_topics(self, topics, asked=()):
+        """Take over the topics of a metadata answer, as `kiel.topics.Topics.process_topics`."""
+        missing = super(Cluster, self).process_topics(topics, asked)
+        for name in self.topics:
+            if name not in self._seen:
+                self._seen.add(name)
+                self._absent.worked(name)
+        return missing
+
     def get_metadata(self, topics=None, create=True):
         """
-        Asks one broker after the other until one answers, the least busy first; at last the bootstrap hosts.
+        Ask one broker after the other until one answers, the least busy first; at last the bootstrap hosts.
+
+        Return a Future of a MetadataResponse. The ``topics`` of an answer that takes long to read are what is
+        `kiel.topics.known_of` each, for `process_topics`.
 
         :param topics: names; none for all topics
-        :param create: whether the broker may create a topic that is not there; from Kafka 0.11 on it can be told not to
+        :param create: whether the broker may create a topic that is not there
         :raises kiel.exc.NoBrokersError: when nobody answers
-
-        The ``topics`` of an answer that takes long to read are what is `known_of` them, for `process_topics`.
         """
-        conns = [conn for conn in self.conns.values() if not conn.closing]
-        # A broker with old unanswered requests may be paused; by chance otherwise, so that no broker serves everybody.
-        random.shuffle(conns)
-        conns.sort(key=lambda conn: len(conn.pending))
-        for conn in conns:
-            if conn.closing:
-                continue
-            try:
-                # a broker that stands still must not hold up the others' metadata for the whole request time-out
-                response = yield gen.with_timeout(
-                    datetime.timedelta(seconds=METADATA_PATIENCE), self._ask(conn, topics, create),
-                    quiet_exceptions=exc.KielError
-                )
-            except gen.TimeoutError:
-                log.warning("No metadata from %r within %g s", conn, METADATA_PATIENCE)
-            except exc.KielError as error:
-                log.warning("No metadata from %r: %s", conn, error)
-            else:
-                raise gen.Return(response)
-        response = yield self._bootstrap(topics, create)
-        raise gen.Return(response)
-
-    @gen.coroutine
-    def _ask(self, conn, topics, create=True):
-        """Gives one broker's metadata; an error in the answer as a whole is raised."""
-        yield conn.connect()
-        request = metadata.MetadataRequest(topics=list(topics or []))
-        if not create and conn.wire.reaches(request.api, 4):
-            request.allow_auto_topic_creation = False
-        request.walked = "topics"
-        response = yield conn.send(request)
-        if not isinstance(response.topics, list):
-            response.topics = yield self._walk(response.topics)
-        error = exc.for_code(response.error_code)
-        if error is not None:
-            raise error
-        self.down_since = self.last_error = None
-        raise gen.Return(response)
-
-    @gen.coroutine
-    def _walk(self, topics):
-        """Reads the topics of a large answer, with turns for the loop; gives a list of what is `known_of` each."""
-        read = []
-        for topic in topics:
-            read.append(known_of(topic))
-            if self._turn.over(time.time()):
-                yield gen.moment
-        raise gen.Return(read)
-
-    @gen.coroutine
-    def _bootstrap(self, topics=None, create=True):
-        """
-        Gives the metadata of the first bootstrap host that answers; its connection is closed again.
-
-        The brokers that were known last are asked after them: the bootstrap hosts may be gone for good by now.
-        """
-        error = None
-        hosts = [split_host(host) for host in self.bootstrap_hosts]
-        hosts += [address for address in self._named if address not in hosts]
-        for host, port in hosts:
-            if self._stopped:
-                raise exc.NoBrokersError("the client is closed")
-            if self._resting(host, port):
-                continue
-            conn = Connection(host, port, settings=self.settings)
-            try:
-                response = yield self._ask(conn, topics, create)
-            except exc.KielError as failure:
-                log.warning("No metadata from %s:%d: %s", host, port, failure)
-                self._note_failure(host, port)
-                # a refused login is what the operator has to know, whatever else failed
-                if not isinstance(error, exc.AuthenticationError):
-                    error = failure
-            else:
-                self._failures.pop((host, port), None)
-                raise gen.Return(response)
-            finally:
-                conn.close()
-        error = error or self.last_error
-        self.last_error = error
-        if self.down_since is None:
-            self.down_since = monotonic()
-        if isinstance(error, exc.AuthenticationError):
-            raise error
-        raise exc.NoBrokersError("none of %s answers; the last error: %s" % (
-            ", ".join("%s:%d" % address for address in hosts), error))
+        return self._source.ask(list(self.conns.values()), topics, create and self.create_topics)
 
     # -- brokers --
 
@@ -337,7 +299,7 @@ class Cluster(Topics):
         that takes long to connect to is not waited for beyond a second, so that it holds up nobody else.
         """
         named = dict((broker.broker_id, broker) for broker in brokers)
-        self._named = [(broker.host, broker.port) for broker in brokers] or self._named
+        self._source.named = [(broker.host, broker.port) for broker in brokers] or self._source.named
         for broker_id, conn in list(self.conns.items()):
             broker = named.get(broker_id)
             if broker is None or (broker.host, broker.port) != (conn.host, conn.port):
@@ -348,70 +310,42 @@ class Cluster(Topics):
         for broker_id, broker in named.items():
             if broker_id in self.conns and not self.conns[broker_id].closing:
                 continue
-            if self._resting(broker.host, broker.port):
+            if self._resting.left((broker.host, broker.port)):
                 failed.add(broker_id)
                 continue
             conn = self.conns[broker_id] = Broker(broker.host, broker.port, broker_id, self.settings)
             opening.append(self._open(conn, failed))
         if opening:
-            yield _first(gen.multi(opening), gen.sleep(1.0))
+            yield first(gen.multi(opening), gen.sleep(1.0))
         raise gen.Return(failed)
 
     @gen.coroutine
     def _open(self, conn, failed):
-        """Connects to one broker; a failure is noted, and the broker is out of the books at once."""
+        """
+        Connect to one broker; a failure is noted, and the broker is out of the books at once.
+
+        One that refuses the login stays in them: it is there, and tells everybody who needs it what is wrong.
+        """
         try:
             yield conn.connect()
-        except exc.KielError as error:
-            log.warning("Broker %s: %s", conn.broker_id, error)
+        except exc.AuthenticationError as error:
+            self.outage.warn((conn.host, conn.port), "Broker %s: %s", conn.broker_id, error)
             failed.add(conn.broker_id)
-            self._note_failure(conn.host, conn.port)
-            self.last_error = error
+            self.outage.error = error
+        except exc.KielError as error:
+            self.outage.warn((conn.host, conn.port), "Broker %s: %s", conn.broker_id, error)
+            failed.add(conn.broker_id)
+            self._resting.failed((conn.host, conn.port))
+            self.outage.error = error
             if self.conns.get(conn.broker_id) is conn:
                 self._drop(conn.broker_id)
         else:
-            self._failures.pop((conn.host, conn.port), None)
+            self._resting.worked((conn.host, conn.port))
 
     def _drop(self, broker_id):
         """Takes a broker out of the books; that it has gone already is no error."""
         self.conns.pop(broker_id, None)
 
-    def _note_failure(self, host, port):
-        """Lets an address rest, longer after each failure in a row."""
-        clock, _ = self._failures.get((host, port), (None, None))
-        clock = clock or RECONNECT.start()
-        self._failures[host, port] = (clock, monotonic() + clock.delay())
 
-    def _resting(self, host, port):
-        """Whether an address failed so lately that it is left alone."""
-        _, until = self._failures.get((host, port), (None, 0))
-        return monotonic() < until
-
-
-def split_host(host):
-    """
-    Gives ``(host, port)`` of "host", "host:port", "[::1]:port" or a bare IPv6 address.
-
-    :raises ValueError: for anything else
-    """
-    text = host.strip()
-    if text.startswith("["):
-        name, bracket, rest = text[1:].partition("]")
-        port = rest[1:] if rest.startswith(":") else rest
-        malformed = not bracket or (rest and not rest.startswith(":"))
-    elif text.count(":") > 1:
-        name, port, malformed = text, "", False
-    else:
-        name, _, port = text.partition(":")
-        malformed = False
-    if malformed or not name or not (port.isdigit() or port == "") or int(port or 1) > 65535:
-        raise ValueError("not a broker's address: %r; expected 'host:port'" % host)
-    return name, int(port or constants.DEFAULT_KAFKA_PORT)
-
-
-def _first(*futures):
-    """A Future that is done when the first of several is; it takes over nothing of theirs."""
-    done = concurrent.Future()
-    for future in futures:
-        future.add_done_callback(lambda _: settle(done))
-    return done
+# kiel 0.9 had `Connection` here, too
+__all__ = ["Cluster", "Connection", "split_host"]

@@ -2,38 +2,34 @@
 One broker socket on the IOLoop: dialling, TLS, the handshake, and a Future for each request.
 
 What goes over the socket is decided by `kiel.protocol.wire.Wire`; errors of sockets, TLS and name look-ups become
-`kiel.exc` errors here and nowhere else.
+`kiel.exc` errors here (`kiel.foreign_errors`) and nowhere else. The life of a connection is a table,
+`kiel.connection_states`.
 """
 from __future__ import absolute_import
 
-import collections
 import datetime
-import errno
 import logging
-import socket
-import ssl
 
-import tornado
-from tornado import concurrent, gen, ioloop, iostream, netutil, tcpclient
+from tornado import concurrent, gen, ioloop
 
-from kiel import exc, handshake
+from kiel import dialling, exc, handshake, identity
+from kiel.connection_states import (
+    BEGIN_ANEW, CLOSED, DIAL, DIALLED, END, NEW, PAUSE, PAUSED, READY, RECEIVE_TOKEN, RESUME, SEND_TOKEN,
+    SERVE, TOKEN, after
+)
 from kiel.events import ignore, settle
+from kiel.foreign_errors import translate
+from kiel.pending import PendingRequests
 from kiel.protocol import response as responses
 from kiel.protocol.wire import Wire, correlation_struct, size_struct
-from kiel.retry import monotonic
 from kiel.settings import Settings
 from kiel.stream import Stream
+from kiel.throttle import Throttle
 
 log = logging.getLogger(__name__)
 
 #: api name -> the class of its answer
 response_classes = responses.classes
-
-#: seconds, after a request's time is over, for an answer that may be in the socket already
-GRACE = 0.1
-
-#: the most seconds that a broker may have a connection wait for going over a quota; Kafka's own windows are far shorter
-MOST_THROTTLE = 60.0
 
 
 class Connection(object):
@@ -41,63 +37,84 @@ class Connection(object):
     One socket to one broker.
 
     A connection lives once: `connect`, any number of `send`, then `close` or the first error. ``closing`` is True
-    from then on, and no Future that `send` gave stays pending.
+    from then on, and no Future that `send` returned stays pending.
 
     :param host: name or address
     :param port: number
     :param broker_id: the broker's id, for errors and logs
     :param settings: `Settings`
+    :param address: the one address of the name to dial, as `kiel.dialling.addresses` returns it; default: all of them
     """
 
-    def __init__(self, host, port, broker_id=None, settings=None):
+    def __init__(self, host, port, broker_id=None, settings=None, address=None):
         self.host = host
         self.port = int(port)
         self.broker_id = broker_id
         self.settings = settings or Settings()
-        self.wire = Wire()
-        self.stream = None
-        self.closing = False
-        self.io_loop = None
+        #: the address that was dialled, once it is known; see `kiel.dialling.addresses`
+        self.address = address
+        #: where in its life it is: a state of `kiel.connection_states`
+        self.state = NEW
         #: why the connection ended, once it has
         self.error = None
-        #: correlation id -> Future, oldest first
-        self.pending = collections.OrderedDict()
-        #: correlation id -> the api's name, of what is pending
-        self.api_correlation = {}
-        #: whether the handshake is through, so that requests may be sent
-        self.ready = False
-        #: whether the last request asked for no answer, so that nothing tells whether the broker has read it
-        self.unheard = False
-        #: seconds for which brokers have had this connection wait, in all
-        self.throttled = 0.0
-        #: (request, Future) of those that wait for a throttle to end, oldest first
-        self.held = collections.deque()
-        self._muted = None
-        self._muted_until = 0
-        #: correlation id -> when its time is over (`kiel.retry.monotonic`)
-        self._deadlines = {}
-        # one timer for all of them: setting one and taking it back for each request would cost more than the look
-        self._timer = None
-        self._timer_at = 0
+        self.io_loop = None
+        self.wire = Wire()
+        #: the `kiel.stream.Stream`, while the socket is open
+        self.stream = None
+        #: the requests that wait for their answers
+        self.requests = PendingRequests(self._overdue)
+        #: the requests that wait for a pause to be over
+        self.throttle = Throttle(self._resume)
+        #: the Future of `connect`, once that was called
         self._opened = None
-        self._bare = None
-        self._companion = None
+        #: the socket, while it is being dialled
+        self._dial = None
+        #: other connections to the same broker that end with this one
+        self._others = []
 
     def __repr__(self):
         return "Connection(%s:%d)" % (self.host, self.port)
 
-    # -- opening --
+    def _step(self, event):
+        self.state = after(self.state, event)
+
+    @property
+    def closing(self):
+        """Whether it has ended."""
+        return self.state is CLOSED
+
+    @property
+    def ready(self):
+        """Whether it takes requests: the handshake is through."""
+        return self.state is READY or self.state is PAUSED
+
+    @property
+    def dialled(self):
+        """Whether the socket is open."""
+        return self.stream is not None
 
     @property
     def opening(self):
         """Whether `connect` is under way."""
         return self._opened is not None and not self._opened.done()
 
+    @property
+    def pending(self):
+        """The requests that wait for their answers: correlation id -> Future, oldest first."""
+        return self.requests.futures
+
+    @property
+    def api_correlation(self):
+        """The requests that wait for their answers: correlation id -> the api's name."""
+        return self.requests.apis
+
+    # -- opening --
+
     def connect(self):
         """
-        Dials, finds out what the broker speaks, and logs in.
+        Dial, find out what the broker speaks, and log in.
 
-        Gives a Future; a second call gives the same one.
+        Return a Future; a second call returns the same one.
 
         :raises kiel.exc.BrokerConnectionError: when the broker can't be reached within the connect time-out
         :raises kiel.exc.AuthenticationError: when its certificate, or our login, is not accepted
@@ -108,8 +125,11 @@ class Connection(object):
 
     @gen.coroutine
     def _connect(self):
-        """Does the work of `connect`, within the time-out; whatever goes wrong ends the connection."""
-        self.io_loop = ioloop.IOLoop.current()
+        """Do the work of `connect`, within the time-out; whatever goes wrong ends the connection."""
+        if self.closing:
+            raise self._refusal()
+        self._step(DIAL)
+        self.start(ioloop.IOLoop.current())
         work = self.prepare()
         try:
             yield gen.with_timeout(
@@ -123,61 +143,101 @@ class Connection(object):
             self.fail(error)
             raise error
         except Exception as error:
-            error = self.translate(error)
+            error = translate(error, self)
             self.fail(error)
             self.error = error  # it may have ended before, with less to say
             raise error
 
+    def start(self, io_loop):
+        """Note the loop that the socket and the timers are on."""
+        self.io_loop = io_loop
+        self.requests.start(io_loop)
+        self.throttle.start(io_loop)
+
     @gen.coroutine
     def prepare(self):
-        """Opens the socket and makes it ready for requests."""
+        """Open the socket and make it ready for requests."""
+        if self.address is None:
+            addresses = yield dialling.addresses(self.host, self.port)
+            self._check_open()
+            if len(addresses) > 1:
+                yield self._try_side_by_side(addresses)
+                return
+            self.address = addresses[0]
         yield self.open()
         if not self.wire.versions.get("fetch"):
             yield handshake.negotiate(self)
         if self.settings.sasl is not None:
             yield handshake.authenticate(self)
-        self.ready = True
+        yield identity.check(self)
+        self._step(SERVE)
+
+    @gen.coroutine
+    def _try_side_by_side(self, addresses):
+        """Take over the first of several addresses that gets through the handshake, and remember it."""
+        known = self.settings.reached.get((self.host, self.port))
+        addresses.sort(key=lambda address: address != known)  # the one that worked is first
+        through = yield dialling.first_through([self.companion(address=address) for address in addresses])
+        self._check_open()
+        self.settings.reached[self.host, self.port] = self.address = through.address
+        self.wire = through.wire
+        self.stream = through.give_stream(self.read_loop, self._lost)
+        self._others = []
+        self._step(DIALLED)
+        self._step(SERVE)
+
+    def give_stream(self, on_readable, on_end):
+        """Hand the open socket over to another connection; this one has ended then."""
+        stream, self.stream = self.stream, None
+        stream.hand_over(on_readable, on_end)
+        self.close()
+        return stream
 
     @gen.coroutine
     def open(self):
-        """Dials; TCPClient tries every address of a name, IPv6 too."""
-        stream = yield _tcp_client().connect(
-            self.host, self.port, ssl_options=self.settings.ssl_context(), **self._dial_limit()
-        )
-        if self.closing:  # closed, or timed out, while the dialling went on
-            stream.close()
-            raise exc.BrokerConnectionError(self.host, self.port, self.broker_id, hint="closed while connecting")
+        """Dial the address and do the handshake of TLS."""
+        self._dial = dialling.Dial(self.address, self.host, self.settings.ssl_context())
+        try:
+            stream = yield self._dial.connect()
+        finally:
+            self._check_open()
+            self._dial = None
+        self._step(DIALLED)
         stream.set_nodelay(True)
         self.stream = Stream(self.io_loop, stream, self.read_loop, self._lost)
 
-    def _dial_limit(self):
-        """The time-out of TCPClient itself, from Tornado 5 on: without it, a dial given up would go on for minutes."""
-        return {} if tornado.version_info < (5,) else {"timeout": self.settings.connect_timeout}
+    def _check_open(self):
+        if self.closing:  # closed, or timed out, meanwhile
+            raise exc.BrokerConnectionError(self.host, self.port, self.broker_id, hint="closed while connecting")
 
-    def companion(self, versions):
+    def companion(self, versions=None, address=None):
         """
-        Gives another connection to the same broker, for one question in versions that are known; it ends with this.
+        Return another connection to the same broker, which ends with this one.
+
+        :param versions: what the broker serves, where that is known; see `kiel.protocol.wire.Wire`
+        :param address: the one to dial; default: the same
         """
-        other = self._companion = Connection(self.host, self.port, self.broker_id, self.settings)
-        other.io_loop = self.io_loop
-        other.wire.versions = versions
+        other = Connection(self.host, self.port, self.broker_id, self.settings, address or self.address)
+        other.start(self.io_loop)
+        other.wire.versions = versions or self.wire.versions
+        self._others.append(other)
         return other
 
     def begin_anew(self):
-        """Forgets the connection of the probe."""
+        """Forget the socket of the version probe, upon which the broker hung up or kept silent."""
+        self._step(BEGIN_ANEW)
+        self.error = None
         previous, self.stream = self.stream, None
         if previous is not None:
             previous.close()
-        self._drop_pending(exc.BrokerConnectionError(self.host, self.port, self.broker_id))
-        self.closing = False
-        self.error = None
+        self.wire.pending.clear()
+        self.requests.end(exc.BrokerConnectionError(self.host, self.port, self.broker_id))
 
     @gen.coroutine
     def exchange_bare(self, token):
-        """Sends one SASL token the way brokers before 1.0 take it, size and bytes alone, and gives the answer."""
-        future = concurrent.Future()
-        self._bare = future
-        self.pending["bare"] = future
+        """Send one SASL token the way brokers before 1.0 take it, size and bytes alone, and return the answer."""
+        self._step(SEND_TOKEN)
+        future = self.requests.futures["token"] = concurrent.Future()
         self.stream.incoming.bare = True
         self.stream.write(size_struct.pack(len(token)) + token)
         challenge = yield future
@@ -187,7 +247,7 @@ class Connection(object):
 
     def send(self, request):
         """
-        Sends a request; gives a Future of its response at once.
+        Send a request; return a Future of its response at once.
 
         The Future ends in time: with the response (``None`` when the request asks for none, once it is written), with
         `kiel.exc.RequestTimeoutError`, or with the error that ended the connection. While the broker has asked for a
@@ -196,73 +256,68 @@ class Connection(object):
         return self.transmit(request)
 
     def transmit(self, request):
-        """`send`, for the handshake too, which comes before anybody else's requests."""
+        """Send a request as `send` does, also during the handshake, which comes before anybody else's requests."""
         future = concurrent.Future()
-        if self.closing or self.stream is None:
-            future.set_exception(self._refusal())
-            return future
-        if self._muted is not None:
-            self.held.append((request, future))
-            return future
+        if self.state is not READY:
+            if self.state is PAUSED:
+                self.throttle.held.append((request, future))
+                return future
+            if self.state is CLOSED or self.stream is None:
+                settle(future, error=self._refusal())
+                return future
         return self._write(request, future)
 
     def _write(self, request, future):
-        """Writes a request; its Future is given back, with an error if that fails."""
+        """Write a request and return its Future, with an error if that fails."""
         request.client_id = self.settings.client_id
         try:
             pieces = self.wire.send(request)
         except Exception as error:  # nothing was written: the connection is as good as before
-            future.set_exception(error if isinstance(error, exc.KielError) else _unsendable(request, error))
+            settle(future, error=error if isinstance(error, exc.KielError) else _unsendable(request, error))
             return future
+        written = None
         if request.expects_response:
-            key = request.correlation_id
-            self.pending[key] = future
-            self.api_correlation[key] = request.api
-            limit = self.settings.request_timeout + request.wait_time / 1000.0
-            self._deadlines[key] = deadline = monotonic() + limit
-            if self._timer is None or deadline < self._timer_at:
-                self._watch(deadline, limit)
-        self.unheard = not request.expects_response
+            self.requests.add(request, future, self.settings.request_timeout + request.wait_time / 1000.0)
+        else:
+            written = future
+        self.requests.unheard = not request.expects_response
         try:
             for piece in pieces[:-1]:
                 self.stream.write(piece)
-            self.stream.write(pieces[-1], None if request.expects_response else future)
+            self.stream.write(pieces[-1], written)
         except Exception as error:
-            self.fail(self.translate(error))
+            self.fail(translate(error, self))
             settle(future, error=self.error)
         return future
 
     def _refusal(self):
-        """The error of a request on a connection that is not, or no longer, open."""
+        """Return the error of a request on a connection that is not, or no longer, open."""
         if isinstance(self.error, exc.AuthenticationError):
             return self.error
-        cause = None if self.error is None else getattr(self.error, "cause", None) or self.error
-        hint = getattr(self.error, "hint", None)
-        return exc.BrokerConnectionError(self.host, self.port, self.broker_id, cause=cause, hint=hint)
+        return exc.BrokerConnectionError(self.host, self.port, self.broker_id, cause=self.error)
 
     def read_loop(self):
-        """Reads the answers that have come."""
+        """Read the answers that have come."""
         for frame in self.stream.receive():
             self.read_message(frame)
 
     def read_message(self, frame):
-        """Reads one answer and resolves its request's Future."""
-        if self._bare is not None:
-            # a token, which may be empty: PLAIN's answer is
-            future, self._bare = self._bare, None
+        """Read one answer and resolve its request's Future."""
+        if self.state is TOKEN:
+            # what came is a token, which may be empty: PLAIN's answer is
+            self._step(RECEIVE_TOKEN)
             self.stream.incoming.bare = False
-            self.pending.pop("bare", None)
-            future.set_result(frame)
+            self.requests.take("token").set_result(frame)
             return
         if not self.wire.pending:
             raise exc.ProtocolError("an answer came that nobody asked for (id %d)" %
                                     correlation_struct.unpack_from(frame))
         request, response = self.wire.receive(frame)
-        if self.ready:
+        if self.state is READY:
             self.settings.served = True
         if getattr(response, "throttle_time", 0) > 0:
-            self._obey(response.throttle_time / 1000.0)
-        future = self._forget(response.correlation_id)  # the request's own may be that of its second sending
+            self._pause(response.throttle_time / 1000.0)
+        future = self.requests.take(response.correlation_id)  # the request's own may be that of its second sending
         if future is not None and not future.done():
             if request.on_answer is not None:
                 request.on_answer(response)
@@ -270,82 +325,42 @@ class Connection(object):
 
     def _lost(self, error):
         """The socket is closed or broken, or what it brought makes no sense."""
-        self.fail(self.translate(error))
+        self.fail(translate(error, self))
 
-    def _obey(self, seconds):
+    # -- pauses and time-outs --
+
+    def _pause(self, seconds):
         """
-        Sends nothing more for a while, since the client is over a quota (KIP-219).
+        Send nothing more for a while, since the client is over a quota (KIP-219).
 
         From Kafka 2.0 on a broker answers first and does not read the connection for the time; it has waited before it
         answered if it is older.
         """
         if not self.wire.reaches("fetch", 8):
             return
-        seconds = min(seconds, MOST_THROTTLE)
         log.debug("%r waits for %g s: the client is over a quota", self, seconds)
-        self.throttled += seconds
-        until = self.io_loop.time() + seconds
-        if until <= self._muted_until:
-            return
-        self._muted_until = until
-        if self._muted is not None:
-            self.io_loop.remove_timeout(self._muted)
-        self._muted = self.io_loop.call_at(until, self._unmute)
+        self._step(PAUSE)
+        self.throttle.extend(seconds)
 
     @property
     def pause(self):
         """Seconds until what is sent now may go out, since the broker asked for a pause; 0 without one."""
-        return 0.0 if self._muted is None else max(0.0, self._muted_until - self.io_loop.time())
+        return self.throttle.left
 
-    def _unmute(self):
-        """The throttle's time is over: what was held goes out."""
-        self._muted = None
-        while self.held and not self.closing:
-            self._write(*self.held.popleft())
+    @property
+    def throttled(self):
+        """Seconds for which brokers have had this connection wait, in all."""
+        return self.throttle.total
 
-    def _forget(self, key):
-        """Takes a request out of the books; gives its Future."""
-        self._deadlines.pop(key, None)
-        self.api_correlation.pop(key, None)
-        return self.pending.pop(key, None)
+    def _resume(self):
+        """The pause is over: what was held goes out."""
+        self._step(RESUME)
+        held = self.throttle.held
+        while held and not self.closing:
+            self._write(*held.popleft())
 
-    # -- requests without an answer --
-
-    def _watch(self, deadline, delay):
-        """Sets the timer."""
-        self._stop_watching()
-        self._timer_at = deadline
-        self._timer = self.io_loop.call_later(delay, self._look)
-
-    def _stop_watching(self):
-        """Takes back the timer."""
-        if self._timer is not None:
-            self.io_loop.remove_timeout(self._timer)
-            self._timer = None
-
-    def _look(self):
-        """
-        The time of some request may be over, but for what is in the socket: that gets `GRACE`.
-
-        Timers come before sockets in a turn: after a handler has blocked the loop, the answer may be there unread.
-        """
-        self._timer = None
-        if not self._deadlines:
-            return
-        key = min(self._deadlines, key=self._deadlines.get)
-        deadline, now = self._deadlines[key], monotonic()
-        if deadline > now:
-            self._watch(deadline, deadline - now)
-        else:
-            self._timer_at = deadline
-            self._timer = self.io_loop.call_later(GRACE, self._look_once_more, key)
-
-    def _look_once_more(self, key):
-        """Ends the connection: what comes after an answer that is missing can't be waited for either."""
-        self._timer = None
-        if key not in self._deadlines:
-            self._look()
-            return
+    def _overdue(self, key):
+        """End the connection: what comes after an answer that is missing can't be waited for either."""
         request, _ = self.wire.pending[key]
         self.fail(exc.RequestTimeoutError(
             self.host, self.port, self.broker_id,
@@ -357,82 +372,30 @@ class Connection(object):
     # -- ending --
 
     def close(self):
-        """Ends the connection; what is pending fails with `kiel.exc.BrokerConnectionError`. May be called twice."""
+        """End the connection; what is pending fails with `kiel.exc.BrokerConnectionError`. May be called twice."""
         self.abort()
 
     def abort(self, error=None):
-        """The same as `close`, with an error for what is pending."""
+        """End the connection as `close` does, with an error for what is pending."""
         self.fail(error or exc.BrokerConnectionError(self.host, self.port, self.broker_id))
 
     def fail(self, error):
-        """Ends the connection and fails all that is pending: the one place where that happens."""
+        """End the connection and fail all that is pending: the one place where that happens."""
         if self.closing:
             return
-        self.closing = True
+        self._step(END)
         self.error = error
         unwritten = [] if self.stream is None else self.stream.close()
-        if self._companion is not None:
-            self._companion.fail(error)
-        self._drop_pending(error, unwritten)
-
-    def _drop_pending(self, error, unwritten=()):
-        """Fails every pending Future. State first: on Tornado 4.5 a waiter runs inside ``set_exception``."""
-        pending, self.pending = self.pending, collections.OrderedDict()
-        self._deadlines.clear()
-        self._stop_watching()
-        self.api_correlation.clear()
+        if self._dial is not None:
+            self._dial.close()
+        for other in self._others:
+            other.fail(error)
         self.wire.pending.clear()
-        self._bare = None
-        if self._muted is not None:
-            self.io_loop.remove_timeout(self._muted)
-            self._muted = None
-        held, self.held = self.held, collections.deque()
-        for future in list(pending.values()) + list(unwritten) + [future for _, future in held]:
-            if settle(future, error=error):
-                ignore(future)  # a caller that has gone away makes no noise in the log
-
-    def translate(self, error):
-        """Turns a stranger's exception into one of kiel's, with the cause kept and a hint where there is one."""
-        if isinstance(error, exc.KielError):
-            return error
-        hint = None
-        if isinstance(error, iostream.StreamClosedError):
-            error = error.real_error or error
-        # ENOTCONN: what Tornado 4.5 gives for a TLS handshake that the other side hung up on
-        if isinstance(error, iostream.StreamClosedError) or getattr(error, "errno", None) in (
-                errno.ECONNRESET, errno.EPIPE, errno.ENOTCONN):
-            hint = "the broker closed the connection"
-            if not self.settings.modern:
-                hint += "; does the port %s?" % ("speak TLS" if self.settings.ssl else "expect TLS or SASL")
-            elif not self.settings.served and self.settings.sasl is None:
-                hint += "; does the port expect a login? Then give sasl="
-        if isinstance(error, (ssl.CertificateError, ssl.SSLError)):
-            text = str(error).upper()
-            if "ALERT" in text and ("CERTIFICATE" in text or "UNKNOWN" in text):  # the broker's own complaint
-                return exc.AuthenticationError(
-                    "%s:%d asks for a client certificate, or does not accept it: %s (load one into the context in ssl=)"
-                    % (self.host, self.port, error)
-                )
-            if isinstance(error, ssl.CertificateError) or "CERTIFICATE" in text:
-                return exc.AuthenticationError(
-                    "the certificate of %s:%d is not accepted: %s (check the host name, and the authorities in ssl=)"
-                    % (self.host, self.port, error)
-                )
-            hint = "does the port speak TLS?"
-        elif isinstance(error, socket.gaierror):
-            hint = "the host name can't be resolved: check the spelling, and the broker's advertised listeners"
-        return exc.BrokerConnectionError(self.host, self.port, self.broker_id, cause=error, hint=hint)
-
-
-def _tcp_client():
-    """A TCPClient whose name look-ups don't block; before Tornado 5 the default resolver did."""
-    if tornado.version_info < (5,):
-        return tcpclient.TCPClient(resolver=netutil.ThreadedResolver())
-    return tcpclient.TCPClient()
+        self.requests.end(error, unwritten + self.throttle.end())
 
 
 def _unsendable(request, error):
-    """The error of a request whose values don't fit its fields."""
+    """Return the error of a request whose values don't fit its fields."""
     return exc.ProtocolError("the '%s' request can't be written: %s: %s" % (
         request.api, type(error).__name__, error
     ))

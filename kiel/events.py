@@ -52,6 +52,14 @@ def settle(future, result=None, error=None):
     return True
 
 
+def first(*futures):
+    """Return a Future that is done when the first of several is; it takes over nothing of theirs."""
+    done = concurrent.Future()
+    for future in futures:
+        future.add_done_callback(lambda _: settle(done))
+    return done
+
+
 def outcome_of(value):
     """
     Return a Future of what a callback of the application returned: a plain value, a Future, or a coroutine.

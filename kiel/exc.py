@@ -44,11 +44,15 @@ class BrokerConnectionError(KielError):
         self.hint = hint
 
     def __str__(self):
+        cause, hint = self.cause, self.hint
+        # an error handed on as the cause of another about the same broker: its address is told once
+        while isinstance(cause, BrokerConnectionError) and (cause.host, cause.port) == (self.host, self.port):
+            cause, hint = cause.cause, hint or cause.hint
         text = "Error connecting to %s:%s" % (self.host, self.port)
-        if self.cause is not None:
-            text += ": %s" % (str(self.cause) or type(self.cause).__name__)
-        if self.hint:
-            text += " (%s)" % self.hint
+        if cause is not None:
+            text += ": %s" % (str(cause) or type(cause).__name__)
+        if hint:
+            text += " (%s)" % hint
         return text
 
 
@@ -58,6 +62,23 @@ ConnectionError = BrokerConnectionError
 
 class RequestTimeoutError(BrokerConnectionError):
     """A broker did not answer within the time-out; its connection has been closed."""
+
+
+class WrongBrokerError(BrokerConnectionError):
+    """
+    An address was answered by another cluster than the client's, or by another broker than was dialled.
+
+    So it is where a port was used again, a name leads elsewhere, or a copy of the cluster was restored. Nothing is
+    written there or read from there; the cluster is looked up anew. A client that is closed and connected again takes
+    whatever cluster it finds.
+    """
+
+    def __str__(self):
+        return "%s:%s is not the broker that was meant: %s (check DNS names, ports and advertised listeners)" % (
+            self.host, self.port, self.hint)
+
+    def __init__(self, host, port, broker_id, reason):
+        super(WrongBrokerError, self).__init__(host, port, broker_id, hint=reason)
 
 
 class ProtocolError(KielError):

@@ -9,7 +9,7 @@ import logging
 
 from tornado import gen, iostream
 
-from kiel import constants, exc
+from kiel import constants, exc, identity
 from kiel.protocol import api_versions, errors, metadata, sasl_authenticate, sasl_handshake
 from kiel.protocol.wire import SERVED_BY_0_8, SERVED_BY_0_9, Wire
 
@@ -65,7 +65,7 @@ def _hung_up(conn, error):
 @gen.coroutine
 def _ask_versions(conn):
     """Sends ApiVersions, in the version that the broker prefers after at most one refusal (KIP-511)."""
-    response = yield conn.transmit(api_versions.ApiVersionsRequest())
+    response = yield conn.transmit(api_versions.ApiVersionsRequest(**identity.expected(conn)))
     if response.error_code == 35:
         highest = 0
         for served in response.api_keys:
@@ -75,7 +75,7 @@ def _ask_versions(conn):
         request.narrow = (0, highest)
         response = yield conn.transmit(request)
     if response.error_code:
-        raise exc.for_code(response.error_code, "asked %r for its versions" % conn)
+        raise identity.refused(conn, response) or exc.for_code(response.error_code, "asked %r for its versions" % conn)
     conn.wire.learn(response.api_keys, response.finalized_features)
     conn.settings.modern = True
     conn.settings.old = False

@@ -1,9 +1,8 @@
 """What all connections of one client share."""
 from __future__ import absolute_import
 
-import ssl as tls
-
-from kiel import constants
+from kiel import constants, sasl as mechanisms
+from kiel.security import tls
 
 
 class Settings(object):
@@ -15,8 +14,10 @@ class Settings(object):
     :param request_timeout: seconds for an answer, on top of the wait that a request itself asks for
     :param probe_timeout: seconds in which a broker has to answer the version probe before it may be taken for an old
         one that never will
-    :param ssl: an `ssl.SSLContext`, or ``True`` for the system's authorities with the host name checked
-    :param sasl: a mechanism of `kiel.sasl`
+    :param ssl: what `kiel.ssl` makes, an `ssl.SSLContext`, or ``True`` for the system's authorities with the host name
+        checked
+    :param sasl: a mechanism of `kiel.sasl`, or one of the application's own
+    :raises TypeError: when ``ssl`` or ``sasl`` is anything else
     """
 
     def __init__(self, client_id=constants.CLIENT_ID, connect_timeout=10, request_timeout=30, probe_timeout=2,
@@ -25,17 +26,19 @@ class Settings(object):
         self.connect_timeout = connect_timeout
         self.request_timeout = request_timeout
         self.probe_timeout = probe_timeout
-        self.ssl = ssl
-        self.sasl = sasl
+        self.ssl = tls.TLS() if ssl is True else tls.checked(ssl)
+        self.sasl = mechanisms.checked(sasl)
         #: whether any broker of the cluster has answered ApiVersions: then none is taken for one too old to do so
         self.modern = False
         #: whether any broker has answered a request after its handshake: where none has, a login may be what is missing
         self.served = False
+        #: the id of the cluster, once a broker has told it; see `kiel.identity`
+        self.cluster_id = None
+        #: (host, port) -> the address that got through, of names that stand for several (`kiel.dialling`)
+        self.reached = {}
         #: whether a broker was found to be one that never answers ApiVersions: others are probed more briefly
         self.old = False
 
     def ssl_context(self):
-        """The `ssl.SSLContext` to dial with, or ``None`` for plain text."""
-        if self.ssl is True:
-            self.ssl = tls.create_default_context()
-        return self.ssl or None
+        """Return the `ssl.SSLContext` to dial with, or ``None`` for plain text."""
+        return tls.context_of(self.ssl)

@@ -50,6 +50,11 @@ class Stream(object):
         if self._early is not None:
             io_loop.add_callback(self._handle, None, ioloop.IOLoop.READ)
 
+    def hand_over(self, on_readable, on_end):
+        """Let others hear of what comes from now on."""
+        self._on_readable = on_readable
+        self._on_end = on_end
+
     def closed(self):
         """Whether it is closed, by either side."""
         return self._dialled.closed()

@@ -90,7 +90,11 @@ def offset_for_leader_epoch(call):
 def api_versions(call):
     if call.cluster.release in ("0.8", "0.9"):
         return "mute" if call.cluster.release == "0.9" else "close"
-    return dict(error_code=call.code(), api_keys=served(call), finalized_features=[
+    request = call.request
+    other = call.version >= 5 and (
+        request.cluster_id not in (None, call.cluster.cluster_id) or request.node_id not in (-1, call.broker.id)
+    )
+    return dict(error_code=129 if other else call.code(), api_keys=served(call), finalized_features=[
         dict(name=name, max_version_level=level, min_version_level=level)
         for name, level in call.cluster.features.items()
     ])
@@ -102,14 +106,15 @@ def metadata(call):
     # those of version 10 and later are parts, with a name or an id
     names = [name if isinstance(name, type(u"")) or isinstance(name, str) else named(call, name)
              for name in asked or ()]
-    if not names:
+    if not names and not (call.version >= 1 and asked is not None):  # an empty list of later versions is no topic
         names = list(cluster.topics)
     topics = []
     for name in names:
         missing = name not in cluster.topics
-        if missing and cluster.auto_create:
+        made = missing and cluster.auto_create and (call.version < 4 or call.request.allow_auto_topic_creation)
+        if made:
             cluster.create(name)  # the first answer still lacks it, as with real brokers
-        code = call.code(name) or (5 if missing and cluster.auto_create else 3 if missing else 0)
+        code = call.code(name) or (5 if made else 3 if missing else 0)
         topic_id = cluster.topic_ids.get(name, b"\0" * 16)
         fields = dict(error_code=code, name=name, topic_id=topic_id, partitions=[])
         for number, log in cluster.topics[name].items() if not code else ():
@@ -120,7 +125,7 @@ def metadata(call):
             ))
         topics.append(fields)
     brokers = [(i, cluster[i].host, cluster[i].port) for i in cluster.listed]
-    return dict(topics=topics, cluster_id="fake", controller_id=-1, brokers=[
+    return dict(topics=topics, cluster_id=cluster.cluster_id, controller_id=-1, brokers=[
         dict(broker_id=i, host=host, port=port) for i, host, port in brokers + cluster.extra_brokers
     ])
 

@@ -26,7 +26,13 @@ def modules():
 def parse(path):
     """Return the syntax tree of a file."""
     with io.open(path, encoding="utf-8") as source:
-        return ast.parse(source.read().encode("utf-8"), path)
+        text = source.read().encode("utf-8")
+    if text not in _trees:
+        _trees[text] = ast.parse(text, path)
+    return _trees[text]
+
+
+_trees = {}
 
 
 class ClassText(object):

@@ -1,12 +1,14 @@
 """The cluster's metadata against brokers that misbehave; defects of 0.9 by their number."""
 from __future__ import absolute_import
 
+import logging
 import time
 
+import mock
 import pytest
 from tornado import gen, testing
 
-from kiel import exc
+from kiel import exc, outage
 from kiel.cluster import Cluster, split_host
 from kiel.connection import Settings
 from kiel.protocol import messages, metadata, produce, response
@@ -15,12 +17,12 @@ from tests import fake, loop
 from tests.fake import with_cluster
 
 
-def make(cluster, bootstrap=None, metadata_max_age=300, **settings):
+def make(cluster, bootstrap=None, metadata_max_age=300, create_topics=True, **settings):
     settings.setdefault("connect_timeout", 0.5)
     settings.setdefault("request_timeout", 0.5)
     settings.setdefault("probe_timeout", 0.1)
     hosts = cluster.bootstrap if bootstrap is None else bootstrap
-    return Cluster(hosts, Settings(**settings), metadata_max_age)
+    return Cluster(hosts, Settings(**settings), metadata_max_age, create_topics)
 
 
 def closed_port():
@@ -379,6 +381,72 @@ def test_d33_a_topic_that_is_not_made(cluster):
     cluster[1].on("metadata", fake.error(17, "bad name"))
     yield loop.raises(exc.InvalidTopicError, mine.ensure("bad name"), 1)
     mine.stop()
+
+
+@with_cluster(topics={"t": 1})
+def test_a_topic_that_is_not_there_is_asked_for_less_and_less_often_over_all_calls(cluster):
+    mine = make(cluster)
+    yield mine.start()
+    before = cluster.count("metadata")
+    begun = time.time()
+    calls = 0
+    while time.time() - begun < 1.5:
+        assert (yield mine.ensure("new", 0.1)) is False
+        calls += 1
+    assert calls >= 5 and cluster.count("metadata") - before < 8
+    # others, and the same one once it is there, are not held up by that
+    cluster.create("other", 1)
+    assert (yield loop.within(1, mine.ensure("other"))) is True
+    waiting = mine.ensure("new", 10)
+    cluster.create("new", 1)
+    yield mine.heal()  # somebody else learns of it
+    assert (yield loop.within(1.5, waiting)) is True
+    mine.stop()
+
+
+@pytest.mark.parametrize("release", ["0.8", "0.10", "0.11", "4.4"])
+@pytest.mark.parametrize("create", [True, False])
+def test_only_a_first_use_makes_a_topic_and_only_where_it_may(release, create):
+    @with_cluster(topics={"t": 3, "u": 1}, auto_create=True, versions=release)
+    def check(cluster):
+        mine = make(cluster, create_topics=create)
+        yield mine.start()
+        assert (yield mine.ensure("new", 0.3)) is create
+        assert ("new" in cluster.topics) is create
+        del cluster.topics["t"]  # whoever did that does not want it back
+        yield mine.heal()
+        for _ in range(3):
+            assert (yield mine.ensure("t", 0.1)) is False
+            yield mine.heal()
+            yield mine.get_metadata(["t"], create=False)
+        assert "t" not in cluster.topics and "t" not in mine.topics
+        mine.stop()
+    check()
+
+
+@with_cluster(brokers=3, topics={"t": 3})
+def test_while_all_brokers_are_down_there_is_a_warning_a_minute_with_a_count(cluster):
+    lines = []
+    handler = logging.Handler(logging.WARNING)
+    handler.emit = lambda record: lines.append(record.getMessage())
+    logger = logging.getLogger("kiel")
+    logger.addHandler(handler)
+    mine = make(cluster)
+    try:
+        yield mine.start()
+        cluster.stop()
+        yield loop.until(lambda: all(mine[i].stream.closed() for i in mine))
+        for _ in range(8):
+            yield loop.raises(exc.NoBrokersError, mine.heal(), 3)
+            mine.warn("The cluster could not be asked again")
+            yield gen.sleep(0.05)
+        assert 1 <= len(lines) <= 8, lines  # each broker's first, and that none is left
+        with mock.patch.object(outage, "PERIOD", 0):
+            mine.warn("still down")
+        assert "still down (and " in lines[-1] and "more warnings" in lines[-1]
+    finally:
+        logger.removeHandler(handler)
+        mine.stop()
 
 
 @with_cluster(topics={"t": 1})

@@ -4,7 +4,7 @@ from __future__ import absolute_import
 import pytest
 from tornado import gen, ioloop
 
-from kiel import connection as connection_module, exc
+from kiel import exc, throttle
 from kiel.protocol import metadata, offset
 
 from tests import fake, loop
@@ -33,13 +33,13 @@ def test_requests_wait_in_order_and_their_time_outs_begin_with_the_sending(relea
         begun = ioloop.IOLoop.current().time()
         asked = [conn.send(offset.OffsetRequest(topics=[])), conn.send(ask_metadata()), conn.send(ask_metadata())]
         yield gen.sleep(0.2)
-        assert len(conn.held) == 3 and not conn.pending and cluster.count("metadata") == 1
+        assert len(conn.throttle.held) == 3 and not conn.pending and cluster.count("metadata") == 1
         answers = yield asked
         assert 0.55 < ioloop.IOLoop.current().time() - begun < 1.2
         assert [type(answer) for answer in answers] == [offset.OffsetResponse] + [metadata.MetadataResponse] * 2
         times = [call.time for call in cluster[1].requests[-3:]]
         assert [call.api for call in cluster[1].requests[-3:]] == ["offset", "metadata", "metadata"]
-        assert min(times) - begun > 0.55 and conn.throttled == 0.6 and not conn.held
+        assert min(times) - begun > 0.55 and conn.throttled == 0.6 and not conn.throttle.held
         # and it is over
         yield loop.within(0.3, conn.send(ask_metadata()))
         # a request that is never answered still times out
@@ -84,7 +84,7 @@ def test_what_waits_fails_with_the_connection(cluster):
     yield gen.sleep(0.05)
     cluster[1].hang_up()
     yield loop.raises(exc.BrokerConnectionError, waiting, 1)
-    assert not conn.held
+    assert not conn.throttle.held
     yield loop.raises(exc.BrokerConnectionError, conn.send(ask_metadata()), 1)
 
 
@@ -94,5 +94,5 @@ def test_no_broker_may_ask_for_an_age(cluster):
     yield conn.connect()
     cluster[1].on("metadata", throttled(0x7fffffff), times=1)
     yield conn.send(ask_metadata())
-    assert conn.throttled == connection_module.MOST_THROTTLE
+    assert conn.throttled == throttle.MOST_THROTTLE
     conn.close()

@@ -25,8 +25,8 @@ class Client(object):
     :param connect_timeout: seconds for dialling, TLS and login together
     :param request_timeout: seconds for an answer, on top of the wait that a request itself asks for
     :param metadata_max_age: seconds after which metadata is asked again without any error
-    :param ssl: an `ssl.SSLContext`, or ``True`` for the system's authorities with the host name checked
-    :param sasl: `kiel.sasl.Plain` or `kiel.sasl.Scram`
+    :param ssl: what `kiel.ssl` makes, an `ssl.SSLContext`, or ``True`` for the system's authorities
+    :param sasl: a mechanism of `kiel.sasl`, or one of the application's own
     :param retry: the `kiel.retry.Backoff` of everything that is tried again
     """
 
@@ -104,7 +104,7 @@ class Client(object):
                 yield self.cluster.heal()
             except exc.KielError as error:
                 # what the answers brought must not be lost to the look at the cluster that comes after (D26)
-                log.warning("The cluster could not be asked again: %s", error)
+                self.cluster.warn("Metadata refresh failed: %s", error)
         if failures:
             raise failures[0]
         raise gen.Return(results)
@@ -124,8 +124,12 @@ class Client(object):
         except exc.UnsupportedVersionError as error:
             failures.append(error)
             return
-        except Exception as error:
+        except exc.AuthenticationError as error:  # somebody has to mend that, so it has to be seen
             log.error("Request '%s' to broker %s failed: %s", request.api, broker_id, error)
+            failures.append(error)
+            return
+        except Exception as error:
+            self.cluster.warn("Request '%s' to broker %s failed: %s", request.api, broker_id, error)
             self.heal_cluster = True
             return
         try:
@@ -195,7 +199,7 @@ class Client(object):
             try:
                 yield self.cluster.heal()
             except exc.KielError as error:
-                log.warning("The cluster could not be asked again: %s", error)
+                self.cluster.warn("Metadata refresh failed: %s", error)
 
     def lose_coordinator(self):
         """Forgets the group's coordinator, where a client has one; it is looked up at the next need."""

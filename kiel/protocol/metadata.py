@@ -38,8 +38,13 @@ class MetadataRequest(Request):
         ("include_topic_authorized_operations", Boolean, when("8+")),
     )
 
+    #: whether to ask for no topic at all, which version 0 can't
+    no_topics = False
+
     def for_version(self, version):
         """All topics are null from version 1 on; from 9 on a topic is a structure."""
+        if self.no_topics and version >= 1:
+            return self.copy(topics=[])
         topics = self.topics or []
         if version >= 9:
             topics = [topic if isinstance(topic, TopicRequest) else TopicRequest(name=topic)

@@ -146,6 +146,9 @@ class Part(object):
     #: the versions with compact lengths and tagged fields (KIP-482), or None
     flexible = None
 
+    #: names of the fields that no `repr`, and so no log, may show
+    secrets = ()
+
     fields = _names = _lists = ()
     _known = frozenset()
 
@@ -302,7 +305,7 @@ class Part(object):
         for field in self.fields:
             value = getattr(self, field.name)
             unset = not value and value is not None if field.is_array else value == field.default
-            text = "%s=%r" % (field.name, value)
+            text = "%s=..." % field.name if field.name in self.secrets else "%s=%r" % (field.name, value)
             if (field.versions[0] == 0 or not unset) and text not in shown:
                 shown.append(text)
         return "%s(%s)" % (type(self).__name__, ", ".join(shown))

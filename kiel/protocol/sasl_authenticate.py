@@ -15,6 +15,7 @@ class SaslAuthenticateRequest(Request):
     """A token of the client."""
 
     api, versions, flexible = api_name, "0-2", "2+"
+    secrets = ("auth_bytes",)
     parts = (
         ("auth_bytes", Bytes),
     )
@@ -24,6 +25,7 @@ class SaslAuthenticateResponse(Response):
     """A token of the broker, or why it refuses; ``session_lifetime`` is in milliseconds, 0 for no end."""
 
     api, versions, flexible = api_name, "0-2", "2+"
+    secrets = ("auth_bytes",)
     parts = (
         ("error_code", Int16),
         ("error_message", String, when(nullable=True)),

@@ -22,4 +22,20 @@ mechanisms = {
     "SCRAM-SHA-512": Scram,
 }
 
-__all__ = ["Plain", "Scram", "mechanisms"]
+
+def checked(value):
+    """
+    Return what a client was given for ``sasl=``, if it is a mechanism.
+
+    :raises TypeError: for anything else but None
+    """
+    if value is None or (hasattr(value, "name") and callable(getattr(value, "session", None))
+                         and not isinstance(value, type)):
+        return value
+    # not its repr: it may well be a password
+    raise TypeError("sasl= must be a mechanism, such as kiel.sasl.Plain(username, password), not %s" % (
+        "the class %s" % value.__name__ if isinstance(value, type) else type(value).__name__
+    ))
+
+
+__all__ = ["Plain", "Scram", "checked", "mechanisms"]

@@ -102,7 +102,10 @@ class OffsetLookup(object):
                     partition_id=partition, time=when,
                     current_leader_epoch=cluster.leader_epochs.get(topic, {}).get(partition, -1),
                 ))
-        yield [self._ask_leader(leader, topics, found, tell) for leader, topics in by_leader.items()]
+        yield gen.multi(
+            [self._ask_leader(leader, topics, found, tell) for leader, topics in by_leader.items()],
+            quiet_exceptions=exc.KielError
+        )
         raise gen.Return(found)
 
     @gen.coroutine
