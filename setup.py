@@ -27,6 +27,8 @@ snappy = ['cramjam; python_version >= "3"', 'python-snappy<0.7; python_version <
 lz4 = ["lz4"]
 zstd = ["zstandard"]
 crc32c = ["crc32c"]
+# built with the headers of MIT Kerberos
+gssapi = ["gssapi"]
 
 wanted = os.environ.get("KIEL_EXTENSION")
 speedups = [Extension("kiel._speedups", ["kiel/speedups.c"], optional=wanted != "1")]
@@ -63,6 +65,7 @@ setup(
         "lz4": lz4,
         "zstd": zstd,
         "crc32c": crc32c,
+        "gssapi": gssapi,
         "all": snappy + lz4 + zstd + crc32c,
     },
     classifiers=[

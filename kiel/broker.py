@@ -137,7 +137,7 @@ class Broker(object):
             raise self._refusal()
         try:
             yield connection.connect()
-        except exc.AuthenticationError as error:
+        except (exc.AuthenticationError, exc.CredentialsError) as error:
             self._logins.refused(error)
             raise
         except exc.KielError as error:

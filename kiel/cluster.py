@@ -328,7 +328,7 @@ class Cluster(Topics):
         """
         try:
             yield conn.connect()
-        except exc.AuthenticationError as error:
+        except (exc.AuthenticationError, exc.CredentialsError) as error:
             self.outage.warn((conn.host, conn.port), "Broker %s: %s", conn.broker_id, error)
             failed.add(conn.broker_id)
             self.outage.error = error

@@ -14,14 +14,16 @@ from tornado import concurrent, gen, ioloop
 
 from kiel import dialling, exc, handshake, identity
 from kiel.connection_states import (
-    BEGIN_ANEW, CLOSED, DIAL, DIALLED, END, NEW, PAUSE, PAUSED, READY, RECEIVE_TOKEN, RESUME, SEND_TOKEN,
-    SERVE, TOKEN, after
+    BEGIN_ANEW, CLOSED, DIAL, DIALLED, END, NEW, PAUSE, PAUSED, READY, RECEIVE_TOKEN, RENEW, RENEWING, RESUME,
+    SEND_TOKEN, SERVE, TOKEN, after
 )
 from kiel.events import ignore, settle
 from kiel.foreign_errors import translate
 from kiel.pending import PendingRequests
 from kiel.protocol import response as responses
 from kiel.protocol.wire import Wire, correlation_struct, size_struct
+from kiel.security.login import Login
+from kiel.security.renewal import Renewal
 from kiel.settings import Settings
 from kiel.stream import Stream
 from kiel.throttle import Throttle
@@ -63,6 +65,10 @@ class Connection(object):
         self.stream = None
         #: the requests that wait for their answers
         self.requests = PendingRequests(self._overdue)
+        #: the session of our login, which brokers may end
+        self.renewal = Renewal(self)
+        #: what takes its time while connecting, for the text of a time-out
+        self._waits_for = ""
         #: the requests that wait for a pause to be over
         self.throttle = Throttle(self._resume)
         #: the Future of `connect`, once that was called
@@ -86,7 +92,7 @@ class Connection(object):
     @property
     def ready(self):
         """Whether it takes requests: the handshake is through."""
-        return self.state is READY or self.state is PAUSED
+        return self.state in (READY, PAUSED, RENEWING)
 
     @property
     def dialled(self):
@@ -138,7 +144,7 @@ class Connection(object):
         except gen.TimeoutError:
             error = exc.RequestTimeoutError(
                 self.host, self.port, self.broker_id,
-                hint="no connection within %g s" % self.settings.connect_timeout
+                hint="no connection within %g s%s" % (self.settings.connect_timeout, self._waits_for)
             )
             self.fail(error)
             raise error
@@ -168,7 +174,8 @@ class Connection(object):
         if not self.wire.versions.get("fetch"):
             yield handshake.negotiate(self)
         if self.settings.sasl is not None:
-            yield handshake.authenticate(self)
+            self._waits_for = ", waiting for the login by %s" % self.settings.sasl.name
+            self.renewal.start((yield Login(self).run()))
         yield identity.check(self)
         self._step(SERVE)
 
@@ -181,6 +188,7 @@ class Connection(object):
         self._check_open()
         self.settings.reached[self.host, self.port] = self.address = through.address
         self.wire = through.wire
+        self.renewal.start(through.renewal.lifetime)
         self.stream = through.give_stream(self.read_loop, self._lost)
         self._others = []
         self._step(DIALLED)
@@ -243,6 +251,30 @@ class Connection(object):
         challenge = yield future
         raise gen.Return(challenge)
 
+    def write_bare(self, token):
+        """Send the last SASL token of a mechanism whose broker, older than 1.0, does not answer it."""
+        self.stream.write(size_struct.pack(len(token)) + token)
+
+    def exchange(self, request):
+        """Send a request of a login, which comes before anybody else's; return a Future of its response."""
+        future = concurrent.Future()
+        if self.closing or self.stream is None:
+            settle(future, error=self._refusal())
+            return future
+        return self._write(request, future)
+
+    def hold(self):
+        """Hold requests back until `release`, since a login is due again."""
+        self._step(RENEW)
+
+    def release(self):
+        """Let requests go out again, those held back first, in their order."""
+        self._step(SERVE)
+        if self.throttle.active:
+            self._step(PAUSE)
+        else:
+            self._let_go()
+
     # -- sending and receiving --
 
     def send(self, request):
@@ -259,7 +291,7 @@ class Connection(object):
         """Send a request as `send` does, also during the handshake, which comes before anybody else's requests."""
         future = concurrent.Future()
         if self.state is not READY:
-            if self.state is PAUSED:
+            if self.state is PAUSED or self.state is RENEWING:
                 self.throttle.held.append((request, future))
                 return future
             if self.state is CLOSED or self.stream is None:
@@ -355,8 +387,11 @@ class Connection(object):
     def _resume(self):
         """The pause is over: what was held goes out."""
         self._step(RESUME)
+        self._let_go()
+
+    def _let_go(self):
         held = self.throttle.held
-        while held and not self.closing:
+        while held and self.state is READY:
             self._write(*held.popleft())
 
     def _overdue(self, key):
@@ -385,6 +420,7 @@ class Connection(object):
             return
         self._step(END)
         self.error = error
+        self.renewal.stop()
         unwritten = [] if self.stream is None else self.stream.close()
         if self._dial is not None:
             self._dial.close()

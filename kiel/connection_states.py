@@ -13,6 +13,8 @@ TOKEN = "token"
 READY = "ready"
 #: takes requests and holds them back, since the broker asked for a pause (KIP-219)
 PAUSED = "paused"
+#: logged in, and logs in again before the session ends (KIP-368): requests are held back until that is through
+RENEWING = "renewing"
 #: ended, by `close`, an error or the broker; ``error`` of the connection says why
 CLOSED = "closed"
 
@@ -28,6 +30,8 @@ SERVE = "serve"
 #: the broker asked for a pause; and its time is over
 PAUSE = "pause"
 RESUME = "resume"
+#: the session is about to end
+RENEW = "renew"
 #: closed, or broken
 END = "end"
 #: an old broker hung up on the version probe or kept silent: the same connection begins with another socket
@@ -39,8 +43,9 @@ TRANSITIONS = {
     DIALLING: {DIALLED: HANDSHAKE, BEGIN_ANEW: DIALLING, END: CLOSED},
     HANDSHAKE: {SEND_TOKEN: TOKEN, SERVE: READY, BEGIN_ANEW: DIALLING, END: CLOSED},
     TOKEN: {RECEIVE_TOKEN: HANDSHAKE, END: CLOSED},
-    READY: {PAUSE: PAUSED, END: CLOSED},
-    PAUSED: {PAUSE: PAUSED, RESUME: READY, END: CLOSED},
+    READY: {PAUSE: PAUSED, RENEW: RENEWING, END: CLOSED},
+    PAUSED: {PAUSE: PAUSED, RESUME: READY, RENEW: RENEWING, END: CLOSED},
+    RENEWING: {PAUSE: RENEWING, RESUME: RENEWING, RENEW: RENEWING, SERVE: READY, END: CLOSED},
     CLOSED: {BEGIN_ANEW: DIALLING},
 }
 

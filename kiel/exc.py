@@ -92,6 +92,14 @@ class AuthenticationError(KielError):
     """The broker refused the login, or its certificate is not accepted: look at credentials, mechanism, authorities."""
 
 
+class CredentialsError(KielError):
+    """
+    There are no credentials for a login at the moment: a token's provider, a KDC or a file is away. It is tried again.
+    """
+
+    retriable = True
+
+
 class ZooKeeperError(KielError):
     """
     ZooKeeper can't be reached, or did not do within its time what a consumer group needs; the text says what to check.

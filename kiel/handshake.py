@@ -1,5 +1,5 @@
 """
-What is said on a new connection before anybody's requests: which versions the broker serves, and the login.
+What is said on a new connection before anybody's requests and the login: which versions the broker serves.
 """
 from __future__ import absolute_import
 
@@ -10,7 +10,7 @@ import logging
 from tornado import gen, iostream
 
 from kiel import constants, exc, identity
-from kiel.protocol import api_versions, errors, metadata, sasl_authenticate, sasl_handshake
+from kiel.protocol import api_versions, metadata
 from kiel.protocol.wire import SERVED_BY_0_8, SERVED_BY_0_9, Wire
 
 log = logging.getLogger(__name__)
@@ -103,46 +103,3 @@ def _reopen(conn, versions):
     conn.begin_anew()
     conn.wire = Wire(versions)
     yield conn.open()
-
-
-@gen.coroutine
-def authenticate(conn):
-    """Logs in by SASL: framed by SaslAuthenticate from Kafka 1.0 on (KIP-152), as bare tokens before."""
-    mechanism = conn.settings.sasl
-    try:
-        response = yield conn.transmit(sasl_handshake.SaslHandshakeRequest(mechanism=mechanism.name))
-    except exc.BrokerConnectionError as error:
-        error.hint = error.hint or "the broker hung up on a SASL login: does this port expect SASL?"
-        raise
-    except exc.UnsupportedVersionError as error:
-        raise exc.AuthenticationError("%r offers no SASL login: %s" % (conn, error))
-    if response.error_code == errors.illegal_sasl_state:
-        raise exc.AuthenticationError("%r has no SASL login: leave out sasl=, or check the port" % conn)
-    if response.error_code:
-        raise exc.AuthenticationError("%r refuses the SASL mechanism %s (%s); it offers: %s" % (
-            conn, mechanism.name, exc.for_code(response.error_code), ", ".join(response.mechanisms) or "none"
-        ))
-    framed = conn.wire.reaches("sasl_authenticate", 0)
-    session = mechanism.session()
-    token = session.step(None)
-    try:
-        while token is not None:
-            if framed:
-                answer = yield conn.transmit(sasl_authenticate.SaslAuthenticateRequest(auth_bytes=token))
-                if answer.error_code:
-                    raise exc.AuthenticationError("%r refused the login by %s: %s (check user name and password)" % (
-                        conn, mechanism.name, answer.error_message or exc.for_code(answer.error_code)
-                    ))
-                challenge = answer.auth_bytes
-            else:
-                challenge = yield conn.exchange_bare(token)
-            token = session.step(challenge)
-    except exc.BrokerConnectionError as error:
-        # from 1.0 on a refusal is an answer; before, hanging up is all that a broker says
-        if framed or isinstance(error, exc.RequestTimeoutError):
-            raise
-        raise exc.AuthenticationError(
-            "%r hung up during the login by %s: user name or password is wrong" % (conn, mechanism.name)
-        )
-    if not session.done:
-        raise exc.AuthenticationError("%r ended the login by %s before it was through" % (conn, mechanism.name))

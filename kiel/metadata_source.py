@@ -12,6 +12,7 @@ from kiel.addresses import split_host
 from kiel.connection import Connection
 from kiel.fairness import Turn
 from kiel.protocol import metadata
+from kiel.security import login_pause
 from kiel.topics import known_of
 
 #: seconds after which the next broker is asked for metadata while the one before has not answered
@@ -91,7 +92,8 @@ class MetadataSource(object):
                 response = yield self._ask_one(conn, topics, create)
             except exc.KielError as failure:
                 self._warn(conn, "No metadata from %s:%d: %s", address[0], address[1], failure)
-                self.resting.failed(address)
+                refused = isinstance(failure, (exc.AuthenticationError, exc.CredentialsError))
+                self.resting.failed(address, login_pause.PAUSE if refused else None)
                 # a refused login is what the operator has to know, whatever else failed
                 if not isinstance(error, exc.AuthenticationError):
                     error = failure

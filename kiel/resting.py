@@ -19,10 +19,16 @@ class Resting(object):
         #: key -> (`kiel.retry.Clock`, when it may be tried again)
         self._failures = {}
 
-    def failed(self, key):
-        """Let a key rest."""
+    def failed(self, key, plan=None):
+        """
+        Let a key rest.
+
+        :param plan: of the pauses after failures of another kind
+        """
+        plan = plan or self._plan
         clock, _ = self._failures.get(key, (None, None))
-        clock = clock or self._plan.start()
+        if clock is None or clock.plan is not plan:
+            clock = plan.start()
         self._failures[key] = (clock, monotonic() + clock.delay())
 
     def worked(self, key):

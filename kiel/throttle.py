@@ -33,6 +33,11 @@ class Throttle(object):
         """Seconds until the pause is over; 0 without one."""
         return 0.0 if self._timer is None else max(0.0, self._until - self._io_loop.time())
 
+    @property
+    def active(self):
+        """Whether a pause is not over yet."""
+        return self._timer is not None
+
     def extend(self, seconds):
         """Pause for so many seconds from now; of several pauses the one that ends last counts."""
         seconds = min(seconds, MOST_THROTTLE)

@@ -364,7 +364,7 @@ def sasl_handshake(call):
 
 def sasl_authenticate(call):
     if login(call.cluster, call.request.auth_bytes):
-        return dict(error_code=0, auth_bytes=b"")
+        return dict(error_code=0, auth_bytes=b"", session_lifetime=call.cluster.session_lifetime)
     return dict(error_code=58, error_message="Authentication failed: no", auth_bytes=b"")
 
 

@@ -114,6 +114,7 @@ class FakeCluster(object):
         self.transactions = {}  # transactional id -> [producer id, epoch]
         self.ended = []  # (committed, partitions and groups) of each transaction that was ended
         self.enlisted = []  # partitions and groups of the open transaction
+        self.session_lifetime = 0  # milliseconds after which brokers want another login; they only note who is late
         self.users = {}  # name -> password of those who may log in, by PLAIN, once sasl_* is in `versions`
         self.zookeeper_offsets = {}  # (group, topic, partition) -> (offset, metadata): version 0
         self.kafka_offsets = {}  # the same, version 1 and later

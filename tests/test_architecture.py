@@ -53,6 +53,7 @@ RULES = (
     ("kiel.settings",         ("kiel.protocol", "kiel.connection")),
     ("kiel.security",         ("kiel.connection", "kiel.broker", "kiel.cluster", "kiel.clients", "kiel.groups",
                                "kiel.zookeeper")),
+    ("kiel.oidc",             ("kiel.connection", "kiel.broker", "kiel.cluster", "kiel.clients")),
     ("kiel.handshake",        ("kiel.connection", "kiel.broker", "kiel.cluster", "kiel.clients")),
     ("kiel.broker",           ("kiel.cluster", "kiel.clients", "kiel.zookeeper", "kiel.groups", "kiel.allocation")),
     ("kiel.cluster",          ("kiel.clients", "kiel.zookeeper", "kiel.groups", "kiel.allocation")),
@@ -97,6 +98,8 @@ FREE = {
 }
 #: single imports that stand, with the reason
 ALLOWED = {
+    ("kiel.sasl.credentials", "tornado"): "waits for the coroutines that are asked for credentials",
+    ("kiel.sasl.credentials", "tornado.gen"): "waits for the coroutines that are asked for credentials",
     ("kiel.clients.client", "tornado.iostream"): "a connection of the caller's own may raise 0.9's StreamClosedError",
 }
 

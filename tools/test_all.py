@@ -141,9 +141,11 @@ def tox(found):
 
 
 def build_settings():
-    """Which packages Python 2.7 can build here, as the variables that tox.ini reads."""
+    """Which packages can be built here, as the variables that tox.ini reads."""
     settings = {}
     if shutil.which("gcc") or shutil.which("cc"):
+        if shutil.which("krb5-config"):
+            settings["KIEL_GSSAPI"] = "gssapi"
         settings["KIEL_CRC32C27"] = "crc32c<2.5"
         if any(os.path.exists(place + "/snappy-c.h") for place in ("/usr/include", "/usr/local/include")):
             settings["KIEL_SNAPPY27"] = "python-snappy<0.7"

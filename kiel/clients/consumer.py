@@ -352,6 +352,7 @@ class BaseConsumer(Client):
         that the brokers had nothing.
 
         :raises kiel.exc.NoBrokersError: when no broker could be reached for ``request_timeout``
+        :raises kiel.exc.AuthenticationError: when the login is refused, which waiting does not mend
         """
         now = monotonic()
         waited = now - call.begun
@@ -361,12 +362,13 @@ class BaseConsumer(Client):
         if self.cluster.down_since is None:
             due = max([self.fetcher.answer_due(cursor, call) for cursor in cursors] or [0])
             return min(due, call.begun + call.wait + GRACE) - now, True
+        error = self.cluster.last_error
+        self.fetcher.refresh_metadata()  # fetches may go through by now, and nobody else would ask again
+        if isinstance(error, exc.AuthenticationError):
+            raise error
         left = self.settings.request_timeout - waited
         if left <= 0:
-            error = self.cluster.last_error
-            if not isinstance(error, exc.AuthenticationError):
-                error = exc.NoBrokersError("no broker can be reached: %s" % error)
-            raise error
+            raise exc.NoBrokersError("no broker can be reached: %s" % error)
         return left, False
 
     def _own_cursors(self, topic, start):

@@ -2,6 +2,7 @@
 from __future__ import absolute_import
 
 from kiel import exc
+from kiel.sasl import credentials
 from kiel.sasl.text import to_bytes
 
 
@@ -9,25 +10,30 @@ class Plain(object):
     """
     Logs in by user name and password, sent as they are: use it over TLS.
 
-    :param username: the user's name, text or UTF-8 bytes
-    :param password: the user's password, text or UTF-8 bytes
+    :param username: the user's name, text or UTF-8 bytes; or a function or coroutine function without arguments, which
+        is asked at each login
+    :param password: the user's password, the same
     :raises ValueError: when one of them is empty or contains a NUL, which PLAIN can't carry
     """
 
     name = "PLAIN"
+    hint = "check user name and password"
 
     def __init__(self, username, password):
         self.username = username
-        self._message = b"\0".join((
-            b"", to_bytes("username", username), to_bytes("password", password),
-        ))
+        self._username = credentials.checked("username", username)
+        self._password = credentials.checked("password", password)
 
-    def session(self):
-        """Begins one login."""
-        return PlainSession(self._message)
+    def session(self, host=None):
+        """Begin one login; the session, or a Future of it where credentials are asked for."""
+        return credentials.resolve(_session, username=self._username, password=self._password)
 
     def __repr__(self):
-        return "Plain(%r, password=...)" % (self.username,)
+        return "Plain(%s, password=...)" % credentials.shown(self.username)
+
+
+def _session(username, password):
+    return PlainSession(b"\0".join((b"", to_bytes("username", username), to_bytes("password", password))))
 
 
 class PlainSession(object):
@@ -39,7 +45,7 @@ class PlainSession(object):
 
     def step(self, challenge):
         """
-        Gives the one message of PLAIN, and then ``None``.
+        Return the one message of PLAIN, and then ``None``.
 
         :param challenge: ``None`` at first, then what the broker answered (nothing, in Kafka)
         :raises exc.AuthenticationError: when the broker wants more than PLAIN has

@@ -8,6 +8,7 @@ import hmac
 import os
 
 from kiel import exc
+from kiel.sasl import credentials
 from kiel.sasl.text import to_bytes
 
 #: SASL name -> hash
@@ -29,39 +30,49 @@ class Scram(object):
     """
     Logs in by proof of a password, and has the broker prove that it knows the password too.
 
-    :param username: the user's name, text or UTF-8 bytes
-    :param password: the user's password, text or UTF-8 bytes
+    :param username: the user's name, text or UTF-8 bytes; or a function or coroutine function without arguments, which
+        is asked at each login
+    :param password: the user's password, the same
     :param mechanism: ``"SCRAM-SHA-256"`` or ``"SCRAM-SHA-512"``, as the user was set up on the
         brokers
+    :param tokenauth: whether the two are the id and the HMAC (in base64) of a delegation token (KIP-48)
     :raises ValueError: for another mechanism, an empty name or password
     """
 
-    def __init__(self, username, password, mechanism="SCRAM-SHA-256"):
+    def __init__(self, username, password, mechanism="SCRAM-SHA-256", tokenauth=False):
         if mechanism not in HASHES:
             raise ValueError("SCRAM mechanism %r is not one of %s" % (
                 mechanism, ", ".join(sorted(HASHES))
             ))
         self.name = mechanism
         self.username = username
-        self._user = to_bytes("username", username)
-        self._password = to_bytes("password", password)
+        self.tokenauth = tokenauth
+        self.hint = "check the delegation token's id and HMAC, and whether it has expired" if tokenauth else (
+            "check user name and password")
+        self._username = credentials.checked("username", username)
+        self._password = credentials.checked("password", password)
         # every lane of every broker logs in: the slow hash of the last salt is kept,
-        # as ((salt, iterations), hash)
+        # as ((password, salt, iterations), hash)
         self._salted = (None, None)
 
-    def session(self):
-        """Begins one login, with a nonce of its own."""
-        return ScramSession(self)
+    def session(self, host=None):
+        """Begin one login, with a nonce of its own; a Future of it where credentials are asked for."""
+        return credentials.resolve(self._session, username=self._username, password=self._password)
+
+    def _session(self, username, password):
+        return ScramSession(self, to_bytes("username", username), to_bytes("password", password))
 
     def __repr__(self):
-        return "Scram(%r, password=..., mechanism=%r)" % (self.username, self.name)
+        return "Scram(%s, password=..., mechanism=%r%s)" % (
+            credentials.shown(self.username), self.name, ", tokenauth=True" if self.tokenauth else ""
+        )
 
-    def salted_password(self, salt, iterations):
-        """The slow hash of the password (RFC 5802's ``Hi``); the last one is remembered."""
-        key = (salt, iterations)
+    def salted_password(self, password, salt, iterations):
+        """Return the slow hash of a password (RFC 5802's ``Hi``); the last one is remembered."""
+        key = (password, salt, iterations)
         if self._salted[0] != key:
             self._salted = (
-                key, hashlib.pbkdf2_hmac(HASHES[self.name], self._password, salt, iterations)
+                key, hashlib.pbkdf2_hmac(HASHES[self.name], password, salt, iterations)
             )
         return self._salted[1]
 
@@ -73,12 +84,13 @@ class ScramSession(object):
     ``done`` is true only after the broker's signature was found right.
     """
 
-    def __init__(self, scram, nonce=None):
+    def __init__(self, scram, username, password, nonce=None):
         self.scram = scram
+        self._password = password
         self.done = False
         self._hash = getattr(hashlib, HASHES[scram.name])
         self._nonce = nonce or base64.b64encode(os.urandom(24))
-        self._bare = b"n=" + escaped(scram._user) + b",r=" + self._nonce
+        self._bare = b"n=" + escaped(username) + b",r=" + self._nonce + (b",tokenauth=true" if scram.tokenauth else b"")
         self._signature = None
         self._next = self._client_first
 
@@ -115,7 +127,7 @@ class ScramSession(object):
                 "the broker asks for %d iterations, allowed are %d to %d; set the user up anew "
                 "with a count in between" % (iterations, MIN_ITERATIONS, MAX_ITERATIONS)
             )
-        salted = self.scram.salted_password(salt, iterations)
+        salted = self.scram.salted_password(self._password, salt, iterations)
         client_key = self._hmac(salted, b"Client Key")
         without_proof = b"c=biws,r=" + nonce
         auth = b",".join((self._bare, challenge, without_proof))
@@ -145,8 +157,8 @@ class ScramSession(object):
         fields = [part.partition(b"=") for part in (challenge or b"").split(b",")]
         found = dict((name, value) for name, _, value in fields)
         if b"e" in found:
-            raise self._error("the broker refused the login: %s; check user name and password" % (
-                found[b"e"].decode("ascii", "replace")
+            raise self._error("the broker refused the login: %s; %s" % (
+                found[b"e"].decode("ascii", "replace"), self.scram.hint
             ))
         if tuple(name for name, _, _ in fields[:len(names)]) != names:
             raise self._error(

@@ -4,7 +4,7 @@ from __future__ import absolute_import
 from kiel.retry import Backoff, monotonic
 
 #: seconds until a refused login is tried again at the next use
-PAUSE = Backoff(first=0.1, most=1.0, deadline=None)
+PAUSE = Backoff(first=0.1, most=0.5, deadline=None)
 
 
 class LoginPause(object):

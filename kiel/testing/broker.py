@@ -114,13 +114,14 @@ class Broker(object):
         base = [java.java("Kafka " + cluster.version, cluster.release.java)] + archive.options(cluster.classpath)
         if cluster.mode == "kraft" and not os.path.exists(os.path.join(self.data, "meta.properties")):
             self._format(base + ["-Xmx128m"] + cluster.jvm_options() + logging, config)
-        command = base + ["-Xms64m", "-Xmx" + cluster.heap] + cluster.jvm_options() + logging
+        command = base + ["-Xms64m", "-Xmx" + cluster.heap] + cluster.jvm_options() + logging + list(cluster.jvm)
         if self is cluster.brokers[0]:
             command += archive.making(cluster.classpath, self.archive)
-        if cluster.sasl and self.role == "broker":
+        users = security.jaas(cluster.sasl, cluster.users)
+        if users is not None and self.role == "broker":
             path = os.path.join(self.directory, "jaas.conf")
             with open(path, "w") as target:
-                target.write(security.jaas(cluster.sasl, cluster.users))
+                target.write(users)
             command += ["-Djava.security.auth.login.config=" + path, "-Dzookeeper.sasl.client=false"]
         command += ["-cp", os.pathsep.join(cluster.classpath), "kafka.Kafka", config]
         if self._process is None:

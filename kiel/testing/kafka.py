@@ -28,7 +28,8 @@ class Kafka(object):
     :param settings: broker settings, over those of the harness; ``kafka.brokers[i].settings`` holds
         for one broker.
     :param tls: whether clients speak TLS to ``bootstrap``; ``ca_file`` is the authority to trust.
-    :param sasl: SASL mechanisms of ``bootstrap``: any of PLAIN, SCRAM-SHA-256, SCRAM-SHA-512.
+    :param sasl: SASL mechanisms of ``bootstrap``: PLAIN, SCRAM-SHA-256 and SCRAM-SHA-512 have the ``users``; others,
+        such as OAUTHBEARER and GSSAPI, are set up by ``settings``.
     :param zookeeper: a :class:`ZooKeeper` or ``"host:port/chroot"`` to use instead of one of its
         own (ZooKeeper mode).
     :param users: SASL users and passwords; by default alice with ``alice-secret``.
@@ -38,12 +39,14 @@ class Kafka(object):
         refuse them.
     :param host: the loopback address to listen on: ``"127.0.0.1"`` or ``"::1"``.
     :param heap: the brokers' greatest heap, in Java's notation.
+    :param jvm: further options of the brokers' JVMs, such as ``("-Djava.security.krb5.conf=...",)``.
+    :param jars: further jars on the brokers' class path.
     :param start_timeout: seconds until a cluster that is not up counts as failed.
     """
 
     def __init__(self, version=releases.DEFAULT, brokers=1, mode=None, settings=None, tls=False, sasl=None,
                  zookeeper=None, users=None, client_auth=False, tls_names=security.NAMES, host="127.0.0.1", heap="384m",
-                 start_timeout=90):
+                 start_timeout=90, jvm=(), jars=()):
         version, _, suffix = version.partition("-")
         mode = mode or suffix or None
         self.release = releases.find(version)
@@ -62,6 +65,8 @@ class Kafka(object):
         self.host = host
         self.heap = heap
         self.start_timeout = start_timeout
+        self.jvm = tuple(jvm)
+        self.jars = tuple(jars)
         self.protocol = security.protocol(self.tls, self.sasl)
         self.brokers = [Broker(self, number) for number in range(brokers)]
         #: The process with the controller, in KRaft mode with several brokers; else None.
@@ -87,7 +92,7 @@ class Kafka(object):
         if self.directory is not None:
             raise errors.HarnessError("%r is started already" % self)
         java.java("Kafka " + self.version, self.release.java)
-        classpath = maven.kafka_classpath(self.release)
+        classpath = list(maven.kafka_classpath(self.release)) + list(self.jars)
         self.directory = processes.temporary_directory("kafka")
         processes.own(self)
         try:

@@ -119,3 +119,123 @@ def test_pauses_grow_and_end_with_a_login():
     assert pause.current() is error
     pause.accepted()
     assert pause.current() is None
+
+
+# -- mechanisms of an application's own --
+
+class Mine(object):
+    """A mechanism that speaks as PLAIN, each of whose calls is a function of a test."""
+
+    name = "PLAIN"
+    hint = "ask the owner"
+
+    def __init__(self, step, session=None):
+        self._step = step
+        self.hosts = []
+        self.session = session or self._session
+
+    def _session(self, host):
+        self.hosts.append(host)
+        return MySession(self._step)
+
+
+class MySession(object):
+    def __init__(self, step):
+        self.done = False
+        self._step = step
+
+    def step(self, challenge):
+        if challenge is not None:
+            self.done = True
+            return None
+        return self._step()
+
+
+@gen.coroutine
+def later(value):
+    yield gen.moment
+    raise gen.Return(value)
+
+
+def right():
+    return b"\0alice\0secret"
+
+
+@pytest.mark.parametrize("step,blocking", [
+    (right, False), (lambda: later(right()), False), (right, True),
+])
+def test_a_mechanism_of_ones_own(step, blocking):
+    @with_cluster(versions=SERVED)
+    def check(cluster):
+        cluster.users["alice"] = "secret"
+        mechanism = Mine(step)
+        mechanism.blocking = blocking
+        client = clients.Producer(cluster.bootstrap, sasl=mechanism)
+        yield client.connect()
+        assert set(mechanism.hosts) == {"127.0.0.1"}
+        yield client.close()
+        mechanism = Mine(step, session=lambda host: later(MySession(step)))
+        client = clients.Producer(cluster.bootstrap, sasl=mechanism)
+        yield client.connect()
+        yield client.close()
+    check()
+
+
+def bug():
+    raise KeyError("no such user")
+
+
+@pytest.mark.parametrize("step,error,words", [
+    (bug, exc.AuthenticationError, ["PLAIN", "KeyError", "no such user"]),
+    (lambda: later(u"text"), exc.AuthenticationError, ["step()", "not bytes"]),
+    (lambda: b"\0alice\0wrong", exc.AuthenticationError, ["refused the login by PLAIN", "ask the owner"]),
+    (lambda: None, exc.AuthenticationError, ["before it was through"]),
+])
+def test_a_mechanism_that_fails_is_final(step, error, words):
+    @with_cluster(versions=SERVED)
+    def check(cluster):
+        cluster.users["alice"] = "secret"
+        client = clients.Producer(cluster.bootstrap, sasl=Mine(step))
+        failed = yield loop.raises(error, client.connect())
+        assert not failed.retriable
+        for word in words:
+            assert word in str(failed)
+        yield client.close()
+    check()
+
+
+@with_cluster(versions=SERVED, topics={"t": 1})
+def test_messages_wait_while_there_are_no_credentials(cluster):
+    cluster.users["alice"] = "secret"
+    away = []
+
+    def password():
+        if away:
+            raise exc.CredentialsError("the vault is sealed")
+        return "secret"
+
+    client = clients.Producer(cluster.bootstrap, sasl=sasl.Plain("alice", password), serializer=bytes)
+    yield client.connect()
+    yield use("acksall", client)
+    away.append(True)
+    cluster[1].hang_up()
+    yield gen.sleep(0.01)
+    waiting = use("acksall", client)
+    yield gen.sleep(0.3)
+    assert not waiting.done()
+    del away[:]
+    yield loop.within(RECOVERY, waiting)
+    yield client.close()
+
+
+@pytest.mark.parametrize("api", ["sasl_handshake", "sasl_authenticate"])
+@pytest.mark.parametrize("what", [fake.CLOSE, fake.MUTE])
+def test_a_broker_that_hangs_up_or_is_silent_in_mid_login(api, what):
+    @with_cluster(versions=SERVED)
+    def check(cluster):
+        cluster[1].on(api, what)
+        client = clients.Producer(cluster.bootstrap, sasl=sasl.Plain("alice", "secret"), connect_timeout=0.5)
+        failed = yield loop.raises(exc.KielError, client.connect())
+        assert failed.retriable and "the login by PLAIN" in str(failed)
+        yield client.close()
+    check()

@@ -24,7 +24,7 @@ SERVER_FINAL = b"v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4="
 
 
 def rfc_session():
-    session = ScramSession(sasl.Scram("user", "pencil"), nonce=NONCE)
+    session = ScramSession(sasl.Scram("user", "pencil"), b"user", b"pencil", nonce=NONCE)
     assert session.step(None) == b"n,,n=user,r=rOprNGfwEbeRWgbNEkqO"
     return session
 

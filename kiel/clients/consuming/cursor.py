@@ -53,7 +53,7 @@ TRANSITIONS = {
 }
 
 #: how long a partition is left alone after a fetch of it failed
-TROUBLE = Backoff(first=0.1, most=2.0, deadline=None)
+TROUBLE = Backoff(first=0.1, most=1.0, deadline=None)
 
 
 class Offset(six.integer_types[-1]):

@@ -11,7 +11,7 @@ from kiel.retry import Backoff, monotonic
 log = logging.getLogger(__name__)
 
 #: how often metadata is asked for while a partition has no leader
-PACE = Backoff(first=0.1, most=2.0, deadline=None)
+PACE = Backoff(first=0.1, most=1.0, deadline=None)
 
 #: seconds without a need for metadata after which the pace begins anew
 QUIET = 10

@@ -1,0 +1,106 @@
+"""Sessions that brokers end are renewed over the same connection, in order (KIP-368)."""
+from __future__ import absolute_import
+
+import logging
+
+import pytest
+from tornado import gen
+
+from kiel import clients, exc, sasl
+
+from tests import fake, loop
+from tests.fake import with_cluster
+
+SERVED = dict(fake.VERSIONS["4.4"], sasl_handshake=(0, 1), sasl_authenticate=(0, 2))
+
+
+def producer_of(cluster, password="secret", **settings):
+    return clients.Producer(
+        cluster.bootstrap, sasl=sasl.Plain("alice", password), serializer=bytes, request_timeout=5, **settings)
+
+
+@pytest.mark.parametrize("acks", [0, 1, -1])
+def test_a_session_is_renewed_in_its_time_and_nothing_overtakes(acks, caplog):
+    @with_cluster(versions=SERVED, topics={"t": 1})
+    def check(cluster):
+        cluster.users["alice"] = "secret"
+        cluster.session_lifetime = 1000
+        producer = producer_of(cluster, required_acks=acks, idempotent=False)
+        yield producer.connect()
+        sent = 0
+        while cluster.count("sasl_handshake") < 5:
+            delivery = yield producer.produce("t", b"%d" % sent if str is not bytes else str(sent))
+            yield delivery
+            sent += 1
+            yield gen.sleep(0.005)
+        yield producer.close()
+        assert cluster[1].accepted == 3  # bootstrap, quick and produce: none was opened anew
+        by_connection = {}
+        for call in cluster[1].requests:
+            by_connection.setdefault(call.connection, []).append(call)
+        renewed = 0
+        for calls in by_connection.values():
+            logins = [place for place, call in enumerate(calls) if call.api == "sasl_handshake"]
+            for place in logins:
+                assert calls[place + 1].api == "sasl_authenticate"  # nothing in between
+            renewed += len(logins[1:])
+        assert renewed >= 2
+        assert cluster.log("t").end == sent
+    with caplog.at_level(logging.INFO, logger="kiel"):
+        check()
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+@with_cluster(versions=SERVED, topics={"t": 1})
+def test_requests_wait_for_the_login_and_keep_their_order(cluster):
+    cluster.users["alice"] = "secret"
+    cluster.session_lifetime = 300
+    producer = producer_of(cluster, idempotent=False)
+    yield producer.connect()
+    conn = producer.cluster[1].lanes["quick"]
+    cluster[1].on("sasl_handshake", fake.delay(0.2))
+    cluster.session_lifetime = 0
+    logins = cluster.count("sasl_handshake")
+    yield loop.until(lambda: cluster.count("sasl_handshake") > logins)
+    from kiel.protocol import metadata
+    answers = [conn.send(metadata.MetadataRequest(topics=["t"])) for _ in range(3)]
+    assert len(conn.throttle.held) == 3
+    yield answers
+    apis = [call.api for call in cluster[1].requests if call.connection == cluster[1].accepted]
+    assert apis[-5:] == ["sasl_handshake", "sasl_authenticate", "metadata", "metadata", "metadata"]
+    yield producer.close()
+
+
+@with_cluster(versions=SERVED, topics={"t": 1})
+def test_what_is_not_renewed_is_closed_before_the_broker_does(cluster):
+    cluster.users["alice"] = "secret"
+    cluster.session_lifetime = 300
+    away = []
+
+    def password():
+        if away:
+            raise exc.CredentialsError("the vault is sealed")
+        return "secret"
+
+    producer = producer_of(cluster, password, idempotent=False)
+    yield producer.connect()
+    conn = producer.cluster[1].lanes["quick"]
+    away.append(True)
+    yield loop.until(lambda: conn.closing)
+    assert isinstance(conn.error, exc.BrokerConnectionError) and "vault" in str(conn.error)
+    del away[:]
+    yield (yield producer.produce("t", b"1"))
+    yield producer.close()
+
+
+@with_cluster(versions=SERVED, topics={"t": 1})
+def test_a_refused_renewal_ends_the_connection(cluster):
+    cluster.users["alice"] = "secret"
+    cluster.session_lifetime = 300
+    producer = producer_of(cluster)
+    yield producer.connect()
+    conn = producer.cluster[1].lanes["quick"]
+    cluster.users["alice"] = "changed"
+    yield loop.until(lambda: conn.closing)
+    assert conn.error.retriable and "refused the login by PLAIN" in str(conn.error)
+    yield producer.close()
