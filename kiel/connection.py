@@ -164,7 +164,8 @@ class Connection(object):
     def prepare(self):
         """Open the socket and make it ready for requests."""
         if self.address is None:
-            addresses = yield dialling.addresses(self.host, self.port)
+            proxy = self.settings.proxy
+            addresses = yield dialling.addresses((proxy or self).host, (proxy or self).port)
             self._check_open()
             if len(addresses) > 1:
                 yield self._try_side_by_side(addresses)
@@ -204,7 +205,9 @@ class Connection(object):
     @gen.coroutine
     def open(self):
         """Dial the address and do the handshake of TLS."""
-        self._dial = dialling.Dial(self.address, self.host, self.settings.ssl_context())
+        self._dial = dialling.Dial(
+            self.address, self.host, self.settings.ssl_context(), self.port, self.settings.proxy
+        )
         try:
             stream = yield self._dial.connect()
         finally:

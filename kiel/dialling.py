@@ -48,13 +48,18 @@ class Dial(object):
     :param address: (family, socket address)
     :param host: the name that a certificate has to be for
     :param context: an `ssl.SSLContext`; None for plain text
+    :param port: of the broker, where the address is that of a proxy
+    :param proxy: the `kiel.security.proxy.Proxy` at the address; None without one
     """
 
-    def __init__(self, address, host, context):
+    def __init__(self, address, host, context, port=None, proxy=None):
         family, self._address = address
         self._host = host
+        self._port = port
+        self._context = context
+        self._proxy = proxy
         opened = socket.socket(family, socket.SOCK_STREAM)
-        if context is None:
+        if context is None or proxy is not None:  # TLS begins behind the proxy
             self.stream = iostream.IOStream(opened)
         else:
             self.stream = iostream.SSLIOStream(opened, ssl_options=context)
@@ -62,7 +67,18 @@ class Dial(object):
     @gen.coroutine
     def connect(self):
         """Return the stream, once it is connected and the handshake of TLS is done."""
-        yield self.stream.connect(self._address, server_hostname=self._host)
+        if self._proxy is None:
+            yield self.stream.connect(self._address, server_hostname=self._host)
+            raise gen.Return(self.stream)
+        try:
+            yield self.stream.connect(self._address)
+        except EnvironmentError as error:
+            raise exc.BrokerConnectionError(
+                self._host, self._port, cause=getattr(error, "real_error", None) or error,
+                hint="%r can't be reached" % self._proxy)
+        yield self._proxy.tunnel(self.stream, self._host, self._port)
+        if self._context is not None:
+            self.stream = yield self.stream.start_tls(False, self._context, server_hostname=self._host)
         raise gen.Return(self.stream)
 
     def close(self):

@@ -2,7 +2,7 @@
 from __future__ import absolute_import
 
 from kiel import constants, sasl as mechanisms
-from kiel.security import tls
+from kiel.security import proxy as proxies, tls
 
 
 class Settings(object):
@@ -17,17 +17,20 @@ class Settings(object):
     :param ssl: what `kiel.ssl` makes, an `ssl.SSLContext`, or ``True`` for the system's authorities with the host name
         checked
     :param sasl: a mechanism of `kiel.sasl`, or one of the application's own
-    :raises TypeError: when ``ssl`` or ``sasl`` is anything else
+    :param proxy: the way to the brokers, ``"socks5://user:password@host:1080"`` or ``"http://..."``
+    :raises TypeError: when ``ssl``, ``sasl`` or ``proxy`` is anything else
+    :raises ValueError: for a proxy of another kind
     """
 
     def __init__(self, client_id=constants.CLIENT_ID, connect_timeout=10, request_timeout=30, probe_timeout=2,
-                 ssl=None, sasl=None):
+                 ssl=None, sasl=None, proxy=None):
         self.client_id = client_id
         self.connect_timeout = connect_timeout
         self.request_timeout = request_timeout
         self.probe_timeout = probe_timeout
         self.ssl = tls.TLS() if ssl is True else tls.checked(ssl)
         self.sasl = mechanisms.checked(sasl)
+        self.proxy = proxies.checked(proxy)
         #: whether any broker of the cluster has answered ApiVersions: then none is taken for one too old to do so
         self.modern = False
         #: whether any broker has answered a request after its handshake: where none has, a login may be what is missing

@@ -27,13 +27,15 @@ class Client(object):
     :param metadata_max_age: seconds after which metadata is asked again without any error
     :param ssl: what `kiel.ssl` makes, an `ssl.SSLContext`, or ``True`` for the system's authorities
     :param sasl: a mechanism of `kiel.sasl`, or one of the application's own
+    :param proxy: the way to the brokers, ``"socks5://user:password@host:1080"`` or ``"http://..."``
     :param retry: the `kiel.retry.Backoff` of everything that is tried again
     """
 
     def __init__(self, brokers, client_id="kiel", connect_timeout=10, request_timeout=30, metadata_max_age=300,
-                 ssl=None, sasl=None, retry=None):
+                 ssl=None, sasl=None, retry=None, proxy=None):
         self.settings = Settings(
-            client_id=client_id, connect_timeout=connect_timeout, request_timeout=request_timeout, ssl=ssl, sasl=sasl
+            client_id=client_id, connect_timeout=connect_timeout, request_timeout=request_timeout, ssl=ssl, sasl=sasl,
+            proxy=proxy
         )
         self.cluster = Cluster(brokers, self.settings, metadata_max_age)
         self.retry = retry or Backoff()
