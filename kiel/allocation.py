@@ -53,8 +53,11 @@ class Allocator(object):
     #: the `kiel.groups.liveness.heartbeat.Heartbeat` that keeps the member alive while the IOLoop is blocked, if any
     heartbeat = None
 
-    #: the `kiel.exc.KielError` that membership ended with for good; None while there is none
+    #: the `kiel.exc.KielError` that membership ended with; None while there is none
     error = None
+
+    #: True while `error` is one that may pass, such as a right that is missing: `subscribe` tries again
+    refused = False
 
     #: called with (revoked, assigned), each topic -> partition ids, after `allocation` changed; may give a
     #: Future. A revoked partition is given to nobody else before that Future is done, or a deadline is over

@@ -141,6 +141,8 @@ class GroupedConsumer(BaseConsumer):
         if zk_hosts:
             self.allocator = self._zookeeper_allocator(zk_hosts, partition_allocator or naive_allocator)
         #: the process that this was made in
+        #: topic -> the error of the allocator that `consume` raised last
+        self._refusals_raised = {}
         self._pid = os.getpid()
         #: how many calls of an application's own `commit_offsets` that this made by itself are under way
         self._committing = 0
@@ -333,11 +335,12 @@ class GroupedConsumer(BaseConsumer):
         """Consume, and commit as `autocommit` says."""
         if self.closing:
             self.progress.done_with(topic)  # for the last commit, which close() does
+            yield gen.moment  # a loop around consume() must not keep close() from its turn
             raise gen.Return(None)
         if self.autocommit == "processed" and len(self._calls[topic]) > 1:
+            yield gen.moment
             raise exc.ConcurrentConsumeError(topic)
-        if self.allocator.error is not None and topic not in self.subscription.pending:
-            raise self.allocator.error
+        yield self._raise_refusal(topic)
         heartbeat = self.allocator.heartbeat
         try:
             if heartbeat is not None:
@@ -349,6 +352,18 @@ class GroupedConsumer(BaseConsumer):
                 heartbeat.progress()
                 heartbeat.working = True
         raise gen.Return(messages)
+
+    @gen.coroutine
+    def _raise_refusal(self, topic):
+        """Raise what ended the membership; what may pass only once, so that the call after it tries again."""
+        error = self.allocator.error
+        if error is None or topic in self.subscription.pending:
+            return
+        if self.allocator.refused and self._refusals_raised.get(topic) is error:
+            return
+        self._refusals_raised[topic] = error
+        yield gen.moment  # a loop that goes on in spite of it must not keep others from their turn
+        raise error
 
     @gen.coroutine
     def _consume_and_commit(self, topic, start, call):

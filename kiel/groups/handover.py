@@ -101,6 +101,11 @@ class HandoverAllocator(allocation.Allocator):
         return self.current.is_in
 
     @property
+    def refused(self):
+        """As `kiel.allocation.Allocator.refused`."""
+        return self.move.failure is None and self.current.refused
+
+    @property
     def heartbeat(self):
         """As `kiel.allocation.Allocator.heartbeat`."""
         return self.current.heartbeat

@@ -7,6 +7,7 @@ import logging
 from tornado import gen, ioloop, locks
 
 from kiel import allocation, events, exc
+from kiel.groups import refusals
 from kiel.groups.classic.assignment import ClassicAssignment
 from kiel.groups.classic.coordinator_client import ClassicCoordinatorClient
 from kiel.groups.classic.leader import Leader, from_assignment, without
@@ -75,6 +76,10 @@ class ClassicAllocator(allocation.Allocator):
         self._reason = None
         #: what this member was assigned last, and in which generation: sticky assignors go by it
         self._last = {}, NO_GENERATION
+        #: delays between refusals; begins anew with every generation that the member is in
+        self._pauses = refusals.PAUSES.start()
+        #: `monotonic` time before which a refused member does not try again
+        self._not_before = 0
 
     def _event(self, name):
         """Go from state to state by the table."""
@@ -108,8 +113,13 @@ class ClassicAllocator(allocation.Allocator):
 
     @property
     def is_in(self):
-        """False after the member left by itself, for want of progress; `subscribe` brings it back."""
-        return self.state != AWAY
+        """False after the member left by itself, or was refused in a way that may pass; `subscribe` brings it back."""
+        return self.state != AWAY and not self.refused
+
+    @property
+    def refused(self):
+        """Whether the member was refused in a way that may pass."""
+        return self.error is not None and refusals.may_pass(self.error)
 
     @property
     def paused(self):
@@ -130,12 +140,20 @@ class ClassicAllocator(allocation.Allocator):
     def subscribe(self, topics):
         """See `kiel.allocation.Allocator.subscribe`; also brings a member back that left by itself."""
         new = self._subscription.add(topics)
-        if self._run is not None and self.error is None:
+        if self._run is not None and self.refused:
+            self._want_again()
+        elif self._run is not None and self.error is None:
             if new:
                 self._want("subscribes to %s" % ", ".join(sorted(new)))
             elif self.state == AWAY:
                 self._want("goes on")
         return self._subscription.wait(topics, self.error)
+
+    def _want_again(self):
+        """Try to join again after a refusal, once its pause is over."""
+        error, self.error = self.error, None
+        self._event("retry")
+        self._want("was refused before: %s" % error)
 
     def update(self, partitions, gone=()):
         """See `kiel.allocation.Allocator.update`; the leader has topics that have grown assigned anew."""
@@ -195,15 +213,18 @@ class ClassicAllocator(allocation.Allocator):
             if self._reason is None:
                 yield self._news.wait()
                 continue
+            if self._not_before > monotonic():
+                yield self._sleep(run, self._not_before - monotonic())
+                continue
             reason, self._reason = self._reason, None
-            if (yield self._try_to_join(run, reason)):
+            if (yield self._try_to_join(run, reason, clock.attempts)):
                 clock.reset()
             else:
                 yield self._sleep(run, clock.delay())
 
     @gen.coroutine
-    def _try_to_join(self, run, reason):
-        """Take part in one rebalance; return whether that ended well."""
+    def _try_to_join(self, run, reason, failures):
+        """Take part in one rebalance, after so many failures in a row; return whether that ended well."""
         try:
             yield self._join(run, reason)
         except Overtaken:
@@ -211,7 +232,7 @@ class ClassicAllocator(allocation.Allocator):
         except exc.KielError as error:
             if run is self._run and self.state not in (AWAY, FAILED):
                 self._reason = self._reason or reason
-                yield self._join_failed(error)
+                yield self._join_failed(error, failures)
         except Exception as error:
             log.exception("Group %s: a rebalance failed", self.group)
             if run is self._run and self.error is None:
@@ -228,13 +249,15 @@ class ClassicAllocator(allocation.Allocator):
             yield self._news.wait(datetime.timedelta(seconds=max(0.001, until - monotonic())))
 
     @gen.coroutine
-    def _join_failed(self, error):
+    def _join_failed(self, error, failures):
         """Do what has to be done after a rebalance failed, before the next attempt."""
-        if error.cure == "rejoin":
+        if isinstance(error, exc.MemberIdRequiredError) and failures >= refusals.ATTEMPTS:
+            self._fail(error)
+        elif error.cure == "rejoin":
             log.info("Group %s: joins again: %s", self.group, error)
             if not isinstance(error, exc.RebalanceInProgressError):
                 self._lose(error)
-        elif error.retriable:
+        elif error.retriable or (refusals.is_unexpected(error) and failures < refusals.ATTEMPTS):
             log.warning("Group %s: could not join, will try again: %s", self.group, error)
             yield self._coordinator_client.lose_coordinator()
         else:
@@ -273,6 +296,7 @@ class ClassicAllocator(allocation.Allocator):
         assigned = from_assignment(answer.assignment)
         self._event("synced")
         self._session.stood_still = False
+        self._pauses.reset()
         self._last = assigned, joined.generation_id
         log.info("Group %s: generation %d by %s, member %s%s: %s", self.group, joined.generation_id, joined.protocol,
                  joined.member_id, " (leader)" if self.is_leader else "", assigned)
@@ -320,6 +344,8 @@ class ClassicAllocator(allocation.Allocator):
             elif error is not None and error.cure == "rejoin":
                 self._lose(error)
                 self._want("joins again: %s" % error)
+            elif refusals.is_unexpected(error):
+                self._want("joins again, since a heartbeat was answered by: %s" % error)
             elif error is not None and not error.retriable:
                 self._fail(error)
             elif self._coordinator_client.failed_long and not self._coordinator_client.must_start:
@@ -351,8 +377,9 @@ class ClassicAllocator(allocation.Allocator):
         self._session.tell()
 
     def _fail(self, error):
-        """End the membership for good, by an error that trying again does not mend."""
+        """End the membership by an error; if that may pass, the next `subscribe` tries again after a pause."""
         log.error("Group %s: membership ends: %s", self.group, error)
+        self._not_before = monotonic() + self._pauses.delay()
         self.error = error
         request = self._requests.leave(self.identity[0], "failed: %s" % error)
         self._lose(error, "fatal")

@@ -13,7 +13,7 @@ SYNCING = "syncing"
 STABLE = "stable"
 #: left by itself for want of progress; `kiel.groups.classic.ClassicAllocator.subscribe` brings it back
 AWAY = "away"
-#: ended by an error that trying again does not mend
+#: ended by an error; if that may pass, `kiel.groups.classic.member.ClassicAllocator.subscribe` tries again
 FAILED = "failed"
 #: says leave_request
 LEAVING = "leaving"
@@ -26,6 +26,6 @@ TRANSITIONS = {
     SYNCING: {"synced": STABLE, "join": JOINING, "lost": OUT, "away": AWAY, "fatal": FAILED, "leave": LEAVING},
     STABLE: {"rebalance": REVOKING, "lost": OUT, "away": AWAY, "fatal": FAILED, "leave": LEAVING},
     AWAY: {"join": JOINING, "leave": LEAVING},
-    FAILED: {"leave": LEAVING},
+    FAILED: {"retry": OUT, "leave": LEAVING},
     LEAVING: {"left": OUT},
 }

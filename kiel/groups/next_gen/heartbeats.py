@@ -10,6 +10,7 @@ import base64
 import uuid
 
 from kiel import exc
+from kiel.groups.refusals import is_unexpected
 from kiel.protocol.consumer_group_heartbeat import ConsumerGroupHeartbeatRequest
 from kiel.protocol.request import generate_correlation_id
 
@@ -106,4 +107,5 @@ def make_leave(said, epoch):
 
 def _passes(answer):
     """Whether an answer's error passes, with the member still in the group."""
-    return exc.for_code(answer.error_code).retriable
+    error = exc.for_code(answer.error_code)
+    return error.retriable or is_unexpected(error)

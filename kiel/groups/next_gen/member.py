@@ -14,6 +14,7 @@ from tornado import gen, ioloop
 
 from kiel import events, exc
 from kiel.allocation import Allocator
+from kiel.groups import refusals
 from kiel.groups.next_gen.assignment import from_answer
 from kiel.groups.next_gen.states import (
     ALIVE, FAILED, FENCED, INSIDE, JOINING, LEFT, OUT, RECONCILING, STABLE, TRANSITIONS
@@ -68,6 +69,14 @@ class ConsumerAllocator(Allocator):
         self._heard_at = None
         #: the Future of the last `stop`; None before the first
         self._stopping = None
+        #: the Future of leaving after an error; None before the first
+        self._ending = None
+        #: answers in a row with an error that nobody expects
+        self._unexpected = 0
+        #: delays between refusals; begins anew with every answer without an error
+        self._pauses = refusals.PAUSES.start()
+        #: `monotonic` time before which a refused member does not try again
+        self._not_before = 0
 
     @property
     def heartbeat(self):
@@ -76,8 +85,13 @@ class ConsumerAllocator(Allocator):
 
     @property
     def is_in(self):
-        """False after the member left by itself; `subscribe` brings it back."""
-        return self.state != LEFT
+        """False after the member left by itself, or was refused in a way that may pass; `subscribe` brings it back."""
+        return self.state != LEFT and not self.refused
+
+    @property
+    def refused(self):
+        """Whether the member was refused in a way that may pass."""
+        return self.error is not None and refusals.may_pass(self.error)
 
     @property
     def paused(self):
@@ -125,10 +139,12 @@ class ConsumerAllocator(Allocator):
         """
         Add topics. Return a Future that is done when the coordinator knows them and the member has its assignment.
 
-        Also brings a member back that left by itself or was refused.
+        Also brings a member back that left by itself, or was refused in a way that may pass.
         """
         new, future = self._subscription.add(topics)
-        if self.state in (OUT, LEFT, FAILED):
+        if self.state == FAILED and not self.refused:
+            self._subscription.end(self.error)
+        elif self.state in (OUT, LEFT, FAILED):
             self.error = None
             self._event("subscribed")
             self._spawn(self._join())
@@ -165,6 +181,10 @@ class ConsumerAllocator(Allocator):
     def _join(self):
         """Have the heartbeat start, once there is a coordinator."""
         life = self._life
+        if self._ending is not None:
+            yield self._ending
+        if self._not_before > monotonic():
+            yield gen.sleep(self._not_before - monotonic())
         try:
             yield self._coordinator_client.join(lambda: self.state == JOINING and life is self._life)
         except exc.KielError as error:
@@ -189,6 +209,8 @@ class ConsumerAllocator(Allocator):
         self._coordinator_client.note_answer(request, answer)
         self.identity = (self._coordinator_client.member_id, answer.member_epoch)
         self._unreleased = None
+        self._unexpected = 0
+        self._pauses.reset()
         heard, self._heard_at = self._heard_at, monotonic()
         if heard is not None and self._heard_at - heard > self._trust and self.on_pause is not None:
             self.on_pause(False)  # the doubt is over
@@ -219,12 +241,22 @@ class ConsumerAllocator(Allocator):
                 self._fail(error)
             else:
                 self.io_loop.call_later(delay, self._join_again, self._life)
+        elif refusals.is_unexpected(error) and self._unexpected < refusals.ATTEMPTS:
+            self._unexpected += 1
+            log.warning("Group %s: a heartbeat failed and is sent again: %s", self.group, error)
+            self.io_loop.call_later(self._coordinator_client.clock.delay(), self._say_again, self._life)
         elif code == errors.group_id_not_found:
             self._fail(exc.UnsupportedVersionError(
                 "group %s has classic members, and the broker does not upgrade it: %s" % (self.group, error)
             ))
         else:
             self._fail(error)
+
+    def _say_again(self, life):
+        """Say everything again after an error that nobody expects."""
+        if self.state in ALIVE and life is self._life:
+            self._event("told")
+            self._coordinator_client.say()
 
     def _join_again(self, life):
         """Try once more to join."""
@@ -251,12 +283,24 @@ class ConsumerAllocator(Allocator):
             self._subscription.end()
 
     def _fail(self, error):
-        """The member is refused for good."""
+        """End the membership by an error; if that may pass, the next `subscribe` tries again after a pause."""
+        log.error("Group %s: membership ends: %s", self.group, error)
+        member = self.state in INSIDE
         self._event("failed")
         self.error = error
-        self._spawn(self.heartbeat.stop())
+        self._unexpected = 0
+        self._not_before = monotonic() + self._pauses.delay()
+        self._ending = self._end(member)
+        self._spawn(self._ending)
         self._spawn(self._lose())
         self._subscription.end(error)
+
+    @gen.coroutine
+    def _end(self, member):
+        """Leave after an error, so that the others need not wait for the end of the session."""
+        if member:
+            yield self._coordinator_client.leave()
+        yield self.heartbeat.stop()
 
     @gen.coroutine
     def _lose(self):
@@ -368,6 +412,8 @@ class ConsumerAllocator(Allocator):
         yield self._tell(self.changed(released, {}), "on_change")
         if member:
             yield self._coordinator_client.leave()
+        elif self._ending is not None:
+            yield self._ending
         yield self.heartbeat.stop()
         self._life = object()
         self._assignment.clear()

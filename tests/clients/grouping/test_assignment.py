@@ -229,3 +229,14 @@ def test_an_error_of_the_group_is_raised_by_consume(cluster, consumer):
     consumer.allocator.error = exc.for_code(30, "group g")
     with pytest.raises(exc.GroupAuthorizationFailedError):
         yield consumer.consume("t")
+
+
+@with_kafka_member(**MANUAL)
+def test_a_loop_around_errors_keeps_nobody_from_its_turn(cluster, consumer):
+    consumer.allocator.error = exc.for_code(82, "group g")
+    turns = []
+    for _ in range(10):
+        consumer.io_loop.add_callback(turns.append, 1)
+        with pytest.raises(exc.FencedInstanceIdError):
+            yield consumer.consume("t")
+    assert len(turns) >= 9

@@ -4,12 +4,13 @@ from __future__ import absolute_import
 import collections
 import functools
 import logging
+import os
 
 import pytest
 from tornado import concurrent, gen
 
 from kiel import exc
-from kiel.groups import assignors
+from kiel.groups import assignors, refusals
 from kiel.groups.classic import (
     coordinator_client, leader as leading, requests as classic_requests, session
 )
@@ -322,6 +323,7 @@ def stop(this):
 CAUSES = {
     (OUT, "join"): subscribe,
     (AWAY, "join"): subscribe,
+    (FAILED, "retry"): subscribe,
     (REVOKING, "join"): open_gate,
     (REVOKING, "lost"): lambda this: this.heartbeat.beat(UNKNOWN),
     (REVOKING, "fatal"): lambda this: this.heartbeat.beat(FENCED),
@@ -567,8 +569,12 @@ def test_nobody_waits_for_ever(this):
     yield this.refused(FORBIDDEN, "join_group")
     error = yield loop.raises(exc.GroupAuthorizationFailedError, refused)
     assert this.allocator.error is error
-    yield loop.raises(exc.GroupAuthorizationFailedError, this.allocator.subscribe(["u"]))
-    assert this.state == FAILED and not this.allocator.allocation
+    assert this.state == FAILED and not this.allocator.allocation and not this.allocator.is_in
+    again = this.allocator.subscribe(["u"])
+    yield this.refused(FENCED, "join_group")
+    yield loop.raises(exc.FencedInstanceIdError, again)
+    yield loop.raises(exc.FencedInstanceIdError, this.allocator.subscribe(["u"]))
+    assert this.state == FAILED and this.allocator.is_in, "that does not pass"
     yield this.allocator.stop()
 
     yield loop.within(1, this.allocator.start({}))
@@ -1021,3 +1027,94 @@ def test_each_assignor_is_told_what_it_can_use():
     assert read["sticky"].owned == {"t": [1]}
     assert not read["cooperative-sticky"].owned and not read["range"].owned
     assert read["range"].rack == "r"
+
+
+# -- refusals --
+
+#: codes of every kind, and one that nobody knows; all of Kafka's with KIEL_LONG
+CODES = [-1, 14, 15, 16, 22, 23, 24, 25, 26, 27, 29, 30, 35, 41, 42, 56, 81, 82, 87, 9999]
+if os.environ.get("KIEL_LONG"):
+    CODES = sorted(set(code for code in exc.by_code if code not in (0, NEEDS_ID)).union(CODES))
+
+
+def outcome(this):
+    """What became of the member: "goes on" or "lost it" without a word to the application, or its error."""
+    error = this.allocator.error
+    if error is not None:
+        return ("refused" if this.allocator.refused else "ended", error.code)
+    return "lost it" if any(entry[0] == "lost" for entry in this.told) else "goes on"
+
+
+def expected(code, api):
+    """What has to become of it."""
+    error = exc.for_code(code)
+    if code in refusals.FINAL:
+        return "ended", code
+    if code in refusals.REFUSED:
+        return "refused", code
+    if error.cure == "rejoin" and code != REBALANCE and api == "heartbeat":
+        return "lost it"
+    return "goes on"
+
+
+@pytest.mark.parametrize("api", ["join_group", "sync_group", "heartbeat"])
+@pytest.mark.parametrize("code", CODES)
+def test_every_code_in_every_answer(code, api, monkeypatch):
+    """Once: a member goes on, is refused until it asks again, or has ended for good; never does it stand still."""
+    @with_world()
+    def test(this):
+        this.allocator.start({})
+        subscribed = this.allocator.subscribe(["t"])
+        retriable = exc.for_code(code).retriable
+        if api == "join_group":
+            yield this.until(api)
+            asked = this.said
+            this.heartbeat.answer(JoinGroupResponse(error_code=code, member_id="given"))
+        elif api == "sync_group":
+            yield this.joined()
+            yield this.until(api)
+            asked = this.said
+            yield this.refused(code, api)
+        else:
+            yield this.stable()
+            asked = this.said
+            this.heartbeat.beat(code)
+        if retriable:  # the heartbeat thread sends it again
+            yield gen.moment
+            assert outcome(this) == "goes on" and this.said is asked
+            return
+        yield loop.until(lambda: this.allocator.error is not None or this.said is not asked)
+        assert outcome(this) == expected(code, api)
+        if expected(code, api)[0] == "ended":
+            yield loop.raises(type(this.allocator.error), this.allocator.subscribe(["t"]))
+            return
+        if this.allocator.error is not None:
+            this.heartbeat = None
+            subscribed = this.allocator.subscribe(["t"])
+        yield this.stable()
+        yield subscribed
+        assert this.allocator.error is None and this.allocator.allocation == {"t": [0, 1]}
+    test(monkeypatch)
+
+
+@with_world()
+def test_a_code_that_nobody_expects_is_not_tried_for_ever(this):
+    this.allocator.start({})
+    subscribed = this.allocator.subscribe(["t"])
+    begun = monotonic()
+    for _ in range(refusals.ATTEMPTS + 1):
+        yield this.until("join_group")
+        this.heartbeat.answer(JoinGroupResponse(error_code=-1))
+    yield loop.raises(exc.UnknownError, subscribed)
+    assert monotonic() - begun > 1, "with pauses that grow"
+
+
+@with_world()
+def test_a_broker_that_asks_for_an_id_and_gives_none_is_asked_a_few_times_only(this):
+    this.allocator.start({})
+    subscribed = this.allocator.subscribe(["t"])
+    for _ in range(refusals.ATTEMPTS + 1):
+        yield this.until("join_group")
+        this.heartbeat.answer(JoinGroupResponse(error_code=NEEDS_ID))
+    yield loop.raises(exc.MemberIdRequiredError, subscribed)
+    assert this.allocator.refused

@@ -7,6 +7,7 @@ import pytest
 from tornado import concurrent, gen
 
 from kiel import exc
+from kiel.groups import refusals
 from kiel.groups.membership import Membership
 from kiel.groups.next_gen import coordinator_client, heartbeats, member as next_gen
 from kiel.groups.next_gen.member import ConsumerAllocator
@@ -562,10 +563,39 @@ def test_what_no_trying_mends_is_raised(monkeypatch, code, error):
         assert world.member.state == FAILED and isinstance(world.member.error, error)
         assert world.heartbeat.stops == 1 and "no" in str(world.member.error)
         again = yield world.subscribe("a")
-        assert world.member.error is None
+        if code not in (30, 81):
+            yield loop.raises(error, again)
+            return
+        assert world.member.error is None  # it may pass, and is tried again after a pause
+        yield loop.until(lambda: len(world.heartbeat.starts) == 2)
         yield world.answer()
-        assert again.done()
+        yield again
     body(monkeypatch)
+
+
+@with_world()
+def test_a_code_that_nobody_expects_is_tried_again_a_few_times(world):
+    yield world.own({A: [0]})
+    yield world.refuse(-1)
+    assert world.member.state in INSIDE and not world.told
+    yield loop.until(lambda: world.heartbeat.request() is not None)
+    assert world.heartbeat.request().member_epoch == 1
+    yield world.answer()
+    assert world.member.state == STABLE and world.member.allocation == {"a": [0]}
+    for _ in range(refusals.ATTEMPTS + 1):
+        yield loop.until(lambda: world.heartbeat.request() is not None)
+        yield world.refuse(-1)
+    assert world.member.state == FAILED and world.member.refused
+
+
+@with_world()
+def test_a_member_that_ended_with_an_error_leaves(world):
+    yield world.own({A: [0]})
+    yield world.refuse(30)
+    assert world.member.state == FAILED
+    left = yield world.answer(epoch=-1)
+    assert left.member_epoch == -1 and left.member_id == world.member._coordinator_client.member_id
+    yield loop.until(lambda: world.heartbeat.stops)
 
 
 @with_world()
