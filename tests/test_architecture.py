@@ -34,6 +34,7 @@ RULES = (
     ("kiel.constants",        IO + SHELL + ("kiel.protocol", "kiel.exc")),
     ("kiel.exc",              IO + SHELL + ("kiel.protocol",)),
     ("kiel.retry",            IO + SHELL + ("kiel.protocol",)),
+    ("kiel.arguments",        IO + SHELL + ("kiel.protocol",)),
     ("kiel.iterables",        IO + SHELL + ("kiel.protocol",)),
     ("kiel.protocol",         IO + SHELL + ("kiel.sasl",)),
     ("kiel.compression",      IO + SHELL + ("kiel.sasl", "kiel.protocol")),

@@ -1,35 +1,49 @@
 """The producer: takes messages, and has them collected into batches and sent."""
 from __future__ import absolute_import
 
+import collections
 import datetime
 import json
 import logging
+import os
 import time
+import weakref
 
 from tornado import concurrent, gen
 
-from kiel import exc
+from kiel import arguments, events, exc
 from kiel.clients.client import Client
-from kiel.clients.producing import encoding
+from kiel.clients.producing import bulk, encoding
 from kiel.clients.producing.accumulator import Accumulator
 from kiel.clients.producing.admission import Admission
 from kiel.clients.producing.append_run import AppendRun
 from kiel.clients.producing.batch import RECORD_OVERHEAD, failure, record_size
-from kiel.clients.producing.bulk import Bulk
+from kiel.clients.producing.callbacks import callback_failure
 from kiel.clients.producing.delivery import Delivery
 from kiel.clients.producing.options import Options
+from kiel.clients.producing.overrides import refuse_replaced, replaces
 from kiel.clients.producing.producer_state import ASKING, UNKNOWN
 from kiel.clients.producing.sender import Sender
 from kiel.clients.producing.transaction_manager import TransactionManager
 from kiel.clients.producing.transaction_scope import TransactionScope
+from kiel.clients.producing.unclosed import Unclosed
+from kiel.events import outcome_of, settle
 from kiel.fairness import Turn
 from kiel.partitioners import random_partition, to_bytes
+from kiel.retry import monotonic
 
 log = logging.getLogger(__name__)
 
 _NEVER = float("inf")
 
+#: all producers of this process, for its forks
+_producers = weakref.WeakSet()
+
+#: Python before 3.7 does not tell of a fork: then it is looked for
+_FORKS_UNSEEN = not hasattr(os, "register_at_fork")
+
 _time = time.time
+_getpid = os.getpid
 _Future = concurrent.Future
 _new = object.__new__
 
@@ -66,7 +80,7 @@ class Producer(Client):
     :param compression: one of `kiel.constants.SUPPORTED_COMPRESSION`, or "gzip", "snappy", "lz4",
         "zstd"
     :param required_acks: -1: all replicas in sync have the message; 1: the leader has; 0: nobody is
-        asked
+        asked. More than 1: so many replicas have it; only brokers before 0.9 take that.
     :param ack_timeout: milliseconds for which a broker waits for its replicas
     :param linger: seconds for which messages wait for more of them before they are sent. With
         ``None``, `produce` of the message that fills a batch waits until that batch is through, and
@@ -82,6 +96,7 @@ class Producer(Client):
     :param transactional_id: a name that is the same whenever this producer is started again, and no
         other's; with it, messages are produced in transactions: `begin`, `commit`, `abort`
     :param transaction_timeout: seconds after which the brokers abort a transaction by themselves
+    :raises TypeError: for a setting of a wrong type
     :raises ValueError: for a ``compression`` or ``required_acks`` that there is not, or for settings
         that exclude each other
     """
@@ -97,7 +112,7 @@ class Producer(Client):
     ):
         super(Producer, self).__init__(brokers, **settings)
         #: makes text or bytes of a message; may be set
-        self.serializer = serializer or serialize_json
+        self.serializer = arguments.plain_callable("serializer", serializer or serialize_json)
         #: what `close` had to give up: ``{(topic, partition id): number of messages}``
         self.undelivered = {}
         self._options = options = Options(
@@ -108,12 +123,25 @@ class Producer(Client):
         self._run = AppendRun(self._count_run)
         self._admission = Admission(buffer_bytes, self._run, self._refusal)
         self._transactions = TransactionManager(self, options, self._admission.update)
-        self._sender = Sender(self, options, self._transactions, self._turn, self._admission.release)
-        self._accumulator = Accumulator(self, options, self._sender, self._admission, self._run, self._turn)
-        self._bulk = Bulk(self._accumulator, self._turn, self._append, self._transactions.spoil)
+        refuse_replaced(type(self))
+        own_flush = self.flush if replaces(type(self), Producer, "flush") else None
+        own_handler = self.handle_produce_response if replaces(
+            type(self), Producer, "handle_produce_response") else None
+        # what a subclass has in the place of flush(), None where it has nothing
+        self._own_flush = own_flush and (lambda: outcome_of(own_flush()))
+        self._sender = Sender(
+            self, options, self._transactions, self._turn, self._admission.release, own_handler
+        )
+        self._accumulator = Accumulator(
+            self, options, self._sender, self._admission, self._run, self._turn, self._own_flush
+        )
+        self._bulk = bulk.Bulk(self._accumulator, self._turn, self._append, self._transactions.spoil)
+        self._unclosed = Unclosed(self._sender.active, self._admission)
+        self._pid = os.getpid()  # of the process that made this, or that called `connect` last
+        _producers.add(self)
         self._patience = self.close_timeout  # seconds that the `close` under way gives
         self._asyncio = None  # the asyncio loop beneath the IOLoop of `connect`, where there is one
-        self._key_maker = key_maker
+        self._key_maker = _own_key_maker(key_maker)  # None: no keys
         self._batch_size = None
         self.batch_size = batch_size
         if partitioner is not None:
@@ -129,7 +157,7 @@ class Producer(Client):
 
     @batch_size.setter
     def batch_size(self, batch_size):
-        self._batch_size = batch_size
+        self._batch_size = None if batch_size is None else arguments.integer("batch_size", batch_size, 0)
         self._set_flush_at()
 
     @property
@@ -145,7 +173,8 @@ class Producer(Client):
     def _set_flush_at(self):
         each = not self._batch_size or self._batch_size <= 1
         self._run.end()
-        self._sender.prompt = each
+        # where a subclass has a flush() of its own, that is what sends
+        self._sender.prompt = each and self._own_flush is None
         # with each message sent by itself, and nobody waiting for it, no number of messages sets off sending
         if each:
             self._accumulator.flush_at = 1 if self._options.linger is None else _NEVER
@@ -155,12 +184,12 @@ class Producer(Client):
     @property
     def key_maker(self):
         """Makes the key of a message that has none; may be set."""
-        return self._key_maker
+        return self._key_maker or no_key
 
     @key_maker.setter
     def key_maker(self, key_maker):
         self._run.end()
-        self._key_maker = key_maker
+        self._key_maker = _own_key_maker(key_maker)
 
     @property
     def partitioner(self):
@@ -170,7 +199,7 @@ class Producer(Client):
     @partitioner.setter
     def partitioner(self, partitioner):
         self._run.end()
-        self._accumulator.partitioner = partitioner
+        self._accumulator.partitioner = arguments.plain_callable("partitioner", partitioner or random_partition)
 
     @property
     def compression(self):
@@ -198,7 +227,7 @@ class Producer(Client):
 
     # -- taking messages --
 
-    def produce(self, topic, message, key=None, partition=None, headers=None, timestamp=None):
+    def produce(self, topic, message, key=None, partition=None, headers=None, timestamp=None, timeout=None):
         """
         Take a message; return a Future of its `kiel.clients.producing.delivery.Delivery`.
 
@@ -206,18 +235,28 @@ class Producer(Client):
         message that fills a batch is done when the batch is through; it fails then if its own
         message did. With the default ``batch_size`` that is each message.
 
+        A Future that is cancelled before there was room for the message withdraws it; later than
+        that, the message is written all the same.
+
         :param key: text or bytes; default: what the ``key_maker`` returns
         :param partition: an id; default: what the ``partitioner`` returns
         :param headers: ``(name, value)`` pairs or a dict; values are bytes, text or ``None``. Kafka
             0.11 is the first to have them; older ones fail such a message with
             `kiel.exc.UnsupportedVersionError`.
-        :param timestamp: milliseconds since 1970; default: now. Kafka has them from 0.10 on.
+        :param timestamp: milliseconds since 1970, or a datetime (UTC unless it says otherwise);
+            default: now. Kafka has them from 0.10 on.
+        :param timeout: seconds for which the Future waits at most; default: no limit but the
+            message's ``delivery_timeout``
         :raises kiel.exc.ClosedError: when the producer is closing. (kiel 0.9 logged that and returned
             ``None``; but no message is to vanish unless the caller is told.)
         :raises kiel.exc.UnknownTopicOrPartitionError: when there is no such topic and the brokers
             don't create it
         :raises kiel.exc.NoBrokersError: when the topic is not known, and nobody can be asked
         :raises kiel.exc.MessageSizeTooLargeError: for a message larger than ``max_request_bytes``
+        :raises kiel.exc.DeliveryTimeoutError: when the ``timeout`` is over; the error says whether the
+            message was withdrawn or is still under way
+        :raises TypeError: for an argument of a wrong type
+        :raises ValueError: for a partition or a time stamp that can't be
         """
         try:
             serializer = self.serializer
@@ -227,7 +266,7 @@ class Producer(Client):
             left = run.left
             if (
                 left and topic == run.topic and partition == run.partition
-                and key is None and headers is None and timestamp is None
+                and key is None and headers is None and timestamp is None and timeout is None
                 and value.__class__ is bytes and len(value) <= run.most and run.since <= now < run.until
             ):
                 # what `_append` does, for a message that follows others
@@ -240,28 +279,34 @@ class Producer(Client):
                 future = _Future() if loop is None else _Future(loop=loop)
                 future.set_result(delivery)
                 return future
-            return self._produce(topic, message, value, key, partition, headers, timestamp, now)
-        except Exception as error:
-            return _failed(error)
+            return self._produce(topic, message, value, key, partition, headers, timestamp, timeout, now)
+        except BaseException as error:
+            return _failed(callback_failure(error))
 
-    def _produce(self, topic, message, value, key, partition, headers, timestamp, now):
+    def _produce(self, topic, message, value, key, partition, headers, timestamp, timeout, now):
         """Take a message that is not of the run."""
         turn = self._turn
         due = not turn.last <= now < turn.next
         if due:
             turn.tick(now)
+        if _FORKS_UNSEEN and self._pid != _getpid():
+            self.on_fork()
+        if timeout is not None:
+            timeout = arguments.seconds("timeout", timeout)
         delivery = self._append(topic, message, value, key, partition, headers, timestamp)
         accumulator = self._accumulator
         if delivery.__class__ is not Delivery:
-            return accumulator.wait(delivery)
-        if accumulator.unflushed >= accumulator.flush_at and accumulator.start_sending():
-            return accumulator.sent(delivery)
-        if due and turn.over(now):
+            future = accumulator.wait(delivery)
+        elif accumulator.unflushed >= accumulator.flush_at and accumulator.set_off():
+            future = accumulator.sent(delivery)
+        elif due and turn.over(now):
             return turn.later(delivery)
-        loop = self._asyncio
-        future = _Future() if loop is None else _Future(loop=loop)
-        future.set_result(delivery)
-        return future
+        else:
+            loop = self._asyncio
+            future = _Future() if loop is None else _Future(loop=loop)
+            future.set_result(delivery)
+            return future
+        return future if timeout is None else self._bounded(future, timeout, delivery)
 
     def _append(self, topic, message, value, key, partition, headers, timestamp, runs=True):
         """
@@ -271,21 +316,45 @@ class Producer(Client):
 
         :param runs: whether a run may begin with it
         """
-        if key is None and self._key_maker is not None:
-            key = self._key_maker(message)
+        if topic.__class__ is not str:
+            topic = arguments.text("topic", topic)
+        if partition is not None and partition.__class__ is not int:
+            partition = arguments.integer("partition", partition, 0)
         if value.__class__ is not bytes:
+            arguments.refuse_coroutine("serializer", value)
             value = to_bytes(value)
-        label = None
-        if headers is not None or value is None:
-            label, size = labelled(key, value, headers)
-        elif key is None:
-            size = RECORD_OVERHEAD + len(value)
-        elif key.__class__ is bytes:
-            label, size = (key, None), RECORD_OVERHEAD + len(value) + len(key)
+        if key is None and headers is None and self._key_maker is None:
+            label, size = None, RECORD_OVERHEAD + len(value or b"")
+        elif key.__class__ is bytes and headers is None:
+            label, size = (key, None), RECORD_OVERHEAD + len(value or b"") + len(key)
         else:
+            if key is None and self._key_maker is not None:
+                key = self._key_maker(message)
+                arguments.refuse_coroutine("key_maker", key)
+            else:
+                arguments.octets("key", key)
             label, size = labelled(key, value, headers)
-        stamp = self._turn.ms if timestamp is None else int(timestamp)
+        stamp = self._turn.ms if timestamp is None else arguments.milliseconds("timestamp", timestamp)
         return self._accumulator.append(topic, key, label, value, stamp, partition, size, runs)
+
+    def _bounded(self, future, timeout, taken):
+        """
+        Return a Future that ends with an error when so many seconds are over.
+
+        :param taken: the message's Delivery, or the PendingRecord that waits for room
+        """
+        def give_up():
+            accepted = taken.__class__ is Delivery or taken.accepted
+            settle(future, error=exc.DeliveryTimeoutError("no answer within timeout=%g s; %s" % (
+                timeout, "the message is still under way and may be written" if accepted else
+                "there was no room for the message, which is not written"
+            )))
+
+        if not future.done():
+            io_loop = self.io_loop
+            timer = io_loop.call_later(timeout, give_up)
+            future.add_done_callback(lambda _: io_loop.remove_timeout(timer))
+        return future
 
     def produce_nowait(
         self, topic, message, key=None, partition=None, headers=None, timestamp=None
@@ -302,11 +371,14 @@ class Producer(Client):
         """
         self._turn.tick(_time())
         accumulator = self._accumulator
-        delivery = self._append(topic, message, self.serializer(message), key, partition, headers, timestamp)
-        if delivery.__class__ is not Delivery:
-            delivery = accumulator.append_now(delivery)
+        try:
+            delivery = self._append(topic, message, self.serializer(message), key, partition, headers, timestamp)
+            if delivery.__class__ is not Delivery:
+                delivery = accumulator.append_now(delivery)
+        except BaseException as error:
+            raise callback_failure(error)
         if accumulator.unflushed >= accumulator.flush_at:
-            accumulator.start_sending()
+            accumulator.set_off()
         return delivery
 
     def produce_many(self, topic, messages, keys=None, partition=None):
@@ -323,8 +395,15 @@ class Producer(Client):
             returns
         :raises kiel.exc.ClosedError: when the producer is closing before any message was taken
         """
-        if self.closing:
-            return _failed(failure(self._refusal(), topic))
+        try:
+            topic = arguments.text("topic", topic)
+            if partition is not None:
+                partition = arguments.integer("partition", partition, 0)
+            bulk.check(messages, keys)
+            if self.closing:
+                raise failure(self._refusal(), topic)
+        except Exception as error:
+            return _failed(error)
         plain = self._key_maker is None and (partition is not None or self.partitioner is random_partition)
         return self._bulk.produce(topic, messages, keys, partition, self.serializer, plain)
 
@@ -333,6 +412,8 @@ class Producer(Client):
 
     def _refusal(self):
         """Return the error of a message that is not accepted now, None if it is."""
+        if self._pid != os.getpid():
+            return exc.ClosedError("the process was forked after connect(): call connect() in this one, too")
         if self.closing:
             return exc.ClosedError("the producer is closing and takes no more messages")
         return self._transactions.refusal()
@@ -356,7 +437,7 @@ class Producer(Client):
 
         Return a `kiel.clients.producing.transaction_scope.TransactionScope`.
         """
-        return TransactionScope(self)
+        return TransactionScope(self, self._transactions.begin)
 
     def begin(self):
         """
@@ -425,6 +506,8 @@ class Producer(Client):
         :raises kiel.exc.NoBrokersError: when no bootstrap host answers
         :raises kiel.exc.AuthenticationError: when a login or a certificate is not accepted
         """
+        if self._pid != os.getpid():
+            self._begin_anew()
         self._sender.start()
         connecting = super(Producer, self).connect()
         self._admission.update()
@@ -433,6 +516,25 @@ class Producer(Client):
         self._asyncio = getattr(self.io_loop, "asyncio_loop", None)
         if self.transactional_id is not None and self.identity.state in (UNKNOWN, ASKING):
             yield self._transactions.initialize()
+
+    def on_fork(self):
+        """The process was forked, and this is the child: what is undelivered belongs to the parent."""
+        if self.io_loop is None:
+            self._pid = os.getpid()  # it was not connected yet
+        self._admission.update()
+
+    def _begin_anew(self):
+        """Forget all that belongs to the process that this one was forked from."""
+        self._pid = os.getpid()
+        error = exc.ClosedError("the process was forked; the parent delivers the message")
+        batches = self._sender.batches()
+        self._accumulator.refuse_pending(error)
+        self._sender.abandon(error)
+        for batch in batches:
+            batch.retrieve_error()
+        self._accumulator.refresh()
+        self._transactions.reset()
+        self._unclosed = Unclosed(self._sender.active, self._admission)
 
     @gen.coroutine
     def flush(self, timeout=None):
@@ -443,6 +545,10 @@ class Producer(Client):
         :raises kiel.exc.KielError: the first error that kept a message from being written
         :raises kiel.exc.DeliveryTimeoutError: when the timeout is over; the messages stay under way
         """
+        if timeout is not None:
+            timeout = arguments.seconds("timeout", timeout)
+        if self._pid != os.getpid():
+            raise self._refusal()
         work = self._accumulator.flush()
         if timeout is None:
             yield work
@@ -467,7 +573,9 @@ class Producer(Client):
 
         :param timeout: seconds; default: ``close_timeout``
         """
-        self._patience = self.close_timeout if timeout is None else timeout
+        self._patience = arguments.seconds("timeout", self.close_timeout if timeout is None else timeout)
+        if self._pid != os.getpid():
+            self._begin_anew()
         yield super(Producer, self).close()
         raise gen.Return(self.undelivered)
 
@@ -478,9 +586,16 @@ class Producer(Client):
         if self.transactional_id is not None:
             yield self._transactions.abandon(self._patience, self._accumulator.drop)
         try:
-            yield self.flush(self._patience)
-        except exc.KielError as error:
+            if self._own_flush is None:
+                yield self.flush(self._patience)
+            else:
+                begun = monotonic()
+                yield events.within(self._patience, self._own_flush())
+                yield Producer.flush(self, max(0.0, self._patience - (monotonic() - begun)))
+        except (exc.KielError, gen.TimeoutError) as error:
             log.info("While closing: %s", error)
+        except Exception:
+            log.exception("flush() failed while closing")
         error = exc.ClosedError("the producer was closed before the message was delivered")
         # those first that are not accepted yet: they must not slip in as room comes
         left = self._accumulator.refuse_pending(error)
@@ -514,10 +629,10 @@ class Producer(Client):
     @property
     def unsent(self):
         """The messages that wait to be sent, ``{topic: [Message]}``; a copy."""
-        unsent = {}
+        unsent = collections.defaultdict(list)
         for queue in self._sender.active:
             for batch in queue.waiting:
-                unsent.setdefault(queue.topic, []).extend(encoding.view(batch))
+                unsent[queue.topic].extend(encoding.view(batch))
         return unsent
 
     @property
@@ -531,18 +646,52 @@ class Producer(Client):
         return sent
 
 
+def _forked():
+    for producer in list(_producers):
+        producer.on_fork()
+
+
+if not _FORKS_UNSEEN:
+    os.register_at_fork(after_in_child=_forked)
+
+
+def _own_key_maker(key_maker):
+    """Return the application's key maker, None where there is none to be asked."""
+    if key_maker is None or key_maker is no_key:
+        return None
+    return arguments.plain_callable("key_maker", key_maker)
+
+
+def no_key(message):
+    """The default key maker: no keys."""
+    return None
+
+
 def labelled(key, value, headers):
     """Return the key and the headers of a message as they are written, None for neither, and its size with them."""
     if headers:
-        pairs = headers.items() if hasattr(headers, "items") else headers
-        headers = [(to_bytes(name), to_bytes(header)) for name, header in pairs]
+        headers = [
+            (arguments.octets("the name of a header", arguments.text("the name of a header", name)),
+             arguments.octets("a header's value", header))
+            for name, header in _pairs(headers)
+        ]
     key = to_bytes(key)
     label = (key, headers or None) if key is not None or headers else None
     return label, record_size(key, value, headers)
 
 
+def _pairs(headers):
+    """Return the (name, value) pairs of headers."""
+    if hasattr(headers, "items"):
+        headers = headers.items()
+    pairs = list(headers) if hasattr(headers, "__iter__") else [None]
+    if not all(isinstance(pair, (tuple, list)) and len(pair) == 2 for pair in pairs):
+        raise TypeError("headers have to be a dict or (name, value) pairs")
+    return pairs
+
+
 def _failed(error):
     """Return a Future that has failed."""
     future = concurrent.Future()
-    future.set_exception(error)
+    settle(future, error=error)
     return future

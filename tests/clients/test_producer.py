@@ -1033,7 +1033,7 @@ def test_compressions(compression, expected):
 
 def test_required_acks_are_checked():
     with pytest.raises(ValueError):
-        clients.Producer(["localhost"], required_acks=2)
+        clients.Producer(["localhost"], required_acks=-2)
 
 
 @pytest.mark.parametrize("seed", range(int(os.environ.get("KIEL_SEEDS", 4))))

@@ -6,8 +6,9 @@ import random
 
 from tornado import concurrent, gen, ioloop
 
-from kiel import exc
+from kiel import arguments, exc
 from kiel.clients.producing.batch import BATCH_OVERHEAD, MOST_RECORDS, failure
+from kiel.clients.producing.callbacks import callback_failure
 from kiel.clients.producing.delivery import BatchBarrier, Delivery
 from kiel.clients.producing.partition_queue import IDLE
 from kiel.clients.producing.pending_record import PendingRecord
@@ -34,9 +35,10 @@ class Accumulator(object):
     :param admission: the `kiel.clients.producing.admission.Admission`
     :param run: the producer's `kiel.clients.producing.append_run.AppendRun`
     :param turn: the producer's `kiel.fairness.Turn`
+    :param flush: the application's own ``flush``, which is called instead of sending when a batch is full; or None
     """
 
-    def __init__(self, client, options, sender, admission, run, turn):
+    def __init__(self, client, options, sender, admission, run, turn, flush=None):
         self.partitioner = random_partition
         #: the number of messages that set off sending, and how many came since it was last set off
         self.flush_at = _NEVER
@@ -47,7 +49,9 @@ class Accumulator(object):
         self._admission = admission
         self._run = run
         self._turn = turn
-        self._routes = Routes(client.cluster, sender.queue)
+        self._flush = flush
+        self._flushed = None  # the Future of the last call of `flush`, until somebody waits for it
+        self._routes = Routes(client.cluster, sender.queue, self.undelivered)
         self._known = self._routes.known  # topic -> Route
         self._lookups = {}  # topic -> the messages that wait for it to be known
 
@@ -69,11 +73,15 @@ class Accumulator(object):
             run.end()
         route = self._known.get(topic)
         admission = self._admission
-        if route is None or not (admitted or admission.may_accept(size)):
+        # `may_accept`, but for a message that is larger than the whole buffer: such a one may wait a little
+        fits = admission.is_open and admission.buffered + size <= admission.buffer_bytes
+        if route is None or not (admitted or fits):
             return PendingRecord(topic, key, label, value, stamp, partition, size)
         queue, batch, named = None, route.chosen, partition
         if partition is None and self.partitioner is not random_partition:
             partition = self.partitioner(key, route.ids)
+            if partition is None:
+                raise TypeError("the partitioner returned None, which is no partition's id")
             if run.batch is not None:  # it may have produced something itself
                 run.end()
         if partition is not None:
@@ -167,6 +175,7 @@ class Accumulator(object):
     def wait(self, pending):
         """Queue a message that `append` could not take and return the Future of its `Delivery`."""
         pending.future = concurrent.Future()
+        _check_arguments(pending)
         error = self._admission.refusal()
         if error is not None:
             settle(pending.future, error=failure(error, pending.topic))
@@ -177,6 +186,7 @@ class Accumulator(object):
     def append_now(self, pending):
         """Append a message that `append` could not take, without waiting; return its `Delivery`."""
         topic = pending.topic
+        _check_arguments(pending)
         error = self._admission.refusal()
         if error is not None:
             raise failure(error, topic)
@@ -188,7 +198,8 @@ class Accumulator(object):
                     self._admission.buffered, self._admission.buffer_bytes
                 )), topic)
             return self.append(
-                topic, pending.key, pending.label, pending.value, pending.timestamp, pending.partition, pending.size
+                topic, pending.key, pending.label, pending.value, pending.timestamp, pending.partition, pending.size,
+                admitted=True
             )
         raise failure(exc.UnknownTopicOrPartitionError("the topic is not known yet"), topic)
 
@@ -239,8 +250,8 @@ class Accumulator(object):
         """Accept a message whose topic is known, or let it wait for room."""
         try:
             self._check(pending, route)
-        except Exception as error:
-            settle(pending.future, error=error)
+        except BaseException as error:
+            settle(pending.future, error=callback_failure(error))
             return
         self._run.end()
         if self._admission.may_accept(pending.size):
@@ -257,9 +268,12 @@ class Accumulator(object):
         if pending.partition is None and self.partitioner is not random_partition:
             pending.partition = self.partitioner(pending.key, route.ids)
         if pending.partition is not None and pending.partition not in route.queues:
-            raise failure(exc.UnknownTopicOrPartitionError(
+            arguments.refuse_coroutine("partitioner", pending.partition)
+            error = exc.UnknownTopicOrPartitionError(
                 "topic %s has the partitions %s, not %r" % (pending.topic, route.ids, pending.partition)
-            ), pending.topic, pending.partition)
+            )
+            error.retriable = False  # the brokers were asked just now
+            raise failure(error, pending.topic, pending.partition)
 
     def _let_in(self, pending):
         """Accept a message that waited, and resolve its Future."""
@@ -271,12 +285,14 @@ class Accumulator(object):
                 pending.topic, pending.key, pending.label, pending.value, pending.timestamp, pending.partition,
                 pending.size, admitted=True
             )
-        except Exception as error:
-            settle(future, error=error)
+        except BaseException as error:
+            settle(future, error=callback_failure(error))
             return
         if delivery.__class__ is PendingRecord:  # the topic has gone while the message waited for room
             self._wait_for_topic(pending)
-        elif self.unflushed >= self.flush_at and self.start_sending():
+            return
+        pending.accepted = True
+        if self.unflushed >= self.flush_at and self.set_off():
             self.sent(delivery, future)
         else:
             settle(future, delivery)
@@ -287,11 +303,16 @@ class Accumulator(object):
         waiting = self._admission.waiting
         for messages in self._lookups.values():
             waiting.extend(messages)
-        return waiting
+        return [pending for pending in waiting if not pending.future.done()]  # but for those that were given up
+
+    def undelivered(self, topic):
+        """Return the number of messages of a topic that are not delivered yet."""
+        return (sum(len(batch) for batch in self._sender.batches() if batch.topic == topic) +
+                len([pending for pending in self.pending if pending.topic == topic]))
 
     def refuse_pending(self, error):
         """Fail the messages that are not accepted yet; return them."""
-        left = [pending for pending in self.pending if not pending.future.done()]
+        left = self.pending
         self._admission.forget_waiting()
         for pending in left:
             settle(pending.future, error=failure(error, pending.topic, pending.partition))
@@ -300,11 +321,21 @@ class Accumulator(object):
     # -- sending off --
 
     def start_sending(self):
-        """Send all that is there; return whether the caller whose message filled the batch has to wait for it."""
+        """Send all that is there."""
         if self._run.batch is not None:
             self._run.end()
         self.unflushed = 0
         self._sender.release()
+
+    def set_off(self):
+        """
+        So many messages have come that they are sent; return whether the caller whose message was the last has to wait.
+        """
+        if self._flush is None:
+            self.start_sending()
+        else:
+            self.unflushed = 0
+            self._flushed = self._flush()
         return self._options.linger is None
 
     def sent(self, delivery, future=None):
@@ -314,6 +345,9 @@ class Accumulator(object):
         :param future: the Future to use
         """
         batch, index = delivery.batch, delivery.index
+        if self._flushed is not None:
+            flushed, self._flushed = self._flushed, None
+            return self._sent_by_hook(flushed, delivery, future or concurrent.Future())
         if self._sender.prompt:
             return batch.wait(index, delivery, future)
         barrier = self.watch(BatchBarrier(retrieves=False))
@@ -322,6 +356,26 @@ class Accumulator(object):
         if future is None:
             future = concurrent.Future()
         barrier.future.add_done_callback(lambda _: batch.wait(index, delivery, future))
+        return future
+
+    def flushed(self):
+        """Return a Future of the overridden ``flush`` that `set_off` called; one that is done where there is none."""
+        flushed, self._flushed = self._flushed, None
+        if flushed is None:
+            flushed = concurrent.Future()
+            flushed.set_result(None)
+        return flushed
+
+    def _sent_by_hook(self, flushed, delivery, future):
+        """`sent` after an overridden ``flush``, whose error is the caller's."""
+        def done(_):
+            error = None if flushed.cancelled() else flushed.exception()
+            if error is None:
+                delivery.batch.wait(delivery.index, delivery, future)
+            else:
+                settle(future, error=error)
+
+        flushed.add_done_callback(done)
         return future
 
     def watch(self, barrier):
@@ -346,10 +400,10 @@ class Accumulator(object):
                 yield barrier.future
             error = error or barrier.error
             for future in futures:
-                try:
-                    yield future
-                except Exception as failed:
-                    error = error or failed
+                # the caller of produce() may cancel it, and a coroutine that yields what is cancelled never ends
+                yield _ended(future)
+                if not future.cancelled():
+                    error = error or future.exception()
             if not futures:
                 break
         if error is not None:
@@ -381,6 +435,20 @@ class Accumulator(object):
         """Metadata came."""
         self._run.end()
         self._routes.refresh()
+
+
+def _ended(future):
+    """Return a Future that is done when the other one is, however that ends."""
+    ended = concurrent.Future()
+    future.add_done_callback(lambda _: settle(ended))
+    return ended
+
+
+def _check_arguments(pending):
+    """Raise ValueError for a topic or a partition that can't be."""
+    arguments.text("topic", pending.topic)
+    if pending.partition.__class__ is int and pending.partition < 0:
+        raise ValueError("partition has to be a partition's id, not %d" % pending.partition)
 
 
 def too_large(topic, size, limit):

@@ -21,12 +21,13 @@ class Admission(object):
         self.buffered = 0
         self.refusal = refusal
         self._run = run
-        self._open = True  # whether messages are accepted at once, if there is room; see `update`
+        #: whether messages are accepted at once, if there is room; changes in `update` only
+        self.is_open = True
         self._waiting = collections.deque()  # (message, what lets it in)
 
     def may_accept(self, size):
         """Return whether a message of so many bytes is accepted at once: one may be larger than the whole buffer."""
-        return self._open and (self.buffered + size <= self.buffer_bytes or not self.buffered)
+        return self.is_open and (self.buffered + size <= self.buffer_bytes or not self.buffered)
 
     @property
     def room(self):
@@ -36,7 +37,7 @@ class Admission(object):
     def update(self):
         """Look again whether messages are accepted: to be called when what `refusal` returns may have changed."""
         self._run.end()
-        self._open = not self._waiting and self.refusal() is None
+        self.is_open = not self._waiting and self.refusal() is None
 
     def wait(self, message, let_in):
         """

@@ -148,6 +148,12 @@ class Batch(object):
             settle(future, batch.metadata(index) if result is None else result)
         return future
 
+    def fail_waiters(self, error):
+        """Tell whoever waits for a message now that something failed, whatever becomes of the message."""
+        waiters, self._waiters = self._waiters or (), None
+        for _, _, future in waiters:
+            settle(future, error=error)
+
     def finished(self):
         """Return a Future that is done when all of the batch is; it never fails."""
         barrier = BatchBarrier(retrieves=False)
@@ -269,7 +275,10 @@ def record_size(key, value, headers):
 
 def failure(error, topic, partition=None):
     """Return a copy of the error whose attributes ``topic`` and ``partition`` say where it happened."""
-    error = copy.copy(error)  # one lost connection is the failure of many partitions
+    try:
+        error = copy.copy(error)  # one lost connection is the failure of many partitions
+    except Exception:  # an error of the application's that can't be copied
+        return error
     error.topic = topic
     error.partition = partition
     return error

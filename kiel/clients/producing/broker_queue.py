@@ -35,12 +35,16 @@ class InFlight(object):
     :param request: the `kiel.protocol.produce.ProduceRequest`
     """
 
-    __slots__ = ("broker_queue", "batches", "request")
+    __slots__ = ("broker_queue", "batches", "request", "handled", "error")
 
     def __init__(self, broker_queue, batches, request):
         self.broker_queue = broker_queue
         self.batches = batches
         self.request = request
+        #: whether the application's own handler has got the answer
+        self.handled = False
+        #: what that handler raised
+        self.error = None
 
 
 class Effects(object):

@@ -4,16 +4,21 @@ from __future__ import absolute_import
 import itertools
 import time
 
-from six.moves import zip
+import six
+from six.moves import zip_longest
 from tornado import gen
 
 from kiel.clients.producing.batch import Batch
+from kiel.clients.producing.callbacks import callback_failure
 from kiel.clients.producing.delivery import Deliveries, Delivery
 
 #: messages that are read at once: as they come, and where each goes through a serializer
 READ, SERIALIZED = 4096, 256
 
 _BYTES_ONLY = frozenset((bytes,))
+
+#: stands for the message or the key that is missing where there are not as many of both
+_NONE_LEFT = object()
 
 
 class Bulk(object):
@@ -41,12 +46,12 @@ class Bulk(object):
         """
         deliveries = Deliveries()
         turn = self._turn
-        source = iter(messages) if keys is None else zip(messages, keys)
+        source = iter(messages) if keys is None else zip_longest(messages, keys, fillvalue=_NONE_LEFT)
         while True:
             some = list(itertools.islice(source, READ if serializer is bytes else SERIALIZED))
             if not some:
                 break
-            values = _serialized(serializer, some if keys is None else [message for message, _ in some])
+            values = _serialized(serializer, some if keys is None else [pair[0] for pair in some])
             if plain and keys is None and (values is some or set(map(type, values)) == _BYTES_ONLY):
                 while values:
                     now = self._tick()
@@ -66,6 +71,8 @@ class Bulk(object):
                 key = None
                 if keys is not None:
                     message, key = message
+                    if message is _NONE_LEFT or key is _NONE_LEFT:
+                        raise ValueError("there are not as many keys as messages; %d were taken" % len(deliveries))
                 if not number & 15:
                     now = self._tick()
                     if turn.over(now):
@@ -74,7 +81,8 @@ class Bulk(object):
                 if pending is not None:
                     yield self._wait(pending, deliveries)
         accumulator = self._accumulator
-        if accumulator.unflushed >= accumulator.flush_at and accumulator.start_sending():
+        if accumulator.unflushed >= accumulator.flush_at and accumulator.set_off():
+            yield accumulator.flushed()
             yield deliveries.finished()
         raise gen.Return(deliveries)
 
@@ -91,8 +99,8 @@ class Bulk(object):
             return None
         try:
             delivery = self._append(topic, message, value, key, partition, None, None, False)
-        except Exception as error:
-            self._refused(topic, error, deliveries)
+        except BaseException as error:
+            self._refused(topic, callback_failure(error), deliveries)
             return None
         if delivery.__class__ is not Delivery:
             return delivery
@@ -118,6 +126,22 @@ class Bulk(object):
         self._on_refused(error)
 
 
+def check(messages, keys):
+    """
+    Raise what is wrong with the messages and the keys of one call, as far as it can be told beforehand.
+
+    :raises TypeError: for one message where many are expected, and for what can't be read one by one
+    :raises ValueError: when there are not as many keys as messages
+    """
+    for name, many in (("messages", messages), ("keys", keys)):
+        if many is None and many is keys:
+            continue
+        if isinstance(many, (bytes, bytearray, six.text_type, dict)) or not hasattr(many, "__iter__"):
+            raise TypeError("%s has to be an iterable of them, not %s" % (name, type(many).__name__))
+    if hasattr(messages, "__len__") and hasattr(keys, "__len__") and len(messages) != len(keys):
+        raise ValueError("there are %d messages and %d keys" % (len(messages), len(keys)))
+
+
 class _Unserializable(object):
     """Stands for a message that the serializer refused."""
 
@@ -131,8 +155,10 @@ def _serialized(serializer, messages):
         return messages
     values = []
     for message in messages:
+        if message is _NONE_LEFT:
+            break
         try:
             values.append(serializer(message))
-        except Exception as error:
-            values.append(_Unserializable(error))
+        except BaseException as error:
+            values.append(_Unserializable(callback_failure(error)))
     return values

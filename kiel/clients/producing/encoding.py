@@ -30,8 +30,11 @@ def codec(compression):
 
     :raises ValueError: when there is no such codec
     """
-    number = CODECS.get(compression, compression)
-    if number not in constants.SUPPORTED_COMPRESSION:
+    try:
+        number = CODECS.get(compression, compression)
+    except TypeError:  # what is no key of a dict
+        number = compression
+    if isinstance(number, bool) or number not in constants.SUPPORTED_COMPRESSION:
         allowed = [repr(known) for known in constants.SUPPORTED_COMPRESSION] + sorted(CODECS)
         raise ValueError("compression %r is not one of %s" % (compression, ", ".join(allowed)))
     return number

@@ -1,6 +1,7 @@
 """The settings of a producer, checked."""
 from __future__ import absolute_import
 
+from kiel import arguments
 from kiel.clients.producing import encoding
 
 #: seconds for which a part-filled batch waits when no ``linger`` was given
@@ -11,8 +12,8 @@ class Options(object):
     """
     The settings of a producer; parameters are those of `kiel.clients.producer.Producer`.
 
-    :raises ValueError: for a ``compression`` or ``required_acks`` that there is not, or for settings that exclude each
-        other
+    :raises TypeError: for a setting of a wrong type
+    :raises ValueError: for one that there is not, or for settings that exclude each other
     """
 
     def __init__(
@@ -21,8 +22,11 @@ class Options(object):
         transaction_timeout=60
     ):
         codec = encoding.codec(compression)
-        if required_acks not in (-1, 0, 1):
-            raise ValueError("required_acks %r is not one of -1, 0, 1" % (required_acks,))
+        required_acks = arguments.integer("required_acks", required_acks, -1, 0x7fff)
+        if idempotent not in (None, True, False):
+            raise TypeError("idempotent has to be True, False or None, not %r" % (idempotent,))
+        if transactional_id is not None and transactional_id != "":
+            transactional_id = arguments.text("transactional_id", transactional_id)
         if (idempotent or transactional_id) and required_acks != -1:
             raise ValueError("an idempotent producer needs required_acks=-1")
         if transactional_id and idempotent is False:
@@ -31,17 +35,17 @@ class Options(object):
         self.compression = codec
         self.required_acks = required_acks
         #: milliseconds
-        self.ack_timeout = ack_timeout
+        self.ack_timeout = arguments.integer("ack_timeout", ack_timeout, 0)
         #: seconds, or None: the message that fills a batch waits until it is through
-        self.linger = linger
-        self.max_request_bytes = max_request_bytes
-        self.buffer_bytes = buffer_bytes
+        self.linger = None if linger is None else arguments.seconds("linger", linger)
+        self.max_request_bytes = arguments.integer("max_request_bytes", max_request_bytes, 1)
+        self.buffer_bytes = arguments.integer("buffer_bytes", buffer_bytes, 1, arguments.MAX_INT64)
         #: seconds
-        self.delivery_timeout = delivery_timeout
+        self.delivery_timeout = arguments.seconds("delivery_timeout", delivery_timeout)
         self.idempotent = idempotent if required_acks == -1 else False
         self.transactional_id = transactional_id or None
         #: seconds
-        self.transaction_timeout = transaction_timeout
+        self.transaction_timeout = arguments.seconds("transaction_timeout", transaction_timeout)
 
     @property
     def linger_time(self):

@@ -14,7 +14,7 @@ class PendingRecord(object):
     :param size: the most bytes that it takes
     """
 
-    __slots__ = ("topic", "key", "label", "value", "timestamp", "partition", "size", "future")
+    __slots__ = ("topic", "key", "label", "value", "timestamp", "partition", "size", "future", "accepted")
 
     def __init__(self, topic, key, label, value, timestamp, partition, size):
         self.topic = topic
@@ -26,3 +26,5 @@ class PendingRecord(object):
         self.size = size
         #: the Future of its Delivery, once somebody waits
         self.future = None
+        #: whether it has been put into a batch meanwhile
+        self.accepted = False

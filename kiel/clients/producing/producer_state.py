@@ -13,6 +13,7 @@ by the producer's id, its epoch, and a sequence number that counts up in each pa
 from __future__ import absolute_import
 
 from kiel import exc
+from kiel.clients.producing.callbacks import safe_text
 from kiel.protocol import errors
 
 #: no producer id yet
@@ -239,7 +240,7 @@ class ProducerState(object):
             return exc.TransactionFailedError("the transaction was aborted")
         if self.state == BROKEN:
             return exc.TransactionFailedError(
-                "the transaction can only be aborted: %s" % self.error, self.error
+                "the transaction can only be aborted: %s" % safe_text(self.error), self.error
             )
         return None
 

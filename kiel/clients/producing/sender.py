@@ -15,8 +15,10 @@ from kiel import exc
 from kiel.clients.producing import encoding
 from kiel.clients.producing.batch import BATCH_OVERHEAD, failure, resolve, timed_out
 from kiel.clients.producing.broker_queue import MAX_IN_FLIGHT, BrokerQueue, Effects, InFlight
+from kiel.clients.producing.callbacks import safe_text
 from kiel.clients.producing.partition_queue import IN_FLIGHT, LINGERING, PartitionQueue
 from kiel.clients.producing.retries import Retries
+from kiel.events import outcome_of
 from kiel.protocol import produce
 from kiel.retry import monotonic
 
@@ -35,9 +37,10 @@ class Sender(object):
     :param transactions: `kiel.clients.producing.transaction_manager.TransactionManager`
     :param turn: the `kiel.fairness.Turn` that the producer shares with whatever else it does at a stretch
     :param release: called with the number of bytes that have left the buffer
+    :param own_handler: the application's own ``handle_produce_response``, or None
     """
 
-    def __init__(self, client, options, transactions, turn, release):
+    def __init__(self, client, options, transactions, turn, release, own_handler=None):
         #: nothing lingers: whatever is there goes out as soon as its partition is free
         self.prompt = False
         #: correlation id -> `InFlight`
@@ -50,6 +53,7 @@ class Sender(object):
         self._transactions = transactions
         self._turn = turn
         self._release = release
+        self._own_handler = own_handler
         self._retries = Retries(client.cluster, transactions, client.retry, self._finish, self._act)
         self._queues = {}  # (topic, partition id) -> PartitionQueue
         self._broker_queues = {}  # broker id -> BrokerQueue
@@ -119,6 +123,21 @@ class Sender(object):
             self._clear(queue, effects)
         self._act(effects)
         return dict(left)
+
+    def abandon(self, error):
+        """Forget all queues and requests of the process that this one was forked from."""
+        outcome = []
+        for batch in self.batches():
+            batch.close()
+            self._release(batch.size - BATCH_OVERHEAD)
+            outcome.extend(batch.finish(failure(error, batch.topic, batch.partition)))
+        self.active.clear()
+        self._queues.clear()
+        self._broker_queues.clear()
+        self.sent.clear()
+        self._postponed = []
+        self._linger_timer = self._deadline_timer = None
+        resolve(outcome)
 
     # -- what follows from what happened --
 
@@ -334,7 +353,7 @@ class Sender(object):
         broker_queue.in_flight += 1
         self.sent[request.correlation_id] = in_flight
         # the Future of the answer comes a turn of the loop later; that is for what has no answer
-        request.on_answer = self._on_answer
+        request.on_answer = self._on_answer if self._own_handler is None else self._on_answer_to_handle
         try:
             future = broker.send(request)
         except Exception as error:
@@ -366,7 +385,8 @@ class Sender(object):
     def _on_done(self, in_flight, future):
         """Callback: the Future of a request is done, for what `_on_answer` has not seen."""
         error = future.exception()
-        self._end(in_flight, future.result() if error is None else None, error)
+        if not in_flight.handled:
+            self._end(in_flight, future.result() if error is None else None, error)
 
     def _on_answer(self, response):
         """
@@ -376,6 +396,33 @@ class Sender(object):
         in_flight = self.sent.get(response.correlation_id)
         if in_flight is not None:
             self._end(in_flight, response)
+
+    def _on_answer_to_handle(self, response):
+        """
+        Callback: an answer came, and the application has a ``handle_produce_response`` of its own.
+
+        That calls `handle` itself, usually. What it raises is the error of the messages, as in kiel 0.9.
+        """
+        in_flight = self.sent.get(response.correlation_id)
+        if in_flight is None:
+            return
+        in_flight.handled = True
+        try:
+            future = outcome_of(self._own_handler(response))
+        except Exception as error:
+            self._handled(in_flight, response, error)
+            return
+        if future.done():
+            self._handled(in_flight, response, future.exception())
+        else:
+            future.add_done_callback(lambda _: self._handled(in_flight, response, future.exception()))
+
+    def _handled(self, in_flight, response, error):
+        """The application's own handler is through."""
+        if error is not None:
+            log.error("handle_produce_response() failed: %s", safe_text(error))
+            in_flight.error = error
+        self._end(in_flight, response)
 
     def _end(self, in_flight, response, error=None):
         """A request ended by its answer or by an error; a second end of it changes nothing."""
@@ -424,6 +471,8 @@ class Sender(object):
         try:
             for queue, batch in in_flight.batches:
                 part = parts.get((queue.topic, queue.partition))
+                if in_flight.error is not None:
+                    batch.fail_waiters(in_flight.error)
                 if self._is_ended(queue, batch, response, part, effects):
                     queue.go("answered")
                     effects.moved.append(queue)

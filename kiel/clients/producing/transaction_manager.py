@@ -3,14 +3,16 @@ from __future__ import absolute_import
 
 import logging
 
-from tornado import gen
+from tornado import concurrent, gen
 
 from kiel import events, exc
 from kiel.clients.grouping.coordinator import GroupCoordinator
+from kiel.clients.producing.callbacks import safe_text
 from kiel.clients.producing.producer_id import ProducerIdRequests
 from kiel.clients.producing.producer_state import (
     ABORTING, ASKING, BROKEN, COMMITTING, FATAL, FATAL_ERRORS, OPEN, READY, UNKNOWN, ProducerState
 )
+from kiel.events import settle
 from kiel.protocol import (
     add_offsets_to_txn, add_partitions_to_txn, coordinator, end_txn, errors, init_producer_id, topic_ids,
     txn_offset_commit
@@ -179,20 +181,39 @@ class TransactionManager(object):
 
     # -- transactions --
 
+    def begin(self, result=None):
+        """
+        Begin a transaction; see `kiel.clients.producer.Producer.begin`.
+
+        :param result: what the Future gets
+        """
+        begun = concurrent.Future()
+
+        def prepared(future):
+            # in one step: a call that was cancelled meanwhile begins nothing
+            error = future.exception()
+            if error is None and not begun.done():
+                try:
+                    self._check("begin", OPEN, BROKEN, COMMITTING, ABORTING, FATAL).go("begun")
+                except exc.KielError as failed:
+                    error = failed
+            settle(begun, result, error)
+
+        self._prepare_begin().add_done_callback(prepared)
+        return begun
+
     @gen.coroutine
-    def begin(self):
-        """Begin a transaction; see `kiel.clients.producer.Producer.begin`."""
+    def _prepare_begin(self):
         self._check("begin", FATAL)
-        if self._ending is not None and not self._ending.done():
+        if self.is_ending:
             try:
                 yield self._ending
             except exc.KielError as error:
                 log.debug("The transaction before did not end well: %s", error)
         yield self.initialize()
-        state = self._check("begin", OPEN, BROKEN, COMMITTING, ABORTING, FATAL)
+        self._check("begin", OPEN, BROKEN, COMMITTING, ABORTING, FATAL)
         if self._client.closing:
             raise exc.ClosedError("the producer is closing")
-        state.go("begun")
 
     def commit(self, flush):
         """
@@ -225,7 +246,7 @@ class TransactionManager(object):
             if state.state == FATAL:
                 raise state.error
             raise exc.TransactionStateError("%s() can't be called now: the transaction is %s%s" % (
-                call, state.state, "" if state.error is None else " (%s)" % state.error
+                call, state.state, "" if state.error is None else " (%s)" % safe_text(state.error)
             ))
         return state
 

@@ -13,31 +13,37 @@ log = logging.getLogger(__name__)
 
 class TransactionScope(object):
     """
-    What ``producer.transaction()`` gives: committed at the end of its block, aborted where an exception leaves it.
+    What ``producer.transaction()`` returns: committed at the end of its block, aborted where an exception leaves it.
 
     In ``async with`` both are waited for. A plain ``with`` can't wait: it needs ``with (yield scope)``, and sets off
     the end, whose `outcome` is to be yielded after the block. A transaction that can't be committed is aborted.
+
+    :param producer: the `kiel.clients.producer.Producer`
+    :param begin: begins a transaction; returns a Future of what it is passed
     """
 
-    def __init__(self, producer):
+    def __init__(self, producer, begin):
         self._producer = producer
+        self._begin = begin
         self._begun = False
         self._end = None
         self._watched = False
 
-    @gen.coroutine
     def future(self):
-        """Begins the transaction; gives this object. It is what yielding or awaiting the object does."""
-        yield self._producer.begin()
-        self._begun = True
-        raise gen.Return(self)
+        """Begin the transaction; return a Future of this object. It is what yielding or awaiting the object does."""
+        future = self._begin(self)
+        future.add_done_callback(self._on_begun)
+        return future
+
+    def _on_begun(self, future):
+        self._begun = not future.cancelled() and future.exception() is None
 
     def __await__(self):
         return self.future().__await__()
 
     def outcome(self):
         """
-        A Future of the end that the block's own set off; done when the transaction is committed or aborted.
+        Return a Future of the end that the block's own set off; done when the transaction is committed or aborted.
 
         :raises kiel.exc.KielError: what kept it from being committed
         """
@@ -64,7 +70,7 @@ class TransactionScope(object):
 
     @gen.coroutine
     def _close(self, failed):
-        """Commits or aborts; an error of an abort is logged, as there is another to be told."""
+        """Commit or abort; an error of an abort is logged, as there is another to be told."""
         producer = self._producer
         if failed:
             if producer.identity.state in (OPEN, BROKEN):
@@ -85,21 +91,21 @@ class TransactionScope(object):
 
     @gen.coroutine
     def _abort(self):
-        """Aborts; the brokers do it themselves after the transaction's time-out where that fails."""
+        """Abort; the brokers do it themselves after the transaction's time-out where that fails."""
         try:
             yield self._producer.abort()
         except exc.KielError as error:
             log.warning("A transaction could not be aborted: %s", error)
 
     def _ended(self, future):
-        """The end is over: an error that nobody waits for is logged."""
-        error = future.exception()
+        """The end is over: log an error that nobody waits for."""
+        error = None if future.cancelled() else future.exception()
         if error is not None and not self._watched:
             log.error("A transaction was not committed: %s", error)
 
 
 def _to_future(scope):
-    """Lets coroutines yield a scope."""
+    """Let coroutines yield a scope."""
     return scope.future()
 
 

@@ -1,0 +1,134 @@
+"""What callers pass: converted where it is plain what is meant, else refused with an error that names the argument."""
+from __future__ import absolute_import
+
+import calendar
+import datetime
+import inspect
+import math
+import operator
+
+import six
+
+#: the largest time stamp and the largest 32-bit number that Kafka's protocol can carry
+MAX_INT64 = 2 ** 63 - 1
+MAX_INT32 = 2 ** 31 - 1
+
+
+def integer(name, value, least=None, most=MAX_INT32):
+    """
+    Return an argument as an int; a float will do when it is a whole number.
+
+    :raises TypeError: for what is no number
+    :raises ValueError: for a number that is not whole, or out of range
+    """
+    if isinstance(value, bool):
+        raise TypeError("%s has to be a number, not %r" % (name, value))
+    if isinstance(value, float):
+        if math.isnan(value) or math.isinf(value) or value != int(value):
+            raise ValueError("%s has to be a whole number, not %r" % (name, value))
+        value = int(value)
+    try:
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError("%s has to be a number, not %s" % (name, _shown(value)))
+    if (least is not None and number < least) or number > most:
+        raise ValueError("%s has to be a number from %s to %d, not %d" % (name, least, most, number))
+    return number
+
+
+def seconds(name, value, least=0.0):
+    """
+    Return an argument that is a number of seconds; a `datetime.timedelta` will do.
+
+    :raises TypeError: for what is no number
+    :raises ValueError: for a number that is too small, or none that can be waited for
+    """
+    if isinstance(value, datetime.timedelta):
+        value = value.total_seconds()
+    if isinstance(value, bool) or not isinstance(value, six.integer_types + (float,)):
+        raise TypeError("%s has to be a number of seconds, not %s" % (name, _shown(value)))
+    if math.isnan(value) or math.isinf(value) or value < least:
+        raise ValueError("%s has to be a number of seconds, at least %g, not %r" % (name, least, value))
+    return value
+
+
+def text(name, value):
+    """
+    Return an argument as text of Python's own kind; bytes have to be UTF-8.
+
+    :raises TypeError: for what is no text
+    :raises ValueError: for what is empty, or bytes that are not UTF-8
+    """
+    if isinstance(value, (bytes, bytearray)) and not isinstance(value, str):
+        try:
+            value = bytes(value).decode("utf-8")
+        except UnicodeDecodeError:
+            raise ValueError("%s has to be text, and these bytes are no UTF-8: %s" % (name, _shown(value)))
+    if not isinstance(value, (str, six.text_type)):
+        raise TypeError("%s has to be text, not %s" % (name, _shown(value)))
+    if not value:
+        raise ValueError("%s has to be text, and is empty" % name)
+    return value
+
+
+def octets(name, value):
+    """
+    Return an argument as bytes; text becomes UTF-8, None stays.
+
+    :raises TypeError: for what is neither
+    """
+    if value is None or value.__class__ is bytes:
+        return value
+    if isinstance(value, six.text_type):
+        return value.encode("utf-8")
+    if isinstance(value, memoryview):
+        return value.tobytes()
+    if isinstance(value, (bytes, bytearray)):
+        return bytes(value)
+    raise TypeError("%s has to be bytes or text, not %s" % (name, _shown(value)))
+
+
+def milliseconds(name, value):
+    """
+    Return a point of time as milliseconds since 1970; a datetime is UTC unless it says otherwise.
+
+    :raises TypeError: for what is no time
+    :raises ValueError: for one that Kafka can't carry
+    """
+    if isinstance(value, datetime.datetime):
+        if value.tzinfo is not None:
+            value = value.replace(tzinfo=None) - value.utcoffset()
+        value = calendar.timegm(value.timetuple()) * 1000 + value.microsecond // 1000
+    elif isinstance(value, float) and not math.isnan(value) and not math.isinf(value):
+        value = int(value)
+    return integer(name, value, 0, MAX_INT64)
+
+
+def plain_callable(name, value):
+    """
+    Return an argument that is called and whose result is used at once.
+
+    :raises TypeError: for what can't be called, and for a coroutine function
+    """
+    if not callable(value):
+        raise TypeError("%s has to be a function, not %s" % (name, _shown(value)))
+    if hasattr(inspect, "iscoroutinefunction") and inspect.iscoroutinefunction(value):
+        raise TypeError("%s has to be a plain function, not a coroutine function" % name)
+    return value
+
+
+def refuse_coroutine(name, value):
+    """Raise TypeError when a callback whose result is used at once returned something to wait for."""
+    if hasattr(value, "__await__") or hasattr(value, "add_done_callback"):
+        if hasattr(value, "close"):
+            value.close()  # else Python warns that nobody awaited it
+        raise TypeError("%s has to be a plain function, not a coroutine function" % name)
+
+
+def _shown(value):
+    """Return how an argument is shown in an error: its type, and not all of what may be long or secret."""
+    try:
+        shown = repr(value)
+    except Exception:
+        return "an object of type %s" % type(value).__name__
+    return "%s (%s)" % (shown if len(shown) <= 60 else shown[:57] + "...", type(value).__name__)

@@ -1,0 +1,35 @@
+"""What the application's own functions raise: serializer, key maker, partitioner."""
+from __future__ import absolute_import
+
+import sys
+
+
+def callback_failure(error):
+    """
+    Return the error of a message whose callback has raised something: to be called in an ``except`` block.
+
+    What would end a coroutine or a loop instead of being caught (StopIteration, GeneratorExit, CancelledError) becomes
+    a RuntimeError with the cause attached. Only what ends the process goes on.
+    """
+    if isinstance(error, (KeyboardInterrupt, SystemExit)):
+        raise error
+    if isinstance(error, Exception) and not isinstance(error, StopIteration) and not _cancels(error):
+        return error
+    wrapped = RuntimeError("a callback of the producer raised %s" % type(error).__name__)
+    wrapped.__cause__ = error
+    if hasattr(error, "with_traceback"):
+        wrapped = wrapped.with_traceback(sys.exc_info()[2])
+    return wrapped
+
+
+def safe_text(error):
+    """Return an error as text, also where its own ``__str__`` fails."""
+    try:
+        return str(error)
+    except Exception:
+        return "%s (its text can't be made)" % type(error).__name__
+
+
+def _cancels(error):
+    """Whether this is a CancelledError, of whichever module: on Python 3.7 and older it is an Exception."""
+    return type(error).__name__ in ("CancelledError", "StopAsyncIteration", "Return")

@@ -1,0 +1,77 @@
+"""Whatever the application's callbacks raise reaches whom it concerns, loses nothing else, and stops nothing."""
+from __future__ import absolute_import
+
+try:
+    from asyncio import CancelledError
+except ImportError:  # Python 2
+    class CancelledError(Exception):
+        """Has the name that counts."""
+
+import pytest
+import six
+from tornado import gen
+
+from tests import loop
+from tests.clients.test_producer import connected, settled, values
+from tests.fake import with_cluster
+
+
+class Mute(Exception):
+    """Has no text."""
+
+    def __str__(self):
+        raise ValueError("no text")
+
+    __repr__ = __str__
+
+
+class Needy(Exception):
+    """Can't be copied."""
+
+    def __init__(self, one, two):
+        super(Needy, self).__init__(one)
+
+
+RAISED = [ValueError, StopIteration, GeneratorExit, Mute, lambda: Needy(1, 2), lambda: gen.Return(b"x"),
+          lambda: CancelledError()]
+
+
+@pytest.mark.parametrize("number", range(len(RAISED)))
+@pytest.mark.parametrize("name", ["serializer", "key_maker", "partitioner"])
+def test_one_message_of_ten(name, number):
+    def callback(*args):
+        if callback.seen == 3:
+            callback.seen += 1
+            raise RAISED[number]()
+        callback.seen += 1
+        return {"serializer": args[0], "key_maker": None, "partitioner": 0}[name]
+
+    @with_cluster(topics={"t": 1})
+    def run(cluster):
+        producer = yield connected(cluster, linger=0.01, batch_size=10 ** 6, **{name: callback})
+        for many in (True, False, None):
+            callback.seen = 0
+            messages = [b"%d" % i if six.PY3 else str(i) for i in range(10)]
+            outcomes = []
+            if many:
+                deliveries = yield loop.within(5, producer.produce_many("t", messages))
+                for delivery in deliveries:
+                    try:
+                        yield loop.within(5, delivery.future())
+                    except Exception as error:
+                        outcomes.append(error)
+            else:
+                for message in messages:
+                    try:
+                        if many is None:
+                            producer.produce_nowait("t", message)
+                        else:
+                            yield loop.within(5, producer.produce("t", message))
+                    except Exception as error:
+                        outcomes.append(error)
+            yield loop.within(5, producer.flush())
+            assert len(outcomes) == 1, outcomes
+            assert values(cluster)[-9:] == [message for message in messages if message not in (b"3",)]
+            assert len(values(cluster)) % 9 == 0 and settled(producer)
+        yield loop.within(5, producer.close())
+    run()
