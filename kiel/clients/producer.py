@@ -638,11 +638,10 @@ class Producer(Client):
     @property
     def sent(self):
         """What is under way, ``{correlation id: {topic: {partition id: [Message]}}}``; a copy."""
-        sent = {}
+        sent = collections.defaultdict(lambda: collections.defaultdict(dict))
         for correlation_id, in_flight in self._sender.sent.items():
-            topics = sent[correlation_id] = {}
             for queue, batch in in_flight.batches:
-                topics.setdefault(queue.topic, {})[queue.partition] = encoding.view(batch)
+                sent[correlation_id][queue.topic][queue.partition] = encoding.view(batch)
         return sent
 
 

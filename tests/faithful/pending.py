@@ -36,7 +36,6 @@ B8_nothing_shall_be_committed
 C12_raising_it
 C13_members_of_an_allocator
 C14_allocation_of_what_is_not_there
-C14_nothing_is_left_in_sent
 D18_closing_without_waiting
 D19_a_group_tells_of_itself
 D20_a_group_without_any_broker

@@ -1,4 +1,4 @@
-"""What waits for one broker, what is on its way there, and what an event of either changes."""
+"""What waits for one broker, and what is on its way there."""
 from __future__ import absolute_import
 
 import collections
@@ -45,19 +45,3 @@ class InFlight(object):
         self.handled = False
         #: what that handler raised
         self.error = None
-
-
-class Effects(object):
-    """What one event changed: collected while state changes, and acted upon when all of it is right."""
-
-    __slots__ = ("outcome", "freed", "moved", "failed")
-
-    def __init__(self):
-        #: for `kiel.clients.producing.batch.resolve`
-        self.outcome = []
-        #: bytes of the buffer that are free again
-        self.freed = 0
-        #: the partition queues that are LINGERING and may go on
-        self.moved = []
-        #: (partition queue that is BACKING_OFF, error)
-        self.failed = []

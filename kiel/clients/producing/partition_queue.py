@@ -110,3 +110,19 @@ class PartitionQueue(object):
         return "PartitionQueue(%s:%s, %s, %d batches)" % (
             self.topic, self.partition, self.state, len(self.batches)
         )
+
+
+class Effects(object):
+    """What one event changed: collected while state changes, and acted upon when all of it is right."""
+
+    __slots__ = ("outcome", "freed", "moved", "failed")
+
+    def __init__(self):
+        #: for `kiel.clients.producing.batch.resolve`
+        self.outcome = []
+        #: bytes of the buffer that are free again
+        self.freed = 0
+        #: the partition queues that are LINGERING and may go on
+        self.moved = []
+        #: (partition queue that is BACKING_OFF, error)
+        self.failed = []

@@ -23,7 +23,7 @@ class Retries(object):
     :param transactions: the `kiel.clients.producing.transaction_manager.TransactionManager`
     :param plan: the client's `kiel.retry.Backoff`
     :param finish: called with ``(batch, effects, error)`` to give a batch up
-    :param act: called with the `kiel.clients.producing.broker_queue.Effects` of queues whose delay is over
+    :param act: called with the `kiel.clients.producing.partition_queue.Effects` of queues whose delay is over
     """
 
     def __init__(self, cluster, transactions, plan, finish, act):
@@ -89,7 +89,7 @@ class Retries(object):
         Let queues wait for their next attempt, and renew metadata before it.
 
         :param failed: ``(queue, error)`` pairs
-        :param effects: new `kiel.clients.producing.broker_queue.Effects` to act upon then
+        :param effects: new `kiel.clients.producing.partition_queue.Effects` to act upon then
         """
         delay = 0
         topics = set()
