@@ -136,7 +136,7 @@ class Producer(Client):
             self, options, self._sender, self._admission, self._run, self._turn, self._own_flush
         )
         self._bulk = bulk.Bulk(self._accumulator, self._turn, self._append, self._transactions.spoil)
-        self._unclosed = Unclosed(self._sender.active, self._admission)
+        self._unclosed = Unclosed(self._sender.active, self._admission.line)
         self._pid = os.getpid()  # of the process that made this, or that called `connect` last
         _producers.add(self)
         self._patience = self.close_timeout  # seconds that the `close` under way gives
@@ -534,7 +534,7 @@ class Producer(Client):
             batch.retrieve_error()
         self._accumulator.refresh()
         self._transactions.reset()
-        self._unclosed = Unclosed(self._sender.active, self._admission)
+        self._unclosed = Unclosed(self._sender.active, self._admission.line)
 
     @gen.coroutine
     def flush(self, timeout=None):

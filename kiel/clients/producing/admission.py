@@ -23,7 +23,8 @@ class Admission(object):
         self._run = run
         #: whether messages are accepted at once, if there is room; changes in `update` only
         self.is_open = True
-        self._waiting = collections.deque()  # (message, what lets it in)
+        #: (message, what lets it in), in their order
+        self.line = collections.deque()
 
     def may_accept(self, size):
         """Return whether a message of so many bytes is accepted at once: one may be larger than the whole buffer."""
@@ -37,37 +38,38 @@ class Admission(object):
     def update(self):
         """Look again whether messages are accepted: to be called when what `refusal` returns may have changed."""
         self._run.end()
-        self.is_open = not self._waiting and self.refusal() is None
+        self.is_open = not self.line and self.refusal() is None
 
     def wait(self, message, let_in):
         """
         Keep a message until there is room for it.
 
-        :param message: has a ``size``
+        :param message: a `kiel.clients.producing.pending_record.PendingRecord`
         :param let_in: called with the message when there is room
         """
-        self._waiting.append((message, let_in))
+        self.line.append((message, let_in))
         self.update()
 
     def release(self, size):
         """So many bytes have left the buffer: let in those who wait, first come first served."""
         self.buffered -= size
-        if not self._waiting:
+        if not self.line:
             return
-        while self._waiting:
-            message, let_in = self._waiting[0]
-            if self.buffered and self.buffered + message.size > self.buffer_bytes:
+        while self.line:
+            message, let_in = self.line[0]
+            given_up = message.future.done()
+            if not given_up and self.buffered and self.buffered + message.size > self.buffer_bytes:
                 return
-            self._waiting.popleft()
+            self.line.popleft()
             let_in(message)
         self.update()
 
     @property
     def waiting(self):
         """The messages that wait for room: a list."""
-        return [message for message, _ in self._waiting]
+        return [message for message, _ in self.line]
 
     def forget_waiting(self):
         """Let nobody wait any longer."""
-        self._waiting.clear()
+        self.line.clear()
         self.update()

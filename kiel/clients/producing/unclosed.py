@@ -25,12 +25,12 @@ class Unclosed(object):
     object with a finaliser must not be in a cycle.)
 
     :param queues: the `kiel.clients.producing.partition_queue.PartitionQueue` objects that hold anything: a set
-    :param admission: the `kiel.clients.producing.admission.Admission`
+    :param waiting: what waits for room: the `kiel.clients.producing.admission.Admission`'s own queue
     """
 
-    def __init__(self, queues, admission):
+    def __init__(self, queues, waiting):
         self._queues = queues
-        self._admission = admission
+        self._waiting = waiting
         self._pid = os.getpid()
         _all.add(self)
 
@@ -41,7 +41,7 @@ class Unclosed(object):
             return
         left = dict(((queue.topic, queue.partition), sum(len(batch) for batch in queue.batches if not batch.done))
                     for queue in queues)
-        count = sum(left.values()) + len(self._admission.waiting)
+        count = sum(left.values()) + len(self._waiting)
         if not count:
             return
         text = "a producer was not closed: %d message%s not delivered (%s); `yield producer.close()` delivers them" % (
