@@ -90,7 +90,7 @@ def die(producer):
     """What a crash does: the connections end, and nothing is said."""
     producer.cluster.stop()
     producer._sender.stop(exc.ClosedError("died"))
-    producer.identify(False)
+    producer._transactions.reset()
     producer.closing = True
     yield gen.moment
 
