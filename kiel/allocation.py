@@ -83,6 +83,13 @@ class Allocator(object):
         """Leaves the group; gives a Future."""
         raise NotImplementedError
 
+    def leave_now(self):
+        """
+        Leave the group as far as that can be done without an IOLoop, in a few seconds at most.
+
+        For a consumer that is closed when nobody runs the loop any more; `stop` may still follow.
+        """
+
     def update(self, partitions, gone=()):
         """
         Tells what the metadata says now; gives a Future.

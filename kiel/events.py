@@ -69,6 +69,21 @@ def outcome_of(value):
     return gen.convert_yielded(value) if hasattr(value, "__await__") else gen.maybe_future(value)
 
 
+def finished(future):
+    """Return a Future that is done when another is, whatever that ends with."""
+    done = concurrent.Future()
+    future.add_done_callback(lambda _: settle(done))
+    return done
+
+
+def is_running(io_loop):
+    """Whether an IOLoop is being run at this moment; True for None, and where that can't be told."""
+    asyncio_loop = getattr(io_loop, "asyncio_loop", None)
+    if asyncio_loop is not None:
+        return asyncio_loop.is_running()
+    return bool(getattr(io_loop, "_running", True))
+
+
 def _retrieve(future):
     """Look at the exception, if there is one."""
     if not getattr(future, "cancelled", bool)():

@@ -412,6 +412,9 @@ class BaseConsumer(Client):
 
     # -- answers, as in kiel 0.9 --
 
+    def note_answer(self):
+        """A broker answered a fetch without any error."""
+
     def note_refusal(self, topic, part):
         """A partition's answer was an error, which is dealt with; an overridden `handle_fetch_response` sees it."""
         self._overridden.refused(topic, part)

@@ -15,7 +15,7 @@ from kiel.clients.consuming.offset_lookup import BEGINNING
 from kiel.clients.consuming.position_search import PositionSearch
 from kiel.clients.grouping import committer, health
 from kiel.clients.grouping.assignment import Assignment, not_owned
-from kiel.clients.grouping.committed_offsets import CommittedOffsets
+from kiel.clients.grouping.committed_offsets import CommittedOffsets, retry_of
 from kiel.clients.grouping.committer import Committer
 from kiel.clients.grouping.coordinator import GroupCoordinator
 from kiel.clients.grouping.group_view import GroupView
@@ -99,6 +99,8 @@ class GroupedConsumer(BaseConsumer):
             raise ValueError("autocommit is True, False or 'processed', not %r" % (autocommit,))
         if group_protocol not in PROTOCOLS:
             raise ValueError("group_protocol is one of %r, not %r" % (PROTOCOLS, group_protocol))
+        #: what went wrong last
+        self._trouble = health.Trouble()
         super(GroupedConsumer, self).__init__(
             brokers, deserializer, max_wait_time, min_bytes, max_bytes, **settings
         )
@@ -140,6 +142,9 @@ class GroupedConsumer(BaseConsumer):
         self._choice = ProtocolChoice(self.group_coordinator, membership, self.settings, group_protocol)
         if zk_hosts:
             self.allocator = self._zookeeper_allocator(zk_hosts, partition_allocator or naive_allocator)
+        #: the Future of `_connect` and of the work of `close`; None while that is not under way
+        self._connecting = None
+        self._ending = None
         #: the process that this was made in
         #: topic -> the error of the allocator that `consume` raised last
         self._refusals_raised = {}
@@ -196,6 +201,15 @@ class GroupedConsumer(BaseConsumer):
         self.assignment.on_lost = on_lost
 
     @property
+    def last_error(self):
+        """The last error of reading, until a broker answers without one."""
+        return self._trouble.of("reading")
+
+    @last_error.setter
+    def last_error(self, error):
+        self._trouble.note("reading", error)
+
+    @property
     def topics_to_commit(self):
         """
         The set of topics with something to commit. Changing it acts.
@@ -228,12 +242,16 @@ class GroupedConsumer(BaseConsumer):
         return self.group_coordinator.handle_group_coordinator_response(response)
 
     def handle_offset_fetch_response(self, response):
-        """Return ``{(topic, partition): offset or KielError}``, -1 for none."""
-        return self.committed.handle_offset_fetch_response(response)
+        """Take in the answer of a look-up of committed offsets. Return whether to ask again, as in kiel 0.9."""
+        return retry_of(self.committed.handle_offset_fetch_response(response))[0]
 
     def handle_offset_commit_response(self, response):
-        """Return ``{(topic, partition): None or KielError}``."""
-        return self.committed.handle_offset_commit_response(response)
+        """
+        Take in the answer of a commit.
+
+        Return whether to commit again, and whether without the metadata, as in kiel 0.9.
+        """
+        return retry_of(self.committed.handle_offset_commit_response(response))
 
     def health(self):
         """
@@ -248,11 +266,13 @@ class GroupedConsumer(BaseConsumer):
         - ``lag``: ``{topic: {partition id: messages}}`` behind the end of the log, as of the last answer; None where
           it is not known
         - ``error``: what ended the membership, or else the last error of reading or committing, as text; None while
-          all is well
+          all is well: the first answer without an error ends one of reading, the first commit one of committing
+        - ``error_since``: for how many seconds there has been an error of reading or committing; None while there is
+          none
 
         It costs no request, and answers from what is known.
         """
-        return health.report(self.allocator, self.lag, self.last_error)
+        return health.report(self.allocator, self.lag, self._trouble)
 
     # -- joining --
 
@@ -263,24 +283,74 @@ class GroupedConsumer(BaseConsumer):
 
         In Kafka, a member without ``topics`` joins at its first `consume`.
 
-        :raises kiel.exc.NoBrokersError: when no bootstrap host answers
+        While the consumer closes, this waits for that. A second call does no harm.
+
+        :raises kiel.exc.NoBrokersError: when no bootstrap host answers, or none of the brokers that it names
         :raises kiel.exc.ZooKeeperError: when ZooKeeper does not
         :raises kiel.exc.BrokerError: when the group does not take this member
+        :raises kiel.exc.ClosedError: when the consumer is closed meanwhile
         """
+        while self._ending is not None and not self._ending.done():
+            yield events.finished(self._ending)
+        if self._connecting is None or self._connecting.done():
+            self._connecting = self._connect()
+        yield self._connecting
+
+    @gen.coroutine
+    def _connect(self):
+        """The work of `connect`, done once for all who call that meanwhile."""
         if os.getpid() != self._pid:  # made before a fork: the parent has that name
             self._pid = os.getpid()
             self.name = make_name()
             if self._zk_hosts:
                 self.allocator.consumer_name = self.name
         yield super(GroupedConsumer, self).connect()
+        self._check_open()
+        yield self._reach_a_broker()
+        if self.subscription.following:
+            return  # it was connected before
         self.assignment.closing = False
-        if self._zk_hosts:
-            self.assignment.obey(self.allocator)
-            yield self._join()
-            self._note_name()
-            yield self.determine_coordinator()
-        else:
-            yield self._choice.join(self.assignment.obey, self._join)
+        try:
+            if self._zk_hosts:
+                self._obey(self.allocator)
+                yield self._join()
+                self._note_name()
+                yield self.determine_coordinator()
+            else:
+                yield self._choice.join(self._obey, self._join)
+            self._check_open()
+        except Exception:
+            self.subscription.stop()
+            yield self.allocator.stop()
+            raise
+        log.info("Group %s: %s is connected", self.group_name, self.name)
+
+    def _check_open(self):
+        """Raise what ends a connect() that close() came in between of."""
+        if self.closing:
+            raise exc.ClosedError("group %s: the consumer was closed while it connected" % self.group_name)
+
+    @gen.coroutine
+    def _reach_a_broker(self):
+        """
+        Connect to any of the brokers that the bootstrap host named.
+
+        :raises kiel.exc.NoBrokersError: when none can be reached, as with wrong advertised.listeners
+        """
+        last = None
+        for broker in list(self.cluster.conns.values()):
+            try:
+                yield broker.connect()
+                return
+            except exc.KielError as error:
+                last = error
+        raise exc.NoBrokersError("a bootstrap host answers, but none of the brokers that it names can be reached; look "
+                                 "at their advertised.listeners: %s" % last)
+
+    def _obey(self, allocator):
+        """Go by an allocator from now on."""
+        self._check_open()
+        self.assignment.obey(allocator)
 
     def _join(self):
         """Have the allocator join; return a Future."""
@@ -288,7 +358,7 @@ class GroupedConsumer(BaseConsumer):
 
     def _fall_back(self, error):
         """The group turned out to be a classic one that the broker does not upgrade; return a Future."""
-        return self._choice.fall_back(self.allocator, error, self.assignment.obey, self._join)
+        return self._choice.fall_back(self.allocator, error, self._obey, self._join)
 
     def _note_name(self):
         """The allocator took another name where this one's was taken."""
@@ -391,7 +461,7 @@ class GroupedConsumer(BaseConsumer):
             for one in taken:
                 yield self._decode(one, call)
             if self.autocommit is True:
-                yield self._commit_by_itself()
+                yield self._commit_taken(taken)
             messages = self._still_ours(taken)
         finally:
             self.progress.end(taken)
@@ -401,6 +471,22 @@ class GroupedConsumer(BaseConsumer):
             self._raise_pending([one.cursor for one in taken])
         raise gen.Return(messages)
 
+    @gen.coroutine
+    def _commit_taken(self, taken):
+        """Commit what is about to be handed out; what an application's own `commit_offsets` raises, consume() does."""
+        try:
+            yield self._commit_by_itself()
+        except Exception:
+            for one in taken:
+                self._put_back_taken(one)
+            raise
+
+    def _put_back_taken(self, one):
+        """What was taken of a partition is not handed out: it is read again."""
+        if self.progress.put_back(one) and one.reached is not None:
+            topic, partition = one.key
+            self.offsets.note(topic, partition, one.begun)
+
     def _still_ours(self, taken):
         """Return the messages that may be handed out; the others are put back."""
         holding = self.assignment.holding()
@@ -408,9 +494,8 @@ class GroupedConsumer(BaseConsumer):
         for one in taken:
             if one.committed or holding(one.key):
                 messages.extend(one.messages)
-            elif self.progress.put_back(one) and one.reached is not None:
-                topic, partition = one.key
-                self.offsets.note(topic, partition, one.begun)
+            else:
+                self._put_back_taken(one)
         return messages
 
     @gen.coroutine
@@ -427,6 +512,11 @@ class GroupedConsumer(BaseConsumer):
             taken.cursor.error = error
         if taken.reached is not None and not call.given_up and self.assignment.holding()(taken.key):
             self.progress.note(taken)
+
+    def note_answer(self):
+        """A broker answered a fetch without any error."""
+        if self.last_error is not None:
+            self.last_error = None
 
     def _moved(self, cursor, offset):
         """Messages before ``offset`` are decoded."""
@@ -462,17 +552,21 @@ class GroupedConsumer(BaseConsumer):
         search = PositionSearch(self.positions.to_locate(topic, start), self.positions.located)
         asked = [key for key, cursor in search.cursors.items() if cursor.state == UNSET]
         sought = [key for key, cursor in search.cursors.items() if cursor.state == SOUGHT]
+
+        def tell(key, offset):
+            """A position was found; where the application sought it, it is also what is committed next."""
+            search.tell(key, offset)
+            if key in sought and search.cursors[key].handed == offset:
+                self.progress.sought(key, offset)
+
         positions = yield self.committed_offsets(asked, LOOK_UP_TIME, search.tell)
         fresh = dict(
             (key, BEGINNING if cursor.start is None else cursor.start) for key, cursor in search.cursors.items()
             if positions.get(key) is None
         )
         if fresh:
-            positions.update((yield self.lookup.positions_at(fresh, LOOK_UP_TIME, search.tell)))
+            positions.update((yield self.lookup.positions_at(fresh, LOOK_UP_TIME, tell)))
         self.last_error = search.finish(positions) or self.last_error
-        for key in sought:
-            if search.cursors[key].handed == positions[key]:
-                self.progress.sought(key, positions[key])
         raise gen.Return(True)
 
     # -- committing --
@@ -508,6 +602,7 @@ class GroupedConsumer(BaseConsumer):
             forfeited, self.progress.forfeited = self.progress.forfeited, set()
             if error is None and forfeited and self.allocator.by_topic:
                 error = not_owned(forfeited)
+        self._trouble.note("committing", error)
         if error is not None:
             raise error
 
@@ -531,7 +626,7 @@ class GroupedConsumer(BaseConsumer):
         Commit what is due, if that may be now; a failure is logged, and what failed stays to be committed.
 
         By an application's own `commit_offsets`, where it has one. What that commits without calling kiel's counts as
-        committed when it returns.
+        committed when it returns; what it raises, other than the errors of kiel's, comes out of here.
         """
         if not self.topics_to_commit or self.allocator.paused or (self.closing and not closing):
             return
@@ -539,20 +634,20 @@ class GroupedConsumer(BaseConsumer):
             error = yield self._commit_due(None, committer.AUTOCOMMIT_TIME, closing)
         else:
             error = yield self._call_commit_offsets()
+        self._trouble.note("committing", error)
         if error is not None:
-            self.last_error = error
             log.error("Offsets of group %s could not be committed, %s: %s", self.group_name,
                       "and are not any more" if closing else "later commits will",
                       str(error) or type(error).__name__)
 
     @gen.coroutine
     def _call_commit_offsets(self):
-        """Call an application's own `commit_offsets`. Return its error, or None."""
+        """Call an application's own `commit_offsets`. Return the error that kiel's raised in it, or None."""
         begun, due = self.committer.begun, dict(self.progress.due)
         self._committing += 1
         try:
             yield events.outcome_of(self.commit_offsets())
-        except Exception as error:
+        except exc.KielError as error:
             raise gen.Return(error)
         finally:
             self._committing -= 1
@@ -564,7 +659,16 @@ class GroupedConsumer(BaseConsumer):
     def _commit_before_release(self, keys):
         """Partitions are about to go: commit what is due of them."""
         if self.autocommit is not False and keys.intersection(self.progress.due):
-            yield self._commit_by_itself()
+            yield self._commit_or_log()
+
+    @gen.coroutine
+    def _commit_or_log(self, closing=False):
+        """Commit where nobody is there to raise anything to."""
+        try:
+            yield self._commit_by_itself(closing)
+        except Exception as error:
+            self._trouble.note("committing", error)
+            log.exception("Group %s: the application's own commit_offsets failed", self.group_name)
 
     # -- committing with a producer's transaction --
 
@@ -599,6 +703,29 @@ class GroupedConsumer(BaseConsumer):
     # -- the end --
 
     @gen.coroutine
+    def close(self):
+        """
+        Commit what is due, leave the group, and close every connection; in whatever state the consumer is.
+
+        Where the IOLoop does not run any more, as after a KeyboardInterrupt that left it, the member leaves its group
+        at once, without a last commit.
+        """
+        if self._ending is None or self._ending.done():
+            if not events.is_running(self.io_loop):
+                self.allocator.leave_now()
+            self._connecting = None  # it ends by an error, unless a KeyboardInterrupt came in between
+            self._ending = self._close()
+        yield self._ending
+
+    @gen.coroutine
+    def _close(self):
+        """The work of `close`, done once for all who call that meanwhile."""
+        try:
+            yield super(GroupedConsumer, self).close()
+        finally:
+            self._ending = None  # also after a KeyboardInterrupt, which leaves a coroutine's Future as it is
+
+    @gen.coroutine
     def wind_down(self):
         """Commit what is due, leave the group, and end every `consume`."""
         self.assignment.closing = True
@@ -619,7 +746,7 @@ class GroupedConsumer(BaseConsumer):
         working = set(key for work in self.progress.working.values() for key in work)
         yield self.assignment.wait_for_work(working, CLOSING_TIME)
         if self.autocommit is not False:
-            yield self._commit_by_itself(closing=True)
+            yield self._commit_or_log(closing=True)
 
 
 #: the `commit_offsets` that is not an application's own

@@ -51,6 +51,8 @@ class FetchResponses(object):
                 cursor.nothing(cold=not crowded)
         if outdated:
             self.fetcher.refresh_metadata()
+        if not any(part.error_code for topic in response.topics for part in topic.partitions):
+            self.client.note_answer()
 
     def _handle_partition(self, cursor, part, crowded):
         """Take one partition's answer. Returns whether metadata is out of date."""

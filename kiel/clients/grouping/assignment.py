@@ -63,8 +63,6 @@ class Assignment(object):
         self._announced = set()
         #: (topic, partition) -> the term, an object of its own
         self._terms = {}
-        #: partitions that the application paused and that went, until others come: those that come back stay paused
-        self._paused = set()
 
     def obey(self, allocator):
         """Go by an allocator from now on."""
@@ -126,7 +124,8 @@ class Assignment(object):
         """
         self._changed()
         keys = keys_of(revoked)
-        self._stop_reading(keys)
+        for topic, partition in keys:
+            self.fetcher.revoke(topic, partition)
         if keys and not self.closing and not self.allocator.paused:
             self._releasing |= keys
             try:
@@ -138,14 +137,6 @@ class Assignment(object):
             yield self._arrived(assigned)
         self.fetcher.wake()
         self.fetcher.pump()
-
-    def _stop_reading(self, keys):
-        """Drop what is fetched or under way of partitions that go."""
-        for key in keys:
-            cursor = self.fetcher.find(*key)
-            if cursor is not None and cursor.paused:
-                self._paused.add(key)
-            self.fetcher.revoke(*key)
 
     @gen.coroutine
     def _release(self, keys):
@@ -165,9 +156,6 @@ class Assignment(object):
         self._announced -= keys
         for key in keys:
             self._terms[key] = object()
-        for cursor in self._cursors(keys & self._paused):
-            cursor.paused = True
-        self._paused.clear()
         if self.on_rebalance is None:
             return
         until = monotonic() + self.rebalance_timeout
@@ -183,7 +171,8 @@ class Assignment(object):
     def _on_lost(self, lost):
         """Partitions are gone without having been asked for: whatever was not committed will not be any more."""
         keys = keys_of(lost)
-        self._stop_reading(keys)
+        for topic, partition in keys:
+            self.fetcher.revoke(topic, partition)
         log.warning("Group %s: this member lost %s; what was not committed of them is handed out again by their next "
                     "owner", self.group, names_of(keys))
         self._releasing -= keys

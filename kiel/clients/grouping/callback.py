@@ -4,7 +4,7 @@ from __future__ import absolute_import
 import logging
 import sys
 
-from tornado import concurrent, gen, ioloop
+from tornado import gen, ioloop
 
 from kiel import events
 
@@ -33,10 +33,8 @@ def call_back(callback, args, seconds, what):
     except BaseException:  # also what a coroutine of ours may not let in, such as GeneratorExit
         log.error("%s failed; %s goes on", name, what, exc_info=sys.exc_info())
         return
-    done = concurrent.Future()
-    future.add_done_callback(lambda _: events.settle(done))
     try:
-        yield events.within(max(0.001, seconds), done)
+        yield events.within(max(0.001, seconds), events.finished(future))
     except gen.TimeoutError:
         log.warning("%s was not done within %g s; %s goes on without it", name, seconds, what)
         events.ignore(future)

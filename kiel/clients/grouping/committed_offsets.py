@@ -14,6 +14,7 @@ from tornado import gen
 
 from kiel import constants, exc
 from kiel.clients.consuming.cursor import epoch_of, offset_of
+from kiel.events import outcome_of
 from kiel.protocol import errors, offset_commit, offset_fetch, topic_ids
 
 log = logging.getLogger(__name__)
@@ -275,8 +276,8 @@ class _Face(object):
     """
     Has an application's own handlers see the answers first, as in kiel 0.9.
 
-    What one returns counts where it is a dict, as kiel's own return; what handlers of 0.9 return (whether to try again)
-    says nothing of single partitions, so kiel's own reads the answer, too.
+    They return what those of 0.9 did: whether to try again. That says nothing of single partitions, so kiel reads the
+    answer by itself, too.
     """
 
     def __init__(self, face, own):
@@ -285,15 +286,40 @@ class _Face(object):
 
     @gen.coroutine
     def handle_offset_fetch_response(self, response):
-        """Return ``{(topic, partition): offset or KielError}``."""
-        result = yield gen.maybe_future(self.face.handle_offset_fetch_response(response))
-        raise gen.Return(result if isinstance(result, dict) else self.own.handle_offset_fetch_response(response))
+        """Return ``{(topic, partition): offset or KielError}``, -1 for none."""
+        retry = yield outcome_of(self.face.handle_offset_fetch_response(response))
+        found = self.own.handle_offset_fetch_response(response)
+        raise gen.Return(_again(found, "OffsetFetch") if retry else found)
 
     @gen.coroutine
     def handle_offset_commit_response(self, response):
         """Return ``{(topic, partition): None or KielError}``."""
-        result = yield gen.maybe_future(self.face.handle_offset_commit_response(response))
-        raise gen.Return(result if isinstance(result, dict) else self.own.handle_offset_commit_response(response))
+        result = yield outcome_of(self.face.handle_offset_commit_response(response))
+        retry, shorter = result if isinstance(result, tuple) else (result, False)
+        outcome = self.own.handle_offset_commit_response(response)
+        if shorter:
+            outcome = dict((key, exc.OffsetMetadataTooLargeError()) for key in outcome)
+        raise gen.Return(_again(outcome, "OffsetCommit") if retry and not shorter else outcome)
+
+
+def _again(outcome, api):
+    """What an answer says where the application wants the request to be sent again."""
+    return dict(
+        (key, value if isinstance(value, exc.KielError) else _wanted_again(api)) for key, value in outcome.items()
+    )
+
+
+def _wanted_again(api):
+    error = exc.KielError("the application's handler of %s wants another try" % api)
+    error.retriable = True
+    return error
+
+
+def retry_of(outcome):
+    """Return whether 0.9 would send a request again upon these outcomes, and whether with less metadata."""
+    errors_of = [value for value in outcome.values() if isinstance(value, exc.KielError)]
+    shorter = any(isinstance(error, exc.OffsetMetadataTooLargeError) for error in errors_of)
+    return shorter or any(error.retriable for error in errors_of), shorter
 
 
 class _Shorter(exc.OffsetMetadataTooLargeError):

@@ -44,7 +44,7 @@ class Subscription(object):
         self._on_error = on_error
         self._on_gone = on_gone
         #: whether the allocator is told of what changes
-        self._following = False
+        self.following = False
         #: topic -> ids that the allocator was told of last
         self._known = {}
         #: topic -> since when metadata lacks it (`kiel.retry.monotonic`)
@@ -63,7 +63,7 @@ class Subscription(object):
 
         :param seconds: how long a topic that is subscribed to and does not exist is waited for
         """
-        self._following = True
+        self.following = True
         self._known = self._shared()
         for topic, ids in self._known.items():
             self.first_ids.setdefault(topic, frozenset(ids))
@@ -107,7 +107,7 @@ class Subscription(object):
     def metadata_changed(self):
         """Topics may have come or gone: tell the allocator."""
         topics = self._shared()
-        if not self._following or not topics:  # a broker that has just started may say that there are none
+        if not self.following or not topics:  # a broker that has just started may say that there are none
             return
         for topic, ids in topics.items():
             self.first_ids.setdefault(topic, frozenset(ids))
@@ -139,7 +139,7 @@ class Subscription(object):
 
     def stop(self):
         """Tell the allocator of nothing from now on."""
-        self._following = False
+        self.following = False
         self._missing.clear()
         if self._timer is not None:
             ioloop.IOLoop.current().remove_timeout(self._timer)

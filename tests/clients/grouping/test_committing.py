@@ -171,24 +171,60 @@ def test_it_does_not_commit_what_another_loop_works_on():
     check()
 
 
-@pytest.mark.parametrize("error", [ValueError("full"), exc.NoBrokersError("none"), StopIteration()])
-def test_one_that_fails_is_called_again(error):
-    @with_own(Database)
-    def check(cluster, consumer):
-        calls = []
+def failing(consumer, error):
+    """Gives the consumer a commit_offsets of its own that fails once; gives the list of its calls."""
+    calls = []
 
-        def fail(metadata=None):
-            calls.append(metadata)
-            if len(calls) == 1:
-                raise error
-        consumer.commit_offsets = fail
+    def fail(metadata=None):
+        calls.append(metadata)
+        if len(calls) == 1:
+            raise error
+    consumer.commit_offsets = fail
+    return calls
+
+
+@with_own(GroupedConsumer)
+def test_one_that_fails_as_kiels_would_is_called_again(cluster, consumer):
+    calls = failing(consumer, exc.NoBrokersError("none"))
+    cluster.log("t", 0).put(b"a")
+    assert (yield gather(consumer, 1)) == [b"a"]
+    assert consumer.topics_to_commit == {"t"}
+    yield consumer.consume("t")
+    assert len(calls) == 2
+    assert not consumer.topics_to_commit
+
+
+@pytest.mark.parametrize("mode", [True, "processed"])
+@pytest.mark.parametrize("error", [ValueError("full"), ZeroDivisionError()])
+def test_what_another_raises_comes_out_and_nothing_is_lost(mode, error):
+    @with_own(GroupedConsumer, autocommit=mode)
+    def check(cluster, consumer):
+        calls = failing(consumer, error)
         cluster.log("t", 0).put(b"a")
-        assert (yield gather(consumer, 1)) == [b"a"]
-        assert consumer.topics_to_commit == {"t"}
-        yield consumer.consume("t")
+        if mode == "processed":
+            assert (yield gather(consumer, 1)) == [b"a"]
+        yield loop.raises(type(error), loop.within(5, consumer.consume("t")))
+        if mode is True:
+            assert (yield gather(consumer, 1)) == [b"a"]
+        else:
+            assert (yield consumer.consume("t")) == []
         assert len(calls) == 2
         assert not consumer.topics_to_commit
     check()
+
+
+@pytest.mark.parametrize("when", ["released", "closed"])
+def test_where_there_is_nobody_to_raise_it_to_it_is_logged(when, caplog):
+    @with_own(GroupedConsumer, autocommit="processed")
+    def check(cluster, consumer):
+        calls = failing(consumer, ValueError("full"))
+        cluster.log("t", 0).put(b"a")
+        yield gather(consumer, 1)
+        consumer.progress.done_with("t")
+        yield (consumer.close() if when == "closed" else consumer.allocator.give())
+        assert len(calls) == 1
+    check()
+    assert any("own commit_offsets" in record.getMessage() for record in caplog.records)
 
 
 # -- the end --

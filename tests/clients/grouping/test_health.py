@@ -7,8 +7,9 @@ from tornado import gen
 from kiel import exc
 from kiel.retry import monotonic
 
+from tests import loop
 from tests.clients.grouping.members import Given, gather, make
-from tests.fake import with_cluster
+from tests.fake import error, with_cluster
 
 
 class Beating(object):
@@ -76,3 +77,32 @@ def test_health_without_a_heart_and_with_an_error(cluster, consumer):
 def test_a_member_without_partitions_has_no_lag(cluster, consumer):
     yield consumer.allocator.give()
     assert consumer.health()["lag"] == {} and consumer.health()["allocation"] == {}
+
+
+@with_member
+def test_an_error_of_reading_ends_with_the_first_answer_without_one(cluster, consumer):
+    """As after a restart of the brokers, on a topic that nobody writes to."""
+    cluster[1].on("fetch", error(6), times=3)
+    yield consumer.consume("t")
+    consumer.last_error = exc.NoBrokersError("none there")
+    yield gen.sleep(0.05)
+    health = consumer.health()
+    assert "none there" in health["error"] and 0.04 < health["error_since"] < 5
+    for _ in range(20):
+        if consumer.health()["error"] is not None:
+            yield consumer.consume("t")
+    assert consumer.health()["error"] is None and consumer.health()["error_since"] is None
+
+
+@with_member
+def test_an_error_of_committing_ends_with_the_first_commit(cluster, consumer):
+    cluster.log("t").put(b"1")
+    yield gather(consumer, 1)
+    cluster[1].on("offset_commit", error(30))
+    yield loop.raises(exc.GroupAuthorizationFailedError, consumer.commit_offsets())
+    cluster.log("t").put(b"2")
+    yield gather(consumer, 1)
+    assert "group_authorization_failed" in consumer.health()["error"]
+    cluster[1].on("offset_commit", None)
+    yield consumer.commit_offsets()
+    assert consumer.health()["error"] is None
