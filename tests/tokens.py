@@ -79,7 +79,7 @@ class Provider(object):
                 provider.requests.append(self.request)
                 fields = dict((name, self.get_body_argument(name)) for name in self.request.body_arguments)
                 status, body = answer(fields, self.request)
-                self.set_status(status)
+                self.set_status(status, "status")  # Tornado 4.5 on Python 2.7 has no name for 429
                 self.write(body)
 
         #: what has been asked

@@ -40,6 +40,8 @@ class Proxy(object):
             port = parts.port
         except ValueError:
             port = 0
+        if port is None and parts.netloc[-1:].isdigit() and ":" in parts.netloc.rpartition("@")[2].rpartition("]")[2]:
+            port = 0  # Python 2.7 has no port where the number is too large
         if parts.scheme not in PORTS or not parts.hostname or port == 0:
             # not the URL itself: it may have a password in it
             raise ValueError("proxy= must be socks5://[user:password@]host[:port] or http://... of the same form")
