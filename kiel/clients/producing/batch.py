@@ -262,7 +262,10 @@ class _UnseenFailure(object):
 def resolve(outcome):
     """Resolve the Futures that `Batch.finish` returned; the last thing to do, since others act on it at once."""
     for future, result, error in outcome:
-        settle(future, result, error)
+        if error is None and not future.done():  # what `settle` does, for most
+            future.set_result(result)
+        else:
+            settle(future, result, error)
 
 
 def record_size(key, value, headers):
