@@ -1,0 +1,71 @@
+"""Runs the whole sweep and writes its table: ``python -m tests.sweep [docs/sweep.rst]``."""
+from __future__ import absolute_import
+
+import logging
+import sys
+
+from tornado import gen, ioloop
+
+from kiel import exc
+from tests.sweep.cases import APIS, CODES, run
+
+HEAD = """Every error code
+================
+
+``make sweep`` has a scripted broker answer each api with each of Kafka's error codes, once and for a while, and keeps a
+ledger: each client recovers or raises a clear error, hangs nowhere, does not ask in haste, and loses and repeats
+nothing. "recovers": the application notices nothing but time; else the errors that it got, after which it went on.
+
+"""
+
+
+#: cases that run at the same time
+TOGETHER = 12
+
+
+@gen.coroutine
+def sweep(rows):
+    """Run all cases, some at a time: each has a broker of its own."""
+    for client, apis in APIS.items():
+        for api in apis:
+            for begin in range(0, len(CODES), TOGETHER):
+                codes = CODES[begin:begin + TOGETHER]
+                once = yield [run(client, api, code, True) for code in codes]
+                longer = yield [run(client, api, code, False) for code in codes]
+                for code, first, second in zip(codes, once, longer):
+                    rows.append((client, api, code, str(first), str(second)))
+                    print("%-20s %-18s %5d  %-40s %s" % rows[-1])
+                sys.stdout.flush()
+
+
+def table(rows):
+    """Return the rows as a page, those of one client, api and outcome in one line."""
+    lines = [HEAD]
+    for client in APIS:
+        lines += [client.capitalize(), "-" * len(client), "", ".. list-table::", "   :header-rows: 1", "",
+                  "   * - api", "     - once", "     - for a while", "     - codes"]
+        found = {}
+        for _, api, code, once, longer in [row for row in rows if row[0] == client]:
+            name = exc.for_code(code).name
+            found.setdefault((api, once, longer), []).append("%s (%d)" % (name, code))
+        for (api, once, longer), names in sorted(found.items()):
+            lines += ["   * - %s" % api, "     - %s" % once, "     - %s" % longer, "     - %s" % ", ".join(names)]
+        lines.append("")
+    return "\n".join(lines)
+
+
+def main():
+    """Sweep, and write the page."""
+    logging.disable(logging.CRITICAL)
+    rows = []
+    ioloop.IOLoop.current().run_sync(lambda: sweep(rows))
+    if len(sys.argv) > 1:
+        with open(sys.argv[1], "w") as page:
+            page.write(table(rows))
+    broken = [row for row in rows if "BROKEN" in row[3] + row[4]]
+    print("%d cases, %d broken" % (2 * len(rows), len(broken)))
+    sys.exit(bool(broken))
+
+
+if __name__ == "__main__":
+    main()
