@@ -243,7 +243,11 @@ class GroupedConsumer(BaseConsumer):
 
     def handle_offset_fetch_response(self, response):
         """Take in the answer of a look-up of committed offsets. Return whether to ask again, as in kiel 0.9."""
-        return retry_of(self.committed.handle_offset_fetch_response(response))[0]
+        found = self.committed.handle_offset_fetch_response(response)
+        for (topic, partition), offset in found.items():
+            if not isinstance(offset, exc.KielError) and offset >= 0:
+                self.offsets.note(topic, partition, int(offset))
+        return retry_of(found)[0]
 
     def handle_offset_commit_response(self, response):
         """
