@@ -104,7 +104,7 @@ class Cluster(Topics):
         """
         Finds the cluster through the bootstrap hosts. May be called again.
 
-        :raises kiel.exc.NoBrokersError: when none of them answers
+        :raises kiel.exc.NoBrokersError: when none of them answers, or none of the brokers that they name
         :raises kiel.exc.AuthenticationError: when that is why
         """
         if self._stopped:  # closed before: what is found now may be another cluster
@@ -113,6 +113,10 @@ class Cluster(Topics):
         self._resting.clear()
         response = yield self._source.bootstrap()
         yield self.heal(response)
+        if not self.conns and self._source.named:
+            raise exc.NoBrokersError("a bootstrap host answers, but none of the brokers that it names does: %s; %s" % (
+                ", ".join("%s:%d" % address for address in self._source.named),
+                "check that their advertised listeners can be reached from here"))
         self._schedule_refresh()
 
     @gen.coroutine
@@ -341,6 +345,7 @@ class Cluster(Topics):
                 self._drop(conn.broker_id)
         else:
             self._resting.worked((conn.host, conn.port))
+            log.info("Connected to broker %s at %s:%d", conn.broker_id, conn.host, conn.port)
 
     def _drop(self, broker_id):
         """Takes a broker out of the books; that it has gone already is no error."""

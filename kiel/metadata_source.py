@@ -2,6 +2,7 @@
 from __future__ import absolute_import
 
 import datetime
+import logging
 import random
 import time
 
@@ -14,6 +15,8 @@ from kiel.fairness import Turn
 from kiel.protocol import metadata
 from kiel.security import login_pause
 from kiel.topics import known_of
+
+log = logging.getLogger(__name__)
 
 #: seconds after which the next broker is asked for metadata while the one before has not answered
 PATIENCE = 3.0
@@ -88,6 +91,7 @@ class MetadataSource(object):
             if self.resting.left(address):
                 continue
             conn = Connection(address[0], address[1], settings=self.settings)
+            log.info("Asking bootstrap host %s:%d for the cluster", address[0], address[1])
             try:
                 response = yield self._ask_one(conn, topics, create)
             except exc.KielError as failure:

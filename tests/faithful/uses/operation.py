@@ -2,7 +2,11 @@
 from __future__ import absolute_import
 
 import collections
+import os
+import signal
 import socket
+import subprocess
+import sys
 
 from kazoo.client import KazooClient
 from tornado import gen
@@ -90,21 +94,68 @@ def closing_leaves_at_once(world):
         watcher.stop()
 
 
-@use("D18", real=True)
+#: the end of 0.9's examples: the loop has been left when close() is called
+WORKER = """
+import sys
+from tornado import gen, ioloop
+from kiel import clients
+
+consumer = clients.GroupedConsumer([sys.argv[1]], sys.argv[2], [sys.argv[3]])
+loop = ioloop.IOLoop.current()
+
 @gen.coroutine
-def closing_without_waiting(world):
-    # Ctrl-C in the examples of 0.9: close() is called, nobody runs the loop any more
+def run():
+    yield consumer.connect()
+    print("connected")
+    sys.stdout.flush()
+    while True:
+        yield gen.sleep(0.1)
+
+loop.add_callback(run)
+try:
+    loop.start()
+except KeyboardInterrupt:
+    consumer.close()%s
+"""
+
+
+@gen.coroutine
+def interrupted(world, ending):
     group = world.name("group")
     watcher = Watcher(world, group)
+    process = subprocess.Popen(
+        [sys.executable, "-c", WORKER % ending, world.brokers[0], group, world.zk_hosts[0]], stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT, env=dict(os.environ, PYTHONPATH=os.pathsep.join(sys.path)))
     try:
-        consumer = yield grouped(world, group)
-        assert watcher.members() == [consumer.name]
-        future = consumer.close()
-        left = watcher.members()
-        yield future
-        assert left == [], "still there: %s" % left
+        for _ in range(1000):
+            if watcher.conn.exists(watcher.path) and watcher.members():
+                break
+            yield gen.sleep(0.02)
+        assert len(watcher.members()) == 1
+        yield gen.sleep(0.3)
+        process.send_signal(signal.SIGINT)
+        for _ in range(150):  # the session would last for ten seconds
+            if not watcher.members():
+                break
+            yield gen.sleep(0.02)
+        assert watcher.members() == [], "still there"
     finally:
+        if process.poll() is None:
+            process.kill()
+        process.communicate()
         watcher.stop()
+
+
+@use("D18", real=True)
+@gen.coroutine
+def interrupted_as_in_the_examples(world):
+    yield interrupted(world, ".add_done_callback(lambda future: loop.stop())")
+
+
+@use("D18", real=True)
+@gen.coroutine
+def interrupted_and_closed(world):
+    yield interrupted(world, "")
 
 
 # -- D19

@@ -254,7 +254,9 @@ def hooks_on_real_brokers(world):
     for number in range(4):
         yield client.produce(topic, number)
     yield client.close()
-    assert (client.flushes, client.answers) == (3, 2), (client.flushes, client.answers)
+    # a batch that is filled slowly may leave before it is full
+    assert client.flushes == 3 and 2 <= client.answers <= 4, (client.flushes, client.answers)
+    assert [value for _, value in world.log(topic)] == [b"0", b"1", b"2", b"3"]
 
 
 # -- C14
