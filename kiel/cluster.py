@@ -270,9 +270,9 @@ class Cluster(Topics):
             raise error
         raise gen.Return(bool(self.topics.get(topic)) and topic not in missing)
 
-    def process_topics(self, topics, asked=()):
+    def process_topics(self, response_topics, asked=()):
         """Take over the topics of a metadata answer, as `kiel.topics.Topics.process_topics`."""
-        missing = super(Cluster, self).process_topics(topics, asked)
+        missing = super(Cluster, self).process_topics(response_topics, asked)
         for name in self.topics:
             if name not in self._seen:
                 self._seen.add(name)

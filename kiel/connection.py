@@ -280,7 +280,7 @@ class Connection(object):
 
     # -- sending and receiving --
 
-    def send(self, request):
+    def send(self, message):
         """
         Send a request; return a Future of its response at once.
 
@@ -288,7 +288,7 @@ class Connection(object):
         `kiel.exc.RequestTimeoutError`, or with the error that ended the connection. While the broker has asked for a
         pause, the request waits for its end, in order; the request's time-out begins when it is written.
         """
-        return self.transmit(request)
+        return self.transmit(message)
 
     def transmit(self, request):
         """Send a request as `send` does, also during the handshake, which comes before anybody else's requests."""

@@ -36,14 +36,14 @@ class Response(part.Part):
     flexible_header = True
 
     @classmethod
-    def deserialize(cls, raw, version=0, offset=0):
+    def deserialize(cls, raw_bytes, version=0, offset=0):
         """
         Reads what follows the correlation id, which begins at ``offset``: gives an instance.
 
         Raises `kiel.exc.ProtocolError` for bytes that make no sense. What stands behind the message
         is left alone.
         """
-        raw = lengths.as_bytes(raw)
+        raw = lengths.as_bytes(raw_bytes)
         response = cls.decode(raw, cls._begin(raw, version, offset), version)[0]
         response.api_version = version
         return response

@@ -2,7 +2,7 @@
 from __future__ import absolute_import
 
 
-def create_attempter(future):
+def create_attempter(f):
     """
     Return ``attempt(fn, *args)``, which calls the function unless the Future is done, and puts its exception there.
 
@@ -10,11 +10,11 @@ def create_attempter(future):
     """
     def attempt(fn, *args, **kwargs):
         """Call the function, unless an attempt before failed."""
-        if future.done():
+        if f.done():
             return
         try:
             fn(*args, **kwargs)
         except Exception as error:
-            future.set_exception(error)
+            f.set_exception(error)
 
     return attempt

@@ -111,9 +111,9 @@ class SharedSet(object):
             log.error("%s holds no JSON array of strings, it will be written anew: %r", self.path, data)
             return set(), stat.version
 
-    def serialize(self, items):
+    def serialize(self, data):
         """The bytes of a set, as every member since kiel 0.9 reads them."""
-        return json.dumps(sorted(items)).encode("utf-8")
+        return json.dumps(sorted(data)).encode("utf-8")
 
     def deserialize(self, data):
         """The set that the bytes stand for; no bytes are the empty set; ``ValueError`` for anything else."""

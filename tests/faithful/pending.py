@@ -2,21 +2,10 @@
 
 PENDING = set("""
 A2_committing_every_second_time
-A3_offsets_in_a_group_after_nothing
-B10_in_a_group_with_both
 B11_a_handler_of_offset_fetches_that_asks_the_usual_one
-B4_a_group_with_a_database
-B5_not_waiting_in_a_group
-B5_not_waiting_on_real_brokers
-B6_a_group_whose_store_takes_its_time
-B6_a_whole_topic_on_real_brokers
-B7_in_a_group
-B7_keys_on_real_brokers
 C12_raising_it
-C13_members_of_an_allocator
-C14_allocation_of_what_is_not_there
-D18_closing_without_waiting
-D19_a_group_tells_of_itself
-D20_nobody_behind_the_bootstrap_host
 S_shares_of_max_bytes
 """.split())
+
+#: the same for the modules of `test_interface`
+MODULES = set()
