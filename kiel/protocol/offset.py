@@ -76,7 +76,7 @@ class PartitionResponse(Part):
     parts = (
         ("partition_id", Int32),
         ("error_code", Int16),
-        ("offsets", Array.of(Int64), when("0", ignorable=True)),
+        ("offsets", Array.of(Int64), when("0")),
         ("timestamp", Int64, when("1+", default=-1)),
         ("offset", Int64, when("1+", default=-1)),
         ("leader_epoch", Int32, when("4+", default=-1)),
