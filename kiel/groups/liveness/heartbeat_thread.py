@@ -291,6 +291,7 @@ class HeartbeatThread(object):
     def leave_at_exit(self):
         """The process is about to end: leave the group, and end the thread."""
         self.exiting = True
+        self.watchdog.stop()  # the application's loop does not turn any more, and nobody is to blame
         if not self.closed and self.leave_request is None:
             self._leave_abandoned()
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import threading
 import time
+import weakref
 
 from tornado import gen, ioloop
 
@@ -634,6 +635,19 @@ def test_a_loop_closed_under_it_ends_the_thread_and_the_membership():
         assert not threads()
         assert worlds[0].count("leave_group") == 1
         assert worlds[0].heartbeat.left
+
+
+@with_world()
+def test_a_dropped_heartbeat_leaves(world):
+    world.start()
+    yield loop.until(lambda: world.answers)
+    gone = weakref.ref(world.heartbeat)
+    world.heartbeat.on_answer = world.heartbeat.on_left = None
+    world.heartbeat = None
+    gc.collect()
+    assert gone() is None
+    yield loop.until(lambda: world.count("leave_group") == 1 and not threads(), 8)
+    world.heartbeat = Heartbeat(Settings(client_id="heart"), ioloop.IOLoop.current(), "g", 1)
 
 
 def test_a_process_that_forgets_it_ends_without_noise():
