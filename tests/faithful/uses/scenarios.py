@@ -38,8 +38,8 @@ def out_of_range(world):
     consumer = yield single(world, broker)
     yield take(consumer, "t", 5, start=consumer.BEGINNING)
     broker.first["t", 0] = 100  # the old ones are deleted
-    yield consumer.consume("t", start=consumer.BEGINNING)
-    found = yield take(consumer, "t", 5, start=consumer.BEGINNING)
+    found = yield consumer.consume("t", start=consumer.BEGINNING)  # nothing in 0.9, which looks up at the next
+    found += yield take(consumer, "t", 5 - len(found), start=consumer.BEGINNING)
     assert found[-5:] == [0, 1, 2, 3, 4], found
     assert consumer.offsets["t"][0] == 105
 
