@@ -171,14 +171,17 @@ class Positions(object):
     @gen.coroutine
     def _determine(self, topic, start):
         """Look positions up; an error is put where the next `consume` raises it."""
+        own = overridden(self.client.determine_offsets)
         try:
             yield outcome_of(self.client.determine_offsets(topic, start))
         except exc.KielError as error:
+            if own and not isinstance(error, exc.NoOffsetsError):
+                raise  # as in 0.9: whether to try again is for the application to say
             log.error("No offsets for topic %s: %s", topic, error)
             self._failed(topic, error, not error.retriable and not isinstance(error, exc.NoOffsetsError))
             yield gen.sleep(0.1)
             return
-        if overridden(self.client.determine_offsets):
+        if own:
             for cursor in self.fetcher.of(topic):
                 if not cursor.located:  # in 0.9, what `offsets` has without being told is 0
                     cursor.locate(self.offsets[topic][cursor.partition])
@@ -214,6 +217,7 @@ class Positions(object):
     def _failed(self, topic, error, final):
         """A look-up failed; where trying again does not mend it, the next `consume` raises the error."""
         self.client.last_error = error
-        for cursor in self.fetcher.of(topic) if final else ():
-            if not cursor.located:
-                cursor.error = error
+        cursors = self.fetcher.of(topic) if final else []
+        missing = [cursor for cursor in cursors if not cursor.located]
+        for cursor in (missing or cursors)[:1]:  # of one alone: it is one error, which is raised once
+            cursor.error = error

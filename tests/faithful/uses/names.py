@@ -13,7 +13,7 @@ from kiel.protocol import errors, messages, metadata, offset, part, primitives, 
 from kiel.zookeeper.allocator import PartitionAllocator
 
 from . import use
-from .helpers import connected, single
+from .helpers import connected, single, take
 
 
 # -- C12
@@ -58,6 +58,44 @@ def raising_it(world):
         assert error.host == "database"
     else:
         assert False, "no error"
+
+
+@use("C12")
+@gen.coroutine
+def raising_it_once(world):
+    class Flaky(clients.SingleConsumer):
+        calls = 0
+
+        @gen.coroutine
+        def determine_offsets(self, topic, start=None):
+            self.calls += 1
+            if self.calls == 1:
+                raise exc.ConnectionError("database", 5432)
+            yield super(Flaky, self).determine_offsets(topic, start)
+
+    broker = world.scripted(topics={"t": 3})
+    broker.put("t", b"0", b"1", b"2")
+    consumer = yield single(world, broker, Flaky)
+    try:
+        yield consumer.consume("t", start=consumer.BEGINNING)
+    except exc.ConnectionError:
+        pass
+    else:
+        assert False, "no error"
+    assert sorted((yield take(consumer, "t", 3, start=consumer.BEGINNING))) == [0, 1, 2]
+    assert consumer.calls == 2, consumer.calls
+
+
+@use("C12")
+@gen.coroutine
+def raising_what_consume_takes_for_no_offsets(world):
+    class Unsure(clients.SingleConsumer):
+        @gen.coroutine
+        def determine_offsets(self, topic, start=None):
+            raise exc.NoOffsetsError()
+
+    consumer = yield single(world, world.scripted(topics={"t": 1}), Unsure)
+    assert (yield consumer.consume("t")) == []
 
 
 @use("C12")
