@@ -49,6 +49,8 @@ class Progress(object):
         self.working = {}
         #: topics whose positions the application wants to be committed, handed out or not
         self.marked = set()
+        #: key -> offset: committed last, as far as this member may still take it back
+        self._committed = {}
         #: partitions that went to others before what was handed out of them was committed
         self.forfeited = set()
         #: topic -> Future that is done when what is being worked on is processed
@@ -131,8 +133,8 @@ class Progress(object):
         work = self.working.get(key[0], {})
         if work.get(key) == reached:
             del work[key]
-        if self.due.get(key) == reached:
-            self.due[key] = begun
+        if self.due.get(key, self._committed.get(key)) == reached:
+            self.due[key] = begun  # where it is committed already, the next commit takes it back
 
     def sought(self, key, offset=None):
         """
@@ -163,6 +165,7 @@ class Progress(object):
 
     def committed(self, key, offset):
         """A commit succeeded."""
+        self._committed[key] = offset
         if self.due.get(key) == offset:
             del self.due[key]
         taken = self._taken.get(key)
@@ -171,6 +174,7 @@ class Progress(object):
 
     def _drop(self, key):
         """Forget what is not committed of a partition. Return whether there was any."""
+        self._committed.pop(key, None)
         dropped = self.due.pop(key, None) is not None
         work = self.working.get(key[0], {})
         dropped = work.pop(key, None) is not None or dropped
@@ -193,5 +197,5 @@ class Progress(object):
 
     def clear(self):
         """A membership is over: the next one must not commit its offsets."""
-        for book in (self.due, self.working, self._waiting, self.forfeited, self.marked):
+        for book in (self.due, self.working, self._waiting, self.forfeited, self.marked, self._committed):
             book.clear()

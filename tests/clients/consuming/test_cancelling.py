@@ -217,3 +217,32 @@ def test_no_more_records_than_asked_for(name, release):
         assert len((yield consume("t", max_records=15))) == 5
         assert cluster.count("fetch") < 40
     check()
+
+
+@pytest.mark.parametrize("autocommit", [True, False, "processed"])
+def test_in_a_group_a_commit_of_what_nobody_took_is_taken_back(autocommit):
+    @with_member(dict(autocommit=autocommit, max_wait_time=2000), topics={"t": 1})
+    def check(cluster, consumer):
+        cluster.log("t").put(b"a")
+        yield member_gather(consumer, 1)
+        yield consumer.commit_offsets()
+        cluster.log("t").put(b"b", b"c")
+        future = consumer.consume("t")
+        yield loop.until(future.done)
+        if autocommit is not True:
+            yield consumer.commit_offsets()
+        assert stored(cluster) == 3
+        del future
+        gc.collect()
+        assert consumer.offsets["t"][0] == 1
+        if autocommit is False:
+            yield consumer.commit_offsets()
+        else:
+            yield consumer.close()  # which commits what is due
+        assert stored(cluster) == 1
+        if autocommit is not False:
+            yield consumer.connect()
+        assert (yield member_gather(consumer, 2)) == [b"b", b"c"]
+        yield consumer.commit_offsets()
+        assert stored(cluster) == 3
+    check()
