@@ -2,6 +2,7 @@
 from __future__ import absolute_import
 
 from kiel import constants, sasl as mechanisms
+from kiel.retry import Backoff
 from kiel.security import proxy as proxies, tls
 
 
@@ -18,12 +19,13 @@ class Settings(object):
         checked
     :param sasl: a mechanism of `kiel.sasl`, or one of the application's own
     :param proxy: the way to the brokers, ``"socks5://user:password@host:1080"`` or ``"http://..."``
+    :param retry: the `kiel.retry.Backoff` of everything that is tried again
     :raises TypeError: when ``ssl``, ``sasl`` or ``proxy`` is anything else
     :raises ValueError: for a proxy of another kind
     """
 
     def __init__(self, client_id=constants.CLIENT_ID, connect_timeout=10, request_timeout=30, probe_timeout=2,
-                 ssl=None, sasl=None, proxy=None):
+                 ssl=None, sasl=None, proxy=None, retry=None):
         self.client_id = client_id
         self.connect_timeout = connect_timeout
         self.request_timeout = request_timeout
@@ -31,6 +33,8 @@ class Settings(object):
         self.ssl = tls.TLS() if ssl is True else tls.checked(ssl)
         self.sasl = mechanisms.checked(sasl)
         self.proxy = proxies.checked(proxy)
+        #: in here, since subclasses of 0.9's clients may have a ``retry`` of their own
+        self.retry = retry or Backoff()
         #: whether any broker of the cluster has answered ApiVersions: then none is taken for one too old to do so
         self.modern = False
         #: whether any broker has answered a request after its handshake: where none has, a login may be what is missing

@@ -9,7 +9,6 @@ from kiel import exc
 from kiel.cluster import Cluster
 from kiel.events import outcome_of
 from kiel.settings import Settings
-from kiel.retry import Backoff
 
 log = logging.getLogger(__name__)
 
@@ -35,10 +34,9 @@ class Client(object):
                  ssl=None, sasl=None, retry=None, proxy=None):
         self.settings = Settings(
             client_id=client_id, connect_timeout=connect_timeout, request_timeout=request_timeout, ssl=ssl, sasl=sasl,
-            proxy=proxy
+            proxy=proxy, retry=retry
         )
         self.cluster = Cluster(brokers, self.settings, metadata_max_age)
-        self.retry = retry or Backoff()
         #: set by a handler of answers: metadata is out of date and is asked for at the end of the round
         self.heal_cluster = False
         #: True from the beginning of `close` on
@@ -157,7 +155,7 @@ class Client(object):
         :param coordinator: the `kiel.clients.grouping.coordinator.GroupCoordinator` to lose where an error says so
         :param closing: whether to go on trying while the client closes, as with the last commit
         """
-        clock = (plan or self.retry).start(deadline)
+        clock = (plan or self.settings.retry).start(deadline)
         done = {}
         last = {}
         wanted = list(keys)

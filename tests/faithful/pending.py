@@ -2,7 +2,6 @@
 
 PENDING = set("""
 A2_committing_every_second_time
-B11_a_handler_of_offset_fetches_that_asks_the_usual_one
 S_shares_of_max_bytes
 """.split())
 

@@ -23,6 +23,7 @@ from tornado import gen
 
 from kiel import clients, events, exc, testing
 from kiel.protocol.consumer_group_heartbeat import ConsumerGroupHeartbeatRequest
+from kiel.retry import Backoff
 
 from tests import loop
 from tests.integration import members, peer
@@ -355,7 +356,7 @@ def test_static_members_restart_without_moves(kafka, topic, group):
         assert two.consumer.allocator.identity[1] == epoch
         yield source.put(8)
         yield all_arrive(source, one, two, again)
-        twin = Member(kafka, group, topic, group_instance_id="two", retry=clients.client.Backoff(deadline=1.0))
+        twin = Member(kafka, group, topic, group_instance_id="two", retry=Backoff(deadline=1.0))
         yield loop.raises(exc.UnreleasedInstanceIdError, twin.consumer.connect(), PATIENCE)
         yield twin.stop()
         assert two.ledger == kept

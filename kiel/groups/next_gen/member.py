@@ -234,7 +234,7 @@ class ConsumerAllocator(Allocator):
         elif code == errors.unreleased_instance_id:
             # one that was killed still has the name, until its session is over
             if self._unreleased is None:
-                self._unreleased = self.coordinator.client.retry.start()
+                self._unreleased = self.coordinator.client.settings.retry.start()
                 log.info("Group %s: %s", self.group, error)
             delay = self._coordinator_client.clock.delay()
             if self._unreleased.over:

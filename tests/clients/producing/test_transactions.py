@@ -236,7 +236,7 @@ def test_fenced_or_forbidden_for_good(api, code, cls):
 
 @with_protocols
 def test_an_end_without_an_answer_can_only_be_asked_for_again(cluster, producer):
-    producer.retry.deadline = 0.3
+    producer.settings.retry.deadline = 0.3
     yield producer.begin()
     yield write(producer, b"1")
     cluster[1].on("end_txn", error(14))

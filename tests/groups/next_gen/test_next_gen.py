@@ -106,7 +106,7 @@ class Coordinator(object):
     key = "g"
 
     def __init__(self):
-        self.client = self
+        self.client = self.settings = self
         self.retry = Backoff(first=0.001, most=0.001, deadline=0.1)
         self.coordinating = Broker()
         self.cluster = self
