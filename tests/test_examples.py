@@ -59,7 +59,7 @@ def test_help(name):
                    "worker.py": ["--debug"],
                    "move_offsets.py": ["GROUP"],
                    "transform.py": ["--id", "--debug"],
-                   "service.py": ["--brokers", "--zk_hosts", "--topic", "--group", "--port"],
+                   "service.py": ["--brokers", "--zk", "--topic", "--group", "--port"],
                    "demo.py": ["--kafka"]}[name]:
         assert option in out
 

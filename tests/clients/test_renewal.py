@@ -28,7 +28,7 @@ def test_a_session_is_renewed_in_its_time_and_nothing_overtakes(acks, caplog):
         producer = producer_of(cluster, required_acks=acks, idempotent=False)
         yield producer.connect()
         sent = 0
-        while cluster.count("sasl_handshake") < 5:
+        while cluster.count("sasl_authenticate") < 5:
             delivery = yield producer.produce("t", b"%d" % sent if str is not bytes else str(sent))
             yield delivery
             sent += 1
@@ -42,7 +42,8 @@ def test_a_session_is_renewed_in_its_time_and_nothing_overtakes(acks, caplog):
         for calls in by_connection.values():
             logins = [place for place, call in enumerate(calls) if call.api == "sasl_handshake"]
             for place in logins:
-                assert calls[place + 1].api == "sasl_authenticate"  # nothing in between
+                # nothing in between; the last login may have been cut short by close()
+                assert [call.api for call in calls[place + 1:place + 2]] in ([], ["sasl_authenticate"])
             renewed += len(logins[1:])
         assert renewed >= 2
         assert cluster.log("t").end == sent
