@@ -334,7 +334,10 @@ class Producer(Client):
             else:
                 arguments.octets("key", key)
             label, size = labelled(key, value, headers)
-        stamp = self._turn.ms if timestamp is None else arguments.milliseconds("timestamp", timestamp)
+        if timestamp is None:
+            stamp = self._turn.ms
+        else:
+            stamp, runs = arguments.milliseconds("timestamp", timestamp), False
         return self._accumulator.append(topic, key, label, value, stamp, partition, size, runs)
 
     def _bounded(self, future, timeout, taken):

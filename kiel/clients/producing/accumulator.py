@@ -63,7 +63,7 @@ class Accumulator(object):
 
         Parameters are those of `PendingRecord`, and:
 
-        :param runs: whether a run may begin with it
+        :param runs: whether a run may begin with it, which takes the time stamp of the turn
         :param admitted: whether the `Admission` has let it in already
 
         :raises kiel.exc.MessageSizeTooLargeError: when no request could hold it
@@ -77,13 +77,10 @@ class Accumulator(object):
         fits = admission.is_open and admission.buffered + size <= admission.buffer_bytes
         if route is None or not (admitted or fits):
             return PendingRecord(topic, key, label, value, stamp, partition, size)
-        queue, batch, named = None, route.chosen, partition
+        queue, batch = None, route.chosen
         if partition is None and self.partitioner is not random_partition:
-            partition = self.partitioner(key, route.ids)
-            if partition is None:
-                raise TypeError("the partitioner returned None, which is no partition's id")
-            if run.batch is not None:  # it may have produced something itself
-                run.end()
+            partition = self._choose(key, route)
+            runs = False
         if partition is not None:
             queue = route.queues.get(partition)
             if queue is None:
@@ -108,12 +105,23 @@ class Accumulator(object):
         delivery = _new(Delivery)  # half the time of its constructor
         delivery.batch = batch
         delivery.index = index
-        if (
-            label is None and runs and named is partition and stamp == self._turn.ms and batch.limit
-            and self.unflushed + 1 < self.flush_at and value is not None
-        ):
-            run.begin(batch, named, self._turn, len(value), admission.room, self.flush_at - self.unflushed - 1)
+        if runs and label is None:
+            self._begin_run(batch, partition, value, stamp)
         return delivery
+
+    def _choose(self, key, route):
+        """Return the partition that the application's partitioner chooses."""
+        partition = self.partitioner(key, route.ids)
+        if partition is None:
+            raise TypeError("the partitioner returned None, which is no partition's id")
+        self._run.end()  # it may have produced something itself
+        return partition
+
+    def _begin_run(self, batch, partition, value, stamp):
+        """Let messages like the one that was just appended follow it, unless that was the last before sending."""
+        messages = self.flush_at - self.unflushed - 1
+        if messages > 0 and batch.limit and value is not None and stamp == self._turn.ms:
+            self._run.begin(batch, partition, self._turn, len(value), self._admission.room, messages)
 
     def extend(self, topic, values, partition):
         """

@@ -46,45 +46,41 @@ class Bulk(object):
         """
         deliveries = Deliveries()
         turn = self._turn
-        source = iter(messages) if keys is None else zip_longest(messages, keys, fillvalue=_NONE_LEFT)
-        while True:
-            some = list(itertools.islice(source, READ if serializer is bytes else SERIALIZED))
-            if not some:
-                break
-            values = _serialized(serializer, some if keys is None else [pair[0] for pair in some])
-            if plain and keys is None and (values is some or set(map(type, values)) == _BYTES_ONLY):
-                while values:
-                    now = self._tick()
-                    batch, taken = self._accumulator.extend(topic, values, partition)
-                    if taken:
-                        deliveries.add(batch, len(batch) - taken, taken)
-                    else:
-                        taken = 1
-                        pending = self._take(topic, None, values[0], None, partition, deliveries)
-                        if pending is not None:
-                            yield self._wait(pending, deliveries)
-                    if turn.over(now):
-                        yield gen.moment
-                    values = values[taken:]
+        for some, some_keys, values in _read(serializer, messages, keys):
+            if not (plain and some_keys is None and (values is some or set(map(type, values)) == _BYTES_ONLY)):
+                yield self._take_each(topic, some, some_keys, values, partition, deliveries)
                 continue
-            for number, message in enumerate(some):
-                key = None
-                if keys is not None:
-                    message, key = message
-                    if message is _NONE_LEFT or key is _NONE_LEFT:
-                        raise ValueError("there are not as many keys as messages; %d were taken" % len(deliveries))
-                if not number & 15:
-                    now = self._tick()
-                    if turn.over(now):
-                        yield gen.moment
-                pending = self._take(topic, message, values[number], key, partition, deliveries)
-                if pending is not None:
-                    yield self._wait(pending, deliveries)
+            while values:
+                now = self._tick()
+                batch, taken = self._accumulator.extend(topic, values, partition)
+                if taken:
+                    deliveries.add(batch, len(batch) - taken, taken)
+                else:
+                    taken = 1
+                    pending = self._take(topic, None, values[0], None, partition, deliveries)
+                    if pending is not None:
+                        yield self._wait(pending, deliveries)
+                if turn.over(now):
+                    yield gen.moment
+                values = values[taken:]
         accumulator = self._accumulator
         if accumulator.unflushed >= accumulator.flush_at and accumulator.set_off():
             yield accumulator.flushed()
             yield deliveries.finished()
         raise gen.Return(deliveries)
+
+    @gen.coroutine
+    def _take_each(self, topic, messages, keys, values, partition, deliveries):
+        """Take messages one by one; the loop has its turn in between."""
+        for number, message in enumerate(messages):
+            key = None if keys is None else keys[number]
+            if message is _NONE_LEFT or key is _NONE_LEFT:
+                raise ValueError("there are not as many keys as messages; %d were taken" % len(deliveries))
+            if not number & 15 and self._turn.over(self._tick()):
+                yield gen.moment
+            pending = self._take(topic, message, values[number], key, partition, deliveries)
+            if pending is not None:
+                yield self._wait(pending, deliveries)
 
     def _tick(self):
         now = time.time()
@@ -147,6 +143,18 @@ class _Unserializable(object):
 
     def __init__(self, error):
         self.error = error
+
+
+def _read(serializer, messages, keys):
+    """Read messages as they are asked for: generate lists of messages, of their keys (or None), and of their values."""
+    source = iter(messages) if keys is None else zip_longest(messages, keys, fillvalue=_NONE_LEFT)
+    while True:
+        some, some_keys = list(itertools.islice(source, READ if serializer is bytes else SERIALIZED)), None
+        if not some:
+            return
+        if keys is not None:
+            some, some_keys = zip(*some)
+        yield some, some_keys, _serialized(serializer, some)
 
 
 def _serialized(serializer, messages):
