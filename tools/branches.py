@@ -21,9 +21,9 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 #: a function of more branches than this has to be read twice
 MANY = 10
 #: the part of all functions that may have so many, in percent
-SHARE = 5.0
+SHARE = 2.5
 #: what no function may have
-MOST = 35
+MOST = 20
 
 FUNCTIONS = tuple(getattr(ast, name) for name in ("FunctionDef", "AsyncFunctionDef") if hasattr(ast, name))
 #: each of these is one way more through a function
