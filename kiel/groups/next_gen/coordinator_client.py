@@ -10,6 +10,7 @@ from kiel.groups.liveness.heartbeat import Heartbeat
 from kiel.groups.next_gen import heartbeats
 from kiel.groups.next_gen.assignment import NextGenAssignment
 from kiel.groups.next_gen.subscription import NextGenSubscription
+from kiel.protocol import errors
 from kiel.retry import Backoff
 
 log = logging.getLogger(__name__)
@@ -149,14 +150,33 @@ class NextGenCoordinatorClient(object):
 
     @gen.coroutine
     def leave(self):
-        """Leave, and wait for the answer, but not too long."""
+        """Leave, and wait for the answer, but not too long. Return whether the coordinator let the member go."""
         self._left = concurrent.Future()
         self.heartbeat.say(self.leave_request())
+        gone = False
         try:
-            yield events.within(min(LEAVE_TIME, self.settings.request_timeout), self._left)
+            gone = yield events.within(min(LEAVE_TIME, self.settings.request_timeout), self._left)
         except gen.TimeoutError:
             log.info("Group %s was left without an answer; the member's session ends by itself", self.group)
         self._left = None
+        raise gen.Return(gone)
+
+    @gen.coroutine
+    def leave_at_last(self):
+        """Ask once more to be let go, after the heartbeat has stopped."""
+        try:
+            yield events.within(min(LEAVE_TIME, self.settings.request_timeout), self._ask_to_leave())
+        except (exc.KielError, gen.TimeoutError) as error:
+            log.info("Group %s could not be left, the member's session ends by itself: %s", self.group,
+                     str(error) or "no answer in time")
+
+    @gen.coroutine
+    def _ask_to_leave(self):
+        self.coordinator.lose()  # it may have moved since
+        broker = yield self.coordinator.broker()
+        answer = yield broker.send(self.leave_request()())
+        if not _lets_go(answer):
+            raise exc.for_code(answer.error_code, answer.error_message)
 
     # -- what is answered --
 
@@ -173,6 +193,14 @@ class NextGenCoordinatorClient(object):
                 self.heartbeat.beat(heartbeats.follow, heartbeats.follow, self.leave_request())
 
     def note_left(self, answer):
-        """Take in the answer to the request that leaves; an error in it is as good as none."""
-        if self._left is not None and not isinstance(answer, exc.KielError):
-            events.settle(self._left)
+        """Take in the answer to the request that leaves; where that may pass, the heartbeat sends it again."""
+        if self._left is None or isinstance(answer, exc.KielError):
+            return
+        error = exc.for_code(answer.error_code)
+        if error is None or not error.retriable:
+            events.settle(self._left, _lets_go(answer))
+
+
+def _lets_go(answer):
+    """Whether the coordinator does not have the member any more, by an answer to the request that leaves."""
+    return answer.error_code in (errors.no_error, errors.unknown_member_id, errors.group_id_not_found)

@@ -71,6 +71,8 @@ class ConsumerAllocator(Allocator):
         self._stopping = None
         #: the Future of leaving after an error; None before the first
         self._ending = None
+        #: whether the coordinator may still have the member that ended with an error
+        self._to_leave = False
         #: answers in a row with an error that nobody expects
         self._unexpected = 0
         #: delays between refusals; begins anew with every answer without an error
@@ -209,6 +211,7 @@ class ConsumerAllocator(Allocator):
         self._coordinator_client.note_answer(request, answer)
         self.identity = (self._coordinator_client.member_id, answer.member_epoch)
         self._unreleased = None
+        self._to_leave = False
         self._unexpected = 0
         self._pauses.reset()
         heard, self._heard_at = self._heard_at, monotonic()
@@ -285,7 +288,8 @@ class ConsumerAllocator(Allocator):
     def _fail(self, error):
         """End the membership by an error; if that may pass, the next `subscribe` tries again after a pause."""
         log.error("Group %s: membership ends: %s", self.group, error)
-        member = self.state in INSIDE
+        # it may be in even where it was refused by a code that says nothing of members
+        member = self.state in INSIDE or (refusals.is_unexpected(error) and self.state in ALIVE)
         self._event("failed")
         self.error = error
         self._unexpected = 0
@@ -299,7 +303,7 @@ class ConsumerAllocator(Allocator):
     def _end(self, member):
         """Leave after an error, so that the others need not wait for the end of the session."""
         if member:
-            yield self._coordinator_client.leave()
+            self._to_leave = not (yield self._coordinator_client.leave())
         yield self.heartbeat.stop()
 
     @gen.coroutine
@@ -415,6 +419,9 @@ class ConsumerAllocator(Allocator):
         elif self._ending is not None:
             yield self._ending
         yield self.heartbeat.stop()
+        if self._to_leave:
+            self._to_leave = False
+            yield self._coordinator_client.leave_at_last()
         self._life = object()
         self._assignment.clear()
         self._subscription.clear()

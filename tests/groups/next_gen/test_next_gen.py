@@ -599,6 +599,50 @@ def test_a_member_that_ended_with_an_error_leaves(world):
 
 
 @with_world()
+def test_a_coordinator_that_has_moved_is_asked_again_to_let_the_member_go(world):
+    yield world.own({A: [0]})
+    stopped = world.member.stop()
+    yield world.turn()
+    assert (yield world.refuse(16)).member_epoch == -1
+    assert not stopped.done()
+    world.heartbeat.say(world.heartbeat.leave())  # the thread sends it again
+    yield world.answer(epoch=-1)
+    yield loop.within(1, stopped)
+    assert len(world.coordinator.coordinating.asked) == 1  # by `start`
+
+
+@pytest.mark.parametrize("instance_id,epoch", [(None, -1), ("one", -2)])
+@pytest.mark.parametrize("answered", [True, False])
+def test_a_member_that_ended_with_an_error_and_was_not_let_go_leaves_when_it_is_closed(
+        monkeypatch, instance_id, epoch, answered):
+    @with_world(instance_id=instance_id)
+    def body(world):
+        yield world.own({A: [0]})
+        yield world.refuse(30)
+        if answered:
+            assert (yield world.refuse(30)).member_epoch == epoch
+        del world.coordinator.coordinating.asked[:]
+        yield loop.within(2, world.member.stop())
+        left, = world.coordinator.coordinating.asked
+        assert (left.member_epoch, left.instance_id) == (epoch, instance_id)
+        assert left.member_id == world.member._coordinator_client.member_id
+        yield loop.within(1, world.member.stop())
+        assert len(world.coordinator.coordinating.asked) == 1 and world.member.state == OUT
+    body(monkeypatch)
+
+
+@with_world()
+def test_a_member_that_may_have_got_in_leaves(world):
+    yield world.member.start({})
+    yield world.subscribe("a")
+    for _ in range(refusals.ATTEMPTS + 1):
+        yield loop.until(lambda: world.heartbeat.request() is not None)
+        yield world.refuse(-1)
+    assert world.member.state == FAILED
+    assert (yield world.answer(epoch=-1)).member_epoch == -1
+
+
+@with_world()
 def test_refused_for_good_while_in(world):
     yield world.own({A: [0]})
     yield world.refuse(30)
