@@ -7,10 +7,11 @@ import sys
 from kiel.clients.consuming.fetch_session import NO_SESSION
 from kiel.protocol import fetch, topic_ids
 
-#: the least bytes that a fetch asks for; anything smaller makes no progress
+#: the least bytes that a fetch asks for where many leaders share the buffer, unless ``max_bytes`` is less
 LEAST_LIMIT = 16 * 1024
 
-#: the least bytes that a partition is asked for, where only the partitions' own limits bound an answer
+#: the least bytes that a partition is asked for, where only the partitions' own limits bound an answer, unless
+#: ``max_bytes`` is less; where one message is larger, more is asked for
 LEAST_SHARE = 1024
 
 #: what keeps the order of its keys, the quick way where there is one
@@ -47,7 +48,7 @@ class Fetch(object):
             self._divide(bound)
 
     def _divide(self, bound):
-        limit = self.limit = max(LEAST_SHARE, self.share // len(self.cursors))
+        limit = self.limit = max(min(LEAST_SHARE, self.share), self.share // len(self.cursors))
         larger = [cursor for cursor in self.cursors if cursor.limit > limit]
         self.room = limit * len(self.cursors)
         if larger:

@@ -87,7 +87,8 @@ class Source(object):
     def _share(self):
         """The bytes that one fetch may bring: `max_bytes`, or less where many leaders share `buffer_bytes`."""
         leaders = max(1, len(self.client.cluster.conns))
-        return max(LEAST_LIMIT, min(self.limits.max_bytes, self.limits.buffer_bytes // (2 * len(LANES) * leaders)))
+        most = self.limits.max_bytes
+        return min(most, max(LEAST_LIMIT, self.limits.buffer_bytes // (2 * len(LANES) * leaders)))
 
     def _send(self, conn, lane, fetch, tells):
         wait = self.fetcher.patience(fetch.cursors)
