@@ -16,9 +16,24 @@ COUNT = 2000
 NOW = 1500000000000
 
 
-def batch(keyed=False, mixed=False, magic=2):
+#: the header of a service's messages
+TRACE = [("traceparent", b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01")]
+
+
+def service():
+    """Messages as services have them: values of log-normal size, a key of 7 bytes, a header of 55."""
+    rnd = random.Random(3)
+    return [
+        (b"k%06d" % rnd.randrange(10 ** 6), b"v" * int(rnd.lognormvariate(5.4, 0.6)), TRACE, NOW + at // 10)
+        for at in range(COUNT)
+    ]
+
+
+def batch(keyed=False, mixed=False, magic=2, services=False):
     """One batch as a broker gives it."""
     rnd = random.Random(3)
+    if services:
+        return messages.batches(messages.encode_batch(service(), magic, 0, NOW))[0]
     found = [
         (b"key%05d" % at if keyed else None, b"v" * (rnd.randrange(60, 140) if mixed else 100), (), NOW + at // 10)
         for at in range(COUNT)
@@ -63,8 +78,9 @@ def encoding(**settings):
     """What becomes of a batch when it is sent."""
     rnd = random.Random(3)
     mixed = settings.get("mixed")
-    found = Columns()
-    found.extend([b"v" * (rnd.randrange(60, 140) if mixed else 100) for at in range(COUNT)], NOW)
+    found = Columns.of(service(), NOW) if settings.get("services") else Columns()
+    if not found.values:
+        found.extend([b"v" * (rnd.randrange(60, 140) if mixed else 100) for at in range(COUNT)], NOW)
 
     def work():
         """Encodes it but for the checksum, whose cost depends on what is installed."""
@@ -142,6 +158,10 @@ def from_json():
 LOOPS = {
     "consume": lambda: reading(False),
     "consume, mixed sizes": lambda: reading(False, mixed=True),
+    "consume, services": lambda: reading(False, services=True),
+    "consume_records, services": lambda: reading(True, services=True),
+    "encode, services": lambda: encoding(services=True),
+    "produce, services": lambda: producing(key=b"k123456", headers=TRACE),
     "consume, keys": lambda: reading(False, keyed=True),
     "consume, json": from_json,
     "consume, magic 1": lambda: reading(False, magic=1),
