@@ -7,8 +7,10 @@ without it, which gives a wheel for every platform.
 import io
 import os
 import platform
+import sys
 
 from setuptools import Extension, find_packages, setup
+from setuptools.command.build_ext import build_ext
 
 here = os.path.dirname(os.path.abspath(__file__))
 
@@ -30,8 +32,24 @@ crc32c = ["crc32c"]
 # built with the headers of MIT Kerberos
 gssapi = ["gssapi"]
 
+
+class OptionalBuild(build_ext):
+    """What ``optional`` of an extension means, on Python 2.7 too, whose distutils do not know the word."""
+
+    def build_extension(self, extension):
+        try:
+            build_ext.build_extension(self, extension)
+        except Exception as error:
+            if wanted == "1":
+                raise
+            self.extensions = [other for other in self.extensions if other is not extension]  # nothing to copy
+            sys.stderr.write("warning: %s could not be built, its loops will run in Python: %s\n" % (
+                extension.name, error))
+
+
 wanted = os.environ.get("KIEL_EXTENSION")
-speedups = [Extension("kiel._speedups", ["kiel/speedups.c"], optional=wanted != "1")]
+speedups = [Extension("kiel._speedups", ["kiel/speedups.c"])]
+speedups[0].optional = wanted != "1"
 # what other Pythons make up for with a compiler of their own, C's interface would slow down
 if wanted == "0" or (wanted != "1" and platform.python_implementation() != "CPython"):
     speedups = []
@@ -46,6 +64,7 @@ setup(
     license="Apache-2.0",
     packages=find_packages(include=["kiel", "kiel.*"]),
     ext_modules=speedups,
+    cmdclass={"build_ext": OptionalBuild},
     include_package_data=True,
     exclude_package_data={"kiel": ["*.c"]},
     zip_safe=False,

@@ -170,7 +170,7 @@ static inline int sized(const byte **at, const byte *end, const byte **begin, Py
 {
     int64_t number;
     if (*at < end && **at == 1) {
-        *at += 1;
+        *begin = *at += 1;
         *size = -1;
         return 0;
     }
