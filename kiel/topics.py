@@ -33,13 +33,14 @@ class Topics(object):
         """Gives the id of a partition's leader; KeyError when there is none, or none is known."""
         return self.leaders[topic][partition_id]
 
-    def process_topics(self, response_topics, asked=()):
+    def process_topics(self, response_topics, asked=(), with_epochs=True):
         """
         Takes over the topics of a metadata answer; gives the set of names with something missing.
 
         :param response_topics: the answer's topics, or what is `known_of` each
         :param asked: the names that were asked for; with none the answer is about all topics, so that topics it does
             not name are gone. Of topics not asked for, all that is known stays.
+        :param with_epochs: whether the leaders' epochs are those of now
         """
         missing = set()
         named = set()
@@ -47,13 +48,13 @@ class Topics(object):
             if not isinstance(topic, tuple):
                 topic = known_of(topic)
             named.add(topic[0])
-            self._process_topic(missing, *topic)
+            self._process_topic(missing, with_epochs, *topic)
         for name in list(self.topics) if not asked else asked:
             if name not in named:
                 self._forget(name)
         return missing
 
-    def _process_topic(self, missing, name, code, topic_id, found):
+    def _process_topic(self, missing, with_epochs, name, code, topic_id, found):
         """Takes over one topic."""
         if code == errors.unknown_topic_or_partition:
             log.info("Topic %s is not there, or not yet", name)
@@ -80,7 +81,8 @@ class Topics(object):
                 missing.add(name)
                 continue
             leaders[partition_id] = leader
-            epochs[partition_id] = epoch
+            if with_epochs:
+                epochs[partition_id] = epoch
         if len(partitions) > 1:
             partitions.sort()
         if self.topics.get(name) != partitions:  # a list that stays is nothing new to the garbage collector

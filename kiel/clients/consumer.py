@@ -10,7 +10,7 @@ import os
 import socket
 import time
 
-from tornado import gen
+from tornado import gen, ioloop
 
 from kiel import constants, exc
 from kiel.clients.client import Client
@@ -222,7 +222,11 @@ class BaseConsumer(Client):
             if self.io_loop is None:
                 raise exc.ClosedError("the consumer is not connected: yield connect() before consume()")
         except (TypeError, ValueError, exc.KielError) as error:
-            settle(outcome, error=error)
+            call.given_up = True
+            if self.reader.turn.over(time.time()):
+                ioloop.IOLoop.current().add_callback(settle, outcome, error=error)
+            else:
+                settle(outcome, error=error)
             return outcome
         self._calls[topic].add(call)
         future = self._consume(topic, start, call)
@@ -406,6 +410,7 @@ class BaseConsumer(Client):
     def _on_metadata(self):
         """Topics, partitions or leaders may have changed."""
         if self.io_loop is not None and not self.closing:
+            self.positions.topics_changed()
             self._unknown.intersection_update(set(self._unknown).difference(self.cluster.topics))
             self.fetcher.wake()
             self.fetcher.pump()

@@ -1,6 +1,7 @@
 """From fetched batches to messages in the caller's hands: decoding, positions, and what can't be read."""
 from __future__ import absolute_import
 
+import inspect
 import json
 import logging
 import time
@@ -41,7 +42,7 @@ class BatchReader(object):
     """
 
     def __init__(self, deserializer, on_error, check_crcs, moved):
-        self.deserializer = deserializer
+        self._deserializer = synchronous(deserializer)
         self.on_error = on_error
         self.check_crcs = check_crcs
         self._moved = moved
@@ -50,9 +51,18 @@ class BatchReader(object):
         self.turn = Turn(limit=0.002 if deserializer is bytes else 0.001)
 
     @property
+    def deserializer(self):
+        """What makes a message of a value; may be set."""
+        return self._deserializer
+
+    @deserializer.setter
+    def deserializer(self, deserializer):
+        self._deserializer = synchronous(deserializer)
+
+    @property
     def deserialize(self):
         """The deserialiser, or one that does the same faster."""
-        return from_json if self.deserializer is json.loads else self.deserializer
+        return from_json if self._deserializer is json.loads else self._deserializer
 
     @gen.coroutine
     def read(self, taken, read, most=None):
@@ -144,7 +154,7 @@ class BatchReader(object):
         Returns a generator of what has to be waited for before they all are there, or None where they are.
         """
         values = batch.values(cursor.handed, self.check_crcs)
-        if self.deserializer is not bytes:
+        if self._deserializer is not bytes:
             return self._deserialise_batch(
                 cursor, generation, batch, values, messages, messages.extend, lambda record: record.value)
         messages.extend(values)
@@ -160,7 +170,7 @@ class BatchReader(object):
             messages.extend(rows(
                 Record, cursor.topic, cursor.partition, (offsets, timestamps, keys, values, headers)
             ))
-        if self.deserializer is not bytes:
+        if self._deserializer is not bytes:
             return self._deserialise_batch(cursor, generation, batch, list(raw), messages, add, lambda record: record)
         add(raw)
         self._moved(cursor, batch.next_offset)
@@ -240,6 +250,21 @@ def log_error(record, error):
         text = "(its text can't be had)"
     log.error("Message %s:%s at %s does not deserialise and is skipped: %s: %s",
               record.topic, record.partition, record.offset, type(error).__name__, text)
+
+
+def synchronous(deserializer):
+    """
+    Return a deserialiser that is a plain function.
+
+    :raises TypeError: for a coroutine, whose result would be taken for the message
+    """
+    if not callable(deserializer):
+        raise TypeError("deserializer is a function of a value, not %r" % (deserializer,))
+    is_native = getattr(inspect, "iscoroutinefunction", lambda function: False)
+    for function in (deserializer, getattr(deserializer, "__call__", None)):
+        if gen.is_coroutine_function(function) or is_native(function):
+            raise TypeError("deserializer may not be a coroutine: %r" % (deserializer,))
+    return deserializer
 
 
 def raisable(error):

@@ -1,9 +1,9 @@
 """`consumer.offsets` and `consumer.synced_offsets` as in kiel 0.9: a mapping and a set that act when written to."""
 from __future__ import absolute_import
 
-import numbers
-
 import six
+
+from kiel.clients.consuming import arguments
 
 try:
     from collections.abc import MutableSet
@@ -27,10 +27,9 @@ class TopicOffsets(dict):
         return 0
 
     def __setitem__(self, partition, offset):
-        if isinstance(offset, bool) or not isinstance(offset, numbers.Integral) or offset < 0:
-            raise ValueError("an offset is a whole number from 0 on, not %r" % (offset,))
-        self.note(partition, int(offset))
-        self._written(partition, int(offset))
+        offset = arguments.whole(offset, "offset", 0, arguments.MOST_OFFSET)
+        self.note(partition, offset)
+        self._written(partition, offset)
 
     def note(self, partition, offset):
         """Take note of a position, without going there."""

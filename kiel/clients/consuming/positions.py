@@ -7,6 +7,7 @@ from tornado import gen
 
 from kiel import exc
 from kiel.clients.consuming.cursor import UNSET, UNTOLD
+from kiel.clients.consuming.offset_lookup import BEGINNING
 from kiel.clients.consuming.offsets import Offsets, SyncedOffsets
 from kiel.clients.consuming.overridden import overridden
 from kiel.events import outcome_of
@@ -42,6 +43,8 @@ class Positions(object):
         self._claimed = set()
         #: (topic, partition) -> the offset written before we had the partition
         self._early = {}
+        #: topic -> the id that it had when we got the first position in it (KIP-516)
+        self._topic_ids = {}
         #: (topic, partition) of those that the application paused
         self.paused = set()
 
@@ -76,6 +79,7 @@ class Positions(object):
         cursor = self.fetcher.find(topic, partition)
         if cursor is None:
             cursor = self.fetcher.cursor(topic, partition)
+            self._topic_ids.setdefault(topic, self.client.cluster.topic_ids.get(topic))
             cursor.paused = (topic, partition) in self.paused
             early = self._early.pop((topic, partition), None)
             if early is None and topic in self._claimed:
@@ -88,6 +92,25 @@ class Positions(object):
         """A cursor got the position that was looked up."""
         self.offsets.note(cursor.topic, cursor.partition, cursor.handed)
         self.fetcher.wake(cursor.topic)
+
+    def topics_changed(self):
+        """
+        Metadata came: a topic with another id was deleted and made again, and positions in the old one mean nothing.
+
+        The new one is read from its beginning, as whatever comes while a topic is read.
+        """
+        ids = self.client.cluster.topic_ids
+        for topic in list(self.fetcher.cursors):
+            known, found = self._topic_ids.get(topic), ids.get(topic)
+            if found is None or found == known:
+                continue
+            self._topic_ids[topic] = found
+            if known is None:
+                continue
+            log.warning("Topic %s was deleted and made again: it is read from its beginning", topic)
+            for cursor in self.fetcher.of(topic):
+                cursor.seek(BEGINNING)
+                self._sought(topic, cursor.partition, None)
 
     # -- the application goes elsewhere --
 

@@ -318,7 +318,7 @@ class HeartbeatThread(object):
         if self.watchdog.culprit:
             reason = "the IOLoop is blocked by %s" % self.watchdog.culprit
         else:
-            reason = "consume() was not called"
+            reason = "consume() was not called (max_records= bounds what a call has to be worked on)"
         log.warning(
             "Group %s: no progress for %.1f s (max_poll_interval is %g s), %s: the member leaves the group, "
             "and joins again when it goes on", self.group, stalled, self.max_poll_interval, reason
