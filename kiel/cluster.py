@@ -25,6 +25,10 @@ REPAIR = Backoff(first=0.1, most=0.4, deadline=1.0)
 #: how long a topic that is not there is not asked for again, over all calls
 ABSENT = Backoff(first=0.05, most=5.0, deadline=None)
 
+#: the version of Metadata from which on leaders' epochs are those of now: before, they may be behind (KAFKA-9212), and
+#: whoever uses them is fenced for as long as a reassignment lasts
+EPOCHS_HOLD = 9
+
 #: seconds after which `Cluster.ensure` looks whether somebody else has learned of a topic
 LOOK = 0.25
 
@@ -199,7 +203,7 @@ class Cluster(Topics):
                 if conn.closing:
                     self._drop(broker_id)
             failed = yield self.process_brokers(response.brokers)
-            missing = self.process_topics(response.topics, asked)
+            missing = self.process_topics(response.topics, asked, response.api_version >= EPOCHS_HOLD)
             self._tell_listeners()
             delay = clock.delay()
             if not (failed or missing) or delay is None:
@@ -263,16 +267,16 @@ class Cluster(Topics):
         create = self.create_topics and topic not in self._seen
         response = yield self.get_metadata([topic], create)
         yield self.process_brokers(response.brokers)
-        missing = self.process_topics(response.topics, [topic])
+        missing = self.process_topics(response.topics, [topic], response.api_version >= EPOCHS_HOLD)
         self._tell_listeners()
         error = self.topic_errors.get(topic)
         if error is not None and not error.retriable:
             raise error
         raise gen.Return(bool(self.topics.get(topic)) and topic not in missing)
 
-    def process_topics(self, response_topics, asked=()):
+    def process_topics(self, response_topics, asked=(), with_epochs=True):
         """Take over the topics of a metadata answer, as `kiel.topics.Topics.process_topics`."""
-        missing = super(Cluster, self).process_topics(response_topics, asked)
+        missing = super(Cluster, self).process_topics(response_topics, asked, with_epochs)
         for name in self.topics:
             if name not in self._seen:
                 self._seen.add(name)

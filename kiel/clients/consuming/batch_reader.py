@@ -232,7 +232,7 @@ class BatchReader(object):
                 raise
             except BaseException as error:
                 self._moved(cursor, raw.offset)  # as above
-                wait = outcome_of(self.on_error(raw, error))
+                wait = guarded(self.on_error, raw, error)
                 yield wait
                 wait.result()  # or the error
                 if cursor.generation != generation:
@@ -265,6 +265,20 @@ def synchronous(deserializer):
         if gen.is_coroutine_function(function) or is_native(function):
             raise TypeError("deserializer may not be a coroutine: %r" % (deserializer,))
     return deserializer
+
+
+def guarded(callback, *args):
+    """
+    Return the Future of what a callback of the application returns.
+
+    What it raises is raised as `raisable` says: a StopIteration would just end the generator that calls it.
+    """
+    try:
+        return outcome_of(callback(*args))
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:
+        raise raisable(error)
 
 
 def raisable(error):

@@ -136,7 +136,7 @@ class Fetcher(object):
         self.hungry[topic] += 1
         timer = self.client.io_loop.call_later(seconds, settle, future)
         try:
-            self.pump()
+            self.pump(topic)
             yield future
         finally:
             self.client.io_loop.remove_timeout(timer)
@@ -191,16 +191,21 @@ class Fetcher(object):
 
     # -- sending --
 
-    def pump(self):
-        """Send every fetch that is worth sending now."""
+    def pump(self, topic=None):
+        """
+        Send every fetch that is worth sending now.
+
+        :param topic: the one topic for which something has changed, so that only its partitions are looked at: with
+            many topics that are waited for one by one, looking at all each time would take the time of their square
+        """
         client = self.client
         if client.closing or self.suspended or client.io_loop is None:
             return
-        wanted, idle = self._sort(monotonic())
+        wanted, idle = self._sort(monotonic(), self.cursors if topic is None else (topic,))
         for broker_id, cursors in wanted.items():
             self._source(broker_id).fetch(cursors, idle.get(broker_id, []))
 
-    def _sort(self, now):
+    def _sort(self, now, topics):
         """
         Return the cursors worth a fetch now, and the other ones of their topics: two of ``{broker id: [cursor]}``.
 
@@ -208,11 +213,11 @@ class Fetcher(object):
         """
         wanted, idle = collections.OrderedDict(), {}
         rests, leaderless = [], False
-        for topic, cursors in self.cursors.items():
+        for topic in topics:
             hungry = self.hungry[topic]
             cold = []
             active = bool(hungry)
-            for cursor in cursors.values():
+            for cursor in self.cursors.get(topic, {}).values():
                 if cursor.state != READY or cursor.paused:
                     continue
                 asked = hungry or cursor.hot

@@ -3,6 +3,7 @@ from __future__ import absolute_import
 
 
 from kiel import exc
+from kiel.clients.consuming.batch_reader import guarded
 from kiel.clients.consuming.record import Record
 from kiel.events import ignore, outcome_of
 from kiel.protocol import errors, fetch, messages as sets
@@ -55,7 +56,7 @@ class OverriddenReading(object):
         key = cursor.topic, cursor.partition
         self.positions.hooked[key] = None
         try:
-            wait = outcome_of(self._call(cursor.topic, part))
+            wait = guarded(self._call, cursor.topic, part)
             yield wait
             made = wait.result()
         finally:
