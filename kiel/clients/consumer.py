@@ -217,7 +217,7 @@ class BaseConsumer(Client):
             call.topic = topic = arguments.topic(topic)
             call.wait = arguments.whole(wait, "max_wait_time", 0, arguments.MOST_WAIT) / 1000.0
             call.most = call.left = most if most is None else arguments.whole(most, "max_records", 1)
-            if not overridden(self.determine_offsets):
+            if start is not None and not overridden(self.determine_offsets):
                 start_to_timestamp(start)
             if self.io_loop is None:
                 raise exc.ClosedError("the consumer is not connected: yield connect() before consume()")
