@@ -37,7 +37,7 @@ autodoc_default_options = {"members": True, "show-inheritance": True, "member-or
 autodoc_inherit_docstrings = True
 nitpicky = True
 nitpick_ignore_regex = [(r"py:.*", r"(tornado|kazoo|concurrent|ssl|socket|datetime|threading|pytest|_pytest|"
-                         r"collections)\..*")]
+                         r"collections|_asyncio|argparse)\..*")]
 
 
 class Defects(Directive):

@@ -148,11 +148,15 @@ class Admin(Client):
             if isinstance(answer, exc.KielError):
                 raise gen.Return({"groups": answer})
             for group in answer:
-                kind = group.group_type.lower() or None
-                if kind is None and not self.cluster[broker_id].reaches("consumer_group_heartbeat", 0):
-                    kind = CLASSIC
+                kind = self._group_type(group, broker_id)
                 found[group.group_id] = Listing(group.group_id, group.protocol_type, group.group_state, kind)
         raise gen.Return({"groups": found})
+
+    def _group_type(self, group, broker_id):
+        kind = group.group_type.lower() or None
+        if kind is None and not self.cluster[broker_id].reaches("consumer_group_heartbeat", 0):
+            return CLASSIC  # there was no other type before KIP-848
+        return kind
 
     def handle_list_groups_response(self, response):
         """Gives the groups of one broker, or the error."""

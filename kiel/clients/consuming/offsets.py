@@ -50,6 +50,7 @@ class TopicOffsets(dict):
         return dict, (dict(self),)
 
     def __copy__(self):
+        """Return a plain dict of what is in this one now."""
         return dict(self)
 
     copy = __copy__
@@ -101,6 +102,7 @@ class Offsets(dict):
         return dict, (dict((topic, dict(offsets)) for topic, offsets in self.items()),)
 
     def __copy__(self):
+        """Return a plain dict of what is in this one now."""
         return dict((topic, dict(offsets)) for topic, offsets in self.items())
 
     copy = __copy__
