@@ -29,6 +29,8 @@ COMPLAINTS = (
 #: the advice where OpenSSL's words are none of those; Python 2.7 says no more than "certificate verify failed"
 CHECK = "check the host name, the dates, and the authorities in ssl="
 
+NO_PASSWORD = "the key is encrypted: password= is needed"
+
 
 class TLS(object):
     """
@@ -110,7 +112,10 @@ class TLS(object):
         context = ssl.create_default_context(cafile=self.cafile, capath=self.capath, cadata=self.cadata)
         context.check_hostname = self.check_hostname
         if self.certfile is not None:
-            context.load_cert_chain(self.certfile, self.keyfile, self._secret)
+            try:
+                context.load_cert_chain(self.certfile, self.keyfile, self._secret)
+            except SystemError:  # Python 3.6 asks once more after `_secret` has raised, and stumbles over that
+                raise ValueError(NO_PASSWORD)
         if self.ciphers is not None:
             context.set_ciphers(self.ciphers)
         if self.minimum_version is not None:
@@ -121,7 +126,7 @@ class TLS(object):
         """Return the key's password; without this OpenSSL would ask for it on the terminal, and wait."""
         password = self._password() if callable(self._password) else self._password
         if password is None:
-            raise ValueError("the key is encrypted: password= is needed")
+            raise ValueError(NO_PASSWORD)
         return password
 
 
