@@ -33,7 +33,7 @@ class Retries(logging.Handler):
         self.warnings = collections.Counter()
 
     def emit(self, record):
-        if "will be sent again" in record.getMessage():
+        if " is retried in " in record.getMessage():
             self.produced += 1
         elif record.levelno >= logging.WARNING:
             self.warnings[record.name, str(record.msg)] += 1

@@ -303,7 +303,8 @@ def test_an_old_member_that_comes_while_the_others_give_up_has_them_come_back(zk
         yield member.start()
     members[1].busy = concurrent.Future()
     yield all_in(WAITING, [members[0], members[2]])
-    assert members[1].state == RELEASING and switch(zk, group) == CLOSING
+    yield all_in(RELEASING, members[1:2])
+    assert switch(zk, group) == CLOSING
     old = OldMember(zk, group, "host:9")
     yield events.run_blocking(loop.ioloop.IOLoop.current(), old.start, topics(COUNT))
     try:
