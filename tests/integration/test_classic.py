@@ -6,36 +6,27 @@ Groups that meet in Kafka by the classic protocol, on real brokers.
 """
 from __future__ import absolute_import
 
-import collections
 import os
 import signal
-import subprocess
-import sys
 import time
 import uuid
 
 import pytest
-from tornado import gen, ioloop
+from tornado import gen
 
-from kiel import clients, events, exc, testing
-from kiel.groups.classic.states import AWAY, FAILED, JOINING, STABLE
+from kiel import exc, testing
+from kiel.groups.classic.states import AWAY, FAILED, JOINING
 from kiel.testing.releases import numbers
 
 from tests import loop
-from tests.integration import members, peer
-
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+from tests.integration import peer
+from tests.integration.classic import (
+    Child, Member, PATIENCE, SESSION, SETTINGS, Source, all_arrive, counted, in_thread, run, shared_out
+)
 
 #: all that were seen to pass: 0.9.0.1,0.10.2.2,1.1.1,2.4.1,3.9.1,4.4.0
 RELEASES = peer.share("0.9.0.1", "2.4.1", "4.4.0") if not os.environ.get("KIEL_KAFKA") else peer.RELEASES
 LONG = peer.LONG
-
-#: seconds of a session in these tests; brokers are told to allow that
-SESSION = 2.0
-SETTINGS = {"group.min.session.timeout.ms": 500, "offsets.topic.num.partitions": 4}
-#: seconds that a step may take
-PATIENCE = 30
-
 MODES = ("range", "cooperative-sticky")
 
 #: release -> the mode that it is tested in, where that is not cooperative, without `KIEL_LONG`
@@ -79,95 +70,8 @@ def group():
     return "group-" + uuid.uuid4().hex[:8]
 
 
-def run(body, timeout=2 * PATIENCE):
-    loop.run(gen.coroutine(body), timeout=timeout)
-
-
-def in_thread(function, *args):
-    """Runs what blocks in a thread; gives a Future."""
-    return events.run_blocking(ioloop.IOLoop.current(), function, *args)
-
-
-def make(brokers, group, **settings):
-    """A member whose death is noticed soon."""
-    settings.setdefault("max_wait_time", 100)
-    settings.setdefault("session_timeout", SESSION)
-    settings.setdefault("heartbeat_interval", 0.2)
-    settings.setdefault("rebalance_timeout", 10)
-    settings.setdefault("group_protocol", "classic")
-    settings.setdefault("autocommit", "processed")
-    settings.setdefault("slow_callback", None)
-    return clients.GroupedConsumer(brokers, group, deserializer=bytes, **settings)
-
-
-class Member(members.Reader):
-    """A reader; ``told`` are its callbacks, ``work`` is called with what it was handed."""
-
-    def __init__(self, kafka, group, topic, mode="range", **settings):
-        self.told = []
-        super(Member, self).__init__(make(
-            kafka.bootstrap, group, topics=[topic], assignors=[mode], on_rebalance=self.rebalanced, on_lost=self.lost,
-            **settings
-        ), topic)
-        self.work = lambda messages: None
-
-    def rebalanced(self, revoked, assigned):
-        self.told.append((sorted(revoked.get(self.topic, ())), sorted(assigned.get(self.topic, ()))))
-
-    def lost(self, lost):
-        self.told.append(("lost", sorted(lost.get(self.topic, ()))))
-
-    def took(self, found):
-        super(Member, self).took(found)
-        self.work(found)
-
-    @property
-    def allocator(self):
-        return self.consumer.allocator
-
-    @property
-    def generation(self):
-        return self.allocator.identity[1]
-
-    @property
-    def losses(self):
-        return [entry for entry in self.told if entry[0] == "lost"]
-
-
-def Source(kafka, topic, partitions):
-    return members.Source(kafka, topic, partitions, PATIENCE)
-
-
-def counted(*members):
-    return collections.Counter(int(value) for member in members for value in member.got)
-
-
-@gen.coroutine
-def all_arrive(source, *members):
-    """Waits until the members were handed all that was sent; then each message once."""
-    yield loop.until(lambda: len(counted(*members)) >= len(source.sent), PATIENCE)
-    yield gen.sleep(0.3)  # for what should not come
-    twice = sorted(number for number, times in counted(*members).items() if times > 1)
-    assert not twice and len(counted(*members)) == len(source.sent)
-
-
-@gen.coroutine
-def shared_out(count, *members):
-    """Waits until the members own all partitions of the topic, each one of them, and nobody another's."""
-    def done():
-        owned = [item for member in members for item in member.owned]
-        return (
-            sorted(owned) == list(range(count)) and all(member.owned for member in members) and
-            all(member.allocator.state == STABLE for member in members) and
-            len(set(member.generation for member in members)) == 1
-        )
-    try:
-        yield loop.until(done, PATIENCE)
-    except AssertionError:
-        raise AssertionError([(member.owned, member.allocator.state, member.generation) for member in members])
-
-
 # -- each release --
+
 
 def test_members_share_join_and_leave(kafka, topic, group, mode):
     """Planned rebalances with autocommit="processed": every message once."""
@@ -289,75 +193,6 @@ def test_a_static_member_restarts_without_a_rebalance(kafka, topic, group):
     run(body)
 
 
-CHILD = """
-import sys
-from tornado import gen, ioloop
-from tests.integration.test_classic import make
-
-def say(*words):
-    print(" ".join(str(word) for word in words))
-    sys.stdout.flush()
-
-brokers, group, topic, mode, slow = sys.argv[1:]
-
-@gen.coroutine
-def on_rebalance(revoked, assigned):
-    say("rebalance", len(revoked.get(topic, ())), len(assigned.get(topic, ())))
-    if revoked:
-        yield gen.sleep(float(slow))
-
-consumer = make(
-    brokers, group, topics=[topic], assignors=[mode], autocommit=True, on_rebalance=on_rebalance,
-    on_lost=lambda lost: say("lost", len(lost.get(topic, ()))),
-)
-
-@gen.coroutine
-def main():
-    yield consumer.connect()
-    while True:
-        messages = yield consumer.consume(topic)
-        if messages:
-            say(*["handed"] + [message.decode() for message in messages])
-
-ioloop.IOLoop.current().run_sync(main)
-"""
-
-
-class Child(object):
-    """A member that is a process of its own, so that it can be killed and paused."""
-
-    def __init__(self, kafka, group, topic, mode, path, slow=0):
-        self.path = str(path)
-        with open(self.path, "w") as target:
-            self.process = subprocess.Popen(
-                [sys.executable, "-c", CHILD, ",".join(kafka.bootstrap), group, topic, mode, str(slow)],
-                stdout=target, cwd=ROOT, env=dict(os.environ, PYTHONPATH=ROOT, PYTHONDONTWRITEBYTECODE="1"),
-            )
-
-    @property
-    def lines(self):
-        with open(self.path) as lines:
-            return [line.split() for line in lines if line.endswith("\n")]
-
-    def handed(self, since=0):
-        return [int(number) for line in self.lines[since:] if line[0] == "handed" for number in line[1:]]
-
-    @property
-    def owns(self):
-        owned = 0
-        for line in self.lines:
-            if line[0] == "rebalance":
-                owned += int(line[2]) - int(line[1])
-            elif line[0] == "lost":
-                owned -= int(line[1])
-        return owned
-
-    def end(self):
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait()
-
-
 def test_members_that_stand_still_or_are_killed(kafka, ends, topic, group, mode, tmpdir):
     """What they had goes to others; who stood still finds out before it hands anything out, and comes back."""
     kafka.create_topic(topic, partitions=4)
@@ -476,6 +311,7 @@ def test_what_the_group_refuses_is_told(kafka, newest, topic, group):
 
 
 # -- a cluster of its own --
+
 
 @pytest.mark.parametrize("release", RELEASES if LONG else RELEASES[-1:])
 @pytest.mark.parametrize("mode", MODES if LONG else MODES[1:])

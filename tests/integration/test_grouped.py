@@ -5,32 +5,31 @@ Groups that meet in ZooKeeper, on real brokers: every message once, whoever come
 """
 from __future__ import absolute_import
 
-import collections
 import os
 import subprocess
 import sys
 import uuid
 
 import pytest
-from tornado import gen, ioloop
+from tornado import gen
 
-from kiel import clients, events, testing
+from kiel import testing
 from kiel.clients.client import Client
-from kiel.protocol import coordinator, fetch, messages, offset_commit, offset_fetch
-from kiel.zookeeper.allocator import PartitionAllocator
+from kiel.protocol import offset_fetch
 
 from tests import loop
-from tests.integration import members, peer
-from tests.zookeeper.world import OldMember
+from tests.integration import peer
+from tests.integration.old_member import OldConsumer
+from tests.integration.zookeeper_groups import (
+    Member, PATIENCE, Source, all_arrive, hosts_of, in_thread, nothing_stays_open, run,
+    shared_out, sorted_numbers
+)
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-
 RELEASES = peer.RELEASES
 
-#: seconds of a ZooKeeper session in these tests
-SESSION = 2.0
-#: seconds that a step may take
-PATIENCE = 30
+#: no kazoo client stays open
+__all__ = ["nothing_stays_open"]
 
 
 @pytest.fixture(scope="module", params=RELEASES)
@@ -61,80 +60,8 @@ def group():
     return "group-" + uuid.uuid4().hex[:8]
 
 
-#: every kazoo client of the test that runs; one left running by a test that failed would keep the process from ending
-open_clients = []
-
-
-def run(body):
-    loop.run(gen.coroutine(body), timeout=2 * PATIENCE)
-
-
-@pytest.fixture(autouse=True)
-def nothing_stays_open():
-    yield
-    while open_clients:
-        client = open_clients.pop()()
-        client.stop()
-        client.close()
-
-
-def hosts_of(kafka, zookeeper):
-    """Where the members meet: Kafka's own ZooKeeper, or another beside a Kafka without."""
-    return kafka.zk_hosts or [zookeeper.hosts]
-
-
-def make(brokers, group, hosts, **settings):
-    """A member whose death is noticed soon."""
-    settings.setdefault("max_wait_time", 200)
-    consumer = clients.GroupedConsumer(brokers, group, hosts, deserializer=bytes, **settings)
-    consumer.allocator = PartitionAllocator(
-        hosts, group, consumer.name, consumer.allocator.allocator_fn, session_timeout=SESSION,
-    )
-    open_clients.append(lambda: consumer.allocator.conn)
-    return consumer
-
-
-class Member(members.Reader):
-    """A reader that may commit after each `consume`."""
-
-    def __init__(self, kafka, group, hosts, topic, commit=False, **settings):
-        settings.setdefault("metadata_max_age", 1)
-        super(Member, self).__init__(make(kafka.bootstrap, group, hosts, **settings), topic)
-        self.commit = commit
-
-    def took(self, found):
-        super(Member, self).took(found)
-        return self.consumer.commit_offsets() if self.commit and found else None
-
-
-def Source(kafka, topic, partitions):
-    # brokers before 0.11 know no idempotent producer: with all replicas' acknowledgement, one that is dead would make
-    # messages be written twice
-    return members.Source(kafka, topic, partitions, PATIENCE, required_acks=1)
-
-
-def sorted_numbers(values):
-    return sorted(int(value) for value in values)
-
-
-@gen.coroutine
-def all_arrive(source, *members):
-    """Waits until the members were handed all that was sent; then each message once."""
-    yield loop.until(lambda: sum(len(member.got) for member in members) >= len(source.sent), PATIENCE)
-    yield gen.sleep(0.3)  # for what should not come
-    assert sorted_numbers(sum([member.got for member in members], [])) == sorted_numbers(source.sent)
-
-
-@gen.coroutine
-def shared_out(count, *members):
-    """Waits until the members own so many partitions of the topic, each one of them, and nobody another's."""
-    def done():
-        owned = [item for member in members for item in member.owned]
-        return sorted(owned) == list(range(count)) and all(member.owned for member in members)
-    yield loop.until(done, PATIENCE)
-
-
 # -- each release --
+
 
 @pytest.mark.parametrize("autocommit", [True, "processed", False])
 def test_members_share_join_and_leave(kafka, zookeeper, topic, group, autocommit):
@@ -178,15 +105,10 @@ def test_members_share_join_and_leave(kafka, zookeeper, topic, group, autocommit
     run(body)
 
 
-def in_thread(function, *args):
-    """Runs what blocks in a thread; gives a Future."""
-    return events.run_blocking(ioloop.IOLoop.current(), function, *args)
-
-
 CHILD = """
 import sys, time
 from tornado import gen, ioloop
-from tests.integration.test_grouped import make
+from tests.integration.zookeeper_groups import make
 
 brokers, hosts, group, topic, mode = sys.argv[1:]
 consumer = make(brokers, group, [hosts], autocommit={"True": True, "False": False}.get(mode, mode))
@@ -273,97 +195,6 @@ def test_d48_what_a_crash_does(kafka, zookeeper, topic, tmpdir):
             if child.poll() is None:
                 child.kill()
                 child.wait()
-
-
-# -- beside members of kiel 0.9 --
-
-class OldConsumer(Client):
-    """A member as kiel 0.9 is one: 0.9's znodes, and offsets of version 0 only; looks them up after each rebalance."""
-
-    def __init__(self, kafka, group, topic):
-        super(OldConsumer, self).__init__(kafka.bootstrap)
-        self.member = OldMember(collections.namedtuple("Hosts", "hosts")(kafka.zk_hosts[0]), group, "old:1")
-        open_clients.append(lambda: self.member.conn)
-        self.group, self.topic = group, topic
-        self.positions, self.known = {}, None
-        self.got = []
-        self.stopping = False
-
-    @property
-    def owned(self):
-        found = [item.rsplit(":", 1) for item in sorted(self.member.items)]
-        return [int(number) for name, number in found if name == self.topic]
-
-    @gen.coroutine
-    def start(self):
-        yield self.connect()
-        self.member.start({self.topic: self.cluster.topics[self.topic]})
-        self.running = self.work()
-
-    @gen.coroutine
-    def stop(self):
-        self.stopping = True
-        yield self.running
-        self.member.stop()
-        self.cluster.stop()
-
-    @gen.coroutine
-    def ask(self, broker_id, request):
-        response = yield self.cluster[broker_id].send(request)
-        raise gen.Return(response)
-
-    @gen.coroutine
-    def work(self):
-        while True:
-            found = yield self.ask(
-                list(self.cluster)[0], coordinator.GroupCoordinatorRequest(group=self.group)
-            )
-            if not found.error_code:
-                break
-            yield gen.sleep(0.1)
-        while not self.stopping:
-            yield self.consume(found.coordinator_id)
-            yield gen.sleep(0.05)
-
-    @gen.coroutine
-    def consume(self, coordinator_id):
-        owned = self.owned
-        if owned != self.known:
-            self.known, self.positions = owned, {}
-        if not owned:
-            return
-        if not self.positions:
-            request = offset_fetch.OffsetFetchRequest(group_name=self.group, topics=[
-                offset_fetch.TopicRequest(name=self.topic, partitions=owned)
-            ])
-            request.narrow = (0, 0)
-            response = yield self.ask(coordinator_id, request)
-            for part in response.topics[0].partitions:
-                self.positions[part.partition_id] = max(0, part.offset)
-        read = False
-        for number in list(self.positions):
-            request = fetch.FetchRequest(max_wait_time=10, min_bytes=1, max_bytes=10 ** 6, topics=[
-                fetch.TopicRequest(
-                    name=self.topic, topic_id=self.cluster.topic_ids.get(self.topic, b"\0" * 16), partitions=[
-                        fetch.PartitionRequest(partition_id=number, offset=self.positions[number], max_bytes=10 ** 6)
-                    ])
-            ])
-            response = yield self.ask(self.cluster.get_leader(self.topic, number), request)
-            if self.owned != owned:
-                return
-            for batch in messages.batches(response.topics[0].partitions[0].message_set.data):
-                self.got.extend(batch.values(self.positions[number]))
-                self.positions[number] = batch.next_offset
-                read = True
-        if read:
-            request = offset_commit.OffsetCommitV0Request(group=self.group, topics=[
-                offset_commit.TopicRequest(name=self.topic, partitions=[
-                    offset_commit.PartitionRequest(partition_id=number, offset=offset, metadata="")
-                    for number, offset in self.positions.items()
-                ])
-            ])
-            response = yield self.ask(coordinator_id, request)
-            assert not any(part.error_code for part in response.topics[0].partitions)
 
 
 @gen.coroutine
@@ -461,6 +292,7 @@ def test_kraft_3_9_refuses_the_old_store(zookeeper, topic, group):
 
 
 # -- faults --
+
 
 def test_d45_the_coordinator_is_killed(topic, group):
     settings = {"zookeeper.session.timeout.ms": 2000}

@@ -15,8 +15,9 @@ from kiel.clients.offsets import END
 
 from tests import loop
 from tests.integration import members, peer
-from tests.integration.test_grouped import (
-    Member, OldConsumer, PATIENCE, Source, hosts_of, nothing_stays_open, open_clients, shared_out
+from tests.integration.old_member import OldConsumer
+from tests.integration.zookeeper_groups import (
+    Member, PATIENCE, Source, hosts_of, nothing_stays_open, open_clients, shared_out
 )
 
 #: partitions of the topic

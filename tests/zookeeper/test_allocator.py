@@ -2,23 +2,16 @@ from __future__ import absolute_import
 
 import json
 import logging
-import socket
 import threading
-import time
 
-from kazoo.protocol import states
-import pytest
 from tornado import concurrent, gen, testing
 
 from kiel import allocation, exc
 from tests import loop
 
-from .world import Member, OldMember, Ticker, kazoo, shared_out, stop_all, topics
+from .world import Member, OldMember, kazoo, shared_out, stop_all, topics
 
 LOG = logging.getLogger("kiel.zookeeper.allocator")
-
-#: seconds that the loop may stand still on a busy machine; what would block it here takes a second and more
-LONGEST = 0.5
 
 
 def test_attributes_before_the_start():
@@ -255,234 +248,6 @@ def test_d50_nonsense_from_an_allocator_is_an_error_in_the_log(zk, group):
     loop.run(scenario, 20)
 
 
-def test_d51_an_expired_session_is_followed_by_a_new_one(zk, group):
-    @gen.coroutine
-    def scenario():
-        one, two = Member(zk, group, "host:1"), Member(zk, group, "host:2")
-        yield one.allocator.start(topics(4))
-        yield two.allocator.start(topics(4))
-        yield shared_out([one, two], allocation.flatten(topics(4)))
-        for member in (one, two):
-            session_id, seen = member.allocator.conn.client_id, len(member.changes)
-            had = member.allocator.allocation
-            zk.expire(member.allocator.conn)
-            yield loop.until(lambda: len(member.changes) > seen)
-            assert member.changes[seen] == (had, {})
-            yield shared_out([one, two], allocation.flatten(topics(4)))
-            assert member.allocator.conn.client_id[0] != session_id[0]
-            assert member.pauses[-2:] == [True, False]
-            with kazoo(zk) as conn:
-                assert len(conn.get_children("/kiel/groups/%s/members" % group)) == 2
-        # the watches of the new session live
-        yield one.allocator.stop()
-        yield shared_out([two], allocation.flatten(topics(4)))
-        yield two.allocator.stop()
-
-    loop.run(scenario, 40)
-
-
-def test_d51_a_member_znode_that_was_deleted_comes_back(zk, group):
-    @gen.coroutine
-    def scenario():
-        member = Member(zk, group, "host:1", session_timeout=2.0)
-        yield member.allocator.start(topics(2))
-        with kazoo(zk) as conn:
-            with testing.ExpectLog(LOG, ".*is gone or another's"):
-                conn.delete("/kiel/groups/%s/members/host:1" % group)
-                yield loop.until(lambda: len(member.changes) >= 2, 5)
-                yield shared_out([member], ["t:0", "t:1"])
-            assert conn.get_children("/kiel/groups/%s/members" % group) == [member.name]
-        yield member.allocator.stop()
-
-    loop.run(scenario, 20)
-
-
-def test_d52_suspended_pauses_and_the_same_session_goes_on(own_zk, group):
-    @gen.coroutine
-    def scenario():
-        member = Member(own_zk, group, "host:1", session_timeout=20.0)
-        yield member.allocator.start(topics(2))
-        session_id = member.allocator.conn.client_id[0]
-        assert not member.allocator.paused
-        # cut the connection, and let the server be mute to the next one for a while
-        own_zk.pause()
-        member.allocator.conn._connection._socket.shutdown(socket.SHUT_RDWR)
-        yield loop.until(lambda: member.allocator.paused, 5)
-        yield gen.sleep(0.5)
-        assert member.allocator.paused
-        assert member.allocator.allocation == topics(2)
-        assert not member.allocator.connected.is_set()
-        own_zk.resume()
-        yield loop.until(lambda: not member.allocator.paused, 10)
-        assert member.allocator.conn.client_id[0] == session_id
-        assert member.pauses == [True, False]
-        assert member.changes == [({}, topics(2))]
-        yield member.allocator.stop()
-
-    loop.run(scenario, 40)
-
-
-def test_d52_paused_while_the_server_is_down_and_back_with_it(own_zk, group):
-    @gen.coroutine
-    def scenario():
-        member = Member(own_zk, group, "host:1", session_timeout=6.0)
-        yield member.allocator.start(topics(2))
-        own_zk.kill()
-        yield loop.until(lambda: member.allocator.paused, 5)
-        own_zk.start()
-        # a connection to a server that still starts may be mute until kazoo's time-out; a new session will do
-        yield loop.until(lambda: not member.allocator.paused and member.allocator.allocation == topics(2), 40)
-        yield member.allocator.stop()
-
-    loop.run(scenario, 60)
-
-
-def test_d52_a_mute_server_pauses_before_the_session_can_expire(own_zk, group):
-    @gen.coroutine
-    def scenario():
-        member = Member(own_zk, group, "host:1", session_timeout=3.0)
-        yield member.allocator.start(topics(2))
-        own_zk.pause()
-        yield loop.until(lambda: member.allocator.paused, 3.0)
-        own_zk.resume()
-        yield loop.until(lambda: not member.allocator.paused and member.allocator.allocation == topics(2), 15)
-        yield member.allocator.stop()
-
-    loop.run(scenario, 40)
-
-
-def test_d52_paused_by_the_clock_after_the_process_stood_still(zk, group):
-    """Stopped for longer than the session: nobody told this member yet, it knows by its own clock."""
-    @gen.coroutine
-    def scenario():
-        member = Member(zk, group, "host:1", session_timeout=2.0)
-        yield member.allocator.start(topics(1))
-        assert not member.allocator.paused
-        time.sleep(1.8)
-        assert member.allocator.paused
-        yield loop.until(lambda: not member.allocator.paused)
-        assert member.changes == [({}, topics(1))]
-        yield member.allocator.stop()
-
-    loop.run(scenario, 20)
-
-
-def test_d53_start_fails_in_time_without_zookeeper_and_the_loop_goes_on(own_zk, group):
-    own_zk.kill()
-
-    @gen.coroutine
-    def scenario():
-        member = Member(own_zk, group, "host:1", timeout=1.0)
-        with Ticker() as ticker:
-            error = yield loop.raises(exc.ZooKeeperError, member.allocator.start(topics(1)), 4)
-            yield member.allocator.stop()
-        assert "is it running" in str(error) and own_zk.hosts in str(error)
-        assert ticker.longest < LONGEST
-        assert member.allocator.allocation == {}
-        assert member.allocator.paused is False
-        own_zk.start()
-        member.allocator.timeout = 15.0  # a server that has just come up on a busy machine takes its time
-        yield member.allocator.start(topics(1))
-        assert member.allocator.allocation == topics(1)
-        yield member.allocator.stop()
-
-    loop.run(scenario, 40)
-
-
-def test_d53_a_mute_server(own_zk, group):
-    @gen.coroutine
-    def scenario():
-        member = Member(own_zk, group, "host:1", timeout=1.0)
-        own_zk.pause()
-        try:
-            with Ticker() as ticker:
-                yield loop.raises(exc.ZooKeeperError, member.allocator.start(topics(1)), 5)
-                yield loop.within(5, member.allocator.stop())
-            assert ticker.longest < LONGEST
-        finally:
-            own_zk.resume()
-
-    loop.run(scenario, 40)
-
-
-def test_d53_stop_ends_in_time_when_zookeeper_went(own_zk, group):
-    @gen.coroutine
-    def scenario():
-        for end in (own_zk.kill, own_zk.pause):
-            # a group of its own: the member before could not say farewell
-            member = Member(own_zk, group + end.__name__, "host:1")
-            yield member.allocator.start(topics(1))
-            member.allocator.timeout = 2.0
-            end()
-            with Ticker() as ticker:
-                yield loop.within(6, member.allocator.stop())
-            assert ticker.longest < LONGEST
-            assert member.changes[-1] == (topics(1), {})
-            assert member.allocator.allocation == {}
-            if end == own_zk.kill:
-                own_zk.start()
-        own_zk.resume()
-
-    loop.run(scenario, 60)
-
-
-def test_d53_the_lock_held_by_another_blocks_nobody(zk, group):
-    @gen.coroutine
-    def scenario():
-        with kazoo(zk) as conn:
-            lock = conn.Lock("/kiel/groups/%s/partitions/lock" % group)
-            lock.acquire()
-            member = Member(zk, group, "host:1", lock_timeout=5.0)
-            with Ticker() as ticker:
-                starting = member.allocator.start(topics(2))
-                yield gen.sleep(1)
-                assert not starting.done()
-                lock.release()
-                yield loop.within(4, starting)
-                yield member.allocator.stop()
-            assert ticker.longest < LONGEST
-            assert member.changes[0] == ({}, topics(2))
-
-    loop.run(scenario, 20)
-
-
-def test_d53_a_lock_never_let_go_is_an_error_and_stop_during_start_ends_it(zk, group):
-    @gen.coroutine
-    def scenario():
-        with kazoo(zk) as conn:
-            lock = conn.Lock("/kiel/groups/%s/partitions/lock" % group)
-            lock.acquire()
-            member = Member(zk, group, "host:1", timeout=0.5, lock_timeout=0.7)
-            error = yield loop.raises(exc.ZooKeeperError, member.allocator.start(topics(2)), 6)
-            assert "lock" in str(error).lower()
-            member = Member(zk, group, "host:1")
-            with Ticker() as ticker:
-                starting = member.allocator.start(topics(2))
-                yield gen.sleep(0.5)
-                yield loop.within(5, member.allocator.stop())
-                yield loop.raises(exc.ZooKeeperError, starting, 5)
-            assert ticker.longest < LONGEST
-            assert conn.get_children("/kiel/groups/%s/members" % group) == []
-            lock.release()
-
-    loop.run(scenario, 30)
-
-
-def test_nothing_to_add_needs_no_lock(zk, group):
-    @gen.coroutine
-    def scenario():
-        one = Member(zk, group, "host:1")
-        yield one.allocator.start(topics(2))
-        with kazoo(zk) as conn:
-            with conn.Lock("/kiel/groups/%s/partitions/lock" % group):
-                two = Member(zk, group, "host:2")
-                yield loop.within(3, two.allocator.start(topics(2)))
-                yield shared_out([one, two], ["t:0", "t:1"])
-                yield stop_all(one, two)
-
-    loop.run(scenario, 20)
-
-
 def test_d54_state_changes_and_hooks_run_on_the_loop(zk, group):
     @gen.coroutine
     def scenario():
@@ -534,78 +299,6 @@ def test_d55_equal_names_are_two_members(zk, group):
     loop.run(scenario, 20)
 
 
-def test_d56_partitions_and_topics_that_come_later(zk, group):
-    @gen.coroutine
-    def scenario():
-        one, two = Member(zk, group, "host:1"), Member(zk, group, "host:2")
-        yield [one.allocator.start(topics(2)), two.allocator.start(topics(2))]
-        yield one.allocator.update({"t": [0, 1, 2, 3], "u": [0, 1]})
-        yield shared_out([one, two], ["t:0", "t:1", "t:2", "t:3", "u:0", "u:1"])
-        # older metadata of another member takes nothing away, nor does a topic without partitions or unnamed
-        yield two.allocator.update({"t": [0, 1], "u": []})
-        yield two.allocator.update({})
-        yield gen.sleep(0.2)
-        yield shared_out([one, two], ["t:0", "t:1", "t:2", "t:3", "u:0", "u:1"])
-        # made again with fewer
-        yield one.allocator.update({"t": [0, 1, 2]})
-        yield shared_out([one, two], ["t:0", "t:1", "t:2", "u:0", "u:1"])
-        # a deleted topic leaves the set
-        yield two.allocator.update({"t": [0, 1, 2]}, gone=["u"])
-        yield shared_out([one, two], ["t:0", "t:1", "t:2"])
-        with kazoo(zk) as conn:
-            data, _ = conn.get("/kiel/groups/%s/partitions" % group)
-            assert json.loads(data.decode("ascii")) == ["t:0", "t:1", "t:2"]
-        yield stop_all(one, two)
-
-    loop.run(scenario, 30)
-
-
-def test_d56_update_without_news_costs_nothing(zk, group):
-    @gen.coroutine
-    def scenario():
-        member = Member(zk, group, "host:1")
-        yield member.allocator.start(topics(2))
-        rebalances = len(member.rebalances)
-        with kazoo(zk) as conn:
-            with conn.Lock("/kiel/groups/%s/partitions/lock" % group):
-                for _ in range(3):
-                    yield loop.within(0.5, member.allocator.update(topics(2)))
-        assert len(member.rebalances) == rebalances
-        yield member.allocator.stop()
-
-    loop.run(scenario, 20)
-
-
-def test_d56_remove_and_add_partitions(zk, group):
-    @gen.coroutine
-    def scenario():
-        member = Member(zk, group, "host:1")
-        yield member.allocator.start({"t": [0, 1, 2], "u": [0]})
-        yield member.allocator.remove_partitions({"t": [1, 2], "u": [0]})
-        yield shared_out([member], ["t:0"])
-        yield member.allocator.add_partitions({"t": [1]})
-        yield shared_out([member], ["t:0", "t:1"])
-        yield member.allocator.stop()
-
-    loop.run(scenario, 20)
-
-
-def test_d56_what_is_removed_stays_out_over_a_new_session(zk, group):
-    @gen.coroutine
-    def scenario():
-        member = Member(zk, group, "host:1")
-        yield member.allocator.start(topics(3))
-        yield member.allocator.remove_partitions({"t": [2]})
-        yield shared_out([member], ["t:0", "t:1"])
-        seen = len(member.changes)
-        zk.expire(member.allocator.conn)
-        yield loop.until(lambda: len(member.changes) > seen + 1, 6)
-        assert member.items == set(["t:0", "t:1"])
-        yield member.allocator.stop()
-
-    loop.run(scenario, 20)
-
-
 def test_the_life_of_a_group_is_in_the_log(zk, group):
     lines = []
     handler = logging.Handler()
@@ -649,43 +342,6 @@ def test_what_applications_of_0_9_look_at(zk, group):
     loop.run(scenario, 20)
 
 
-def test_d58_kazoo_is_closed_even_if_leaving_fails(zk, group):
-    @gen.coroutine
-    def scenario():
-        member = Member(zk, group, "host:1")
-        yield member.allocator.start(topics(1))
-        conn, party = member.allocator.conn, member.allocator.party
-
-        def leave():
-            raise RuntimeError("stays")
-
-        party.leave = leave
-        with testing.ExpectLog(logging.getLogger("kiel.zookeeper.presence"), "Group .* leaving failed.*stays"):
-            yield member.allocator.stop()
-        assert not conn.connected
-        assert conn._connection._write_sock is None
-        with kazoo(zk) as other:
-            assert other.get_children("/kiel/groups/%s/members" % group) == []
-
-    loop.run(scenario, 20)
-
-
-def test_d59_a_set_whose_znode_was_deleted_is_made_again(zk, group):
-    @gen.coroutine
-    def scenario():
-        member = Member(zk, group, "host:1")
-        yield member.allocator.start(topics(2))
-        with kazoo(zk) as conn:
-            conn.delete("/kiel/groups/%s/partitions" % group, recursive=True)
-            path = "/kiel/groups/%s/partitions" % group
-            yield loop.until(lambda: conn.exists(path) and conn.get(path)[0] != b"", 5, 0.05)
-            assert json.loads(conn.get(path)[0].decode("ascii")) == ["t:0", "t:1"]
-        yield shared_out([member], ["t:0", "t:1"])
-        yield member.allocator.stop()
-
-    loop.run(scenario, 20)
-
-
 def test_hosts_with_a_chroot_and_one_that_is_down(zk, group):
     @gen.coroutine
     def scenario():
@@ -711,22 +367,6 @@ def test_a_failing_hook_is_logged(zk, group):
         with testing.ExpectLog(LOG, "on_rebalance failed"):
             yield member.allocator.start(topics(1))
         assert member.allocator.allocation == topics(1)
-        yield member.allocator.stop()
-
-    loop.run(scenario, 20)
-
-
-@pytest.mark.parametrize("state", [states.KazooState.SUSPENDED, states.KazooState.LOST])
-def test_connection_states_may_be_handed_in(zk, group, state):
-    """0.9's method of that name is how tests play a lost connection."""
-    @gen.coroutine
-    def scenario():
-        member = Member(zk, group, "host:1")
-        yield member.allocator.start(topics(1))
-        member.allocator.handle_connection_change(state)
-        assert member.allocator.paused
-        member.allocator.handle_connection_change(states.KazooState.CONNECTED)
-        yield loop.until(lambda: not member.allocator.paused and member.allocator.allocation == topics(1), 6)
         yield member.allocator.stop()
 
     loop.run(scenario, 20)

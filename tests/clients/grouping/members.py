@@ -13,6 +13,10 @@ from tests.fake import with_cluster
 #: partitions as an allocator gives them
 ALL = object()
 
+#: arguments of members that commit what is processed, and of those that commit when they are told to
+PROCESSED = dict(autocommit="processed")
+MANUAL = dict(autocommit=False)
+
 
 class Given(allocation.Allocator):
     """An allocator that owns what it is told to."""
@@ -125,3 +129,13 @@ def stored(cluster, partition=0, topic="t", store="kafka"):
     """The committed offset in a store, None for none."""
     found = getattr(cluster, store + "_offsets").get(("g", topic, partition))
     return found and found[0]
+
+
+def slow(seconds, bad=b"slow"):
+    """Arguments of a member for whom a message takes its time: it does not deserialise, and `on_error` waits."""
+    def deserializer(value):
+        if value == bad:
+            raise ValueError("not so fast")
+        return value
+
+    return dict(deserializer=deserializer, on_error=lambda record, failure: gen.sleep(seconds))

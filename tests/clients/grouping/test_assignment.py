@@ -8,11 +8,8 @@ from kiel import exc
 from kiel.clients.grouping import committer
 
 from tests import loop
-from tests.clients.grouping.members import Given, commits, gather, make, stored
+from tests.clients.grouping.members import MANUAL, PROCESSED, Given, commits, gather, make, stored
 from tests.fake import error, with_cluster
-
-PROCESSED = dict(autocommit="processed")
-MANUAL = dict(autocommit=False)
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ from tornado import concurrent, gen
 from kiel import clients, exc
 
 from tests import loop
-from tests.clients.test_producer import connected, records, values
+from tests.clients.producing.producers import connected, records, values
 from tests.fake import with_cluster
 
 

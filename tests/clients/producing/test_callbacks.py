@@ -12,7 +12,7 @@ import six
 from tornado import gen
 
 from tests import loop
-from tests.clients.test_producer import connected, settled, values
+from tests.clients.producing.producers import connected, settled, values
 from tests.fake import with_cluster
 
 

@@ -10,7 +10,7 @@ from tornado import gen
 from kiel import exc
 
 from tests import loop
-from tests.clients.test_producer import connected, settled, values
+from tests.clients.producing.producers import connected, settled, values
 from tests.fake import MUTE, error, with_cluster
 
 

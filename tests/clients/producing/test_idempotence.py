@@ -10,7 +10,7 @@ from kiel import constants, exc
 from kiel.protocol import messages
 
 from tests import loop
-from tests.clients.test_producer import connected, make, settled, values
+from tests.clients.producing.producers import connected, make, settled, values
 from tests.fake import CUT, MUTE, VERSIONS, error, with_cluster
 
 

@@ -8,7 +8,7 @@ from kiel import clients, exc
 from kiel.retry import Backoff
 
 from tests import loop
-from tests.clients.test_producer import values
+from tests.clients.producing.producers import values
 from tests.fake import error, with_cluster
 
 

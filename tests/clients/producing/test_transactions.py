@@ -12,7 +12,7 @@ from kiel.clients.producing.producer_state import BROKEN, COMMITTING, FATAL, OPE
 from kiel.protocol import messages
 
 from tests import loop
-from tests.clients.test_producer import connected, make, settled, values
+from tests.clients.producing.producers import connected, make, settled, values
 from tests.fake import CLOSE, MUTE, error, with_cluster
 
 #: versions of the transaction protocol, each with a release that has it

@@ -3,7 +3,7 @@ from __future__ import absolute_import
 
 from tornado import gen
 
-from tests.clients.test_producer import connected
+from tests.clients.producing.producers import connected
 from tests.fake import with_cluster
 from tests.walk import Walk
 
