@@ -18,14 +18,14 @@ from __future__ import absolute_import
 import collections
 import errno
 import functools
-import gc
 import struct
 import uuid
+import weakref
 
 from tornado import gen, ioloop, iostream, netutil, tcpserver
 
 from kiel import constants
-from kiel.connection import Connection
+from kiel.pending import PendingRequests
 from kiel.protocol import response as responses
 
 from tests import answers, loop
@@ -431,5 +431,20 @@ def with_cluster(**settings):
 
 
 def pending():
-    """All connections of kiel, in the whole process, that have a Future pending."""
-    return [item for item in gc.get_objects() if isinstance(item, Connection) and item.pending]
+    """The Futures of all requests in the whole process that wait for an answer."""
+    return [future for requests in list(living) for future in requests.futures.values()]
+
+
+def remembered(init):
+    """The ``__init__`` of `PendingRequests`, which also adds to those `living`."""
+    @functools.wraps(init)
+    def remember(self, on_overdue):
+        living.add(self)
+        init(self, on_overdue)
+    return remember
+
+
+#: what each connection of this process that somebody has waits for; to look through all objects takes longer than
+#: most tests
+living = weakref.WeakSet()
+PendingRequests.__init__ = remembered(PendingRequests.__init__)
