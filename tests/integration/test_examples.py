@@ -96,7 +96,10 @@ def example(name, *arguments):
 
 @pytest.fixture(scope="module")
 def kafka():
-    with testing.Kafka("4.4.0") as cluster:
+    # a killed member's partitions are free after 5 s, not 45
+    settings = {"group.consumer.min.session.timeout.ms": 3000, "group.consumer.session.timeout.ms": 5000,
+                "group.consumer.min.heartbeat.interval.ms": 1000, "group.consumer.heartbeat.interval.ms": 1000}
+    with testing.Kafka("4.4.0", settings=settings) as cluster:
         yield cluster
 
 
