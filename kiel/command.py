@@ -157,23 +157,40 @@ def settings(args):
     """
     made = dict(zookeeper_offsets=args.zookeeper_offsets, retry=Backoff(deadline=args.timeout),
                 connect_timeout=min(10, args.timeout), request_timeout=args.timeout)
+    if args.tls or args.ca_file or args.cert:
+        made["ssl"] = tls_context(args)
+    if args.sasl is not None:
+        made["sasl"] = mechanism(args)
+    elif args.user or args.password_env or args.password_file:
+        raise CommandError("--user and a password need --sasl")
+    return made
+
+
+def tls_context(args):
+    """
+    Return the `ssl.SSLContext` that the options ask for.
+
+    :raises CommandError: when a file can't be read
+    """
     try:
-        if args.tls or args.ca_file or args.cert:
-            made["ssl"] = ssl.create_default_context(cafile=args.ca_file)
-            if args.cert:
-                made["ssl"].load_cert_chain(args.cert, args.key)
+        context = ssl.create_default_context(cafile=args.ca_file)
+        if args.cert:
+            context.load_cert_chain(args.cert, args.key)
     except (EnvironmentError, ssl.SSLError) as error:
         raise CommandError("the TLS files can't be read: %s" % error)
-    if args.sasl is None:
-        if args.user or args.password_env or args.password_file:
-            raise CommandError("--user and a password need --sasl")
-        return made
+    return context
+
+
+def mechanism(args):
+    """
+    Return the `kiel.sasl` mechanism that the options ask for.
+
+    :raises CommandError: when user or password are missing
+    """
     if not args.user or bool(args.password_env) == bool(args.password_file):
         raise CommandError("--sasl needs --user, and --password-env or --password-file")
-    cls = sasl.mechanisms[args.sasl]
     more = () if args.sasl == "PLAIN" else (args.sasl,)
-    made["sasl"] = cls(args.user, password(args), *more)
-    return made
+    return sasl.mechanisms[args.sasl](args.user, password(args), *more)
 
 
 def password(args):
@@ -258,15 +275,22 @@ def _describe(admin, args, out):
         _write_json(out, groups)
     else:
         for number, group in enumerate(groups):
-            print(("\n" if number else "") + "Group %s: %s" % (group["group"], _words(group)), file=out)
-            rows = [dict(
-                member, assignment=_assignment(member["assignment"]), topics=",".join(member["topics"])
-            ) for member in group["members"]]
-            columns = [column for column in ("client_id", "host", "member_id", "instance_id", "type", "epoch",
-                                             "topics", "assignment")
-                       if column in ("client_id", "host", "assignment") or any(row[column] for row in rows)]
-            _table(out, rows, columns, "No members.")
+            if number:
+                print("", file=out)
+            _show_group(out, group)
     raise gen.Return(FAILED if any(group["state"] == DEAD for group in groups) else DONE)
+
+
+def _show_group(out, group):
+    """Write a group and a table of its members; columns in which nobody has anything are left out."""
+    print("Group %s: %s" % (group["group"], _words(group)), file=out)
+    rows = [dict(
+        member, assignment=_assignment(member["assignment"]), topics=",".join(member["topics"])
+    ) for member in group["members"]]
+    columns = ("client_id", "host", "member_id", "instance_id", "type", "epoch", "topics", "assignment")
+    always = ("client_id", "host", "assignment")
+    filled = [column for column in columns if column in always or any(row[column] for row in rows)]
+    _table(out, rows, filled, "No members.")
 
 
 def _words(group):
@@ -317,19 +341,9 @@ def _lag(admin, args, out):
 def _delete(admin, args, out):
     """groups delete"""
     partitions = [partition_of(text) for text in args.offset or ()]
-    failed = False
     rows = []
     for group in args.group:
-        error = None
-        try:
-            if partitions:
-                yield admin.delete_offsets(group, partitions)
-            else:
-                yield admin.delete_group(group)
-        except exc.KielError as caught:
-            error = caught
-            failed = True
-        rows.append(dict(group=group, deleted=error is None, error=error and str(error)))
+        rows.append((yield _deleted(admin, group, partitions)))
     if args.json:
         _write_json(out, rows)
     for row in rows:
@@ -337,7 +351,18 @@ def _delete(admin, args, out):
             print("kiel: %s was not deleted: %s" % (row["group"], row["error"]), file=sys.stderr)
         elif not args.json:
             print("Deleted %s%s." % ("offsets of " if partitions else "", row["group"]), file=out)
-    raise gen.Return(FAILED if failed else DONE)
+    raise gen.Return(DONE if all(row["deleted"] for row in rows) else FAILED)
+
+
+@gen.coroutine
+def _deleted(admin, group, partitions):
+    """Delete a group, or what it has committed in some partitions; return the row that tells what came of it."""
+    error = None
+    try:
+        yield admin.delete_offsets(group, partitions) if partitions else admin.delete_group(group)
+    except exc.KielError as caught:
+        error = str(caught) or type(caught).__name__
+    raise gen.Return(dict(group=group, deleted=error is None, error=error))
 
 
 @gen.coroutine
@@ -378,13 +403,17 @@ def _write_json(out, value):
     print(json.dumps(value, indent=2, sort_keys=True), file=out)
 
 
+def _cell(value):
+    return "-" if value in (None, "") else six.text_type(value)
+
+
 def _table(out, rows, columns, nothing):
     """Writes columns, `NUMBERS` to the right; "-" for what there is not."""
     if not rows:
         print(nothing, file=out)
         return
     cells = [[column.upper().replace("_", "-") for column in columns]]
-    cells += [["-" if row[column] in (None, "") else six.text_type(row[column]) for column in columns] for row in rows]
+    cells += [[_cell(row[column]) for column in columns] for row in rows]
     widths = [max(len(line[number]) for line in cells) for number in range(len(columns))]
     right = [column in NUMBERS for column in columns]
     for line in cells:

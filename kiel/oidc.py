@@ -127,17 +127,20 @@ class TokenSource(object):
         )
         try:
             response = yield client.fetch(request)
-        except httpclient.HTTPError as error:
-            if error.response is None or error.code == 599 or error.code == 429 or error.code >= 500:
-                raise _caused(exc.CredentialsError("%r does not answer: %s" % (self, error)), error)
-            refusal = "%r gives no token: HTTP %d %s (check client id, secret and scope)" % (
-                self, error.code, _reason(error.response.body))
-            raise _caused(exc.AuthenticationError(refusal), error)
         except Exception as error:
+            raise _caused(self._translated(error), error)
+        raise gen.Return(json.loads(response.body.decode("utf-8")))
+
+    def _translated(self, error):
+        """Return the `kiel.exc.KielError` of an error of Tornado's HTTP client: one that may pass, or one for good."""
+        if not isinstance(error, httpclient.HTTPError):
             where = urlsplit(self.url)
             refusal = tls.refusal(where.hostname, where.port or 443, error)
-            raise _caused(refusal or exc.CredentialsError("%r can't be reached: %s" % (self, error)), error)
-        raise gen.Return(json.loads(response.body.decode("utf-8")))
+            return refusal or exc.CredentialsError("%r can't be reached: %s" % (self, error))
+        if error.response is None or error.code in (429, 599) or error.code >= 500:
+            return exc.CredentialsError("%r does not answer: %s" % (self, error))
+        return exc.AuthenticationError("%r gives no token: HTTP %d %s (check client id, secret and scope)" % (
+            self, error.code, _reason(error.response.body)))
 
     def _take(self, answer):
         """Take over a provider's answer."""

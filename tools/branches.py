@@ -21,7 +21,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 #: a function of more branches than this has to be read twice
 MANY = 10
 #: the part of all functions that may have so many, in percent
-SHARE = 2.5
+SHARE = 2.0
 #: what no function may have
 MOST = 20
 

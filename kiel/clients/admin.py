@@ -123,13 +123,7 @@ class Admin(Client):
             for name, group in described.items():
                 found[name] = found[name]._replace(state=group.state)
         listings = [found[name] for name in sorted(found)]
-        if states is not None:
-            states = set(state.lower() for state in states)
-            listings = [listing for listing in listings if listing.state.lower() in states]
-        if types is not None:
-            types = set(each.lower() for each in types)
-            listings = [listing for listing in listings if (listing.type or "").lower() in types]
-        raise gen.Return(listings)
+        raise gen.Return(_with_one_of(_with_one_of(listings, "state", states), "type", types))
 
     @gen.coroutine
     def _list_groups(self, wanted):
@@ -302,29 +296,38 @@ class Admin(Client):
         if explicit:
             keys, gone = yield self._split(list(to))
             if gone:
-                raise exc.UnknownTopicOrPartitionError(", ".join("%s:%s" % key for key in sorted(gone)))
+                raise exc.UnknownTopicOrPartitionError(_listed(gone))
+            after = dict(to)
         else:
-            if topics is None:
-                found = yield view.all_offsets()
-                there, gone = yield self._split(list(found))
-                if gone:
-                    log.warning("Group %s has offsets in partitions that are gone; they stay: %s", group,
-                                ", ".join("%s:%s" % key for key in sorted(gone)))
-                topics = sorted(set(topic for topic, _ in there))
-            keys = yield self._keys(topics)
-        after = dict(to) if explicit else (yield self._found_at(keys, when))
+            keys = yield self._keys((yield self._committed_topics(view)) if topics is None else topics)
+            after = yield self._found_at(keys, when)
         low = first_errors_raised((yield self.lookup.list_offsets(dict.fromkeys(keys, BEGINNING))))
         high = first_errors_raised((yield self.lookup.list_offsets(dict.fromkeys(keys, END))))
         after = dict((key, min(max(after[key], low[key][0]), high[key][0])) for key in keys)
         before = first_errors_raised((yield view.committed_offsets(keys)))
         if not dry_run:
-            outcome = yield view.commit(after)
-            for key, error in outcome.items():
-                if isinstance(error, exc.KielError) and error.cure == "rejoin":
-                    raise exc.NonEmptyGroupError("group %s has got live members just now (%s); %s:%s was not reset" % (
-                        (group, error) + key))
-            first_errors_raised(outcome)
+            yield self._commit_reset(view, after)
         raise gen.Return(dict((key, Reset(before[key], after[key])) for key in keys))
+
+    @gen.coroutine
+    def _committed_topics(self, view):
+        """Return the topics in which a group has committed offsets, as far as they are still there."""
+        found = yield view.all_offsets()
+        there, gone = yield self._split(list(found))
+        if gone:
+            log.warning("Group %s has offsets in partitions that are gone; they stay: %s",
+                        view.group_name, _listed(gone))
+        raise gen.Return(sorted(set(topic for topic, _ in there)))
+
+    @gen.coroutine
+    def _commit_reset(self, view, offsets):
+        """Commit, unless the group has come alive since it was described."""
+        outcome = yield view.commit(offsets)
+        for key, error in outcome.items():
+            if isinstance(error, exc.KielError) and error.cure == "rejoin":
+                raise exc.NonEmptyGroupError("group %s has got live members just now (%s); %s:%s was not reset" % (
+                    (view.group_name, error) + key))
+        first_errors_raised(outcome)
 
     @gen.coroutine
     def _found_at(self, keys, when):
@@ -335,6 +338,14 @@ class Admin(Client):
         raise gen.Return(dict((key, value[0]) for key, value in found.items()))
 
 
+def _with_one_of(listings, field, wanted):
+    """Return the listings whose field is among those wanted, in whatever case; None wants all."""
+    if wanted is None:
+        return listings
+    wanted = set(each.lower() for each in wanted)
+    return [listing for listing in listings if (getattr(listing, field) or "").lower() in wanted]
+
+
 def _moment(to):
     """The time that an offset request carries for `Admin.reset_offsets`."""
     if to is None or isinstance(to, bool):
@@ -342,6 +353,10 @@ def _moment(to):
     if isinstance(to, six.integer_types) and to >= 0:
         return to
     return start_to_timestamp(to)
+
+
+def _listed(keys):
+    return ", ".join("%s:%s" % key for key in sorted(keys))
 
 
 def _refuse_members(description):

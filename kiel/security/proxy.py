@@ -33,18 +33,7 @@ class Proxy(object):
     """
 
     def __init__(self, url):
-        if not isinstance(url, six.string_types):
-            raise TypeError("proxy= must be a URL such as socks5://host:1080, not %s" % type(url).__name__)
-        parts = urlsplit(url)
-        try:
-            port = parts.port
-        except ValueError:
-            port = 0
-        if port is None and parts.netloc[-1:].isdigit() and ":" in parts.netloc.rpartition("@")[2].rpartition("]")[2]:
-            port = 0  # Python 2.7 has no port where the number is too large
-        if parts.scheme not in PORTS or not parts.hostname or port == 0:
-            # not the URL itself: it may have a password in it
-            raise ValueError("proxy= must be socks5://[user:password@]host[:port] or http://... of the same form")
+        parts, port = _parsed(url)
         self.scheme = parts.scheme
         self.host = parts.hostname
         self.port = port or PORTS[parts.scheme]
@@ -117,6 +106,29 @@ class Proxy(object):
 def checked(url):
     """Return the `Proxy` of a client's ``proxy=``, None without one."""
     return None if url is None else Proxy(url)
+
+
+def _parsed(url):
+    """Return the parts of a proxy's URL, and the port, or None where it names none."""
+    if not isinstance(url, six.string_types):
+        raise TypeError("proxy= must be a URL such as socks5://host:1080, not %s" % type(url).__name__)
+    parts = urlsplit(url)
+    port = _port(parts)
+    if parts.scheme not in PORTS or not parts.hostname or port == 0:
+        # not the URL itself: it may have a password in it
+        raise ValueError("proxy= must be socks5://[user:password@]host[:port] or http://... of the same form")
+    return parts, port
+
+
+def _port(parts):
+    """Return the port of a split URL: None where it names none, 0 where it is none that there can be."""
+    try:
+        port = parts.port
+    except ValueError:
+        return 0
+    if port is None and parts.netloc[-1:].isdigit() and ":" in parts.netloc.rpartition("@")[2].rpartition("]")[2]:
+        return 0  # Python 2.7 has no port where the number is too large
+    return port
 
 
 def _bytes(text):

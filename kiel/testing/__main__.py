@@ -48,12 +48,7 @@ def main(argv=None):
 
 def run_up(args):
     """Run a cluster until Ctrl-C or SIGTERM."""
-    settings = {}
-    for setting in args.setting:
-        key, equals, value = setting.partition("=")
-        if not equals:
-            raise errors.HarnessError("--setting wants KEY=VALUE, not %r" % setting)
-        settings[key] = value
+    settings = dict(setting_of(text) for text in args.setting)
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs begin with it ignored
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the with block ends in good order
     began = time.time()
@@ -63,19 +58,7 @@ def run_up(args):
             name, _, partitions = topic.partition(":")
             kafka.create_topic(name, int(partitions or 1))
         print("Kafka %s (%s) is up after %.1f s" % (kafka.version, kafka.mode, time.time() - began))
-        print("bootstrap  %s" % ",".join(kafka.bootstrap))
-        if kafka.protocol != "PLAINTEXT":
-            print("protocol   %s" % kafka.protocol)
-            print("plaintext  %s" % ",".join(kafka.plaintext))
-        if kafka.zk_hosts:
-            print("zookeeper  %s" % ",".join(kafka.zk_hosts))
-        if kafka.ca_file:
-            print("authority  %s" % kafka.ca_file)
-        if kafka.client_auth:
-            print("client     %s %s" % (kafka.client_cert, kafka.client_key))
-        if kafka.sasl:
-            print("users      %s" % " ".join("%s/%s" % user for user in sorted(kafka.users.items())))
-        print("logs       %s" % kafka.directory)
+        print_cluster(kafka)
         print("Ctrl-C ends it and removes its data.")
         sys.stdout.flush()
         try:
@@ -85,6 +68,31 @@ def run_up(args):
             print("")
             return 0
         raise errors.HarnessError("a broker has ended:\n%s" % kafka.log())
+
+
+def setting_of(text):
+    """Return ``(key, value)`` of "KEY=VALUE"."""
+    key, equals, value = text.partition("=")
+    if not equals:
+        raise errors.HarnessError("--setting wants KEY=VALUE, not %r" % text)
+    return key, value
+
+
+def print_cluster(kafka):
+    """Print what clients have to know of a cluster, and where its logs are."""
+    print("bootstrap  %s" % ",".join(kafka.bootstrap))
+    if kafka.protocol != "PLAINTEXT":
+        print("protocol   %s" % kafka.protocol)
+        print("plaintext  %s" % ",".join(kafka.plaintext))
+    if kafka.zk_hosts:
+        print("zookeeper  %s" % ",".join(kafka.zk_hosts))
+    if kafka.ca_file:
+        print("authority  %s" % kafka.ca_file)
+    if kafka.client_auth:
+        print("client     %s %s" % (kafka.client_cert, kafka.client_key))
+    if kafka.sasl:
+        print("users      %s" % " ".join("%s/%s" % user for user in sorted(kafka.users.items())))
+    print("logs       %s" % kafka.directory)
 
 
 def run_fetch(args):

@@ -13,6 +13,14 @@ from kiel.testing import (
 from kiel.testing.broker import CONTROLLER_ID, Broker
 
 
+def _checked_mode(release, mode):
+    """Return the mode that a cluster runs in: the one named, or the release's own."""
+    if mode is not None and mode not in release.modes:
+        raise errors.HarnessError("Kafka %s does not run in mode %r, only in %s" % (
+            release.version, mode, " and ".join(release.modes)))
+    return mode or release.modes[0]
+
+
 class Kafka(object):
     """
     A Kafka cluster of a given release, as a context manager or by :meth:`start` and :meth:`stop`.
@@ -48,13 +56,9 @@ class Kafka(object):
                  zookeeper=None, users=None, client_auth=False, tls_names=security.NAMES, host="127.0.0.1", heap="384m",
                  start_timeout=90, jvm=(), jars=()):
         version, _, suffix = version.partition("-")
-        mode = mode or suffix or None
         self.release = releases.find(version)
         self.version = self.release.version
-        self.mode = mode or ("zk" if zookeeper is not None else self.release.modes[0])
-        if self.mode not in self.release.modes:
-            raise errors.HarnessError("Kafka %s does not run in mode %r, only in %s" % (
-                self.version, self.mode, " and ".join(self.release.modes)))
+        self.mode = _checked_mode(self.release, mode or suffix or ("zk" if zookeeper is not None else None))
         self.settings = dict(settings or {})
         self.tls = bool(tls)
         self.sasl = (sasl,) if isinstance(sasl, type("")) else tuple(sasl or ())

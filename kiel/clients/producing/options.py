@@ -23,14 +23,9 @@ class Options(object):
     ):
         codec = encoding.codec(compression)
         required_acks = arguments.integer("required_acks", required_acks, -1, 0x7fff)
-        if idempotent not in (None, True, False):
-            raise TypeError("idempotent has to be True, False or None, not %r" % (idempotent,))
         if transactional_id is not None and transactional_id != "":
             transactional_id = arguments.text("transactional_id", transactional_id)
-        if (idempotent or transactional_id) and required_acks != -1:
-            raise ValueError("an idempotent producer needs required_acks=-1")
-        if transactional_id and idempotent is False:
-            raise ValueError("a producer with a transactional_id is idempotent")
+        _check_idempotence(idempotent, transactional_id, required_acks)
         #: the number of the codec, or None
         self.compression = codec
         self.required_acks = required_acks
@@ -51,3 +46,13 @@ class Options(object):
     def linger_time(self):
         """Seconds for which a batch that is not full waits for more messages."""
         return LINGER if self.linger is None else self.linger
+
+
+def _check_idempotence(idempotent, transactional_id, required_acks):
+    """Raise the error of settings that exclude each other."""
+    if idempotent not in (None, True, False):
+        raise TypeError("idempotent has to be True, False or None, not %r" % (idempotent,))
+    if (idempotent or transactional_id) and required_acks != -1:
+        raise ValueError("an idempotent producer needs required_acks=-1")
+    if transactional_id and idempotent is False:
+        raise ValueError("a producer with a transactional_id is idempotent")

@@ -46,6 +46,7 @@ class ConsumerAllocator(Allocator):
         self.group = coordinator.key
         self.membership = membership
         self.instance_id = membership.instance_id
+        self.settings = settings
         #: one of `TRANSITIONS`
         self.state = OUT
         self.allocation = {}
@@ -214,15 +215,19 @@ class ConsumerAllocator(Allocator):
         self._to_leave = False
         self._unexpected = 0
         self._pauses.reset()
-        heard, self._heard_at = self._heard_at, monotonic()
-        if heard is not None and self._heard_at - heard > self._trust and self.on_pause is not None:
-            self.on_pause(False)  # the doubt is over
+        self._end_doubt()
         target = from_answer(answer)
         if target is not None:
             self._assignment.target = target
         self._event("heard" if self._coordinator_client.up_to_date else "answered")
         self._check_assignment()
         self._resolve_waiters()
+
+    def _end_doubt(self):
+        """The coordinator was heard; tell who was told to pause because it had not been for too long."""
+        heard, self._heard_at = self._heard_at, monotonic()
+        if heard is not None and self._heard_at - heard > self._trust and self.on_pause is not None:
+            self.on_pause(False)
 
     def _refused(self, request, error):
         """An error came in place of an answer, or in it."""
@@ -235,15 +240,7 @@ class ConsumerAllocator(Allocator):
             log.info("Group %s does not have this member any more: %s", self.group, error)
             self._spawn(self._fenced())
         elif code == errors.unreleased_instance_id:
-            # one that was killed still has the name, until its session is over
-            if self._unreleased is None:
-                self._unreleased = self.coordinator.client.settings.retry.start()
-                log.info("Group %s: %s", self.group, error)
-            delay = self._coordinator_client.clock.delay()
-            if self._unreleased.over:
-                self._fail(error)
-            else:
-                self.io_loop.call_later(delay, self._join_again, self._life)
+            self._wait_for_release(error)
         elif refusals.is_unexpected(error) and self._unexpected < refusals.ATTEMPTS:
             self._unexpected += 1
             log.warning("Group %s: a heartbeat failed and is sent again: %s", self.group, error)
@@ -254,6 +251,17 @@ class ConsumerAllocator(Allocator):
             ))
         else:
             self._fail(error)
+
+    def _wait_for_release(self, error):
+        """A member that was killed still has this one's instance id, until its session is over."""
+        if self._unreleased is None:
+            self._unreleased = self.settings.retry.start()
+            log.info("Group %s: %s", self.group, error)
+        delay = self._coordinator_client.clock.delay()
+        if self._unreleased.over:
+            self._fail(error)
+        else:
+            self.io_loop.call_later(delay, self._join_again, self._life)
 
     def _say_again(self, life):
         """Say everything again after an error that nobody expects."""

@@ -106,8 +106,6 @@ class Coordinator(object):
     key = "g"
 
     def __init__(self):
-        self.client = self.settings = self
-        self.retry = Backoff(first=0.001, most=0.001, deadline=0.1)
         self.coordinating = Broker()
         self.cluster = self
         self.conns = {7: self.coordinating}
@@ -155,7 +153,9 @@ class World(object):
     def __init__(self, **membership):
         self.coordinator = Coordinator()
         membership.setdefault("rebalance_timeout", 5)
-        self.member = ConsumerAllocator(self.coordinator, Membership(**membership), Settings(request_timeout=0.2))
+        retry = Backoff(first=0.001, most=0.001, deadline=0.1)
+        settings = Settings(request_timeout=0.2, retry=retry)
+        self.member = ConsumerAllocator(self.coordinator, Membership(**membership), settings)
         self.member.on_change = self.changed
         self.member.on_lost = self.lost
         self.told = []
@@ -831,7 +831,7 @@ def test_a_name_that_is_taken_is_waited_for(world):
     """The one that was killed has it until its session is over."""
     yield world.member.start({})
     subscribed = yield world.subscribe("a")
-    world.coordinator.retry.deadline = 10
+    world.member.settings.retry.deadline = 10
     for number in (2, 3):
         yield world.refuse(111)
         yield loop.until(lambda: len(world.heartbeat.starts) == number)
