@@ -17,9 +17,10 @@ from kiel.clients.producing import bulk, encoding
 from kiel.clients.producing.accumulator import Accumulator
 from kiel.clients.producing.admission import Admission
 from kiel.clients.producing.append_run import AppendRun
-from kiel.clients.producing.batch import RECORD_OVERHEAD, failure, record_size
+from kiel.clients.producing.batch import RECORD_OVERHEAD, failure
 from kiel.clients.producing.callbacks import callback_failure
 from kiel.clients.producing.delivery import Delivery
+from kiel.clients.producing.message import labelled
 from kiel.clients.producing.options import Options
 from kiel.clients.producing.overrides import refuse_replaced, replaces
 from kiel.clients.producing.producer_state import ASKING, UNKNOWN
@@ -331,7 +332,7 @@ class Producer(Client):
             if key is None and self._key_maker is not None:
                 key = self._key_maker(message)
                 arguments.refuse_coroutine("key_maker", key)
-            else:
+            elif key.__class__ is not bytes:
                 arguments.octets("key", key)
             label, size = labelled(key, value, headers)
         if timestamp is None:
@@ -667,29 +668,6 @@ def _own_key_maker(key_maker):
 def no_key(message):
     """The default key maker: no keys."""
     return None
-
-
-def labelled(key, value, headers):
-    """Return the key and the headers of a message as they are written, None for neither, and its size with them."""
-    if headers:
-        headers = [
-            (arguments.octets("the name of a header", arguments.text("the name of a header", name)),
-             arguments.octets("a header's value", header))
-            for name, header in _pairs(headers)
-        ]
-    key = to_bytes(key)
-    label = (key, headers or None) if key is not None or headers else None
-    return label, record_size(key, value, headers)
-
-
-def _pairs(headers):
-    """Return the (name, value) pairs of headers."""
-    if hasattr(headers, "items"):
-        headers = headers.items()
-    pairs = list(headers) if hasattr(headers, "__iter__") else [None]
-    if not all(isinstance(pair, (tuple, list)) and len(pair) == 2 for pair in pairs):
-        raise TypeError("headers have to be a dict or (name, value) pairs")
-    return pairs
 
 
 def _failed(error):

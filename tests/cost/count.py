@@ -33,7 +33,7 @@ ALLOWED = {
         "produce": (31.5, 8.15),
         "produce, keys": (72.0, 18.02),
         "produce, partitions": (31.5, 8.18),
-        "produce, services": (104.0, 38.02),
+        "produce, services": (91.0, 26.02),
         "produce_many": (0.1, 0.04),
     },
     (3, 11): {
@@ -53,7 +53,7 @@ ALLOWED = {
         "produce": (152.9, 9.14),
         "produce, keys": (358.2, 18.01),
         "produce, partitions": (153.1, 9.16),
-        "produce, services": (583.2, 40.01),
+        "produce, services": (492.2, 29.01),
         "produce_many": (0.4, 0.04),
     },
 }
@@ -78,7 +78,7 @@ SPED_UP = {
         "produce": (31.5, 8.15),
         "produce, keys": (72.0, 18.02),
         "produce, partitions": (31.5, 8.18),
-        "produce, services": (104.0, 38.02),
+        "produce, services": (91.0, 26.02),
         "produce_many": (0.1, 0.04),
     },
     (3, 11): {
@@ -98,7 +98,7 @@ SPED_UP = {
         "produce": (152.9, 9.14),
         "produce, keys": (358.2, 18.01),
         "produce, partitions": (153.1, 9.16),
-        "produce, services": (583.2, 40.01),
+        "produce, services": (492.2, 29.01),
         "produce_many": (0.4, 0.04),
     },
 }
