@@ -72,7 +72,7 @@ class Allocator(object):
 
     def start(self, partitions):
         """
-        Joins the group; gives a Future that is done when this member is in and has been allocated what was
+        Join the group; return a Future that is done when this member is in and has been allocated what was
         free.
 
         :param partitions: topic -> ids of all partitions that are to be shared out
@@ -80,7 +80,7 @@ class Allocator(object):
         raise NotImplementedError
 
     def stop(self):
-        """Leaves the group; gives a Future."""
+        """Leave the group; return a Future."""
         raise NotImplementedError
 
     def leave_now(self):
@@ -92,7 +92,7 @@ class Allocator(object):
 
     def update(self, partitions, gone=()):
         """
-        Tells what the metadata says now; gives a Future.
+        Tell what the metadata says now; return a Future.
 
         :param partitions: topic -> the ids of all its partitions, also of those without a leader
         :param gone: names of topics that have been deleted
@@ -101,7 +101,7 @@ class Allocator(object):
 
     def subscribe(self, topics):
         """
-        Adds topics to those that this member takes part in; gives a Future that is done when it has its share of them.
+        Add topics to those that this member takes part in; return a Future that is done when it has its share of them.
 
         Where all members share all topics there is nothing to do.
         """
@@ -112,7 +112,7 @@ class Allocator(object):
 
     @gen.coroutine
     def changed(self, revoked, assigned):
-        """Calls `on_change`, waits for its Future if it gave one, and logs instead of raising."""
+        """Call `on_change`, wait for its Future if it returned one, and log what it raises."""
         if self.on_change is None or not (revoked or assigned):
             return
         try:
@@ -141,7 +141,7 @@ def naive_allocator(members, partitions):
 
 def range_allocator(members, partitions):
     """
-    Gives each member a run of neighbouring partitions of each topic, as Kafka's RangeAssignor does.
+    Give each member a run of neighbouring partitions of each topic, as Kafka's RangeAssignor does.
 
     Partitions of the same number of two topics with equally many go to the same member. The first members
     get one more where they don't come out even.

@@ -44,7 +44,7 @@ class CommandError(Exception):
 # -- the line --
 
 def parser():
-    """Gives the `argparse.ArgumentParser` of the whole command."""
+    """Return the `argparse.ArgumentParser` of the whole command."""
     shared = argparse.ArgumentParser(add_help=False)
     shared.add_argument("--brokers", required=True, metavar="HOST:PORT[,...]", help="bootstrap hosts")
     shared.add_argument("--json", action="store_true", help="JSON instead of tables")
@@ -122,7 +122,7 @@ def versions():
 
 
 def moment(text):
-    """Gives milliseconds since 1970, or a datetime, of a time on the command line."""
+    """Return milliseconds since 1970, or a datetime, of a time on the command line."""
     if text.isdigit():
         return int(text)
     for form in TIMES:
@@ -134,7 +134,7 @@ def moment(text):
 
 
 def partition_of(text):
-    """Gives ``(topic, partition)`` of "topic:partition"."""
+    """Return ``(topic, partition)`` of "topic:partition"."""
     topic, _, partition = text.rpartition(":")
     if not topic or not partition.isdigit():
         raise argparse.ArgumentTypeError("expected TOPIC:PARTITION, not %r" % text)
@@ -142,7 +142,7 @@ def partition_of(text):
 
 
 def explicit(text):
-    """Gives ``((topic, partition), offset)`` of "topic:partition=offset"."""
+    """Return ``((topic, partition), offset)`` of "topic:partition=offset"."""
     where, _, offset = text.rpartition("=")
     if not offset.isdigit():
         raise argparse.ArgumentTypeError("expected TOPIC:PARTITION=OFFSET, not %r" % text)
@@ -151,7 +151,7 @@ def explicit(text):
 
 def settings(args):
     """
-    Gives the keyword arguments of the client.
+    Return the keyword arguments of the client.
 
     :raises CommandError: when options do not go together or a file can't be read
     """
@@ -195,7 +195,7 @@ def mechanism(args):
 
 def password(args):
     """
-    Reads the password; it is shown nowhere.
+    Read the password; it is shown nowhere.
 
     :raises CommandError: when it is not there
     """
@@ -212,7 +212,7 @@ def password(args):
 
 def main(argv=None, out=None):
     """
-    Runs the command line; gives the exit code.
+    Run the command line; return the exit code.
 
     :param argv: the arguments; default: the process's
     :param out: where the answer goes; default: standard output
@@ -242,7 +242,7 @@ def main(argv=None, out=None):
 
 @gen.coroutine
 def _run(args, made, out):
-    """Connects, runs one command, and closes."""
+    """Connect, run one command, and close."""
     admin = Admin(args.brokers, **made)
     yield admin.connect()
     try:
@@ -344,14 +344,17 @@ def _delete(admin, args, out):
     rows = []
     for group in args.group:
         rows.append((yield _deleted(admin, group, partitions)))
+    refused = [row for row in rows if not row["deleted"]]
+    for row in refused:
+        print("kiel: %s was not deleted: %s" % (row["group"], row["error"]), file=sys.stderr)
     if args.json:
         _write_json(out, rows)
-    for row in rows:
-        if row["error"]:
-            print("kiel: %s was not deleted: %s" % (row["group"], row["error"]), file=sys.stderr)
-        elif not args.json:
-            print("Deleted %s%s." % ("offsets of " if partitions else "", row["group"]), file=out)
-    raise gen.Return(DONE if all(row["deleted"] for row in rows) else FAILED)
+    else:
+        what = "Deleted offsets of %s." if partitions else "Deleted %s."
+        for row in rows:
+            if row["deleted"]:
+                print(what % row["group"], file=out)
+    raise gen.Return(FAILED if refused else DONE)
 
 
 @gen.coroutine
@@ -391,7 +394,7 @@ COMMANDS = {
 # -- showing --
 
 def _show(args, out, rows, columns, nothing):
-    """Shows rows as JSON or as a table."""
+    """Show rows as JSON or as a table."""
     if args.json:
         _write_json(out, rows)
     else:
@@ -399,7 +402,7 @@ def _show(args, out, rows, columns, nothing):
 
 
 def _write_json(out, value):
-    """Writes JSON, the same for the same value."""
+    """Write JSON, the same for the same value."""
     print(json.dumps(value, indent=2, sort_keys=True), file=out)
 
 
@@ -408,12 +411,13 @@ def _cell(value):
 
 
 def _table(out, rows, columns, nothing):
-    """Writes columns, `NUMBERS` to the right; "-" for what there is not."""
+    """Write columns, `NUMBERS` to the right; "-" for what there is not."""
     if not rows:
         print(nothing, file=out)
         return
     cells = [[column.upper().replace("_", "-") for column in columns]]
-    cells += [[_cell(row[column]) for column in columns] for row in rows]
+    for row in rows:
+        cells.append([_cell(row[column]) for column in columns])
     widths = [max(len(line[number]) for line in cells) for number in range(len(columns))]
     right = [column in NUMBERS for column in columns]
     for line in cells:

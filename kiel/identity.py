@@ -27,6 +27,11 @@ def refused(conn, response):
     )
 
 
+def _has_to_ask(wire):
+    """Return whether a broker can tell who it is, and has not told it yet with its versions."""
+    return wire.reaches("metadata", 2) and not wire.reaches("api_versions", 5)
+
+
 @gen.coroutine
 def check(conn):
     """
@@ -35,9 +40,7 @@ def check(conn):
     :raises kiel.exc.WrongBrokerError: when it is of another cluster, or another broker of this one
     """
     cluster_id = conn.settings.cluster_id
-    if conn.broker_id is None or cluster_id is None or not conn.wire.reaches("metadata", 2):
-        return
-    if conn.wire.reaches("api_versions", 5):  # that has told it
+    if conn.broker_id is None or cluster_id is None or not _has_to_ask(conn.wire):
         return
     request = metadata.MetadataRequest()
     request.no_topics = True

@@ -102,7 +102,7 @@ class Admin(Client):
     # -- groups --
 
     def group(self, name):
-        """Gives the `kiel.clients.grouping.group_view.GroupView` of a group."""
+        """Return the `kiel.clients.grouping.group_view.GroupView` of a group."""
         return GroupView(self, name, self.zookeeper_offsets)
 
     # -- members --
@@ -110,7 +110,7 @@ class Admin(Client):
     @gen.coroutine
     def list_groups(self, states=None, types=None):
         """
-        Asks all brokers for the groups they coordinate: a list of `Listing`, by name.
+        Ask all brokers for the groups they coordinate: a list of `Listing`, by name.
 
         :param states: only groups in one of these states, such as ``["Empty"]``; their case does not matter
         :param types: only groups of one of these types: "classic", "consumer"
@@ -153,7 +153,7 @@ class Admin(Client):
         return kind
 
     def handle_list_groups_response(self, response):
-        """Gives the groups of one broker, or the error."""
+        """Return the groups of one broker, or the error."""
         return exc.for_code(response.error_code, "listing groups") or list(response.groups)
 
     @gen.coroutine
@@ -175,7 +175,7 @@ class Admin(Client):
     @gen.coroutine
     def committed_offsets(self, group, topics=None):
         """
-        Gives what a group has committed: ``{(topic, partition): offset}``, the next offsets that it reads.
+        Return what a group has committed: ``{(topic, partition): offset}``, the next offsets that it reads.
 
         :param topics: names: all their partitions are given, with None where the group has committed nothing; default:
             all offsets that the group has. Brokers before 0.10.2 are asked topic by topic for those.
@@ -206,7 +206,7 @@ class Admin(Client):
     @gen.coroutine
     def lag(self, group, topics=None):
         """
-        Tells how far a group is behind: ``{(topic, partition): Lag}``.
+        Tell how far a group is behind: ``{(topic, partition): Lag}``.
 
         It is about the partitions that the group has committed offsets in, and those that members have.
 
@@ -236,7 +236,7 @@ class Admin(Client):
 
     @gen.coroutine
     def _split(self, keys):
-        """Gives two lists of (topic, partition): those that there are, and those that there are not."""
+        """Return two lists of (topic, partition): those that there are, and those that there are not."""
         if any(partition not in self.cluster.topics.get(topic, ()) for topic, partition in keys):
             yield self.cluster.heal()
         there = [key for key in keys if key[1] in self.cluster.topics.get(key[0], ())]
@@ -247,7 +247,7 @@ class Admin(Client):
     @gen.coroutine
     def delete_group(self, name):
         """
-        Deletes a group with all it has committed (Kafka 1.1 and later, KIP-229).
+        Delete a group with all it has committed (Kafka 1.1 and later, KIP-229).
 
         :raises kiel.exc.NonEmptyGroupError: when it has live members
         :raises kiel.exc.GroupIdNotFoundError: when it is not there
@@ -274,7 +274,7 @@ class Admin(Client):
     @gen.coroutine
     def reset_offsets(self, group, to, topics=None, dry_run=False):
         """
-        Sets where a group goes on; gives ``{(topic, partition): Reset}``.
+        Set where a group goes on; return ``{(topic, partition): Reset}``.
 
         Offsets before the first message there is, or after the end, become the nearest there is.
 
@@ -331,7 +331,7 @@ class Admin(Client):
 
     @gen.coroutine
     def _found_at(self, keys, when):
-        """Gives the first offset at or after a time, the end where nothing is that late: ``{key: offset}``."""
+        """Return the first offset at or after a time, the end where nothing is that late: ``{key: offset}``."""
         found = first_errors_raised((yield self.lookup.list_offsets(dict.fromkeys(keys, when))))
         late = [key for key, value in found.items() if value[0] < 0]
         found.update(first_errors_raised((yield self.lookup.list_offsets(dict.fromkeys(late, END)))))

@@ -13,6 +13,11 @@ from kiel.testing import (
 from kiel.testing.broker import CONTROLLER_ID, Broker
 
 
+def _as_tuple(names):
+    """Return one name, several or None as a tuple."""
+    return (names,) if isinstance(names, type("")) else tuple(names or ())
+
+
 def _checked_mode(release, mode):
     """Return the mode that a cluster runs in: the one named, or the release's own."""
     if mode is not None and mode not in release.modes:
@@ -61,7 +66,7 @@ class Kafka(object):
         self.mode = _checked_mode(self.release, mode or suffix or ("zk" if zookeeper is not None else None))
         self.settings = dict(settings or {})
         self.tls = bool(tls)
-        self.sasl = (sasl,) if isinstance(sasl, type("")) else tuple(sasl or ())
+        self.sasl = _as_tuple(sasl)
         security.check(self.version, self.mode, self.tls, self.sasl)
         self.users = dict(security.USERS if users is None else users)
         self.client_auth = client_auth

@@ -402,7 +402,7 @@ class PartitionAllocator(allocation.Allocator):
 
         New partitions join the set. Ids that this member saw in a topic before and that are missing now
         leave it, as after a topic was made again with fewer; a topic that is not named, or named without
-        partitions, is left alone. What fails is logged and tried again. Gives a Future.
+        partitions, is left alone. What fails is logged and tried again. Return a Future.
 
         :param partitions: topic -> [all ids, also of partitions without a leader]
         :param gone: names of topics that were deleted

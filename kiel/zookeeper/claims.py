@@ -31,7 +31,7 @@ class Claims(object):
     """
     Brings what this member holds nearer to what it should have, one partition at a time; lives on the IOLoop.
 
-    :param changed: called with (revoked, assigned), each topic -> ids, after `held` changed; gives a
+    :param changed: called with (revoked, assigned), each topic -> ids, after `held` changed; returns a
         Future, for which a revoked partition's node is kept
     :param timeout: seconds that a round trip to ZooKeeper may take before it is tried again
     :param release_timeout: seconds that the Future of ``changed`` may take
@@ -67,7 +67,7 @@ class Claims(object):
         self._session, self._owners = session, owners
 
     def lose(self):
-        """The session is gone, with all that was held; gives a Future that is done when the users are too."""
+        """The session is gone, with all that was held. Return a Future that is done when the users have wound down."""
         self._session = self._owners = None
         self.wanted = set()
         self._freed.clear()
@@ -77,7 +77,7 @@ class Claims(object):
 
     def want(self, items):
         """
-        Sets what this member should hold; gives a Future that is done when each has been tried once.
+        Set what this member should hold; return a Future that is done when each has been tried once.
 
         What is no longer wanted is out of `held` at once.
         """
@@ -95,7 +95,7 @@ class Claims(object):
             self._freed.add(item)
 
     def _turn(self):
-        """Does what is due after any change; the only place where work is begun."""
+        """Begin what is due after a change; the only place where work is begun."""
         if self._owners is None:
             return gen.maybe_future(None)
         waiting = set(item for item, state in self.states.items() if state == WAITING)
@@ -108,7 +108,7 @@ class Claims(object):
 
     @gen.coroutine
     def _win(self, items):
-        """Tries to take the items, again and again while ZooKeeper gives no answer."""
+        """Try to take the items, again and again while ZooKeeper does not answer."""
         if not items:
             return
         owners = self._owners
@@ -131,7 +131,7 @@ class Claims(object):
 
     @gen.coroutine
     def _release(self, items):
-        """Tells the user, waits for it, then lets the nodes go; the items are RELEASING already."""
+        """Tell the user, wait for it, then delete the znodes; the items are RELEASING already."""
         if not items:
             return
         told = self.changed(allocation.group(items), {})
@@ -144,7 +144,7 @@ class Claims(object):
 
     @gen.coroutine
     def _dispose(self, items):
-        """Deletes the nodes of items that are RELEASING, if their session still lasts."""
+        """Delete the nodes of items that are RELEASING, if their session still lasts."""
         if not items:
             return
         if self._owners is not None:
@@ -154,7 +154,7 @@ class Claims(object):
 
     @gen.coroutine
     def _insist(self, recipe, items):
-        """Runs a recipe of `Owners` until it gives an answer or the session is over; then an empty set."""
+        """Run a recipe of `Owners` until there is an answer; return that, or an empty set when the session is over."""
         session, owners = self._session, self._owners
         clock = retry.Backoff(deadline=None).start()
         while owners is self._owners:
@@ -171,7 +171,7 @@ class Claims(object):
         raise gen.Return(set())
 
     def _move(self, items, event):
-        """Takes each item one step along the table."""
+        """Take each item one step along the table."""
         self._allocation = None
         for item in items:
             state = TRANSITIONS[self.states.get(item, FREE)][event]

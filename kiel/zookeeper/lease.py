@@ -54,7 +54,7 @@ class Lease(object):
 
     def begin(self, ask, asked_at):
         """
-        Begins to ask the server from time to time.
+        Begin to ask the server from time to time.
 
         :param ask: called with a function that takes the answer, True or False; may never call it
         :param asked_at: when the server was asked last with a good answer, by `retry.monotonic`
@@ -70,13 +70,13 @@ class Lease(object):
         self._ask = self._ticker = self._asked_at = None
 
     def ask(self):
-        """Asks now, as after the connection came back; a good answer ends the doubt."""
+        """Ask now, as after the connection came back; a good answer ends the doubt."""
         if self._ask is None:
             return
         ask, asked_at = self._ask, retry.monotonic()
 
         def on_answer(good):
-            """Takes the answer, if it is this session's still."""
+            # of an earlier session: `end` and `begin` came in between
             if ask is not self._ask:
                 return
             if not good:
@@ -94,7 +94,7 @@ class Lease(object):
         self.ask()
 
     def set(self, doubt):
-        """Changes `doubt`."""
+        """Set `doubt`, and tell `on_doubt` if it changed."""
         if doubt == self.doubt:
             return
         self.doubt = doubt

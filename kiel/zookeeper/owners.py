@@ -28,12 +28,12 @@ class Owners(object):
         self.on_free = on_free
 
     def start(self):
-        """Makes the parent znode."""
+        """Make the parent znode."""
         self.client.ensure_path(self.path)
 
     def claim(self, items):
         """
-        Tries to take each item and gives the set of those that this member's session now holds.
+        Try to take each item and return the set of those that this member's session now holds.
 
         For the others `on_free` will be called, once each. All requests go out before the first answer is
         read.
@@ -55,7 +55,7 @@ class Owners(object):
 
     def release(self, items):
         """
-        Gives the items up; what this member's session does not hold is left alone.
+        Give the items up; what this member's session does not hold is left alone.
 
         Looking first matters after a lost answer: the node may be gone, and may already be the next owner's.
         """
@@ -73,9 +73,9 @@ class Owners(object):
                 pass
 
     def _watch(self, item):
-        """Waits for the item to be free; True if it is in fact this session's own (an answer got lost)."""
+        """Watch an item that another holds; return True if it is this session's own (an answer got lost)."""
         def on_event(event):
-            """Once only: the node went or changed, or the connection was lost; another try is due."""
+            # comes once: the znode went or changed, or the connection was lost; another try is due
             self.on_free(item)
 
         stat = self.client.exists(self._path_of(item), watch=on_event)
@@ -86,5 +86,5 @@ class Owners(object):
         return stat.owner_session_id == self.client.client_id[0]
 
     def _path_of(self, item):
-        """The znode of one partition."""
+        """Return the path of a partition's znode."""
         return self.path + "/" + item

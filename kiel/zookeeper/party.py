@@ -37,17 +37,17 @@ class Party(object):
         return self.path + "/" + self.member_name
 
     def start(self):
-        """Begins to watch the members."""
+        """Begin to watch the members."""
         self.client.ensure_path(self.path)
 
         @self.client.ChildrenWatch(self.path)
         def on_children(children):
-            """Passes the names on; its result must not end the watch."""
+            # returns None: False would end the watch
             self.on_change(children)
 
     def join(self):
         """
-        Makes this member's znode and gives the name that it has.
+        Make this member's znode and return the name that it has.
 
         A name that another session holds is left to it: the other may be a live member, such as a process
         forked from the same parent. `member_name` is then another one of the same host. A node of this very
@@ -70,7 +70,7 @@ class Party(object):
         raise exceptions.NodeExistsError("no free member name in %s" % self.path)
 
     def leave(self):
-        """Removes this member's znode, if there is one."""
+        """Remove this member's znode, if there is one."""
         try:
             self.client.delete(self.member_path)
         except exceptions.NoNodeError:

@@ -18,7 +18,7 @@ class Seeds(object):
     An item is taken out of the set only by who knows that it went: by who saw it before, or is told
     outright. A member with old metadata must not take away what another has just found.
 
-    :param alter: called with a function set -> set, to change the shared set by it; gives a Future
+    :param alter: called with a function set -> set, to change the shared set by it; returns a Future
     """
 
     def __init__(self, alter):
@@ -31,7 +31,7 @@ class Seeds(object):
 
     def note(self, partitions, gone=(), present=()):
         """
-        Takes news of metadata.
+        Take news of metadata.
 
         :param partitions: topic -> all its ids; a topic without any is not news
         :param gone: topics that were deleted
@@ -70,7 +70,7 @@ class Seeds(object):
 
     def sync(self, present):
         """
-        Brings the shared set nearer to what was noted, where anything is missing; gives a Future that never
+        Bring the shared set nearer to what was noted, where anything is missing; return a Future that never
         fails.
 
         What could not be done is logged, and stays noted for the next time.
@@ -100,7 +100,7 @@ class Seeds(object):
 
     @gen.coroutine
     def push(self):
-        """Changes the shared set by all that is noted, and by what is noted meanwhile."""
+        """Change the shared set by all that is noted, and by what is noted meanwhile."""
         while self.add or self.remove:
             add, remove = set(self.add), set(self.remove)
             yield self.alter(lambda items: (items - remove) | add)

@@ -37,19 +37,19 @@ class Session(object):
     def crossing(self, method):
         """A function for kazoo's threads that has ``method`` called on the loop while this session lasts."""
         def on_loop(*args):
-            """Runs on the loop; what comes after the end is dropped."""
+            """Run on the loop; what comes after the end is dropped."""
             if not self.over:
                 method(*args)
 
         def cross(*args):
-            """Runs on kazoo's thread. Gives None: some of kazoo's callers act on a result."""
+            """Run on kazoo's thread. Return None: some of kazoo's callers act on a result."""
             events.call_on_loop(self.io_loop, on_loop, *args)
 
         return cross
 
     @gen.coroutine
     def open(self, timeout):
-        """Connects within ``timeout`` seconds, or raises `exc.ZooKeeperError`."""
+        """Connect within ``timeout`` seconds, or raise `kiel.exc.ZooKeeperError`."""
         self.conn.add_listener(self.crossing(self._state_changed))
         yield self.run(timeout, self.conn.start_async)
         yield self._within(timeout, self._connected, (
@@ -62,7 +62,7 @@ class Session(object):
     @gen.coroutine
     def run(self, timeout, fn, *args):
         """
-        Calls a blocking recipe off the loop and gives its result.
+        Call a blocking recipe off the loop and return its result.
 
         Raises what it raises, or `exc.ZooKeeperError` when it takes longer than ``timeout`` seconds or the
         session is closed meanwhile. The call itself ends on its own then, unheeded.
@@ -73,7 +73,7 @@ class Session(object):
 
     @gen.coroutine
     def _within(self, timeout, future, complaint):
-        """Waits for the Future, the session's end or the time-out, whichever comes first."""
+        """Wait for the Future, the session's end or the time-out, whichever comes first."""
         # nobody may come back for it: an exception is then no news worth a log line
         events.ignore(future)
         first = gen.WaitIterator(future, self._ended)
@@ -89,7 +89,7 @@ class Session(object):
 
     def confirm(self, path, callback):
         """
-        Asks whether this session still is the server's owner of ``path``; never blocks.
+        Ask whether this session still is the server's owner of ``path``; never blocks.
 
         ``callback(owned)`` is called on the loop when there is an answer; without one (connection lost)
         never.
@@ -97,7 +97,7 @@ class Session(object):
         answered = self.crossing(callback)
 
         def on_answer(result):
-            """Runs on kazoo's thread."""
+            """Run on kazoo's thread."""
             client_id = self.conn.client_id
             if result.successful() and client_id is not None:
                 stat = result.get(block=False)
@@ -107,7 +107,7 @@ class Session(object):
 
     @gen.coroutine
     def close(self, timeout):
-        """Ends the session within ``timeout`` seconds; kazoo closes by itself where it takes longer."""
+        """End the session within ``timeout`` seconds; kazoo closes by itself where it takes longer."""
         if self.over:
             return
         self.over = True
@@ -121,14 +121,14 @@ class Session(object):
             log.warning("Closing the ZooKeeper client for %s failed: %s", self.hosts, error)
 
     def _state_changed(self, state):
-        """Notes the first connection and passes every state on."""
+        """Note the first connection, and pass every state on."""
         if state == states.KazooState.CONNECTED and not self._connected.done():
             self._connected.set_result(None)
         self._on_state(state)
 
 
 def _shut(conn):
-    """Stops and closes a kazoo client; blocks. Closing is done even if stopping fails."""
+    """Stop and close a kazoo client; blocks. It is closed even if stopping fails."""
     try:
         conn.stop()
     finally:

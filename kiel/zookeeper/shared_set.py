@@ -41,12 +41,12 @@ class SharedSet(object):
         return self.path + "/lock"
 
     def start(self):
-        """Begins to watch the set."""
+        """Begin to watch the set."""
         self.client.ensure_path(self.path)
 
         @self.client.DataWatch(self.path)
         def on_data(data, stat):
-            """Passes the set on; neither its result nor bytes that are no set may end the watch."""
+            # returns None: False would end the watch, and so would an exception
             try:
                 items = None if stat is None else self.deserialize(data)
             except ValueError:
@@ -55,16 +55,16 @@ class SharedSet(object):
             self.on_change(items)
 
     def add_items(self, new_items):
-        """Adds the items that are not in yet; without any, neither locks nor writes."""
+        """Add the items that are not in yet; without any, neither locks nor writes."""
         return self.alter(lambda items: items | set(new_items))
 
     def remove_items(self, old_items):
-        """Removes the items that are in; without any, neither locks nor writes."""
+        """Remove the items that are in; without any, neither locks nor writes."""
         return self.alter(lambda items: items - set(old_items))
 
     def alter(self, change):
         """
-        Puts ``change(items)`` in the place of the set and gives what is there then.
+        Put ``change(items)`` in the place of the set and return what is there then.
 
         Looks first without the lock: the usual member brings nothing new, and should not wait for one that
         holds it.
@@ -84,7 +84,7 @@ class SharedSet(object):
             lock.release()
 
     def _alter_locked(self, change):
-        """Reads, changes, writes; again if somebody wrote in between, having lost the lock unawares."""
+        """Read, change and write; again if somebody wrote in between, as when the lock was lost unnoticed."""
         while True:
             items, version = self._read()
             altered = change(items or set())
@@ -100,7 +100,7 @@ class SharedSet(object):
                 continue
 
     def _read(self):
-        """Gives the set and its version: (None, None) without a node; nonsense is an empty set."""
+        """Return the set and its version: (None, None) without a znode; what is no set counts as an empty one."""
         try:
             data, stat = self.client.get(self.path)
         except exceptions.NoNodeError:

@@ -28,25 +28,25 @@ class Switch(object):
         self.on_switch = on_switch
 
     def start(self):
-        """Begins to watch."""
+        """Begin to watch."""
         @self.client.DataWatch(self.path)
         def on_data(data, stat):
-            """Passes the data on; its result must not end the watch."""
+            # returns None: False would end the watch
             self.on_switch(None if stat is None else data)
 
     def close(self):
-        """Makes the znode: members are to give up what they have in ZooKeeper."""
+        """Make the znode: members are to give up what they have in ZooKeeper."""
         try:
             self.client.create(self.path, CLOSING)
         except exceptions.NodeExistsError:
             pass
 
     def open(self):
-        """Lets the members join in Kafka; from here on there is no way back for a live group."""
+        """Let the members join in Kafka; from here on there is no way back for a live group."""
         self.client.set(self.path, OPEN)
 
     def undo(self):
-        """Removes the znode unless the group is open; the members go on in ZooKeeper."""
+        """Remove the znode unless the group is open; the members go on in ZooKeeper."""
         try:
             data, stat = self.client.get(self.path)
             if data != OPEN:
@@ -79,21 +79,20 @@ class Marks(object):
         return "%s/handover/%s" % (self.group_path, kind)
 
     def start(self):
-        """Begins to watch, and marks this member as ready."""
+        """Begin to watch, and mark this member as ready."""
         for kind in READY, RELEASED:
             self.client.ensure_path(self.path_of(kind))
             self._watch(kind)
         self.add(READY)
 
     def _watch(self, kind):
-        """Watches the marks of one kind."""
         @self.client.ChildrenWatch(self.path_of(kind))
         def on_children(names):
-            """Passes the names on; its result must not end the watch."""
+            # returns None: False would end the watch
             self.on_marks(kind, set(names))
 
     def add(self, kind):
-        """Marks this member; what an earlier session of its name left behind goes."""
+        """Mark this member; what an earlier session of its name left behind goes."""
         path = "%s/%s" % (self.path_of(kind), self.member_name)
         while True:
             try:
@@ -107,11 +106,11 @@ class Marks(object):
                 self._delete(path)
 
     def remove(self, kind):
-        """Takes this member's mark away, if there is one."""
+        """Take this member's mark away, if there is one."""
         self._delete("%s/%s" % (self.path_of(kind), self.member_name))
 
     def _delete(self, path):
-        """Deletes a znode that may be gone already."""
+        """Delete a znode that may be gone already."""
         try:
             self.client.delete(path)
         except exceptions.NoNodeError:

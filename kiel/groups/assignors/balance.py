@@ -35,7 +35,7 @@ class Kind(object):
         self.counts = dict(self.before)
 
     def deal(self):
-        """Gives (topic, partition, member id) of each: what a member keeps, then the rest in turn."""
+        """Return (topic, partition, member id) of each: what a member keeps, then the rest in turn."""
         rest = list(self.free)
         for member_id in self.subscribers:
             had = self.spread(self.had[member_id])
@@ -78,7 +78,7 @@ class Shares(object):
                 self.kinds_of[member_id].append(kind)
 
     def fill(self):
-        """Gives what nobody had to those with least, first where fewest subscribe."""
+        """Give what nobody had to those with least, first where fewest subscribe."""
         for kind in sorted(self.kinds, key=lambda kind: len(kind.subscribers)):
             heap = [(self.loads[member_id], member_id) for member_id in kind.subscribers]
             heapq.heapify(heap)
@@ -89,7 +89,7 @@ class Shares(object):
                 self.loads[member_id] += 1
 
     def level(self):
-        """Moves partitions until nothing can be more even, nor as even with fewer moved."""
+        """Move partitions until nothing can be more even, nor as even with fewer moved."""
         busy = True
         while busy and not self.done():
             busy = False
@@ -105,7 +105,7 @@ class Shares(object):
         )
 
     def relieve(self, giver):
-        """Takes from a member, if that makes things better; says whether it did."""
+        """Take from a member, if that makes things better; return whether it did."""
         costs, came_by = self.ways(giver)
         load = self.loads[giver]
         taker = min(costs, key=lambda member_id: (self.loads[member_id], costs[member_id], member_id))
@@ -172,7 +172,7 @@ class Shares(object):
 
 def evenly(topics_of, partitions, owners):
     """
-    Shares out; gives a list of (topic, partition, member id).
+    Share out; return a list of (topic, partition, member id).
 
     :param topics_of: tuple of member ids -> topics that exactly these subscribe to
     :param partitions: topic -> ids

@@ -14,7 +14,7 @@ __all__ = ["Assignor", "Function", "Member", "Range", "RoundRobin", "by_name", "
 
 class Range(Assignor):
     """
-    Gives each member a run of neighbouring partitions of each topic, as Java's RangeAssignor (without racks).
+    Give each member a run of neighbouring partitions of each topic, as Java's RangeAssignor (without racks).
 
     Topics with the same members and equally many partitions are shared out alike: partitions of one number go to one
     member. The first members have one more where it does not come out even.

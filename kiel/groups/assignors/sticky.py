@@ -141,7 +141,7 @@ def claims(members, partitions):
 
 
 def previous_assignment(data):
-    """Reads the user data of "sticky", of any version; an empty one for what makes no sense."""
+    """Read the user data of "sticky", of any version; an empty one for what makes no sense."""
     for version, start in ((1, 0), (0, 0), (1, 2)):  # kafka-python puts the version before it
         try:
             return PreviousAssignment.decode(data, start, version)[0] if data else PreviousAssignment()
