@@ -83,6 +83,7 @@ RULES = (
     ("kiel.clients.consuming", FACES + ("kiel.clients.producing", "kiel.clients.grouping", "kiel.groups",
                                         "kiel.zookeeper")),
     ("kiel.clients.grouping",  FACES + ("kiel.clients.producing",)),
+    ("kiel.clients.administering", FACES + ("kiel.clients.producing", "kiel.groups", "kiel.zookeeper")),
     # the command is the last to know everybody
     ("kiel",                  ("kiel.command", "kiel.__main__")),
     # what serves the tests is never needed by an application

@@ -1,4 +1,4 @@
-"""Groups seen from outside: who is in them, how far they have come, and setting that anew."""
+"""A cluster seen from outside: groups, who is in them and how far they have come; ACLs; delegation tokens."""
 from __future__ import absolute_import
 
 import collections
@@ -8,6 +8,9 @@ import six
 from tornado import gen
 
 from kiel import constants, exc
+from kiel.clients.administering import acls
+from kiel.clients.administering.any_broker import AnyBroker
+from kiel.clients.administering.tokens import DelegationTokens
 from kiel.clients.client import Client
 from kiel.clients.consuming.offset_lookup import BEGINNING, END, OffsetLookup, start_to_timestamp
 from kiel.clients.grouping.group_view import CLASSIC, CONSUMER, DEAD, GroupView, first_errors_raised, need
@@ -52,7 +55,7 @@ class Reset(collections.namedtuple("Reset", "before after")):
 
 class Admin(Client):
     """
-    Looks at groups, and deletes or resets what they have committed.
+    Looks at groups, and deletes or resets what they have committed; sets up ACLs and delegation tokens.
 
     It belongs to no group. Kafka 0.9 and later tell of groups; of 0.8.2, `committed_offsets` and the look-ups of
     offsets are all there is, and the rest raises `kiel.exc.UnsupportedVersionError`. Whatever fails in passing is tried
@@ -72,6 +75,9 @@ class Admin(Client):
         self.zookeeper_offsets = zookeeper_offsets
         #: looks offsets up by time
         self.lookup = OffsetLookup(self, self.isolation_level)
+        brokers = AnyBroker(self)
+        self.acls = acls.Acls(brokers)
+        self.delegation_tokens = DelegationTokens(brokers)
 
     def wind_down(self):
         """Nothing is under way of its own accord."""
@@ -336,6 +342,78 @@ class Admin(Client):
         late = [key for key, value in found.items() if value[0] < 0]
         found.update(first_errors_raised((yield self.lookup.list_offsets(dict.fromkeys(late, END)))))
         raise gen.Return(dict((key, value[0]) for key, value in found.items()))
+
+    # -- who may do what --
+
+    def describe_acls(self, wanted=acls.Filter()):
+        """
+        Return the rules that a filter lets through: a Future of a sorted list of `Rule`.
+
+        :param wanted: a `kiel.clients.administering.acls.Filter`; default: all rules
+        :raises kiel.exc.SecurityDisabledError: when the brokers have no authorizer
+        :raises kiel.exc.UnsupportedVersionError: on brokers before 0.11
+        """
+        return self.acls.describe(wanted)
+
+    def create_acls(self, rules):
+        """
+        Make rules; one that is there already does no harm. Return a Future of ``{Rule: True or KielError}``.
+
+        :param rules: `kiel.clients.administering.acls.Rule` objects
+        :raises kiel.exc.KielError: when the brokers could not be asked at all
+        """
+        return self.acls.create(rules)
+
+    def delete_acls(self, filters):
+        """
+        Delete all rules that one of the filters lets through. Return a Future of ``{Filter: Deleted or KielError}``.
+
+        :param filters: `kiel.clients.administering.acls.Filter` objects
+        :raises kiel.exc.KielError: when the brokers could not be asked at all
+        """
+        return self.acls.delete(filters)
+
+    # -- delegation tokens --
+
+    def create_delegation_token(self, renewers=(), owner=None, max_lifetime=None):
+        """
+        Make a token; return a Future of the `kiel.clients.administering.tokens.Token` (Kafka 1.1 and later).
+
+        An answer that is lost is asked for again: then there is a second token, which nobody knows, and which expires.
+
+        :param renewers: principals, such as ``["User:bob"]``, that may renew it besides its owner
+        :param owner: the principal that it is for (Kafka 3.3 and later); default: this client's
+        :param max_lifetime: seconds after which it can't be renewed any more; default: what the brokers allow
+        :raises kiel.exc.DelegationTokenAuthDisabledError: when the brokers are not set up for tokens
+        :raises kiel.exc.DelegationTokenRequestNotAllowedError: when this client did not log in, or did so by a token
+        """
+        return self.delegation_tokens.create(renewers, owner, max_lifetime)
+
+    def renew_delegation_token(self, token, period=None):
+        """
+        Make a token valid for longer; return a Future of the time of its end, in milliseconds since 1970.
+
+        :param token: the `kiel.clients.administering.tokens.Token`, or its HMAC in base64
+        :param period: seconds from now; default: the brokers' ``delegation.token.expiry.time.ms``
+        """
+        return self.delegation_tokens.renew(token, period)
+
+    def expire_delegation_token(self, token, after=None):
+        """
+        Have a token end; return a Future of the time of its end, in milliseconds since 1970.
+
+        :param token: the `kiel.clients.administering.tokens.Token`, or its HMAC in base64
+        :param after: seconds from now; default: at once
+        """
+        return self.delegation_tokens.expire(token, after)
+
+    def describe_delegation_tokens(self, owners=None):
+        """
+        Return the tokens that this client may see: a Future of a list of `kiel.clients.administering.tokens.Token`.
+
+        :param owners: only tokens of these principals, such as ``["User:alice"]``
+        """
+        return self.delegation_tokens.describe(owners)
 
 
 def _with_one_of(listings, field, wanted):

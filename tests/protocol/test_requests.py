@@ -147,7 +147,9 @@ VERSIONS = {
     "sasl_authenticate": (0, 2, 2), "consumer_group_heartbeat": (0, 1, 0), "consumer_group_describe": (0, 1, 0),
     "delete_groups": (0, 3, 2), "offset_delete": (0, 0, None),
     "add_partitions_to_txn": (0, 5, 3), "add_offsets_to_txn": (0, 4, 3), "end_txn": (0, 5, 3),
-    "txn_offset_commit": (0, 6, 3),
+    "txn_offset_commit": (0, 6, 3), "describe_acls": (0, 3, 2), "create_acls": (0, 3, 2), "delete_acls": (0, 3, 2),
+    "create_delegation_token": (0, 3, 2), "renew_delegation_token": (0, 2, 2), "expire_delegation_token": (0, 2, 2),
+    "describe_delegation_token": (0, 3, 2),
 }
 
 

@@ -26,6 +26,9 @@ MEMBER_TYPES = {0: CLASSIC, 1: CONSUMER}
 SINCE = {
     "list_groups": "0.9", "describe_groups": "0.9", "delete_groups": "1.1", "offset_delete": "2.4",
     "consumer_group_describe": "3.7",
+    "describe_acls": "0.11", "create_acls": "0.11", "delete_acls": "0.11",
+    "create_delegation_token": "1.1", "renew_delegation_token": "1.1", "expire_delegation_token": "1.1",
+    "describe_delegation_token": "1.1",
 }
 
 

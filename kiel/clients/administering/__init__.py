@@ -1,0 +1,1 @@
+"""What an `kiel.clients.admin.Admin` looks at and changes besides groups."""
