@@ -1,10 +1,9 @@
 """Where a producer's messages are collected into batches, one queue of batches for each partition."""
 from __future__ import absolute_import
 
-import collections
 import random
 
-from tornado import concurrent, gen, ioloop
+from tornado import concurrent, gen
 
 from kiel import arguments, exc
 from kiel.clients.producing.batch import BATCH_OVERHEAD, MOST_RECORDS, failure
@@ -13,6 +12,7 @@ from kiel.clients.producing.delivery import BatchBarrier, Delivery
 from kiel.clients.producing.partition_queue import IDLE
 from kiel.clients.producing.pending_record import PendingRecord
 from kiel.clients.producing.routes import FULL, Routes
+from kiel.clients.producing.topic_lookups import TopicLookups
 from kiel.events import settle
 from kiel.partitioners import random_partition
 
@@ -43,7 +43,6 @@ class Accumulator(object):
         #: the number of messages that set off sending, and how many came since it was last set off
         self.flush_at = _NEVER
         self.unflushed = 0
-        self._client = client
         self._options = options
         self._sender = sender
         self._admission = admission
@@ -53,7 +52,7 @@ class Accumulator(object):
         self._flushed = None  # the Future of the last call of `flush`, until somebody waits for it
         self._routes = Routes(client.cluster, sender.queue, self.undelivered)
         self._known = self._routes.known  # topic -> Route
-        self._lookups = {}  # topic -> the messages that wait for it to be known
+        self._lookups = TopicLookups(client, self._routes, self._place)
 
     # -- the way in --
 
@@ -188,7 +187,7 @@ class Accumulator(object):
         if error is not None:
             settle(pending.future, error=failure(error, pending.topic))
         else:
-            self._wait_for_topic(pending)
+            self._lookups.wait(pending)
         return pending.future
 
     def append_now(self, pending):
@@ -198,7 +197,7 @@ class Accumulator(object):
         error = self._admission.refusal()
         if error is not None:
             raise failure(error, topic)
-        route = None if topic in self._lookups else self._routes.get(topic)
+        route = self._lookups.route(topic)
         if route is not None:
             self._check(pending, route)
             if not self._admission.may_accept(pending.size):
@@ -210,49 +209,6 @@ class Accumulator(object):
                 admitted=True
             )
         raise failure(exc.UnknownTopicOrPartitionError("the topic is not known yet"), topic)
-
-    def _wait_for_topic(self, pending):
-        """Place a message once its topic, and the partition that it names, are known."""
-        topic = pending.topic
-        waiting = self._lookups.get(topic)
-        route = None
-        if waiting is None:
-            route = self._routes.get(topic)
-            # a partition that is not known may have been added lately
-            if route is not None and pending.partition is not None and pending.partition not in route.queues:
-                route = None
-        if route is not None:
-            self._place(pending, route)
-        elif waiting is not None:
-            waiting.append(pending)
-        else:
-            self._lookups[topic] = collections.deque([pending])
-            self._look_up(topic)
-
-    @gen.coroutine
-    def _look_up(self, topic):
-        """Ask the brokers for a topic, which may create it, and take the messages that wait for that."""
-        error = None
-        if self._client.io_loop is None:
-            self._client.io_loop = ioloop.IOLoop.current()
-        try:
-            yield self._client.cluster.ensure(topic)
-        except Exception as failed:
-            error = failed
-        route = self._routes.learn(topic)
-        if error is None or route is not None:
-            error = self._client.cluster.topic_errors.get(topic) or exc.UnknownTopicOrPartitionError(
-                "there is no topic %s, and the brokers do not create it" % topic
-            )
-        waiting = self._lookups.pop(topic)
-        while waiting:
-            pending = waiting.popleft()
-            if pending.future.done():
-                continue
-            if route is None:
-                settle(pending.future, error=failure(error, topic))
-            else:
-                self._place(pending, route)
 
     def _place(self, pending, route):
         """Accept a message whose topic is known, or let it wait for room."""
@@ -297,7 +253,7 @@ class Accumulator(object):
             settle(future, error=callback_failure(error))
             return
         if delivery.__class__ is PendingRecord:  # the topic has gone while the message waited for room
-            self._wait_for_topic(pending)
+            self._lookups.wait(pending)
             return
         pending.accepted = True
         if self.unflushed >= self.flush_at and self.set_off():
@@ -308,9 +264,7 @@ class Accumulator(object):
     @property
     def pending(self):
         """The messages that wait for their topic or for room: a list of `PendingRecord`."""
-        waiting = self._admission.waiting
-        for messages in self._lookups.values():
-            waiting.extend(messages)
+        waiting = self._admission.waiting + self._lookups.waiting
         return [pending for pending in waiting if not pending.future.done()]  # but for those that were given up
 
     def undelivered(self, topic):
