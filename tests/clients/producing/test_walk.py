@@ -17,11 +17,16 @@ def test_the_modules_of_one_message(cluster):
     for value in (b"1", b"2", b"3"):  # codecs are compiled, connections open, routes known
         yield producer.produce("t", value)
         yield gen.moment
-    with Walk() as there:
-        future = producer.produce("t", b"4")
-    assert not future.done()
-    with Walk() as back:
-        yield future
+    # a timer of the dialling may end in the middle, on a busy machine: what all three enter is their own way
+    walks = []
+    for value in (b"4", b"5", b"6"):
+        with Walk() as there:
+            future = producer.produce("t", value)
+        assert not future.done()
+        with Walk() as back:
+            yield future
+        walks.append((there, back))
+    there, back = [set.intersection(*each) for each in zip(*walks)]
     assert {"clients/producer.py", "stream.py"} <= there and len(there) <= THERE, sorted(there)
     assert {"clients/producing/batch.py", "stream.py"} <= back and len(back) <= BACK, sorted(back)
     yield producer.close()
