@@ -145,12 +145,14 @@ class GroupedConsumer(BaseConsumer):
         #: the Future of `_connect` and of the work of `close`; None while that is not under way
         self._connecting = None
         self._ending = None
-        #: the process that this was made in
         #: topic -> the error of the allocator that `consume` raised last
         self._refusals_raised = {}
+        #: the process that this was made in
         self._pid = os.getpid()
         #: how many calls of an application's own `commit_offsets` that this made by itself are under way
         self._committing = 0
+        #: the errors that kiel's own commits raised within such calls
+        self._own_failures = []
 
     def _zookeeper_allocator(self, zk_hosts, function):
         """Make the allocator of a group that meets in ZooKeeper, or did."""
@@ -594,6 +596,7 @@ class GroupedConsumer(BaseConsumer):
         """
         if self._committing:  # an application's own calls this one, for a commit that kiel wants
             error = yield self._commit_due(metadata, committer.AUTOCOMMIT_TIME)
+            self._own_failures.append(error)
         elif self.closing:
             raise exc.ClosedError("group %s: the consumer is closed, nothing is committed any more" % self.group_name)
         elif offsets is not None:
@@ -652,9 +655,13 @@ class GroupedConsumer(BaseConsumer):
         try:
             yield events.outcome_of(self.commit_offsets())
         except exc.KielError as error:
+            if not any(error is one for one in self._own_failures):
+                raise  # one of the application's own, such as that of a producer it writes offsets with
             raise gen.Return(error)
         finally:
             self._committing -= 1
+            if not self._committing:
+                del self._own_failures[:]
         if begun == self.committer.begun:
             self.note_committed(due)
         raise gen.Return(None)

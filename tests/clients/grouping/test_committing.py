@@ -9,6 +9,7 @@ from kiel.clients import GroupedConsumer
 
 from tests import loop
 from tests.clients.grouping.members import commits, gather, stored, with_member
+from tests.fake import error
 
 MODES = (True, False, "processed")
 
@@ -183,19 +184,20 @@ def failing(consumer, error):
     return calls
 
 
-@with_own(GroupedConsumer)
-def test_one_that_fails_as_kiels_would_is_called_again(cluster, consumer):
-    calls = failing(consumer, exc.NoBrokersError("none"))
+@with_own(Counting)
+def test_what_kiels_own_raises_within_it_is_tried_again(cluster, consumer):
+    cluster[1].on("offset_commit", error(30))
     cluster.log("t", 0).put(b"a")
     assert (yield gather(consumer, 1)) == [b"a"]
-    assert consumer.topics_to_commit == {"t"}
+    assert consumer.count == 1 and consumer.topics_to_commit == {"t"}
+    cluster[1].on("offset_commit", None)
     yield consumer.consume("t")
-    assert len(calls) == 2
+    assert consumer.count == 2 and stored(cluster, 0) == 1
     assert not consumer.topics_to_commit
 
 
 @pytest.mark.parametrize("mode", [True, "processed"])
-@pytest.mark.parametrize("error", [ValueError("full"), ZeroDivisionError()])
+@pytest.mark.parametrize("error", [ValueError("full"), exc.NoBrokersError("none")])
 def test_what_another_raises_comes_out_and_nothing_is_lost(mode, error):
     @with_own(GroupedConsumer, autocommit=mode)
     def check(cluster, consumer):
