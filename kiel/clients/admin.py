@@ -74,7 +74,7 @@ class Admin(Client):
         super(Admin, self).__init__(brokers, **settings)
         self.zookeeper_offsets = zookeeper_offsets
         #: looks offsets up by time
-        self.lookup = OffsetLookup(self, self.isolation_level)
+        self._lookup = OffsetLookup(self, self.isolation_level)
         brokers = AnyBroker(self)
         self.acls = acls.Acls(brokers)
         self.delegation_tokens = DelegationTokens(brokers)
@@ -87,15 +87,15 @@ class Admin(Client):
 
     def handle_offset_response(self, response):
         """Return ``{(topic, partition): (offset, timestamp) or KielError}``."""
-        return self.lookup.handle_offset_response(response)
+        return self._lookup.handle_offset_response(response)
 
     def beginning_offsets(self, topic):
         """Return the first offset there is: a Future of ``{partition: offset}``."""
-        return self.lookup.beginning_offsets(topic)
+        return self._lookup.beginning_offsets(topic)
 
     def end_offsets(self, topic):
         """Return the offset after the last message that may be read: a Future of ``{partition: offset}``."""
-        return self.lookup.end_offsets(topic)
+        return self._lookup.end_offsets(topic)
 
     def offsets_for_times(self, topic, when):
         """
@@ -103,7 +103,7 @@ class Admin(Client):
 
         See `kiel.clients.consuming.offset_lookup.OffsetLookup.offsets_for_times`.
         """
-        return self.lookup.offsets_for_times(topic, when)
+        return self._lookup.offsets_for_times(topic, when)
 
     # -- groups --
 
@@ -227,7 +227,7 @@ class Admin(Client):
         offsets = yield self.committed_offsets(group, topics)
         keys = set(offsets) if topics is not None else set(offsets).union(members)
         there, gone = yield self._split(keys)
-        ends = yield self.lookup.list_offsets(dict.fromkeys(there, END), LAG_TIME)
+        ends = yield self._lookup.list_offsets(dict.fromkeys(there, END), LAG_TIME)
         ends.update((key, exc.UnknownTopicOrPartitionError("%s:%s" % key)) for key in gone)
         result = {}
         for key in keys:
@@ -307,8 +307,8 @@ class Admin(Client):
         else:
             keys = yield self._keys((yield self._committed_topics(view)) if topics is None else topics)
             after = yield self._found_at(keys, when)
-        low = first_errors_raised((yield self.lookup.list_offsets(dict.fromkeys(keys, BEGINNING))))
-        high = first_errors_raised((yield self.lookup.list_offsets(dict.fromkeys(keys, END))))
+        low = first_errors_raised((yield self._lookup.list_offsets(dict.fromkeys(keys, BEGINNING))))
+        high = first_errors_raised((yield self._lookup.list_offsets(dict.fromkeys(keys, END))))
         after = dict((key, min(max(after[key], low[key][0]), high[key][0])) for key in keys)
         before = first_errors_raised((yield view.committed_offsets(keys)))
         if not dry_run:
@@ -338,9 +338,9 @@ class Admin(Client):
     @gen.coroutine
     def _found_at(self, keys, when):
         """Return the first offset at or after a time, the end where nothing is that late: ``{key: offset}``."""
-        found = first_errors_raised((yield self.lookup.list_offsets(dict.fromkeys(keys, when))))
+        found = first_errors_raised((yield self._lookup.list_offsets(dict.fromkeys(keys, when))))
         late = [key for key, value in found.items() if value[0] < 0]
-        found.update(first_errors_raised((yield self.lookup.list_offsets(dict.fromkeys(late, END)))))
+        found.update(first_errors_raised((yield self._lookup.list_offsets(dict.fromkeys(late, END)))))
         raise gen.Return(dict((key, value[0]) for key, value in found.items()))
 
     # -- who may do what --

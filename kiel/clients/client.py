@@ -2,10 +2,12 @@
 from __future__ import absolute_import
 
 import logging
+import operator
 
 from tornado import gen, ioloop, iostream
 
 from kiel import exc
+from kiel.clients.view import View, refuse_taken
 from kiel.cluster import Cluster
 from kiel.events import outcome_of
 from kiel.settings import Settings
@@ -30,13 +32,16 @@ class Client(object):
     :param retry: the `kiel.retry.Backoff` of everything that is tried again
     """
 
+    settings = View(operator.attrgetter("_settings"))
+
     def __init__(self, brokers, client_id="kiel", connect_timeout=10, request_timeout=30, metadata_max_age=300,
                  ssl=None, sasl=None, retry=None, proxy=None):
-        self.settings = Settings(
+        refuse_taken(self)
+        self._settings = Settings(
             client_id=client_id, connect_timeout=connect_timeout, request_timeout=request_timeout, ssl=ssl, sasl=sasl,
             proxy=proxy, retry=retry
         )
-        self.cluster = Cluster(brokers, self.settings, metadata_max_age)
+        self.cluster = Cluster(brokers, self._settings, metadata_max_age)
         #: set by a handler of answers: metadata is out of date and is asked for at the end of the round
         self.heal_cluster = False
         #: True from the beginning of `close` on
@@ -52,6 +57,7 @@ class Client(object):
         :raises kiel.exc.NoBrokersError: when no bootstrap host answers
         :raises kiel.exc.AuthenticationError: when a login or a certificate is not accepted
         """
+        refuse_taken(self)
         self.io_loop = ioloop.IOLoop.current()
         self.closing = False
         yield self.cluster.start()
@@ -155,7 +161,7 @@ class Client(object):
         :param coordinator: the `kiel.clients.grouping.coordinator.GroupCoordinator` to lose where an error says so
         :param closing: whether to go on trying while the client closes, as with the last commit
         """
-        clock = (plan or self.settings.retry).start(deadline)
+        clock = (plan or self._settings.retry).start(deadline)
         done = {}
         last = {}
         wanted = list(keys)

@@ -6,6 +6,7 @@ import collections
 import json
 import logging
 import numbers
+import operator
 import os
 import socket
 import time
@@ -22,6 +23,7 @@ from kiel.clients.consuming.fetcher import GRACE, Fetcher
 from kiel.clients.consuming.offset_lookup import BEGINNING, END, OffsetLookup, start_to_timestamp
 from kiel.clients.consuming.overridden import OverriddenReading, overridden
 from kiel.clients.consuming.positions import Positions
+from kiel.clients.view import View
 from kiel.events import settle
 from kiel.retry import monotonic
 
@@ -89,6 +91,10 @@ class BaseConsumer(Client):
     BEGINNING = BEGINNING
     END = END
 
+    fetcher = View(operator.attrgetter("_fetcher"))
+    positions = View(operator.attrgetter("_positions"))
+    reader = View(operator.attrgetter("_reader"))
+
     def __init__(self, brokers, deserializer=None, max_wait_time=1000, min_bytes=1, max_bytes=1024 * 1024,
                  buffer_bytes=16 * 1024 * 1024, check_crcs=True, on_error=None, isolation_level="read_uncommitted",
                  offset_reset=None, rack_id=None, max_records=None, **settings):
@@ -107,15 +113,15 @@ class BaseConsumer(Client):
         #: the last error of a fetch or look-up, whether or not it was raised; None after messages came again
         self.last_error = None
         #: looks offsets up by time
-        self.lookup = OffsetLookup(self, self.isolation_level)
+        self._lookup = OffsetLookup(self, self.isolation_level)
         #: the cursors, and what fills them
-        self.fetcher = Fetcher(self, limits=self)
+        self._fetcher = Fetcher(self, limits=self)
         #: where reading goes on
-        self.positions = Positions(self, self.fetcher, self._sought)
+        self._positions = Positions(self, self._fetcher, self._sought)
         #: makes messages of what was fetched
-        self.reader = BatchReader(deserializer or json.loads, on_error or self.log_error, check_crcs, self._moved)
+        self._reader = BatchReader(deserializer or json.loads, on_error or self.log_error, check_crcs, self._moved)
         #: the same, where an application overrides how
-        self._overridden = OverriddenReading(self, self.fetcher, self.positions, self.reader, self._moved)
+        self._overridden = OverriddenReading(self, self._fetcher, self._positions, self._reader, self._moved)
         #: topics of which messages are being decoded
         self._handing = set()
         #: topics that were asked for and are not there
@@ -129,29 +135,29 @@ class BaseConsumer(Client):
     @property
     def deserializer(self):
         """Makes a message of a value; may be set."""
-        return self.reader.deserializer
+        return self._reader.deserializer
 
     @deserializer.setter
     def deserializer(self, deserializer):
-        self.reader.deserializer = deserializer
+        self._reader.deserializer = deserializer
 
     @property
     def on_error(self):
         """Called for a message that does not deserialise; may be set."""
-        return self.reader.on_error
+        return self._reader.on_error
 
     @on_error.setter
     def on_error(self, on_error):
-        self.reader.on_error = on_error
+        self._reader.on_error = on_error
 
     @property
     def check_crcs(self):
         """Whether checksums are verified; may be set."""
-        return self.reader.check_crcs
+        return self._reader.check_crcs
 
     @check_crcs.setter
     def check_crcs(self, check_crcs):
-        self.reader.check_crcs = check_crcs
+        self._reader.check_crcs = check_crcs
 
     # -- for subclasses --
 
@@ -200,12 +206,12 @@ class BaseConsumer(Client):
             ``offset_reset``
         :raises kiel.exc.BrokerError: for an error that trying again does not mend, such as a missing permission
         """
-        read = self._overridden.read if self._overridden.wanted() else self.reader.read_values
+        read = self._overridden.read if self._overridden.wanted() else self._reader.read_values
         return self._begin(topic, start, read, max_wait_time, max_records)
 
     def consume_records(self, topic, start=None, max_wait_time=None, max_records=None):
         """Return the next messages of a topic like `consume`: a Future of a list of `kiel.clients.Record`."""
-        return self._begin(topic, start, self.reader.read_records, max_wait_time, max_records)
+        return self._begin(topic, start, self._reader.read_records, max_wait_time, max_records)
 
     def _begin(self, topic, start, read, max_wait_time, max_records):
         """Check the arguments of a call, and have it done. Returns its Future."""
@@ -223,7 +229,7 @@ class BaseConsumer(Client):
                 raise exc.ClosedError("the consumer is not connected: yield connect() before consume()")
         except (TypeError, ValueError, exc.KielError) as error:
             call.given_up = True
-            if self.reader.turn.over(time.time()):
+            if self._reader.turn.over(time.time()):
                 ioloop.IOLoop.current().add_callback(settle, outcome, error=error)
             else:
                 settle(outcome, error=error)
@@ -232,7 +238,7 @@ class BaseConsumer(Client):
         future = self._consume(topic, start, call)
         if not future.done():
             self.io_loop.add_future(future, lambda _: self._finish(call, outcome, future))
-        elif self.reader.turn.over(time.time()):
+        elif self._reader.turn.over(time.time()):
             # whoever repeats calls that are done at once must not keep the loop from its turn
             self.io_loop.add_callback(self._finish, call, outcome, future)
         else:
@@ -268,7 +274,7 @@ class BaseConsumer(Client):
                 cursor.move(begun)
                 self.offsets.note(cursor.topic, cursor.partition, begun)
                 self._put_back(cursor.topic, cursor.partition, begun, reached)
-        self.fetcher.wake(call.topic)
+        self._fetcher.wake(call.topic)
 
     def _put_back(self, topic, partition, begun, reached):
         """Messages from ``begun`` up to ``reached`` were not taken by anybody, and are handed out again."""
@@ -296,22 +302,22 @@ class BaseConsumer(Client):
                 yield self._find(topic, left)
                 continue
             if not all(cursor.located for cursor in cursors):
-                self.positions.locate(topic, start)
-            yield self.fetcher.wait(topic, left, call.wait, overdue)
+                self._positions.locate(topic, start)
+            yield self._fetcher.wait(topic, left, call.wait, overdue)
         raise gen.Return(None if self.closing else [])
 
     def _take(self, call):
         """Take what one call may hand out, unless another call is at it: positions move in the order of batches."""
         if call.topic in self._handing:
             return None
-        most = self.max_bytes if self.reader.deserializer is bytes else min(self.max_bytes, PIECE)
-        return self.fetcher.take(call.topic, most, leave=call.most is not None)
+        most = self.max_bytes if self._reader.deserializer is bytes else min(self.max_bytes, PIECE)
+        return self._fetcher.take(call.topic, most, leave=call.most is not None)
 
     @gen.coroutine
     def _deliver(self, call, taken):
         """Hand out what was taken; the network works while messages are decoded and handled."""
         call.taken = [(cursor, generation, cursor.handed) for cursor, generation, _ in taken]
-        self.fetcher.pump()
+        self._fetcher.pump()
         self._handing.add(call.topic)
         try:
             messages = yield self._hand_out(taken, call)
@@ -320,7 +326,7 @@ class BaseConsumer(Client):
             raise
         finally:
             self._handing.discard(call.topic)
-            self.fetcher.wake(call.topic)
+            self._fetcher.wake(call.topic)
         if not messages:
             call.taken = []
         raise gen.Return([] if call.given_up else messages)
@@ -328,7 +334,7 @@ class BaseConsumer(Client):
     @gen.coroutine
     def _hand_out(self, taken, call):
         """Decode what was taken. Returns its messages."""
-        messages = yield self.reader.read(taken, call.read, call.left)
+        messages = yield self._reader.read(taken, call.read, call.left)
         if call.left is not None:
             call.left -= len(messages)
         if not messages and not call.given_up:
@@ -364,20 +370,20 @@ class BaseConsumer(Client):
         if left > 0:
             return left, False
         if self.cluster.down_since is None:
-            due = max([self.fetcher.answer_due(cursor, call) for cursor in cursors] or [0])
+            due = max([self._fetcher.answer_due(cursor, call) for cursor in cursors] or [0])
             return min(due, call.begun + call.wait + GRACE) - now, True
         error = self.cluster.last_error
-        self.fetcher.refresh_metadata()  # fetches may go through by now, and nobody else would ask again
+        self._fetcher.refresh_metadata()  # fetches may go through by now, and nobody else would ask again
         if isinstance(error, exc.AuthenticationError):
             raise error
-        left = self.settings.request_timeout - waited
+        left = self._settings.request_timeout - waited
         if left <= 0:
             raise exc.NoBrokersError("no broker can be reached: %s" % error)
         return left, False
 
     def _own_cursors(self, topic, start):
         """Return the cursors of the topic's partitions that are ours, made or given up as the allocation says."""
-        return self.positions.cursors(topic, start)
+        return self._positions.cursors(topic, start)
 
     def _start_of(self, topic, partition, start, late):
         """Where a partition begins; in one that came ``late``, all came while we were reading the topic."""
@@ -405,15 +411,15 @@ class BaseConsumer(Client):
             if topic not in self._unknown:
                 self._unknown.add(topic)
                 log.warning("Topic %s does not exist; it is read from its start once it does", topic)
-        yield self.fetcher.wait(topic, max(0.0, deadline - monotonic()), seconds)
+        yield self._fetcher.wait(topic, max(0.0, deadline - monotonic()), seconds)
 
     def _on_metadata(self):
         """Topics, partitions or leaders may have changed."""
         if self.io_loop is not None and not self.closing:
-            self.positions.topics_changed()
+            self._positions.topics_changed()
             self._unknown.intersection_update(set(self._unknown).difference(self.cluster.topics))
-            self.fetcher.wake()
-            self.fetcher.pump()
+            self._fetcher.wake()
+            self._fetcher.pump()
 
     # -- answers, as in kiel 0.9 --
 
@@ -446,17 +452,17 @@ class BaseConsumer(Client):
 
     def handle_offset_response(self, response):
         """Return ``{(topic, partition): (offset, timestamp) or KielError}``."""
-        return self.lookup.handle_offset_response(response)
+        return self._lookup.handle_offset_response(response)
 
     # -- offsets by time --
 
     def beginning_offsets(self, topic):
         """Return the first offset there is: a Future of ``{partition: offset}``."""
-        return self.lookup.beginning_offsets(topic)
+        return self._lookup.beginning_offsets(topic)
 
     def end_offsets(self, topic):
         """Return the offset after the last message that may be read: a Future of ``{partition: offset}``."""
-        return self.lookup.end_offsets(topic)
+        return self._lookup.end_offsets(topic)
 
     def offsets_for_times(self, topic, when):
         """
@@ -464,7 +470,7 @@ class BaseConsumer(Client):
 
         See `kiel.clients.consuming.offset_lookup.OffsetLookup.offsets_for_times`.
         """
-        return self.lookup.offsets_for_times(topic, when)
+        return self._lookup.offsets_for_times(topic, when)
 
     # -- positions --
 
@@ -475,11 +481,11 @@ class BaseConsumer(Client):
 
         A write is a `seek`; in a group that is what is committed next.
         """
-        return self.positions.offsets
+        return self._positions.offsets
 
     @offsets.setter
     def offsets(self, offsets):
-        self.positions.offsets.update(offsets)
+        self._positions.offsets.update(offsets)
 
     @property
     def synced_offsets(self):
@@ -488,12 +494,12 @@ class BaseConsumer(Client):
 
         Adding a topic takes its positions from `offsets`, removing it has them looked up by the next `consume`.
         """
-        return self.positions.synced_offsets
+        return self._positions.synced_offsets
 
     @synced_offsets.setter
     def synced_offsets(self, topics):
         topics = set(topics)
-        for topic in self.positions.synced():
+        for topic in self._positions.synced():
             if topic not in topics:
                 self.synced_offsets.discard(topic)
         self.synced_offsets.update(topics)
@@ -508,10 +514,10 @@ class BaseConsumer(Client):
         """
         topic, partition = arguments.topic(topic), arguments.partition(partition)
         if isinstance(offset, numbers.Real) and not isinstance(offset, bool) and offset not in (BEGINNING, END):
-            self.positions.seek(topic, partition, arguments.whole(offset, "offset", 0, arguments.MOST_OFFSET))
+            self._positions.seek(topic, partition, arguments.whole(offset, "offset", 0, arguments.MOST_OFFSET))
         else:
             start_to_timestamp(offset)
-            self.positions.seek(topic, partition, start=offset)
+            self._positions.seek(topic, partition, start=offset)
 
     def pause(self, topic, partition=None):
         """
@@ -521,16 +527,16 @@ class BaseConsumer(Client):
         """
         for cursor in self._some(topic, partition):
             cursor.paused = True
-            self.positions.paused.add((cursor.topic, cursor.partition))
+            self._positions.paused.add((cursor.topic, cursor.partition))
 
     def resume(self, topic, partition=None):
         """End `pause`."""
         for cursor in self._some(topic, partition):
             cursor.paused = False
-            self.positions.paused.discard((cursor.topic, cursor.partition))
-        self.fetcher.wake(topic)
+            self._positions.paused.discard((cursor.topic, cursor.partition))
+        self._fetcher.wake(topic)
         if self.io_loop is not None:
-            self.fetcher.pump()
+            self._fetcher.pump()
 
     def _some(self, topic, partition):
         """The cursors of one partition or of all."""
@@ -542,7 +548,7 @@ class BaseConsumer(Client):
 
     def position(self, topic, partition):
         """The offset that is handed out next; None when it is not looked up yet."""
-        cursor = self.fetcher.find(topic, partition)
+        cursor = self._fetcher.find(topic, partition)
         return None if cursor is None or cursor.handed is None else int(cursor.handed)
 
     def lag(self, topic, partition):
@@ -552,7 +558,7 @@ class BaseConsumer(Client):
         That is the high watermark, or, with ``isolation_level="read_committed"``, the last stable offset. Control
         records and messages left out count, too.
         """
-        cursor = self.fetcher.find(topic, partition)
+        cursor = self._fetcher.find(topic, partition)
         if cursor is None or cursor.high_watermark is None or cursor.handed is None:
             return None
         end = cursor.high_watermark
@@ -563,7 +569,7 @@ class BaseConsumer(Client):
     @gen.coroutine
     def wind_down(self):
         """Give up all partitions; a `consume` under way ends with None."""
-        self.fetcher.stop()
+        self._fetcher.stop()
 
 
 def make_name():

@@ -2,6 +2,7 @@
 from __future__ import absolute_import
 
 import logging
+import operator
 import os
 
 import six
@@ -22,6 +23,7 @@ from kiel.clients.grouping.group_view import GroupView
 from kiel.clients.grouping.progress import Progress, Taken
 from kiel.clients.grouping.subscription import Subscription
 from kiel.clients.grouping.topics_to_commit import TopicsToCommit
+from kiel.clients.view import View, refuse_taken
 from kiel.groups.choice import ProtocolChoice
 from kiel.groups.handover import HandoverAllocator
 from kiel.groups.membership import Membership
@@ -91,6 +93,12 @@ class GroupedConsumer(BaseConsumer):
     :param settings: the rest as for `kiel.clients.consumer.BaseConsumer`
     """
 
+    group_coordinator = View(operator.attrgetter("_group_coordinator"))
+    committed = View(operator.attrgetter("_committed"))
+    progress = View(operator.attrgetter("_progress"))
+    assignment = View(operator.attrgetter("_assignment"))
+    subscription = View(operator.attrgetter("_subscription"))
+
     def __init__(self, brokers, group, zk_hosts=None, deserializer=None, partition_allocator=None, autocommit=True,
                  max_wait_time=1000, min_bytes=1, max_bytes=1024 * 1024, rebalance_timeout=60, topics=(),
                  on_rebalance=None, on_lost=None, group_protocol=None, group_instance_id=None, assignors=None,
@@ -113,25 +121,25 @@ class GroupedConsumer(BaseConsumer):
         if zk_hosts and not isinstance(zk_hosts, str):
             self._zk_hosts = ",".join(zk_hosts)
         #: finds the broker that coordinates the group
-        self.group_coordinator = GroupCoordinator(self, group, handler=self)
+        self._group_coordinator = GroupCoordinator(self, group, handler=self)
         #: the group's committed offsets
-        self.committed = CommittedOffsets(
-            self, self.group_coordinator, bool(zk_hosts), self._zk_hosts, self.isolation_level, face=self
+        self._committed = CommittedOffsets(
+            self, self._group_coordinator, bool(zk_hosts), self._zk_hosts, self.isolation_level, face=self
         )
         #: how far this member has come
-        self.progress = Progress(autocommit == "processed")
+        self._progress = Progress(autocommit == "processed")
         #: which partitions are this member's, and the allocator that says so
-        self.assignment = Assignment(
-            group, self.fetcher, self.progress, rebalance_timeout, self._commit_before_release, self._cursors_of,
+        self._assignment = Assignment(
+            group, self._fetcher, self._progress, rebalance_timeout, self._commit_before_release, self._cursors_of,
             self._note_name, self._zk_hosts
         )
-        self.assignment.on_rebalance = on_rebalance
-        self.assignment.on_lost = on_lost
+        self._assignment.on_rebalance = on_rebalance
+        self._assignment.on_lost = on_lost
         #: commits what is due
-        self.committer = Committer(self.committed, self.progress, self.assignment, self._positions_of)
+        self._committer = Committer(self._committed, self._progress, self._assignment, self._positions_of)
         #: the topics that this member takes part in
-        self.subscription = Subscription(
-            self.cluster, self.assignment, [topics] if isinstance(topics, six.string_types) else topics,
+        self._subscription = Subscription(
+            self.cluster, self._assignment, [topics] if isinstance(topics, six.string_types) else topics,
             self._fall_back, self._subscription_failed, self._topic_gone
         )
         membership = Membership(
@@ -139,7 +147,7 @@ class GroupedConsumer(BaseConsumer):
             self.rack_id, _assignors(assignors, partition_allocator, zk_hosts, group_protocol)
         )
         #: takes the allocator of the protocol that the group goes by in Kafka
-        self._choice = ProtocolChoice(self.group_coordinator, membership, self.settings, group_protocol)
+        self._choice = ProtocolChoice(self._group_coordinator, membership, self._settings, group_protocol)
         if zk_hosts:
             self.allocator = self._zookeeper_allocator(zk_hosts, partition_allocator or naive_allocator)
         #: the Future of `_connect` and of the work of `close`; None while that is not under way
@@ -157,14 +165,14 @@ class GroupedConsumer(BaseConsumer):
     def _zookeeper_allocator(self, zk_hosts, function):
         """Make the allocator of a group that meets in ZooKeeper, or did."""
         # the partition must stay this member's until its last commit is through, even if that is slow
-        last_commit = 2 * (committer.AUTOCOMMIT_TIME + self.settings.request_timeout)
+        last_commit = 2 * (committer.AUTOCOMMIT_TIME + self._settings.request_timeout)
         allocator = (Follower if self.group_protocol else PartitionAllocator)(
             zk_hosts, self.group_name, self.name, function, release_timeout=self.rebalance_timeout + last_commit
         )
         if not self.group_protocol:
             return allocator
         return HandoverAllocator(
-            self._choice, allocator, lambda: self.subscription.wanted.union(self.offsets),
+            self._choice, allocator, lambda: self._subscription.wanted.union(self.offsets),
             lambda: GroupView(self, self.group_name, uses_zookeeper=True)
         )
 
@@ -173,34 +181,34 @@ class GroupedConsumer(BaseConsumer):
     @property
     def allocator(self):
         """The `kiel.allocation.Allocator` that this member goes by."""
-        return self.assignment.allocator
+        return self._assignment.allocator
 
     @allocator.setter
     def allocator(self, allocator):
-        self.assignment.allocator = allocator
+        self._assignment.allocator = allocator
 
     @property
     def allocation(self):
         """This member's partitions: topic -> list of partition ids."""
-        return self.assignment.allocator.allocation
+        return self._assignment.allocator.allocation
 
     @property
     def on_rebalance(self):
         """Called with (revoked, assigned); may be set."""
-        return self.assignment.on_rebalance
+        return self._assignment.on_rebalance
 
     @on_rebalance.setter
     def on_rebalance(self, on_rebalance):
-        self.assignment.on_rebalance = on_rebalance
+        self._assignment.on_rebalance = on_rebalance
 
     @property
     def on_lost(self):
         """Called with what was lost; may be set."""
-        return self.assignment.on_lost
+        return self._assignment.on_lost
 
     @on_lost.setter
     def on_lost(self, on_lost):
-        self.assignment.on_lost = on_lost
+        self._assignment.on_lost = on_lost
 
     @property
     def last_error(self):
@@ -218,34 +226,34 @@ class GroupedConsumer(BaseConsumer):
 
         ``discard`` leaves a topic out of the next commit, ``add`` has its positions committed.
         """
-        return TopicsToCommit(self.progress)
+        return TopicsToCommit(self._progress)
 
     @topics_to_commit.setter
     def topics_to_commit(self, topics):
-        view, topics = TopicsToCommit(self.progress), set(topics)
+        view, topics = TopicsToCommit(self._progress), set(topics)
         view.difference_update(view.difference(topics))
         view.update(topics)
 
     @property
     def coordinator_id(self):
         """The broker that coordinates the group; None while it is not known."""
-        return self.group_coordinator.broker_id
+        return self._group_coordinator.broker_id
 
     @coordinator_id.setter
     def coordinator_id(self, broker_id):
-        self.group_coordinator.broker_id = broker_id
+        self._group_coordinator.broker_id = broker_id
 
     def committed_offsets(self, keys, deadline=None, tell=None):
         """See `kiel.clients.grouping.committed_offsets.CommittedOffsets.read`."""
-        return self.committed.read(keys, deadline, tell)
+        return self._committed.read(keys, deadline, tell)
 
     def handle_group_coordinator_response(self, response):
         """Take over the coordinator that an answer names. Return True, or the error."""
-        return self.group_coordinator.handle_group_coordinator_response(response)
+        return self._group_coordinator.handle_group_coordinator_response(response)
 
     def handle_offset_fetch_response(self, response):
         """Take in the answer of a look-up of committed offsets. Return whether to ask again, as in kiel 0.9."""
-        found = self.committed.handle_offset_fetch_response(response)
+        found = self._committed.handle_offset_fetch_response(response)
         for (topic, partition), offset in found.items():
             if not isinstance(offset, exc.KielError) and offset >= 0:
                 self.offsets.note(topic, partition, int(offset))
@@ -257,7 +265,7 @@ class GroupedConsumer(BaseConsumer):
 
         Return whether to commit again, and whether without the metadata, as in kiel 0.9.
         """
-        return retry_of(self.committed.handle_offset_commit_response(response))
+        return retry_of(self._committed.handle_offset_commit_response(response))
 
     def health(self):
         """
@@ -296,6 +304,7 @@ class GroupedConsumer(BaseConsumer):
         :raises kiel.exc.BrokerError: when the group does not take this member
         :raises kiel.exc.ClosedError: when the consumer is closed meanwhile
         """
+        refuse_taken(self)
         while self._ending is not None and not self._ending.done():
             yield events.finished(self._ending)
         if self._connecting is None or self._connecting.done():
@@ -313,9 +322,9 @@ class GroupedConsumer(BaseConsumer):
         yield super(GroupedConsumer, self).connect()
         self._check_open()
         yield self._reach_a_broker()
-        if self.subscription.following:
+        if self._subscription.following:
             return  # it was connected before
-        self.assignment.closing = False
+        self._assignment.closing = False
         try:
             if self._zk_hosts:
                 self._obey(self.allocator)
@@ -326,7 +335,7 @@ class GroupedConsumer(BaseConsumer):
                 yield self._choice.join(self._obey, self._join)
             self._check_open()
         except Exception:
-            self.subscription.stop()
+            self._subscription.stop()
             yield self.allocator.stop()
             raise
         log.info("Group %s: %s is connected", self.group_name, self.name)
@@ -356,11 +365,11 @@ class GroupedConsumer(BaseConsumer):
     def _obey(self, allocator):
         """Go by an allocator from now on."""
         self._check_open()
-        self.assignment.obey(allocator)
+        self._assignment.obey(allocator)
 
     def _join(self):
         """Have the allocator join; return a Future."""
-        return self.subscription.join(self.max_wait_time / 1000.0)
+        return self._subscription.join(self.max_wait_time / 1000.0)
 
     def _fall_back(self, error):
         """The group turned out to be a classic one that the broker does not upgrade; return a Future."""
@@ -378,7 +387,7 @@ class GroupedConsumer(BaseConsumer):
         Return whether it was found; what went wrong is logged and is ``last_error``.
         """
         try:
-            yield self.group_coordinator.find()
+            yield self._group_coordinator.find()
         except exc.KielError as error:
             self.last_error = error
             log.error("No coordinator of group %s: %s", self.group_name, error)
@@ -392,7 +401,7 @@ class GroupedConsumer(BaseConsumer):
         self.last_error = error
         if topic is not None:
             log.error("Group %s: subscribing to %s failed: %s", self.group_name, topic, error)
-            self.fetcher.wake(topic)
+            self._fetcher.wake(topic)
 
     def _topic_gone(self, topic):
         """A topic was deleted."""
@@ -402,7 +411,7 @@ class GroupedConsumer(BaseConsumer):
         """Topics may have come or gone: the group follows."""
         super(GroupedConsumer, self)._on_metadata()
         if not self.closing:
-            self.subscription.metadata_changed()
+            self._subscription.metadata_changed()
 
     # -- consuming --
 
@@ -410,7 +419,7 @@ class GroupedConsumer(BaseConsumer):
     def _consume(self, topic, start, call):
         """Consume, and commit as `autocommit` says."""
         if self.closing:
-            self.progress.done_with(topic)  # for the last commit, which close() does
+            self._progress.done_with(topic)  # for the last commit, which close() does
             yield gen.moment  # a loop around consume() must not keep close() from its turn
             raise gen.Return(None)
         if self.autocommit == "processed" and len(self._calls[topic]) > 1:
@@ -433,7 +442,7 @@ class GroupedConsumer(BaseConsumer):
     def _raise_refusal(self, topic):
         """Raise what ended the membership; what may pass only once, so that the call after it tries again."""
         error = self.allocator.error
-        if error is None or topic in self.subscription.pending:
+        if error is None or topic in self._subscription.pending:
             return
         if self.allocator.refused and self._refusals_raised.get(topic) is error:
             return
@@ -445,9 +454,9 @@ class GroupedConsumer(BaseConsumer):
     def _consume_and_commit(self, topic, start, call):
         """The work of `_consume`, between the signs of progress."""
         if self.allocator.by_topic:
-            self.subscription.want(topic, self.max_wait_time / 1000.0)
+            self._subscription.want(topic, self.max_wait_time / 1000.0)
         if self.autocommit == "processed":
-            self.progress.done_with(topic)
+            self._progress.done_with(topic)
             yield self._commit_by_itself()
         messages = yield super(GroupedConsumer, self)._consume(topic, start, call)
         if not messages and self.autocommit is True:
@@ -470,9 +479,9 @@ class GroupedConsumer(BaseConsumer):
                 yield self._commit_taken(taken)
             messages = self._still_ours(taken)
         finally:
-            self.progress.end(taken)
+            self._progress.end(taken)
         if messages:
-            self.progress.handed(taken[0].key[0])
+            self._progress.handed(taken[0].key[0])
         else:
             self._raise_pending([one.cursor for one in taken])
         raise gen.Return(messages)
@@ -489,13 +498,13 @@ class GroupedConsumer(BaseConsumer):
 
     def _put_back_taken(self, one):
         """What was taken of a partition is not handed out: it is read again."""
-        if self.progress.put_back(one) and one.reached is not None:
+        if self._progress.put_back(one) and one.reached is not None:
             topic, partition = one.key
             self.offsets.note(topic, partition, one.begun)
 
     def _still_ours(self, taken):
         """Return the messages that may be handed out; the others are put back."""
-        holding = self.assignment.holding()
+        holding = self._assignment.holding()
         messages = []
         for one in taken:
             if one.committed or holding(one.key):
@@ -507,8 +516,8 @@ class GroupedConsumer(BaseConsumer):
     @gen.coroutine
     def _decode(self, taken, call):
         """Decode what was taken of one partition, and note how far it goes."""
-        self.progress.begin(taken)
-        if not self.assignment.holding()(taken.key):
+        self._progress.begin(taken)
+        if not self._assignment.holding()(taken.key):
             return
         try:
             entry = taken.cursor, taken.generation, taken.batches
@@ -516,8 +525,8 @@ class GroupedConsumer(BaseConsumer):
         except Exception as error:
             # raised by `_hand_out` if there is nothing to return, else by the next call
             taken.cursor.error = error
-        if taken.reached is not None and not call.given_up and self.assignment.holding()(taken.key):
-            self.progress.note(taken)
+        if taken.reached is not None and not call.given_up and self._assignment.holding()(taken.key):
+            self._progress.note(taken)
 
     def note_answer(self):
         """A broker answered a fetch without any error."""
@@ -527,11 +536,11 @@ class GroupedConsumer(BaseConsumer):
     def _moved(self, cursor, offset):
         """Messages before ``offset`` are decoded."""
         super(GroupedConsumer, self)._moved(cursor, offset)
-        self.progress.moved(cursor, offset)
+        self._progress.moved(cursor, offset)
 
     def _start_of(self, topic, partition, start, late=False):
         """Where a partition begins: only one that is new to all members, not just to this one, at its beginning."""
-        return start if partition in self.subscription.first_ids.get(topic, (partition,)) else BEGINNING
+        return start if partition in self._subscription.first_ids.get(topic, (partition,)) else BEGINNING
 
     def _cursors_of(self, keys):
         """Return the cursors of partitions that are this member's."""
@@ -542,11 +551,11 @@ class GroupedConsumer(BaseConsumer):
 
     def _put_back(self, topic, partition, begun, reached):
         """Messages were handed out to a call that was cancelled: their offsets are not to be committed."""
-        self.progress.returned((topic, partition), begun, reached)
+        self._progress.returned((topic, partition), begun, reached)
 
     def _sought(self, topic, partition, offset):
         """The application goes on elsewhere: that is committed next, not what was handed out before."""
-        self.progress.sought((topic, partition), offset)
+        self._progress.sought((topic, partition), offset)
 
     @gen.coroutine
     def determine_offsets(self, topic, start=None):
@@ -555,7 +564,7 @@ class GroupedConsumer(BaseConsumer):
 
         :raises kiel.exc.BrokerError: when the look-up failed for good
         """
-        search = PositionSearch(self.positions.to_locate(topic, start), self.positions.located)
+        search = PositionSearch(self._positions.to_locate(topic, start), self._positions.located)
         asked = [key for key, cursor in search.cursors.items() if cursor.state == UNSET]
         sought = [key for key, cursor in search.cursors.items() if cursor.state == SOUGHT]
 
@@ -563,15 +572,15 @@ class GroupedConsumer(BaseConsumer):
             """A position was found; where the application sought it, it is also what is committed next."""
             search.tell(key, offset)
             if key in sought and search.cursors[key].handed == offset:
-                self.progress.sought(key, offset)
+                self._progress.sought(key, offset)
 
-        positions = yield self.committed_offsets(asked, LOOK_UP_TIME, search.tell)
+        positions = yield self._committed.read(asked, LOOK_UP_TIME, search.tell)
         fresh = dict(
             (key, BEGINNING if cursor.start is None else cursor.start) for key, cursor in search.cursors.items()
             if positions.get(key) is None
         )
         if fresh:
-            positions.update((yield self.lookup.positions_at(fresh, LOOK_UP_TIME, tell)))
+            positions.update((yield self._lookup.positions_at(fresh, LOOK_UP_TIME, tell)))
         self.last_error = search.finish(positions) or self.last_error
         raise gen.Return(True)
 
@@ -600,13 +609,13 @@ class GroupedConsumer(BaseConsumer):
         elif self.closing:
             raise exc.ClosedError("group %s: the consumer is closed, nothing is committed any more" % self.group_name)
         elif offsets is not None:
-            error = yield self.committer.commit_these(dict(
+            error = yield self._committer.commit_these(dict(
                 ((topic, partition), offset) for topic, parts in offsets.items() for partition, offset in parts.items()
             ), self._metadata(metadata))
         else:
-            self.progress.done_with_all()
+            self._progress.done_with_all()
             error = yield self._commit_due(metadata)
-            forfeited, self.progress.forfeited = self.progress.forfeited, set()
+            forfeited, self._progress.forfeited = self._progress.forfeited, set()
             if error is None and forfeited and self.allocator.by_topic:
                 error = not_owned(forfeited)
         self._trouble.note("committing", error)
@@ -616,7 +625,7 @@ class GroupedConsumer(BaseConsumer):
     def _positions_of(self, topic):
         """Return ``{partition: next offset to hand out}`` of a topic's partitions with a position."""
         return dict(
-            (cursor.partition, cursor.handed) for cursor in self.fetcher.of(topic) if cursor.handed is not None
+            (cursor.partition, cursor.handed) for cursor in self._fetcher.of(topic) if cursor.handed is not None
         )
 
     def _metadata(self, text=None):
@@ -625,7 +634,7 @@ class GroupedConsumer(BaseConsumer):
 
     def _commit_due(self, metadata=None, deadline=None, closing=False):
         """Commit what is due; return a Future of the first error, or None."""
-        return self.committer.commit_due(self._metadata(metadata), deadline, closing or self.closing)
+        return self._committer.commit_due(self._metadata(metadata), deadline, closing or self.closing)
 
     @gen.coroutine
     def _commit_by_itself(self, closing=False):
@@ -650,7 +659,7 @@ class GroupedConsumer(BaseConsumer):
     @gen.coroutine
     def _call_commit_offsets(self):
         """Call an application's own `commit_offsets`. Return the error that kiel's raised in it, or None."""
-        begun, due = self.committer.begun, dict(self.progress.due)
+        begun, due = self._committer.begun, dict(self._progress.due)
         self._committing += 1
         try:
             yield events.outcome_of(self.commit_offsets())
@@ -662,14 +671,14 @@ class GroupedConsumer(BaseConsumer):
             self._committing -= 1
             if not self._committing:
                 del self._own_failures[:]
-        if begun == self.committer.begun:
+        if begun == self._committer.begun:
             self.note_committed(due)
         raise gen.Return(None)
 
     @gen.coroutine
     def _commit_before_release(self, keys):
         """Partitions are about to go: commit what is due of them."""
-        if self.autocommit is not False and keys.intersection(self.progress.due):
+        if self.autocommit is not False and keys.intersection(self._progress.due):
             yield self._commit_or_log()
 
     @gen.coroutine
@@ -690,26 +699,26 @@ class GroupedConsumer(BaseConsumer):
         :raises kiel.exc.NotOwnedError: when partitions were given away or lost meanwhile: what was made of their
             messages must not be committed, since somebody else gets them too
         """
-        if self.progress.forfeited:
-            raise not_owned(self.progress.forfeited)
-        self.progress.done_with_all()
-        return dict(self.progress.due)
+        if self._progress.forfeited:
+            raise not_owned(self._progress.forfeited)
+        self._progress.done_with_all()
+        return dict(self._progress.due)
 
     def note_committed(self, offsets):
         """Take note that offsets were committed otherwise, such as with a transaction."""
         for key, offset in offsets.items():
-            self.progress.committed(key, offset)
+            self._progress.committed(key, offset)
 
     def rewind(self):
         """
         Go back to what is committed, such as after an aborted transaction: all that was handed out since is handed out
         again. For ``autocommit=False``.
         """
-        holding = self.assignment.holding()
-        for key in self.progress.rewind():
+        holding = self._assignment.holding()
+        for key in self._progress.rewind():
             if holding(key):
-                self.fetcher.cursor(*key).reset()
-                self.fetcher.wake(key[0])
+                self._fetcher.cursor(*key).reset()
+                self._fetcher.wake(key[0])
 
     # -- the end --
 
@@ -739,8 +748,8 @@ class GroupedConsumer(BaseConsumer):
     @gen.coroutine
     def wind_down(self):
         """Commit what is due, leave the group, and end every `consume`."""
-        self.assignment.closing = True
-        self.subscription.stop()
+        self._assignment.closing = True
+        self._subscription.stop()
         yield super(GroupedConsumer, self).wind_down()
         try:
             yield self._commit_at_last()
@@ -748,14 +757,14 @@ class GroupedConsumer(BaseConsumer):
             try:
                 yield self.allocator.stop()
             finally:
-                self.progress.clear()
-                self.assignment.clear()
+                self._progress.clear()
+                self._assignment.clear()
 
     @gen.coroutine
     def _commit_at_last(self):
         """Commit what is due by the mode, trying again for a while."""
-        working = set(key for work in self.progress.working.values() for key in work)
-        yield self.assignment.wait_for_work(working, CLOSING_TIME)
+        working = set(key for work in self._progress.working.values() for key in work)
+        yield self._assignment.wait_for_work(working, CLOSING_TIME)
         if self.autocommit is not False:
             yield self._commit_or_log(closing=True)
 

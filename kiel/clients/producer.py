@@ -5,6 +5,7 @@ import collections
 import datetime
 import json
 import logging
+import operator
 import os
 import time
 import weakref
@@ -28,6 +29,7 @@ from kiel.clients.producing.sender import Sender
 from kiel.clients.producing.transaction_manager import TransactionManager
 from kiel.clients.producing.transaction_scope import TransactionScope
 from kiel.clients.producing.unclosed import Unclosed
+from kiel.clients.view import View
 from kiel.events import outcome_of, settle
 from kiel.fairness import Turn
 from kiel.partitioners import random_partition, to_bytes
@@ -105,6 +107,9 @@ class Producer(Client):
     #: seconds that `close` gives to what is still to be delivered
     close_timeout = 30
 
+    #: what `close` had to give up: ``{(topic, partition id): number of messages}``
+    undelivered = View(operator.attrgetter("_undelivered"))
+
     def __init__(
         self, brokers, serializer=None, key_maker=None, partitioner=None, batch_size=1,
         compression=None, required_acks=-1, ack_timeout=500, linger=None,
@@ -114,8 +119,7 @@ class Producer(Client):
         super(Producer, self).__init__(brokers, **settings)
         #: makes text or bytes of a message; may be set
         self.serializer = arguments.plain_callable("serializer", serializer or serialize_json)
-        #: what `close` had to give up: ``{(topic, partition id): number of messages}``
-        self.undelivered = {}
+        self._undelivered = {}
         self._options = options = Options(
             compression, required_acks, ack_timeout, linger, max_request_bytes, buffer_bytes, delivery_timeout,
             idempotent, transactional_id, transaction_timeout
@@ -221,7 +225,7 @@ class Producer(Client):
         """Milliseconds for which a broker waits for its replicas."""
         return self._options.ack_timeout
 
-    @property
+    @View
     def transactional_id(self):
         """The name under which messages are produced in transactions, or ``None``."""
         return self._options.transactional_id
@@ -424,7 +428,7 @@ class Producer(Client):
 
     # -- transactions --
 
-    @property
+    @View
     def identity(self):
         """The `kiel.clients.producing.producer_state.ProducerState`: id, epoch and transaction."""
         return self._transactions.state
@@ -518,7 +522,7 @@ class Producer(Client):
         yield connecting
         # a Future that need not look for its loop is made in half the time
         self._asyncio = getattr(self.io_loop, "asyncio_loop", None)
-        if self.transactional_id is not None and self.identity.state in (UNKNOWN, ASKING):
+        if self._options.transactional_id is not None and self._transactions.state.state in (UNKNOWN, ASKING):
             yield self._transactions.initialize()
 
     def on_fork(self):
@@ -581,13 +585,13 @@ class Producer(Client):
         if self._pid != os.getpid():
             self._begin_anew()
         yield super(Producer, self).close()
-        raise gen.Return(self.undelivered)
+        raise gen.Return(self._undelivered)
 
     @gen.coroutine
     def wind_down(self):
         """Deliver what is possible, and give up the rest; a transaction is aborted."""
         self._admission.update()
-        if self.transactional_id is not None:
+        if self._options.transactional_id is not None:
             yield self._transactions.abandon(self._patience, self._accumulator.drop)
         try:
             if self._own_flush is None:
@@ -603,15 +607,15 @@ class Producer(Client):
         error = exc.ClosedError("the producer was closed before the message was delivered")
         # those first that are not accepted yet: they must not slip in as room comes
         left = self._accumulator.refuse_pending(error)
-        self.undelivered = self._sender.stop(error)
+        self._undelivered = self._sender.stop(error)
         self._transactions.reset()
         for pending in left:
             place = (pending.topic, pending.partition)
-            self.undelivered[place] = self.undelivered.get(place, 0) + 1
-        if self.undelivered:
+            self._undelivered[place] = self._undelivered.get(place, 0) + 1
+        if self._undelivered:
             log.error("Closed with messages not delivered: %s", ", ".join(
                 "%d for %s:%s" % (count, topic, partition)
-                for (topic, partition), count in sorted(self.undelivered.items(), key=str)
+                for (topic, partition), count in sorted(self._undelivered.items(), key=str)
             ))
 
     # -- answers, and a look inside --
@@ -620,7 +624,7 @@ class Producer(Client):
         """Handle the answer to one of the producer's requests."""
         self._sender.handle(response)
 
-    @property
+    @View
     def buffered(self):
         """Bytes of the messages that wait or are under way."""
         return self._admission.buffered + self._run.uncounted

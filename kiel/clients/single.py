@@ -41,9 +41,9 @@ class SingleConsumer(BaseConsumer):
         """The cursors of the topic's partitions; of a topic that has just gone from metadata, those there were."""
         if self.cluster.topics.get(topic):
             self._missing.pop(topic, None)
-        elif topic in self.fetcher.cursors:
+        elif topic in self._fetcher.cursors:
             if monotonic() - self._missing.setdefault(topic, monotonic()) < GONE_AFTER:
-                return self.fetcher.of(topic)
+                return self._fetcher.of(topic)
         return super(SingleConsumer, self)._own_cursors(topic, start)
 
     @gen.coroutine
@@ -58,10 +58,10 @@ class SingleConsumer(BaseConsumer):
         """
         if topic not in self.cluster.topics:
             yield self.cluster.ensure(topic)
-        cursors = self.positions.to_locate(topic, start)
-        search = PositionSearch(cursors, self.positions.located)
+        cursors = self._positions.to_locate(topic, start)
+        search = PositionSearch(cursors, self._positions.located)
         starts = dict((key, cursor.start) for key, cursor in search.cursors.items())
-        found = yield self.lookup.positions_at(starts, LOOK_UP_TIME, search.tell)
+        found = yield self._lookup.positions_at(starts, LOOK_UP_TIME, search.tell)
         self.last_error = search.finish(found) or self.last_error
         raise gen.Return(True)
 

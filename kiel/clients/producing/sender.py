@@ -54,7 +54,7 @@ class Sender(object):
         self._turn = turn
         self._release = release
         self._own_handler = own_handler
-        self._retries = Retries(client.cluster, transactions, client.settings.retry, self._finish, self._act)
+        self._retries = Retries(client.cluster, transactions, client.cluster.settings.retry, self._finish, self._act)
         self._queues = {}  # (topic, partition id) -> PartitionQueue
         self._broker_queues = {}  # broker id -> BrokerQueue
         self._postponed = []  # the broker queues that wait for the loop to have its turn

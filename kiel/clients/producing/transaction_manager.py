@@ -397,7 +397,7 @@ class TransactionManager(object):
         An error for good is noted in the state, and raised.
         """
         key = self.state.transactional_id if key is None else key
-        plan = self._client.settings.retry
+        plan = self._client.cluster.settings.retry
         # a transaction just ended is finished by the brokers within milliseconds: CONCURRENT_TRANSACTIONS until then
         plan = Backoff(0.01, plan.most, plan.factor, plan.jitter, plan.deadline)
 
