@@ -9,7 +9,8 @@ from kiel import exc
 from kiel.addresses import broker_list, split_host
 from kiel.broker import Broker
 from kiel.connection import Connection
-from kiel.events import first, ignore
+from kiel.dropped import watch
+from kiel.events import first, ignore, weakly
 from kiel.metadata_source import MetadataSource
 from kiel.outage import Outage
 from kiel.resting import Resting
@@ -72,6 +73,7 @@ class Cluster(Topics):
         #: (loop, timer) of the next refresh
         self._refresh = None
         self._stopped = False
+        watch(self, self.conns)
 
     @property
     def last_error(self):
@@ -159,7 +161,8 @@ class Cluster(Topics):
         loop = ioloop.IOLoop.current()
         if self._refresh is not None:
             self._refresh[0].remove_timeout(self._refresh[1])
-        self._refresh = (loop, loop.call_later(self.metadata_max_age, self._on_refresh))
+        # weakly: the timer must not keep a client alive that the application has dropped
+        self._refresh = (loop, loop.call_later(self.metadata_max_age, weakly(self._on_refresh)))
 
     @gen.coroutine
     def _on_refresh(self):

@@ -46,6 +46,7 @@ RULES = (
     ("kiel.foreign_errors",   ("kiel.protocol",) + SHELL),
     ("kiel.addresses",        IO + SHELL + ("kiel.protocol",)),
     ("kiel.resting",          IO + SHELL + ("kiel.protocol",)),
+    ("kiel.dropped",          IO + SHELL[:-1] + ("kiel.protocol",)),
     ("kiel.outage",           IO + SHELL + ("kiel.protocol",)),
     ("kiel.identity",         SHELL),
     ("kiel.metadata_source",  ("kiel.cluster", "kiel.clients", "kiel.zookeeper", "kiel.groups", "kiel.allocation")),

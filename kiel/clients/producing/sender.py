@@ -18,7 +18,7 @@ from kiel.clients.producing.broker_queue import MAX_IN_FLIGHT, BrokerQueue, InFl
 from kiel.clients.producing.callbacks import safe_text
 from kiel.clients.producing.partition_queue import IN_FLIGHT, LINGERING, Effects, PartitionQueue
 from kiel.clients.producing.retries import Retries
-from kiel.events import outcome_of
+from kiel.events import outcome_of, weakly
 from kiel.protocol import produce
 from kiel.retry import monotonic
 
@@ -76,7 +76,7 @@ class Sender(object):
         now = monotonic()
         patience = self._options.delivery_timeout
         if self._deadline_timer is None:
-            self._deadline_timer = self._client.io_loop.call_later(patience, self._on_deadline)
+            self._deadline_timer = self._client.io_loop.call_later(patience, weakly(self._on_deadline))
         return queue.begin(now, now + patience, encoding.batch_limit(self._options))
 
     def added(self, queue):
@@ -234,7 +234,7 @@ class Sender(object):
                 self._finish(batch, effects, timed_out(batch))
             self._clear(queue, effects)
         if following is not None:
-            self._deadline_timer = self._client.io_loop.call_later(following - now, self._on_deadline)
+            self._deadline_timer = self._client.io_loop.call_later(following - now, weakly(self._on_deadline))
         self._act(effects)
 
     # -- to the brokers --

@@ -26,8 +26,9 @@ class Leader(object):
     def prepare(self):
         """Note what is known. Return a pure function of a JoinGroup answer that assigns by that, see `lead`."""
         self.known = dict((topic, list(ids)) for topic, ids in self.cluster.topics.items() if ids)
-        known = dict(self.known)
-        return lambda joined: lead(self.assignors, known, joined)
+        # not the leader: the heartbeat thread must not keep a consumer alive that the application dropped
+        known, assignors = dict(self.known), self.assignors
+        return lambda joined: lead(assignors, known, joined)
 
     @gen.coroutine
     def assign(self, joined):

@@ -332,7 +332,8 @@ class HeartbeatThread(object):
             log.info("Group %s: the application's IOLoop was closed without closing the consumer: its member leaves",
                      self.group)
         else:
-            log.warning("Group %s: the consumer was dropped without being closed: its member leaves", self.group)
+            log.error("Group %s: the consumer was dropped without being closed: its member leaves; "
+                      "`yield consumer.close()` leaves at once", self.group)
         if self.liveness.state == BEATING:
             self.liveness.change("leave")
             self._leave()
