@@ -102,6 +102,32 @@ def test_a_version_too_new_is_asked_again_in_the_brokers_own(cluster):
     conn.close()
 
 
+#: what brokers and lookalikes write behind the code of a refusal
+REFUSALS = {
+    "a flexible one, as librdkafka's mock cluster": b"\x01\x00\x12\x00\x00\x00\x03\x00\x00",
+    "one in version 1": b"\x00\x00\x00\x01\x00\x12\x00\x00\x00\x00\x00\x00\x00\x00",
+    "no range": b"\x00\x00\x00\x00",
+    "no list": b"\xff\xff\xff\xff",
+    "nothing": b"",
+    "half a number": b"\x00\x00",
+    "noise": b"\x7f\xfe\x00\x01\x02",
+}
+
+
+@pytest.mark.parametrize("name", sorted(REFUSALS))
+def test_a_refusal_that_cannot_be_read_is_one_all_the_same(name):
+    @with_cluster(versions="4.4")
+    def body(cluster):
+        cluster[1].on("api_versions", b"\x00\x23" + REFUSALS[name], times=1)
+        conn = connection(cluster)
+        yield conn.connect()
+        assert conn.wire.versions["fetch"] == (4, 18)
+        assert [call.version for call in cluster[1].requests if call.api == "api_versions"][1:] == [0]
+        conn.close()
+
+    body()
+
+
 @with_cluster(versions="4.4")
 def test_a_slow_broker_is_not_taken_for_0_9(cluster):
     for api in ("api_versions", "metadata"):

@@ -2,7 +2,7 @@
 from __future__ import absolute_import
 
 import kiel
-from kiel import constants
+from kiel import constants, exc
 from kiel.protocol.part import Part, when
 from kiel.protocol.primitives import Array, Boolean, Int16, Int32, Int64, String
 from kiel.protocol.request import Request
@@ -85,7 +85,13 @@ class ApiVersionsResponse(Response):
         """
         Reads an answer; that of a broker which does not know the version asked for is in version 0
         (KIP-511).
+
+        Lookalikes, such as librdkafka's mock cluster, write the rest of a refusal in a version of their own liking. It
+        is a refusal all the same: without a range, version 0 is what is asked next.
         """
-        if raw[offset:offset + 2] == b"\x00\x23":
-            version = 0
-        return super(ApiVersionsResponse, cls).deserialize(raw, version, offset)
+        if raw[offset:offset + 2] != b"\x00\x23":
+            return super(ApiVersionsResponse, cls).deserialize(raw, version, offset)
+        try:
+            return super(ApiVersionsResponse, cls).deserialize(raw, 0, offset)
+        except exc.ProtocolError:
+            return cls(error_code=35)
