@@ -118,7 +118,11 @@ class Cluster(Topics):
         self._stopped = self._source.stopped = False
         self._resting.clear()
         response = yield self._source.bootstrap()
+        if self._stopped:
+            raise exc.ClosedError("the client was closed while it connected")
         yield self.heal(response)
+        if self._stopped:
+            raise exc.ClosedError("the client was closed while it connected")
         if not self.conns and self._source.named:
             raise exc.NoBrokersError("a bootstrap host answers, but none of the brokers that it names does: %s; %s" % (
                 ", ".join("%s:%d" % address for address in self._source.named),
@@ -130,9 +134,14 @@ class Cluster(Topics):
         """Waits a moment for brokers to have read what asked for no answer; see `kiel.broker.Broker.drain`."""
         yield [conn.drain() for conn in list(self.conns.values())]
 
+    def give_up(self):
+        """Ask no bootstrap host any more, of those that are being asked; connections that are there stay."""
+        self._source.give_up()
+
     def stop(self):
         """Closes every connection; what is pending on them fails."""
         self._stopped = self._source.stopped = True
+        self._source.give_up()
         if self._refresh is not None:
             loop, handle = self._refresh
             self._refresh = None

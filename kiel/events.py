@@ -76,6 +76,32 @@ def finished(future):
     return done
 
 
+def detached(future):
+    """
+    Return a Future of the same outcome that its owner may cancel without any harm to the first.
+
+    For work that several calls wait for: a coroutine's own Future logs what its work ends with after that.
+    """
+    copy = concurrent.Future()
+
+    def take(done):
+        error = done.exception()
+        if copy.done():
+            return
+        if error is None:
+            copy.set_result(done.result())
+        elif hasattr(copy, "set_exc_info"):
+            copy.set_exc_info(done.exc_info())  # the traceback, which Python 2 would lose
+        else:
+            copy.set_exception(error)
+
+    if future.done():
+        take(future)
+    else:
+        future.add_done_callback(take)
+    return copy
+
+
 def is_running(io_loop):
     """Whether an IOLoop is being run at this moment; True for None, and where that can't be told."""
     asyncio_loop = getattr(io_loop, "asyncio_loop", None)

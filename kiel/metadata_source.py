@@ -42,6 +42,16 @@ class MetadataSource(object):
         #: whether the client is closed: nobody is asked any more
         self.stopped = False
         self._turn = Turn()
+        #: connections to bootstrap hosts that are being asked
+        self._asking = set()
+        #: how often that was given up
+        self._given_up = 0
+
+    def give_up(self):
+        """End the questions to bootstrap hosts that are under way, by an error."""
+        self._given_up += 1
+        for conn in list(self._asking):
+            conn.close()
 
     @gen.coroutine
     def ask(self, conns, topics=None, create=True):
@@ -85,16 +95,20 @@ class MetadataSource(object):
         hosts = [split_host(host) for host in self.hosts]
         hosts += [address for address in self.named if address not in hosts]
         error = None
+        given_up = self._given_up
         for address in hosts:
-            if self.stopped:
-                raise exc.NoBrokersError("the client is closed")
+            if self.stopped or given_up != self._given_up:
+                raise exc.NoBrokersError("the client is closed, or its time is over")
             if self.resting.left(address):
                 continue
             conn = Connection(address[0], address[1], settings=self.settings)
+            self._asking.add(conn)
             log.info("Asking bootstrap host %s:%d for the cluster", address[0], address[1])
             try:
                 response = yield self._ask_one(conn, topics, create)
             except exc.KielError as failure:
+                if given_up != self._given_up:
+                    continue
                 self._warn(conn, "No metadata from %s:%d: %s", address[0], address[1], failure)
                 refused = isinstance(failure, (exc.AuthenticationError, exc.CredentialsError))
                 self.resting.failed(address, login_pause.PAUSE if refused else None)
@@ -105,7 +119,10 @@ class MetadataSource(object):
                 self.resting.worked(address)
                 raise gen.Return(response)
             finally:
+                self._asking.discard(conn)
                 conn.close()
+        if given_up != self._given_up:
+            raise exc.NoBrokersError("the client is closed, or its time is over")
         raise self._nobody(hosts, error or self.outage.error)
 
     def _nobody(self, hosts, error):

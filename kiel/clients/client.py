@@ -4,15 +4,18 @@ from __future__ import absolute_import
 import logging
 import operator
 
-from tornado import gen, ioloop, iostream
+from tornado import concurrent, gen, ioloop, iostream
 
-from kiel import exc
+from kiel import arguments, events, exc
 from kiel.clients.view import View, refuse_taken
 from kiel.cluster import Cluster
 from kiel.events import outcome_of
 from kiel.settings import Settings
 
 log = logging.getLogger(__name__)
+
+#: seconds that `Client.close` waits for a `connect` that it came in between of
+GIVING_UP = 1.0
 
 
 class Client(object):
@@ -29,7 +32,8 @@ class Client(object):
     :param ssl: what `kiel.ssl` makes, an `ssl.SSLContext`, or ``True`` for the system's authorities
     :param sasl: a mechanism of `kiel.sasl`, or one of the application's own
     :param proxy: the way to the brokers, ``"socks5://user:password@host:1080"`` or ``"http://..."``
-    :param retry: the `kiel.retry.Backoff` of everything that is tried again
+    :param retry: the `kiel.retry.Backoff` of everything that is tried again; where it is given, `connect` waits by it,
+        too
     """
 
     settings = View(operator.attrgetter("_settings"))
@@ -48,24 +52,123 @@ class Client(object):
         self.closing = False
         #: the loop that `connect` ran on
         self.io_loop = None
+        #: whether `connect` waits for brokers that are not up yet, without being told for how long
+        self._waits = retry is not None
+        #: the Futures of the work of `connect` and of `close`; None while that is not under way
+        self._connecting = None
+        self._ending = None
+        #: done when a `connect` that is under way is to end
+        self._called_off = None
+
+    def connect(self, timeout=None):
+        """
+        Find the cluster; return a Future.
+
+        A second call does no harm. While the client closes, this waits for that; `close` ends it. A call that is
+        cancelled goes on: `close` undoes it, another `connect` waits for it.
+
+        Each bootstrap host is asked once. A client that was given a ``retry`` asks them again as that says, as long as
+        none answers; so does one without when there is a ``timeout``.
+
+        :param timeout: seconds for finding the cluster; where the ``retry`` given ends sooner, that counts
+        :raises kiel.exc.NoBrokersError: when no bootstrap host answers
+        :raises kiel.exc.AuthenticationError: when a login or a certificate is not accepted; that is not tried again
+        :raises kiel.exc.ClosedError: when the client is closed meanwhile
+        :raises TypeError: for a ``timeout`` that is no number
+        :raises ValueError: for one below 0
+        """
+        return events.detached(self._connect_once(timeout))
 
     @gen.coroutine
-    def connect(self):
-        """
-        Finds the cluster. A second call does no harm.
+    def _connect_once(self, timeout):
+        """Connect when nothing else is under way, once for all who call that meanwhile."""
+        if timeout is not None:
+            timeout = arguments.seconds("timeout", timeout)
+        while self._ending is not None and not self._ending.done():
+            yield events.finished(self._ending)
+        if self._connecting is None or self._connecting.done():
+            self._connecting = events.ignore(self._open_client(timeout))
+        yield self._connecting
 
-        :raises kiel.exc.NoBrokersError: when no bootstrap host answers
-        :raises kiel.exc.AuthenticationError: when a login or a certificate is not accepted
-        """
+    @gen.coroutine
+    def _open_client(self, timeout=None):
+        """The work of `connect`; a kind of client that does more has its own."""
         refuse_taken(self)
         self.io_loop = ioloop.IOLoop.current()
         self.closing = False
-        yield self.cluster.start()
+        self._called_off = concurrent.Future()
+        yield self._find_cluster(timeout)
+        self._check_open()
 
     @gen.coroutine
+    def _find_cluster(self, timeout):
+        """Ask the bootstrap hosts, again and again where that is wanted."""
+        called_off = self._called_off
+        plan = self._settings.retry
+        deadline = plan.deadline if self._waits else 0.0
+        if timeout is not None:
+            deadline = min(timeout, deadline) if self._waits and deadline is not None else timeout
+        clock = plan.start(deadline)
+        if deadline is None:
+            clock.deadline = None
+        end = None if timeout is None else gen.sleep(timeout)
+        while True:
+            starting = events.ignore(self.cluster.start())
+            yield events.first(*[future for future in (starting, called_off, end) if future is not None])
+            if called_off.done():
+                raise self._closed_meanwhile()
+            if not starting.done():
+                self.cluster.give_up()
+                raise exc.NoBrokersError("no bootstrap host answered within %g s" % timeout)
+            error = starting.exception()
+            if error is None:
+                return
+            delay = clock.delay() if isinstance(error, exc.NoBrokersError) else None
+            if delay is None:
+                if isinstance(error, exc.NoBrokersError) and not self._waits and timeout is None:
+                    error = exc.NoBrokersError(
+                        "%s; where brokers may not be up yet, connect(timeout=seconds) waits" % error)
+                raise error
+            yield events.first(gen.sleep(delay), called_off)
+            if called_off.done():
+                raise self._closed_meanwhile()
+
+    def _check_open(self):
+        """Raise what ends a `connect` that `close` came in between of."""
+        if self.closing:
+            raise self._closed_meanwhile()
+
+    def _closed_meanwhile(self):
+        return exc.ClosedError("the %s was closed while it connected" % type(self).__name__)
+
     def close(self):
-        """Ends what is under way (`wind_down`), then every connection."""
-        self.closing = True
+        """
+        End what is under way (`wind_down`), then every connection; return a Future.
+
+        It may be called in whatever state the client is, and again. A `connect` under way ends with
+        `kiel.exc.ClosedError`.
+        """
+        if self._ending is None or self._ending.done():
+            connecting, self._connecting = self._connecting, None
+            self._ending = self._end_client(connecting)
+        return events.detached(self._ending)
+
+    @gen.coroutine
+    def _end_client(self, connecting):
+        """The work of `close`."""
+        try:
+            self.closing = True
+            if connecting is not None and not connecting.done():
+                events.settle(self._called_off)
+            yield self._end_connections()
+            if connecting is not None and not connecting.done():
+                yield events.first(connecting, gen.sleep(GIVING_UP))
+        finally:
+            self._ending = None  # also after a KeyboardInterrupt, which leaves a coroutine's Future as it is
+
+    @gen.coroutine
+    def _end_connections(self):
+        """What `close` does but for calling off `connect`."""
         try:
             yield self.wind_down()
             yield self.cluster.drain()

@@ -150,9 +150,6 @@ class GroupedConsumer(BaseConsumer):
         self._choice = ProtocolChoice(self._group_coordinator, membership, self._settings, group_protocol)
         if zk_hosts:
             self.allocator = self._zookeeper_allocator(zk_hosts, partition_allocator or naive_allocator)
-        #: the Future of `_connect` and of the work of `close`; None while that is not under way
-        self._connecting = None
-        self._ending = None
         #: topic -> the error of the allocator that `consume` raised last
         self._refusals_raised = {}
         #: the process that this was made in
@@ -290,14 +287,13 @@ class GroupedConsumer(BaseConsumer):
 
     # -- joining --
 
-    @gen.coroutine
-    def connect(self):
+    def connect(self, timeout=None):
         """
         Find the cluster and the group's coordinator, and join the group.
 
         In Kafka, a member without ``topics`` joins at its first `consume`.
 
-        While the consumer closes, this waits for that. A second call does no harm.
+        The rest as `kiel.clients.client.Client.connect`; ``timeout`` is for finding the cluster, not for the group.
 
         :raises kiel.exc.NoBrokersError: when no bootstrap host answers, or none of the brokers that it names
         :raises kiel.exc.ZooKeeperError: when ZooKeeper does not
@@ -305,22 +301,17 @@ class GroupedConsumer(BaseConsumer):
         :raises kiel.exc.ClosedError: when the consumer is closed meanwhile
         """
         refuse_taken(self)
-        while self._ending is not None and not self._ending.done():
-            yield events.finished(self._ending)
-        if self._connecting is None or self._connecting.done():
-            self._connecting = self._connect()
-        yield self._connecting
+        return super(GroupedConsumer, self).connect(timeout)
 
     @gen.coroutine
-    def _connect(self):
+    def _open_client(self, timeout=None):
         """The work of `connect`, done once for all who call that meanwhile."""
         if os.getpid() != self._pid:  # made before a fork: the parent has that name
             self._pid = os.getpid()
             self.name = make_name()
             if self._zk_hosts:
                 self.allocator.consumer_name = self.name
-        yield super(GroupedConsumer, self).connect()
-        self._check_open()
+        yield super(GroupedConsumer, self)._open_client(timeout)
         yield self._reach_a_broker()
         if self._subscription.following:
             return  # it was connected before
@@ -339,11 +330,6 @@ class GroupedConsumer(BaseConsumer):
             yield self.allocator.stop()
             raise
         log.info("Group %s: %s is connected", self.group_name, self.name)
-
-    def _check_open(self):
-        """Raise what ends a connect() that close() came in between of."""
-        if self.closing:
-            raise exc.ClosedError("group %s: the consumer was closed while it connected" % self.group_name)
 
     @gen.coroutine
     def _reach_a_broker(self):
@@ -722,7 +708,6 @@ class GroupedConsumer(BaseConsumer):
 
     # -- the end --
 
-    @gen.coroutine
     def close(self):
         """
         Commit what is due, leave the group, and close every connection; in whatever state the consumer is.
@@ -730,20 +715,9 @@ class GroupedConsumer(BaseConsumer):
         Where the IOLoop does not run any more, as after a KeyboardInterrupt that left it, the member leaves its group
         at once, without a last commit.
         """
-        if self._ending is None or self._ending.done():
-            if not events.is_running(self.io_loop):
-                self.allocator.leave_now()
-            self._connecting = None  # it ends by an error, unless a KeyboardInterrupt came in between
-            self._ending = self._close()
-        yield self._ending
-
-    @gen.coroutine
-    def _close(self):
-        """The work of `close`, done once for all who call that meanwhile."""
-        try:
-            yield super(GroupedConsumer, self).close()
-        finally:
-            self._ending = None  # also after a KeyboardInterrupt, which leaves a coroutine's Future as it is
+        if (self._ending is None or self._ending.done()) and not events.is_running(self.io_loop):
+            self.allocator.leave_now()
+        return super(GroupedConsumer, self).close()
 
     @gen.coroutine
     def wind_down(self):

@@ -503,27 +503,34 @@ class Producer(Client):
 
     # -- beginning and ending --
 
-    @gen.coroutine
-    def connect(self):
+    def connect(self, timeout=None):
         """
-        Find the cluster. A second call does no harm.
+        Find the cluster, as `kiel.clients.client.Client.connect`.
 
         With a ``transactional_id`` this also ends what an earlier producer of that name left open,
         and lets it go on no more.
 
+        :param timeout: seconds for finding the cluster
         :raises kiel.exc.NoBrokersError: when no bootstrap host answers
         :raises kiel.exc.AuthenticationError: when a login or a certificate is not accepted
+        :raises kiel.exc.ClosedError: when the producer is closed meanwhile
         """
+        return super(Producer, self).connect(timeout)
+
+    @gen.coroutine
+    def _open_client(self, timeout=None):
+        """The work of `connect`."""
         if self._pid != os.getpid():
             self._begin_anew()
         self._sender.start()
-        connecting = super(Producer, self).connect()
+        connecting = super(Producer, self)._open_client(timeout)
         self._admission.update()
         yield connecting
         # a Future that need not look for its loop is made in half the time
         self._asyncio = getattr(self.io_loop, "asyncio_loop", None)
         if self._options.transactional_id is not None and self._transactions.state.state in (UNKNOWN, ASKING):
             yield self._transactions.initialize()
+            self._check_open()
 
     def on_fork(self):
         """The process was forked, and this is the child: what is undelivered belongs to the parent."""
@@ -570,7 +577,6 @@ class Producer(Client):
                 "not all messages were acknowledged within %g s" % timeout
             )
 
-    @gen.coroutine
     def close(self, timeout=None):
         """
         Deliver what is still to be delivered, then end every connection.
@@ -581,10 +587,18 @@ class Producer(Client):
 
         :param timeout: seconds; default: ``close_timeout``
         """
-        self._patience = arguments.seconds("timeout", self.close_timeout if timeout is None else timeout)
+        try:
+            self._patience = arguments.seconds("timeout", self.close_timeout if timeout is None else timeout)
+        except (TypeError, ValueError) as error:
+            return _failed(error)
+        return super(Producer, self).close()
+
+    @gen.coroutine
+    def _end_client(self, connecting):
+        """The work of `close`."""
         if self._pid != os.getpid():
             self._begin_anew()
-        yield super(Producer, self).close()
+        yield super(Producer, self)._end_client(connecting)
         raise gen.Return(self._undelivered)
 
     @gen.coroutine

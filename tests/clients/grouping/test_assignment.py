@@ -49,7 +49,7 @@ def with_kafka_member(**settings):
             consumer.allocator = InKafka({"t": [0, 1]})
             consumer.committed.uses_zookeeper = False
             consumer.assignment.obey(consumer.allocator)
-            yield super(type(consumer), consumer).connect()
+            yield super(type(consumer), consumer)._open_client()
             yield consumer._join()
             try:
                 yield gen.coroutine(test)(cluster, consumer)
