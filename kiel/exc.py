@@ -196,7 +196,10 @@ class ConcurrentConsumeError(KielError):
     """
 
     def __str__(self):
-        return "topic %s is being consumed already; with autocommit='processed' one loop per topic may" % self.args
+        return (
+            "topic %s is already being consumed; autocommit='processed' allows only one consume() per topic at a time"
+            % self.args
+        )
 
 
 class CorruptMessageError(KielError):

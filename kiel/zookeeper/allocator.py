@@ -196,7 +196,7 @@ class PartitionAllocator(allocation.Allocator):
         try:
             yield events.within(self.timeout, self.rebalance())
         except gen.TimeoutError:
-            log.warning("Owners' znodes in group %s are slow to come, tried on", self.group_name)
+            log.warning("Group %s: the owner znodes could not be created yet, will try again", self.group_name)
 
     @gen.coroutine
     def _look_for_switch(self, session):
@@ -288,7 +288,7 @@ class PartitionAllocator(allocation.Allocator):
         if self.comes_back:
             self.presence.come_back(session)
         else:
-            log.info("Group %s: ZooKeeper is not looked at any more", self.group_name)
+            log.info("Group %s: no longer watching ZooKeeper", self.group_name)
             session.close(self.timeout)
 
     def end_doubt(self):
@@ -311,7 +311,8 @@ class PartitionAllocator(allocation.Allocator):
 
     def _gone(self):
         """The server says that this member is out: somebody deleted its znode, or took its name."""
-        log.error("The znode of %s in group %s is gone or another's", self.consumer_name, self.group_name)
+        log.error("The znode of %s in group %s was deleted or belongs to another session",
+                  self.consumer_name, self.group_name)
         self._session_lost()
 
     def _doubt_changed(self, doubt):
@@ -333,7 +334,7 @@ class PartitionAllocator(allocation.Allocator):
     def on_partition_change(self, new_partitions):
         """Take the set of partitions, on the IOLoop. ``None`` means the znode was deleted: recreate it."""
         if new_partitions is None:
-            log.warning("%s is gone, making it again", self.partition_path)
+            log.warning("%s was deleted, creating it again", self.partition_path)
             self._seeds.want(self.partitions)
             self.partitions = set()
             self._sync()

@@ -83,10 +83,10 @@ class Presence(object):
                 log.info("Group %s: back as %s", self.group, self.allocator.consumer_name)
                 return
             if not failure.retriable:
-                log.error("Group %s: %s does not come back: %s", self.group, self.allocator.consumer_name, failure)
+                log.error("Group %s: %s could not rejoin: %s", self.group, self.allocator.consumer_name, failure)
                 self.end(failure)
                 return
-            log.warning("Group %s: could not join again, will try on: %s", self.group, failure)
+            log.warning("Group %s: could not rejoin, will try again: %s", self.group, failure)
             yield gen.sleep(clock.delay())
 
     def end(self, error):

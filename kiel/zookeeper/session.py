@@ -56,7 +56,7 @@ class Session(object):
             "no connection within %s s; is it running, are hosts and ports right, does a firewall let through?"
         ) % timeout)
         if self.conn.chroot and not (yield self.run(timeout, self.conn.exists, "/")):
-            raise exc.ZooKeeperError(self.hosts, "there is no %s there; make it, or mend the chroot in zk_hosts"
+            raise exc.ZooKeeperError(self.hosts, "there is no znode %s; create it, or correct the chroot in zk_hosts"
                                      % self.conn.chroot)
 
     @gen.coroutine
@@ -116,7 +116,7 @@ class Session(object):
         try:
             yield events.within(timeout, shut)
         except gen.TimeoutError:
-            log.warning("The client of ZooKeeper at %s is not closed after %s s, left alone", self.hosts, timeout)
+            log.warning("The ZooKeeper client for %s was not closed within %s s", self.hosts, timeout)
         except Exception as error:
             log.warning("Closing the ZooKeeper client for %s failed: %s", self.hosts, error)
 

@@ -47,7 +47,7 @@ def test_d51_a_member_znode_that_was_deleted_comes_back(zk, group):
         member = Member(zk, group, "host:1", session_timeout=2.0)
         yield member.allocator.start(topics(2))
         with kazoo(zk) as conn:
-            with testing.ExpectLog(LOG, ".*is gone or another's"):
+            with testing.ExpectLog(LOG, ".*was deleted or belongs to another session"):
                 conn.delete("/kiel/groups/%s/members/host:1" % group)
                 yield loop.until(lambda: len(member.changes) >= 2, 5)
                 yield shared_out([member], ["t:0", "t:1"])

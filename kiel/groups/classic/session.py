@@ -84,6 +84,6 @@ class Session(object):
                 log.warning("Group %s: the coordinator was not heard for long; fetching and committing are suspended",
                             self.member.group)
             else:
-                log.info("Group %s: the partitions are surely this member's again, or none are", self.member.group)
+                log.info("Group %s: ownership is certain again; fetching and committing go on", self.member.group)
             if self.member.on_pause is not None:
                 self.member.on_pause(doubt)

@@ -213,7 +213,7 @@ class HeartbeatThread(object):
         try:
             self.upcoming = function(request, answer)
         except Exception:
-            log.exception("Group %s: no more heartbeats: what follows upon %r can't be told", self.group, answer)
+            log.exception("Group %s: no more heartbeats: the answer %r could not be handled", self.group, answer)
             self.upcoming = None
         if self.upcoming is None:
             self.liveness.change("end", self.term)
