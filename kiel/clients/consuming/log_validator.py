@@ -111,7 +111,7 @@ class LogValidator(object):
     def _failed(self, conn, error, cursors):
         """The question failed as a whole."""
         if not self.client.closing:
-            log.warning("Checking leader epochs with broker %s failed: %s", conn.broker_id, error)
+            self.client.cluster.warn("Checking leader epochs with broker %s failed: %s", conn.broker_id, error)
         self.client.last_error = error
         for cursor in cursors:
             cursor.failed()

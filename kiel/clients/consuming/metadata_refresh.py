@@ -53,7 +53,7 @@ class MetadataRefresh(object):
             yield self.client.cluster.heal()
         except exc.KielError as error:
             self.client.last_error = error
-            log.warning("Metadata refresh failed: %s", error)
+            self.client.cluster.warn("Metadata refresh failed: %s", error)
 
     def _finished(self, future):
         self._refreshing = None

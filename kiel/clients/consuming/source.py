@@ -147,7 +147,7 @@ class Source(object):
     def failed(self, error, cursors):
         """A request for some cursors failed as a whole."""
         if not self.client.closing:
-            log.warning("Fetch from broker %s failed: %s", self.broker_id, error)
+            self.client.cluster.warn("Fetch from broker %s failed: %s", self.broker_id, error)
         self.client.last_error = error
         for cursor in cursors:
             cursor.replica = None

@@ -258,7 +258,7 @@ class ClassicAllocator(allocation.Allocator):
             if not isinstance(error, exc.RebalanceInProgressError):
                 self._lose(error)
         elif error.retriable or (refusals.is_unexpected(error) and failures < refusals.ATTEMPTS):
-            log.warning("Group %s: could not join, will try again: %s", self.group, error)
+            self.coordinator.cluster.warn("Group %s: could not join, will try again: %s", self.group, error)
             yield self._coordinator_client.lose_coordinator()
         else:
             self._fail(error)

@@ -1,6 +1,7 @@
 """Consumers and brokers that hang up, keep silent, refuse or are not there."""
 from __future__ import absolute_import
 
+import logging
 import time
 
 import pytest
@@ -156,3 +157,41 @@ def test_a_mute_bootstrap_host(cluster):
     consumer = make(cluster)
     yield loop.raises(exc.NoBrokersError, consumer.connect(), 2)
     yield consumer.close()
+
+
+@with_cluster(brokers=3, topics={"t": 6})
+def test_a_cluster_that_is_gone_is_told_of_now_and_then(cluster):
+    """Once for each thing that fails until none is left to ask, then once a minute for all."""
+    with Lines() as lines:
+        consumer = SingleConsumer(
+            cluster.bootstrap, deserializer=bytes, max_wait_time=50, request_timeout=0.2, connect_timeout=1
+        )
+        yield consumer.connect()
+        yield consumer.consume("t")
+        cluster.stop()
+        outage, failed = consumer.cluster.outage, 0
+        while failed < 3 or outage.since is None or sum(given[1] for given in outage._given.values()) < 3:
+            try:
+                yield loop.within(5, consumer.consume("t"))
+            except exc.NoBrokersError:
+                failed += 1
+        yield consumer.close()
+    assert 1 <= len(lines.got) <= 7, lines.got
+
+
+class Lines(logging.Handler):
+    """Collects the warnings and errors of kiel."""
+
+    def __init__(self):
+        super(Lines, self).__init__(logging.WARNING)
+        self.got = []
+
+    def emit(self, record):
+        self.got.append(record.getMessage())
+
+    def __enter__(self):
+        logging.getLogger("kiel").addHandler(self)
+        return self
+
+    def __exit__(self, *exc_info):
+        logging.getLogger("kiel").removeHandler(self)

@@ -344,3 +344,21 @@ def test_commits_do_not_overtake_each_other(cluster, consumer):
     yield first
     assert commits(cluster) == [{("t", 0): 1}, {("t", 0): 2}]
     assert stored(cluster) == 2
+
+
+def leaving_out(call):
+    """An answer of OffsetFetch that names no topic."""
+    return dict(topics=[]) if call.version < 8 else dict(groups=[dict(group_id=u"g", topics=[])])
+
+
+@pytest.mark.parametrize("times,begin", [(1, 1), (2, 1), (None, 0)])
+def test_an_answer_that_leaves_a_topic_out_is_asked_for_again_and_believed_at_last(caplog, times, begin):
+    @with_member(versions="2.8", topics={"t": 1, "u": 1})
+    def check(cluster, consumer):
+        cluster.kafka_offsets["g", "t", 0] = 1, ""
+        for broker in cluster.brokers.values():
+            broker.on("offset_fetch", leaving_out, times=times)
+        cluster.log("t").put(b"0", b"1")
+        assert (yield gather(consumer, 2 - begin)) == [b"0", b"1"][begin:]
+    check()
+    assert (times is None) == ("leave out t:0 of" in caplog.text)

@@ -121,6 +121,9 @@ class Cluster(object):
     def process_topics(self, topics, asked):
         self.topics.update(topics)
 
+    def warn(self, text, *args):
+        logging.getLogger("kiel.cluster").warning(text, *args)
+
     def heal(self):
         self.heals += 1
         return done()
