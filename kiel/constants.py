@@ -61,6 +61,48 @@ API_KEYS = {
     "consumer_group_describe": 69,
 }
 
+#: api -> {error code: the right that is missing}: on a topic (29), a group (30), the cluster (31), a transactional id
+#: (53), or a delegation token (65). Kafka's answers don't say which right it was; its documents do
+#: (https://kafka.apache.org/documentation/#operations_resources_and_protocols).
+RIGHTS = {
+    "produce": {29: "Write", 31: "IdempotentWrite", 53: "Write"},
+    "fetch": {29: "Read"},
+    "offset": {29: "Describe"},
+    "metadata": {29: "Describe, or Create where there is no such topic,", 31: "Describe"},
+    "offset_commit": {29: "Read", 30: "Read"},
+    "offset_fetch": {29: "Describe", 30: "Describe"},
+    "group_coordinator": {30: "Describe", 53: "Describe", 31: "Create"},
+    "join_group": {30: "Read"},
+    "heartbeat": {30: "Read"},
+    "leave_group": {30: "Read"},
+    "sync_group": {30: "Read"},
+    "describe_groups": {30: "Describe"},
+    "list_groups": {31: "Describe"},
+    "create_topics": {29: "Create", 31: "Create"},
+    "delete_topics": {29: "Delete"},
+    "init_producer_id": {31: "IdempotentWrite", 53: "Write"},
+    "offset_for_leader_epoch": {29: "Describe", 31: "ClusterAction"},
+    "add_partitions_to_txn": {29: "Write", 53: "Write"},
+    "add_offsets_to_txn": {30: "Read", 53: "Write"},
+    "end_txn": {53: "Write"},
+    "txn_offset_commit": {29: "Read", 30: "Read", 53: "Write"},
+    "describe_acls": {31: "Describe"},
+    "create_acls": {31: "Alter"},
+    "delete_acls": {31: "Alter"},
+    "create_delegation_token": {65: "CreateTokens for that user"},
+    "describe_delegation_token": {65: "Describe"},
+    "delete_groups": {30: "Delete"},
+    "offset_delete": {29: "Read", 30: "Delete"},
+    "consumer_group_heartbeat": {29: "Describe", 30: "Read"},
+    "consumer_group_describe": {29: "Describe", 30: "Describe"},
+}
+
+#: error code -> (the kind of thing that the right is about, the argument of `kiel.exc.for_code` that names it)
+RESOURCES = {
+    29: ("topic", "topic"), 30: ("group", "group"), 31: ("the cluster", None),
+    53: ("transactional id", "transactional_id"), 65: ("a delegation token", None),
+}
+
 #: Every error code of Kafka 4.4 as ``(code, name, retriable, cure)``. Codes that kiel 0.9 knew keep its names, all
 #: others have Kafka's own. What is retriable is what Java's client retries
 #: (https://kafka.apache.org/protocol#protocol_error_codes); ``cure`` is what has to be renewed first.

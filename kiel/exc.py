@@ -281,20 +281,51 @@ class BrokerError(KielError):
         return "%s: %s" % (text, self.message) if self.message else text
 
 
+class AuthorizationError(BrokerError):
+    """
+    The client's user may not do what it asked for: an ACL denies it, or none allows it.
+
+    ``resource`` is what it is about, such as "topic" or "the cluster", ``resource_name`` the topic's, group's or
+    transactional id's name, ``operation`` the right that is missing, such as "Write"; each None where it isn't known.
+    """
+
+    resource = None
+    resource_name = None
+    operation = None
+
+    def __str__(self):
+        if self.operation is None:
+            return super(AuthorizationError, self).__str__()
+        text = "%s (error %d): the user needs the right %s on %s" % (
+            self.name, self.code, self.operation, self.resource)
+        if self.resource_name is not None:
+            text += " %s" % self.resource_name
+        return "%s (%s)" % (text, self.message) if self.message else text
+
+
 #: error code -> the class of that error
 by_code = {}
 
 
-def for_code(code, message=None):
+def for_code(code, message=None, api=None, **names):
     """
     The exception for an error number of a response, known or not; ``None`` for 0.
 
     :param message: the broker's own words or the place where it happened, shown in the text
+    :param api: what was asked: it tells which right is missing, where the error is that
+    :param names: ``topic``, ``group``, ``transactional_id``: what was asked about, as far as it is known
     """
     if code == 0:
         return None
     cls = by_code.get(code)
-    return cls(message) if cls is not None else BrokerError(message, code)
+    if cls is None:
+        return BrokerError(message, code)
+    error = cls(message)
+    if code in constants.RESOURCES:
+        error.resource, argument = constants.RESOURCES[code]
+        error.resource_name = names.get(argument)
+        error.operation = constants.RIGHTS.get(api, {}).get(code)
+    return error
 
 
 def _define():
@@ -304,7 +335,8 @@ def _define():
             continue
         words = "".join(word.capitalize() for word in name.split("_"))
         cls_name = words if words.endswith("Error") else words + "Error"
-        cls = type(cls_name, (BrokerError,), {
+        base = AuthorizationError if code in constants.RESOURCES else BrokerError
+        cls = type(cls_name, (base,), {
             "__doc__": "Kafka's error %d, `%s`." % (code, name),
             "__module__": __name__,
             "code": code, "name": name, "retriable": retriable, "cure": cure,

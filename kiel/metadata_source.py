@@ -150,7 +150,7 @@ class MetadataSource(object):
         response = yield conn.send(request)
         if not isinstance(response.topics, list):
             response.topics = yield self._walk(response.topics)
-        error = exc.for_code(response.error_code) or self._of_another_cluster(conn, response)
+        error = exc.for_code(response.error_code, None, response.api) or self._of_another_cluster(conn, response)
         if error is not None:
             raise error
         self.outage.end()

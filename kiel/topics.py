@@ -59,10 +59,10 @@ class Topics(object):
         if code == errors.unknown_topic_or_partition:
             log.info("Topic %s is not there, or not yet", name)
             self._forget(name)
-            self.topic_errors[name] = exc.for_code(code, "topic %s" % name)
+            self.topic_errors[name] = exc.for_code(code, "topic %s" % name, "metadata", topic=name)
             return
         if code not in (errors.no_error, errors.replica_not_available):
-            error = exc.for_code(code, "topic %s" % name)
+            error = exc.for_code(code, "topic %s" % name, "metadata", topic=name)
             self.topic_errors[name] = error
             if error.retriable:
                 missing.add(name)

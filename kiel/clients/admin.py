@@ -160,7 +160,7 @@ class Admin(Client):
 
     def handle_list_groups_response(self, response):
         """Return the groups of one broker, or the error."""
-        return exc.for_code(response.error_code, "listing groups") or list(response.groups)
+        return exc.for_code(response.error_code, "listing groups", response.api) or list(response.groups)
 
     @gen.coroutine
     def describe_groups(self, names):

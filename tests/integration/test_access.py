@@ -12,6 +12,7 @@ from tornado import gen
 
 from kiel import clients, exc, sasl, testing
 from kiel.clients.administering import acls
+from kiel.retry import Backoff
 
 from tests import loop
 from tests.integration import peer
@@ -164,3 +165,177 @@ def test_a_token_for_somebody_else(kafka):
         yield known(admin, token)
         yield admin.expire_delegation_token(token)
     run(kafka, body)
+
+
+# -- denials --
+
+@gen.coroutine
+def denied(call, kind, operation, resource, name=None):
+    """A call ends in the error that names the missing right and the thing it is about."""
+    failed = yield loop.raises(kind, call, 15)
+    assert (failed.operation, failed.resource, failed.resource_name) == (operation, resource, name), failed
+    text = "the user needs the right %s on %s" % (operation, resource if name is None else "%s %s" % (resource, name))
+    assert text in str(failed), str(failed)
+
+
+@gen.coroutine
+def written(producer, topic, value=b"1"):
+    yield (yield producer.produce(topic, value))
+
+
+def consumed(consumer, topic):
+    return consumer.consume(topic, max_wait_time=200)
+
+
+@pytest.fixture
+def place(kafka):
+    """A topic, a group and a transactional id on which alice has no right yet."""
+    name = uuid.uuid4().hex[:8]
+    kafka.create_topic("topic-" + name)
+    return "topic-" + name, "group-" + name, "id-" + name
+
+
+def clients_of(kafka, made, user="alice"):
+    """Return a function that makes a connected client of a user, to be closed at the end."""
+    @gen.coroutine
+    def start(cls, *args, **settings):
+        client = cls(kafka.bootstrap, *args, **dict(dict(sasl=login(user), retry=Backoff(deadline=4)), **settings))
+        made.append(client)
+        yield client.connect()
+        raise gen.Return(client)
+    return start
+
+
+def with_rights(kafka, body):
+    """Run ``body(admin, start)``."""
+    made = []
+
+    def run_body(admin):
+        try:
+            yield gen.coroutine(body)(admin, clients_of(kafka, made))
+        finally:
+            yield [client.close() for client in made]
+    run(kafka, run_body)
+
+
+def test_a_topic_that_may_not_be_seen(kafka, place):
+    topic = place[0]
+    describe = "Describe, or Create where there is no such topic,"
+
+    def body(admin, start):
+        producer = yield start(clients.Producer, idempotent=False, serializer=bytes)
+        yield denied(written(producer, topic), exc.TopicAuthorizationFailedError, describe, "topic", topic)
+        consumer = yield start(clients.SingleConsumer, deserializer=bytes)
+        yield denied(consumed(consumer, topic), exc.TopicAuthorizationFailedError, describe, "topic", topic)
+    with_rights(kafka, body)
+
+
+def test_a_topic_that_may_be_seen_and_no_more(kafka, place):
+    topic = place[0]
+
+    def body(admin, start):
+        yield allow(admin, acls.Rule("topic", topic, "User:alice", "describe"))
+        producer = yield start(clients.Producer, idempotent=False, serializer=bytes)
+        yield denied(written(producer, topic), exc.TopicAuthorizationFailedError, "Write", "topic", topic)
+        consumer = yield start(clients.SingleConsumer, deserializer=bytes)
+        yield denied(consumed(consumer, topic), exc.TopicAuthorizationFailedError, "Read", "topic", topic)
+    with_rights(kafka, body)
+
+
+def test_an_id_for_an_idempotent_producer(kafka, place):
+    topic = place[0]
+
+    def body(admin, start):
+        yield allow(admin, acls.Rule("topic", topic, "User:alice", "describe"))
+        producer = yield start(clients.Producer, idempotent=True, serializer=bytes)
+        yield denied(written(producer, topic), exc.ClusterAuthorizationFailedError, "IdempotentWrite", "the cluster")
+    with_rights(kafka, body)
+
+
+def test_a_transactional_id(kafka, place):
+    topic, group, name = place
+
+    def body(admin, start):
+        yield allow(admin, acls.Rule("topic", topic, "User:alice", "write"))
+        kind = exc.TransactionalIdAuthorizationFailedError
+
+        @gen.coroutine
+        def begun():
+            producer = yield start(clients.Producer, transactional_id=name, serializer=bytes)
+            yield producer.begin()
+            raise gen.Return(producer)
+        yield denied(begun(), kind, "Describe", "transactional id", name)
+        yield allow(admin, acls.Rule("transactional_id", name, "User:alice", "describe"))
+        yield denied(begun(), kind, "Write", "transactional id", name)
+        yield allow(admin, acls.Rule("transactional_id", name, "User:alice", "write"))
+        yield allow(admin, acls.Rule("topic", topic, "User:alice", "write", "deny"))
+        producer = yield begun()
+        failed = yield loop.raises(exc.KielError, written(producer, topic), 15)
+        assert "the user needs the right Write on topic " + topic in str(failed)
+    with_rights(kafka, body)
+
+
+def test_a_group_that_may_not_be_joined(kafka, place):
+    topic, group, _ = place
+
+    def body(admin, start):
+        yield allow(admin, acls.Rule("topic", topic, "User:alice", "read"))
+        for right in (None, "describe"):
+            if right is not None:
+                yield allow(admin, acls.Rule("group", group, "User:alice", right))
+            for protocol in ("classic",) if peer.release(kafka) < (4, 0) else ("classic", "consumer"):
+                consumer = clients.GroupedConsumer(
+                    kafka.bootstrap, group, topics=[topic], group_protocol=protocol, sasl=login(),
+                    retry=Backoff(deadline=4))
+
+                @gen.coroutine
+                def joined():
+                    yield consumer.connect()
+                    while True:
+                        yield consumed(consumer, topic)
+                wanted = "Describe" if right is None else "Read"
+                yield denied(joined(), exc.GroupAuthorizationFailedError, wanted, "group", group)
+                yield consumer.close()
+    with_rights(kafka, body)
+
+
+def test_a_look_at_groups_and_their_offsets(kafka, place):
+    topic, group, _ = place
+
+    def body(admin, start):
+        kind = exc.GroupAuthorizationFailedError
+        yield admin.reset_offsets(group, {(topic, 0): 0})
+        alice = yield start(clients.Admin)
+        yield denied(alice.describe_groups([group]), kind, "Describe", "group", group)
+        yield denied(alice.committed_offsets(group), kind, "Describe", "group", group)
+        yield allow(admin, acls.Rule("group", group, "User:alice", "describe"))
+        yield denied(alice.group(group).delete(), kind, "Delete", "group", group)
+        outcome = yield alice.group(group).commit({(topic, 0): 0})
+        error = outcome[topic, 0]
+        assert (error.operation, error.resource, error.resource_name) == ("Read", "group", group), error
+    with_rights(kafka, body)
+
+
+def test_rules_that_may_not_be_seen_or_made(kafka, place):
+    rule = acls.Rule("topic", place[0], "User:alice", "all")
+
+    def body(admin, start):
+        kind = exc.ClusterAuthorizationFailedError
+        alice = yield start(clients.Admin)
+        yield denied(alice.describe_acls(), kind, "Describe", "the cluster")
+        outcome = yield gen.maybe_future(tried(alice.create_acls([rule])))
+        assert outcome.operation == "Alter" and "on the cluster" in str(outcome)
+        outcome = yield gen.maybe_future(tried(alice.delete_acls([acls.Filter("topic", place[0])])))
+        assert outcome.operation == "Alter" and "on the cluster" in str(outcome)
+    with_rights(kafka, body)
+
+
+@gen.coroutine
+def tried(call):
+    """Return the error that a call raises, or has for its only item."""
+    try:
+        outcome = yield call
+    except exc.KielError as error:
+        raise gen.Return(error)
+    result, = outcome.values()
+    raise gen.Return(result)

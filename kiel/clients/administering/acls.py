@@ -111,9 +111,8 @@ class Acls(object):
 
     def handle_describe_acls_response(self, response):
         """Return the rules, or the error."""
-        return exc.for_code(response.error_code, _about("ACLs", response.error_message)) or sorted(
-            _rule(resource, acl) for resource in response.resources for acl in resource.acls
-        )
+        error = exc.for_code(response.error_code, _about("ACLs", response.error_message), response.api)
+        return error or sorted(_rule(resource, acl) for resource in response.resources for acl in resource.acls)
 
     @gen.coroutine
     def create(self, rules):
@@ -128,7 +127,7 @@ class Acls(object):
             ) for rule in rules]), rules)
         results = yield self.brokers.ask(make, self, "creating ACLs")
         raise gen.Return(dict(
-            (rule, exc.for_code(result.error_code, _about(rule, result.error_message)) or True)
+            (rule, exc.for_code(result.error_code, _about(rule, result.error_message), "create_acls") or True)
             for rule, result in _paired(rules, results)
         ))
 
@@ -147,7 +146,9 @@ class Acls(object):
             ]), filters)
         results = yield self.brokers.ask(make, self, "deleting ACLs")
         raise gen.Return(dict(
-            (each, exc.for_code(result.error_code, _about(each, result.error_message)) or _deleted(result))
+            (each, exc.for_code(
+                result.error_code, _about(each, result.error_message), "delete_acls"
+            ) or _deleted(result))
             for each, result in _paired(filters, results)
         ))
 
@@ -162,7 +163,7 @@ def _deleted(result):
     for match in result.matching_acls:
         rule = _rule(match, match)
         if match.error_code:
-            errors[rule] = exc.for_code(match.error_code, _about(rule, match.error_message))
+            errors[rule] = exc.for_code(match.error_code, _about(rule, match.error_message), "delete_acls")
         else:
             rules.append(rule)
     return Deleted(sorted(rules), errors)

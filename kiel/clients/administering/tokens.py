@@ -146,7 +146,7 @@ class _Made(object):
 
 def _error(response):
     """Return the error of an answer, with what to do about it; None for none."""
-    return exc.for_code(response.error_code, HINTS.get(response.error_code, "delegation token"))
+    return exc.for_code(response.error_code, HINTS.get(response.error_code, "delegation token"), response.api)
 
 
 def _text(hmac):

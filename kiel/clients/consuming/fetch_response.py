@@ -59,7 +59,8 @@ class FetchResponses(object):
         if part.error_code != errors.no_error:
             self.client.note_refusal(cursor.topic, part)
             return self._refused(cursor, exc.for_code(
-                part.error_code, "fetch of %s:%s at %s" % (cursor.topic, cursor.partition, cursor.position)
+                part.error_code, "fetch of %s:%s at %s" % (cursor.topic, cursor.partition, cursor.position),
+                "fetch", topic=cursor.topic
             ))
         if part.diverging_epoch.end_offset >= 0:
             self.validator.diverged(cursor, part.diverging_epoch.end_offset, part.diverging_epoch.epoch)

@@ -125,7 +125,7 @@ class LogValidator(object):
         where = "%s:%s" % (cursor.topic, cursor.partition)
         error = exc.for_code(part.error_code if part is not None else errors.unknown, "epoch %d of %s" % (
             cursor.epoch, where
-        ))
+        ), "offset_for_leader_epoch", topic=cursor.topic)
         if error is None:
             if part.end_offset < 0 or part.leader_epoch < 0:
                 self.diverged(cursor, None, -1)

@@ -128,8 +128,9 @@ class OffsetLookup(object):
         for topic in response.topics:
             for part in topic.partitions:
                 where = "%s:%s" % (topic.name, part.partition_id)
-                found[topic.name, part.partition_id] = \
-                    exc.for_code(part.error_code, "offsets of " + where) or (part.offset, part.timestamp)
+                found[topic.name, part.partition_id] = exc.for_code(
+                    part.error_code, "offsets of " + where, response.api, topic=topic.name
+                ) or (part.offset, part.timestamp)
         return found
 
     @gen.coroutine

@@ -110,7 +110,8 @@ class OverriddenReading(object):
         return found
 
     def _note_error(self, topic, part):
-        error = exc.for_code(part.error_code, "fetch of %s:%s" % (topic, part.partition_id))
+        where = "fetch of %s:%s" % (topic, part.partition_id)
+        error = exc.for_code(part.error_code, where, fetch.api_name, topic=topic)
         self.client.last_error = error
         if error.cure == "metadata":
             self.client.heal_cluster = True

@@ -126,7 +126,8 @@ class Source(object):
             self.failed(error, fetch.awaiting())
             return
         if response.error_code:
-            self._refused(exc.for_code(response.error_code, "fetch from broker %s" % conn.broker_id), fetch, session)
+            where = "fetch from broker %s" % conn.broker_id
+            self._refused(exc.for_code(response.error_code, where, response.api), fetch, session)
             return
         if fetch.request.session_epoch != NO_SESSION:
             session.answered(response.session_id)

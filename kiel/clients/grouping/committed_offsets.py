@@ -155,7 +155,7 @@ class CommittedOffsets(object):
 
     def handle_offset_fetch_response(self, response):
         """Return ``{(topic, partition): offset or KielError}``, -1 for none."""
-        found = Answer(response.error_code, "offsets of %s" % self.coordinator)
+        found = Answer(response.error_code, "offsets of %s" % self.coordinator, response.api, self.coordinator.key)
         for topic in response.topics:
             for part in topic.partitions:
                 key = topic.name, part.partition_id
@@ -167,7 +167,7 @@ class CommittedOffsets(object):
                     found[key] = exc.ZooKeeperError(
                         self.zk_hosts, "the broker can't read the committed offset of %s:%s" % key)
                     continue
-                found[key] = exc.for_code(code, "committed offset of %s:%s" % key) or \
+                found[key] = self._error(code, "committed offset of %s:%s" % key, response, topic) or \
                     offset_of(part.offset, part.leader_epoch)
         return found
 
@@ -255,17 +255,21 @@ class CommittedOffsets(object):
         for topic in response.topics:
             for part in topic.partitions:
                 key = topic.name, part.partition_id
-                result[key] = exc.for_code(part.error_code, "commit of %s:%s" % key)
+                result[key] = self._error(part.error_code, "commit of %s:%s" % key, response, topic)
         return result
+
+    def _error(self, code, text, response, topic):
+        """Return the error of a partition of an answer; None for none."""
+        return exc.for_code(code, text, response.api, topic=topic.name, group=self.coordinator.key)
 
 
 class Answer(dict):
     """The partitions of an answer; an error of the answer as a whole stands for those it leaves out."""
 
-    def __init__(self, code, where):
+    def __init__(self, code, where, api=None, group=None):
         super(Answer, self).__init__()
         #: the error of the answer as a whole; None for none
-        self.error = exc.for_code(code, where)
+        self.error = exc.for_code(code, where, api, group=group)
 
     def get(self, key, default=None):
         """The key's value, the whole answer's error, or the default."""

@@ -102,7 +102,8 @@ class GroupCoordinator(object):
 
     def handle_group_coordinator_response(self, response):
         """Take over the coordinator that an answer names. Return True, or the error."""
-        error = exc.for_code(response.error_code, "coordinator of %s" % self)
+        error = exc.for_code(response.error_code, "coordinator of %s" % self, response.api, group=self.key,
+                             transactional_id=self.key)
         if error is not None:
             log.info("No coordinator of %s yet: %s", self, error)
             return error

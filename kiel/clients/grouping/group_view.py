@@ -123,7 +123,7 @@ class GroupView(object):
                 _partitions(member.target_assignment), member.member_epoch, MEMBER_TYPES.get(member.member_type)
             ) for member in group.members
         ]
-        return _error(group.error_code, group.error_message, self.group_name) or GroupDescription(
+        return _error(group.error_code, group.error_message, self.group_name, response) or GroupDescription(
             self.group_name, CONSUMER, "consumer", group.group_state, group.assignor_name, group.group_epoch,
             self.coordinator.broker_id, sorted(members, key=_order)
         )
@@ -141,7 +141,7 @@ class GroupView(object):
                 member.member_id, member.group_instance_id, member.client_id, member.client_host, subscription.rack_id,
                 sorted(subscription.topics), shares, None, None, CLASSIC
             ))
-        return _error(group.error_code, group.error_message, self.group_name) or GroupDescription(
+        return _error(group.error_code, group.error_message, self.group_name, response) or GroupDescription(
             self.group_name, CLASSIC, group.protocol_type, group.state, group.protocol, None,
             self.coordinator.broker_id, sorted(members, key=_order)
         )
@@ -206,7 +206,7 @@ class GroupView(object):
         """Return True, or the error."""
         result, = response.results
         hint = "stop its members first" if result.error_code == errors.non_empty_group else None
-        return _error(result.error_code, result.error_message or hint, self.group_name) or True
+        return _error(result.error_code, result.error_message or hint, self.group_name, response) or True
 
     def delete_offsets(self, keys):
         """
@@ -232,7 +232,7 @@ class GroupView(object):
 
     def handle_offset_delete_response(self, response):
         """Return ``{(topic, partition): True or KielError}``, or the error of the group."""
-        error = _error(response.error_code, None, self.group_name)
+        error = _error(response.error_code, None, self.group_name, response)
         if error is not None:
             return error
         result = {}
@@ -241,7 +241,9 @@ class GroupView(object):
                 where = "%s:%s of group %s" % (topic.name, part.partition_id, self.group_name)
                 if part.error_code == errors.group_subscribed_to_topic:
                     where += "; a live member is subscribed to the topic, stop it first"
-                result[topic.name, part.partition_id] = exc.for_code(part.error_code, where) or True
+                result[topic.name, part.partition_id] = exc.for_code(
+                    part.error_code, where, response.api, topic=topic.name, group=self.group_name
+                ) or True
         return result
 
 
@@ -271,9 +273,9 @@ def first_errors_raised(outcome):
     return outcome
 
 
-def _error(code, message, group):
+def _error(code, message, group, response):
     """The exception of an answer about a group, with the broker's words where it has any; None for none."""
-    return exc.for_code(code, "group %s%s" % (group, ": %s" % message if message else ""))
+    return exc.for_code(code, "group %s%s" % (group, ": %s" % message if message else ""), response.api, group=group)
 
 
 def _partitions(assignment):

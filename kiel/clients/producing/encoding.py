@@ -137,7 +137,7 @@ def may_be_split(batch, part):
     return not (batch.doubtful and batch.sequence is not None)
 
 
-def error_of(part, batch):
+def error_of(part, batch, topic=None, transactional_id=None):
     """
     Return the exception for what a broker says of one partition.
 
@@ -150,7 +150,7 @@ def error_of(part, batch):
         text = "%s (message %d of the batch: %s)" % (
             text or "refused", record.batch_index, record.message
         )
-    return exc.for_code(part.error_code, text)
+    return exc.for_code(part.error_code, text, "produce", topic=topic, transactional_id=transactional_id)
 
 
 def view(batch):

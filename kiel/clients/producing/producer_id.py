@@ -56,7 +56,7 @@ class ProducerIdRequests(object):
             response = yield broker.send(init_producer_id.InitProducerIdRequest(
                 transactional_id=None, transaction_timeout=0x7fffffff
             ))
-            error = exc.for_code(response.error_code, "asked for a producer id")
+            error = exc.for_code(response.error_code, "asked for a producer id", response.api)
         except exc.KielError as failed:
             error = failed
         if error is None:

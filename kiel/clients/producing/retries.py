@@ -43,8 +43,8 @@ class Retries(object):
         :param part: what the answer says of the partition, None when it says nothing
         :returns: whether the batch turned out to be written already; else the queue has moved on
         """
-        error = encoding.error_of(part, batch)
         state = self._transactions.state
+        error = encoding.error_of(part, batch, queue.topic, state.transactional_id)
         code = None if part is None else part.error_code
         verdict = state.judge(batch, code, part.log_start_offset if part is not None else -1)
         if verdict == WRITTEN:

@@ -154,7 +154,8 @@ class TransactionManager(object):
 
         try:
             response = yield self._ask(make, lambda response: (
-                exc.for_code(response.error_code, "transactional id %s" % state.transactional_id) or response
+                exc.for_code(response.error_code, "transactional id %s" % state.transactional_id, response.api,
+                             transactional_id=state.transactional_id) or response
             ))
         except Exception:
             if state.state == ASKING:
@@ -173,7 +174,7 @@ class TransactionManager(object):
                 topics = topic_ids.by_topic(add_partitions_to_txn.TopicRequest, keys)
                 yield self._ask(lambda broker: add_partitions_to_txn.AddPartitionsToTxnRequest(
                     topics=topics, **self._signature()
-                ), first_error)
+                ), lambda response: first_error(response, transactional_id=state.transactional_id))
                 state.partitions.update(keys)
                 self._to_add.difference_update(keys)
         finally:
@@ -306,7 +307,8 @@ class TransactionManager(object):
 
             try:
                 ended = yield self._ask(make, lambda response: (
-                    exc.for_code(response.error_code, "the transaction's end") or
+                    exc.for_code(response.error_code, "the transaction's end", response.api,
+                                 transactional_id=state.transactional_id) or
                     (response.producer_id, response.producer_epoch)
                 ))
             except exc.KielError:
@@ -332,11 +334,14 @@ class TransactionManager(object):
             if state.level < 2 and group not in state.groups:
                 yield self._ask(
                     lambda broker: add_offsets_to_txn.AddOffsetsToTxnRequest(group=group, **self._signature()),
-                    lambda response: exc.for_code(response.error_code, "group %s" % group)
+                    lambda response: exc.for_code(response.error_code, "group %s" % group, response.api, group=group,
+                                                  transactional_id=state.transactional_id)
                 )
             state.groups.add(group)
             yield self._ask(
-                lambda broker: self._offset_request(broker, consumer, offsets), first_error, coordinator.GROUP, group
+                lambda broker: self._offset_request(broker, consumer, offsets), lambda response: first_error(
+                    response, group=group, transactional_id=state.transactional_id
+                ), coordinator.GROUP, group
             )
         except exc.KielError as error:
             state.spoil(error)
@@ -431,10 +436,16 @@ class TransactionManager(object):
         return error
 
 
-def first_error(response):
-    """Return the first error of an answer by partition: the worst first, since those that are retriable may pass."""
+def first_error(response, **names):
+    """
+    Return the first error of an answer by partition: the worst first, since those that are retriable may pass.
+
+    :param names: what the request named, see `kiel.exc.for_code`
+    """
     found = [
-        exc.for_code(part.error_code, "%s:%s" % (topic.name, part.partition_id))
+        exc.for_code(
+            part.error_code, "%s:%s" % (topic.name, part.partition_id), response.api, topic=topic.name, **names
+        )
         for topic in response.topics for part in topic.partitions
         if part.error_code not in (errors.no_error, errors.operation_not_attempted)
     ]

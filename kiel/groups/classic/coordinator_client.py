@@ -198,7 +198,7 @@ class ClassicCoordinatorClient(object):
             raise gen.Return(exc.KielError("no answer in time"))
         except exc.KielError as error:
             raise gen.Return(error)
-        raise gen.Return(exc.for_code(answer.error_code))
+        raise gen.Return(exc.for_code(answer.error_code, None, answer.api, group=self.group))
 
     def _start(self, broker, request):
         """Have the heartbeat start with a request, at the coordinator."""
@@ -222,7 +222,7 @@ class ClassicCoordinatorClient(object):
         if isinstance(answer, exc.KielError):
             error = answer
         else:
-            error = refusal(answer, "group %s" % self.group)
+            error = refusal(answer, "group %s" % self.group, self.group)
         failing = error is not None and error.retriable
         if not failing:
             self.failing_since = None

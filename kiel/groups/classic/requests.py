@@ -117,9 +117,9 @@ class Requests(object):
         return self.sync(joined, assignments)
 
 
-def refusal(response, place):
+def refusal(response, place, group):
     """Return the error of an answer as an exception that says what to look at, or None."""
-    error = exc.for_code(response.error_code, place)
+    error = exc.for_code(response.error_code, place, response.api, group=group)
     hint = HINTS.get(response.error_code)
     if hint is not None:
         error.message = "%s: %s" % (place, hint)
@@ -134,5 +134,4 @@ HINTS = {
         "session_timeout is outside the broker's group.min.session.timeout.ms and group.max.session.timeout.ms"),
     errors.fenced_instance_id: "another member has taken this group_instance_id",
     errors.group_max_size_reached: "the group has as many members as the broker's group.max.size allows",
-    errors.group_authorization_failed: "the user needs the right to read the group",
 }

@@ -233,7 +233,7 @@ class HeartbeatThread(object):
     def _answered(self, term, version, request, answer, sent):
         """Take in an answer: whether the member is alive, and what is sent next."""
         failed = isinstance(answer, exc.KielError)
-        error = answer if failed else exc.for_code(answer.error_code)
+        error = answer if failed else exc.for_code(answer.error_code, None, answer.api, group=self.group)
         if term == self.term:
             self._note(request, answer, failed, error)
         interval = self.liveness.interval
@@ -363,7 +363,9 @@ class HeartbeatThread(object):
 
     def _leave_answered(self, answer):
         """Take in the answer to the request that leaves; try again where that is worth it."""
-        error = answer if isinstance(answer, exc.KielError) else exc.for_code(answer.error_code)
+        error = answer if isinstance(answer, exc.KielError) else exc.for_code(
+            answer.error_code, None, answer.api, group=self.group
+        )
         if error is answer or (error is not None and error.cure == "coordinator"):
             self.connection.coordinator_moved()
         if error is not None and error.retriable:

@@ -83,7 +83,7 @@ class NextGenCoordinatorClient(object):
         request.instance_id = None
         broker.version(request)  # raises when there is no common one
         answer = yield broker.send(request)
-        error = exc.for_code(answer.error_code, answer.error_message)
+        error = exc.for_code(answer.error_code, answer.error_message, answer.api, group=self.group)
         if isinstance(error, (exc.UnknownMemberIdError, exc.GroupIdNotFoundError)):
             error = None
         raise gen.Return(error or True)
@@ -176,7 +176,7 @@ class NextGenCoordinatorClient(object):
         broker = yield self.coordinator.broker()
         answer = yield broker.send(self.leave_request()())
         if not _lets_go(answer):
-            raise exc.for_code(answer.error_code, answer.error_message)
+            raise exc.for_code(answer.error_code, answer.error_message, answer.api, group=self.group)
 
     # -- what is answered --
 

@@ -204,7 +204,7 @@ class ConsumerAllocator(Allocator):
             return
         failed = isinstance(answer, exc.KielError)
         error = answer if failed else exc.for_code(
-            answer.error_code, answer.error_message or "group %s" % self.group
+            answer.error_code, answer.error_message or "group %s" % self.group, answer.api, group=self.group
         )
         if error is not None:
             self._refused(request, error)
