@@ -134,6 +134,12 @@ class Cluster(Topics):
         """Waits a moment for brokers to have read what asked for no answer; see `kiel.broker.Broker.drain`."""
         yield [conn.drain() for conn in list(self.conns.values())]
 
+    def forget(self):
+        """Drop every connection without a word: their sockets are another process's too, or their loop is closed."""
+        self.conns.clear()
+        self._refresh = self._healing = None
+        self._source.forget()
+
     def give_up(self):
         """Ask no bootstrap host any more, of those that are being asked; connections that are there stay."""
         self._source.give_up()

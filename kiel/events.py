@@ -102,6 +102,14 @@ def detached(future):
     return copy
 
 
+def is_closed(io_loop):
+    """Whether an IOLoop is closed for good."""
+    asyncio_loop = getattr(io_loop, "asyncio_loop", None)
+    if asyncio_loop is not None:
+        return asyncio_loop.is_closed()
+    return bool(getattr(io_loop, "_closing", False))
+
+
 def is_running(io_loop):
     """Whether an IOLoop is being run at this moment; True for None, and where that can't be told."""
     asyncio_loop = getattr(io_loop, "asyncio_loop", None)

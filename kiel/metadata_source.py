@@ -47,6 +47,11 @@ class MetadataSource(object):
         #: how often that was given up
         self._given_up = 0
 
+    def forget(self):
+        """Drop the questions that are under way."""
+        self._given_up += 1
+        self._asking.clear()
+
     def give_up(self):
         """End the questions to bootstrap hosts that are under way, by an error."""
         self._given_up += 1

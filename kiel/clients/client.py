@@ -3,6 +3,7 @@ from __future__ import absolute_import
 
 import logging
 import operator
+import os
 
 from tornado import concurrent, gen, ioloop, iostream
 
@@ -52,6 +53,8 @@ class Client(object):
         self.closing = False
         #: the loop that `connect` ran on
         self.io_loop = None
+        #: the process that this was made in, or that called `connect` last
+        self._pid = os.getpid()
         #: whether `connect` waits for brokers that are not up yet, without being told for how long
         self._waits = retry is not None
         #: the Futures of the work of `connect` and of `close`; None while that is not under way
@@ -73,7 +76,7 @@ class Client(object):
         :param timeout: seconds for finding the cluster; where the ``retry`` given ends sooner, that counts
         :raises kiel.exc.NoBrokersError: when no bootstrap host answers
         :raises kiel.exc.AuthenticationError: when a login or a certificate is not accepted; that is not tried again
-        :raises kiel.exc.ClosedError: when the client is closed meanwhile
+        :raises kiel.exc.ClosedError: when the client is closed meanwhile, or connected on another IOLoop
         :raises TypeError: for a ``timeout`` that is no number
         :raises ValueError: for one below 0
         """
@@ -84,16 +87,39 @@ class Client(object):
         """Connect when nothing else is under way, once for all who call that meanwhile."""
         if timeout is not None:
             timeout = arguments.seconds("timeout", timeout)
+        self._look_around()
         while self._ending is not None and not self._ending.done():
             yield events.finished(self._ending)
         if self._connecting is None or self._connecting.done():
             self._connecting = events.ignore(self._open_client(timeout))
         yield self._connecting
 
+    def _look_around(self):
+        """
+        Begin anew where the process was forked since the last `connect`, or its IOLoop is closed.
+
+        :raises kiel.exc.ClosedError: where that loop is another one that may still run
+        """
+        loop = self.io_loop
+        if loop is None or (loop is ioloop.IOLoop.current() and self._pid == os.getpid()):
+            return
+        if self._pid != os.getpid() or events.is_closed(loop):
+            self._begin_anew()
+        elif not self.closing or self._ending is not None:
+            raise exc.ClosedError("this %s was made for another IOLoop, which is not closed: close() it there "
+                                  "first, or make one for each loop" % type(self).__name__)
+
+    def _begin_anew(self):
+        """Forget all that belongs to a process that this one was forked from, or to a loop that is closed."""
+        self._pid = os.getpid()
+        self.io_loop = self._connecting = self._ending = None
+        self.cluster.forget()
+
     @gen.coroutine
     def _open_client(self, timeout=None):
         """The work of `connect`; a kind of client that does more has its own."""
         refuse_taken(self)
+        self._pid = os.getpid()
         self.io_loop = ioloop.IOLoop.current()
         self.closing = False
         self._called_off = concurrent.Future()
@@ -150,6 +176,9 @@ class Client(object):
         """
         if self._ending is None or self._ending.done():
             connecting, self._connecting = self._connecting, None
+            if self.io_loop is not None and self._pid != os.getpid():
+                connecting = None
+                self._begin_anew()
             self._ending = self._end_client(connecting)
         return events.detached(self._ending)
 

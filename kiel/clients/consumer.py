@@ -566,6 +566,13 @@ class BaseConsumer(Client):
             end = cursor.last_stable
         return max(0, end - cursor.handed)
 
+    def _begin_anew(self):
+        """Forget all that belongs to another process, or to a loop that is closed; reading begins as at first."""
+        super(BaseConsumer, self)._begin_anew()
+        self._calls.clear()
+        self._handing.clear()
+        self._fetcher.forget()
+
     @gen.coroutine
     def wind_down(self):
         """Give up all partitions; a `consume` under way ends with None."""

@@ -303,6 +303,11 @@ class GroupedConsumer(BaseConsumer):
         refuse_taken(self)
         return super(GroupedConsumer, self).connect(timeout)
 
+    def _begin_anew(self):
+        """The membership belongs to the process or the loop that it began in."""
+        raise exc.ClosedError("group %s: this consumer joined in another process or on an IOLoop that is closed: make "
+                              "one for each" % self.group_name)
+
     @gen.coroutine
     def _open_client(self, timeout=None):
         """The work of `connect`, done once for all who call that meanwhile."""

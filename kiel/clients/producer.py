@@ -539,9 +539,14 @@ class Producer(Client):
         self._admission.update()
 
     def _begin_anew(self):
-        """Forget all that belongs to the process that this one was forked from."""
-        self._pid = os.getpid()
-        error = exc.ClosedError("the process was forked; the parent delivers the message")
+        """Forget all that belongs to the process that this one was forked from, or to a loop that is closed."""
+        forked = self._pid != os.getpid()
+        super(Producer, self)._begin_anew()
+        if forked:
+            error = exc.ClosedError("the process was forked; the parent delivers the message")
+        else:
+            self._unclosed.report()
+            error = exc.ClosedError("the IOLoop was closed before the message was delivered")
         batches = self._sender.batches()
         self._accumulator.refuse_pending(error)
         self._sender.abandon(error)

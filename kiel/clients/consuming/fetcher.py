@@ -303,6 +303,17 @@ class Fetcher(object):
         """Give back what `reserve` took: the answer came, or none will."""
         self._reserved -= size
 
+    def forget(self):
+        """Give up everything that belongs to another process, or to a loop that is closed; nobody is told."""
+        self._refresh = MetadataRefresh(self.client, self.pump)
+        for held in (self.sources, self._waiters, self.hungry, self._overdue, self._hurried):
+            held.clear()
+        self._reserved = 0
+        self._timer = None
+        for topic in list(self.cursors):
+            for partition in list(self.cursors.get(topic, {})):
+                self.revoke(topic, partition)
+
     def stop(self):
         """Give up everything; those who wait look again."""
         for topic in list(self.cursors):
