@@ -109,6 +109,15 @@ class Client(object):
             raise exc.ClosedError("this %s was made for another IOLoop, which is not closed: close() it there "
                                   "first, or make one for each loop" % type(self).__name__)
 
+    def _refuse_forked(self):
+        """
+        Refuse to use connections that are another process's.
+
+        :raises kiel.exc.ClosedError: in a process that was forked after `connect`
+        """
+        if self._pid != os.getpid() and self.io_loop is not None:
+            raise exc.ClosedError("the process was forked after connect(): call connect() in this one, too")
+
     def _begin_anew(self):
         """Forget all that belongs to a process that this one was forked from, or to a loop that is closed."""
         self._pid = os.getpid()
@@ -293,6 +302,7 @@ class Client(object):
         :param coordinator: the `kiel.clients.grouping.coordinator.GroupCoordinator` to lose where an error says so
         :param closing: whether to go on trying while the client closes, as with the last commit
         """
+        self._refuse_forked()
         clock = (plan or self._settings.retry).start(deadline)
         done = {}
         last = {}

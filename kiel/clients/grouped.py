@@ -720,6 +720,9 @@ class GroupedConsumer(BaseConsumer):
         Where the IOLoop does not run any more, as after a KeyboardInterrupt that left it, the member leaves its group
         at once, without a last commit.
         """
+        if self.io_loop is not None and self._pid != os.getpid():  # the membership is the parent's, who goes on
+            self.closing = True
+            return gen.maybe_future(None)
         if (self._ending is None or self._ending.done()) and not events.is_running(self.io_loop):
             self.allocator.leave_now()
         return super(GroupedConsumer, self).close()

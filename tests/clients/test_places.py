@@ -11,6 +11,7 @@ from tornado import gen, ioloop
 from kiel import clients, exc
 
 from tests import loop
+from tests.clients.grouping import members
 from tests.fake import FakeCluster, with_cluster
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -69,6 +70,7 @@ def test_a_forked_client_dials_anew_and_leaves_the_parent_alone(kind):
     program = """
 import os, threading
 from tornado import gen, ioloop
+from kiel import exc
 from tests.clients.test_places import KINDS
 from tests.fake import FakeCluster
 make, work = KINDS[%r]
@@ -96,6 +98,12 @@ def parent():
 @gen.coroutine
 def forked():
     before = list(client.cluster.conns.values())
+    try:
+        yield work(client)
+    except exc.ClosedError as error:
+        assert "forked" in str(error)
+    else:
+        raise AssertionError("works in spite of the fork")
     yield client.connect()
     assert before and not set(before).intersection(client.cluster.conns.values())
     yield work(client)
@@ -124,3 +132,17 @@ print("parent done")
         [sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     text = process.communicate()[0].decode("utf-8")
     assert "child done" in text and "parent done" in text, text
+
+
+@with_cluster(topics={"t": 1})
+def test_a_member_leaves_the_parents_membership_alone(cluster):
+    consumer = members.make(cluster)
+    yield consumer.connect()
+    own, consumer._pid = consumer._pid, -1  # as in a forked process
+    yield loop.raises(exc.ClosedError, consumer.consume("t"))
+    yield loop.raises(exc.ClosedError, consumer.connect())
+    yield consumer.close()
+    assert not consumer.allocator.stopped and not consumer.cluster[1].closing
+    consumer._pid = own
+    yield consumer.close()
+    assert consumer.allocator.stopped
