@@ -227,7 +227,8 @@ class BaseConsumer(Client):
                 start_to_timestamp(start)
             if self.io_loop is None:
                 raise exc.ClosedError("the consumer is not connected: yield connect() before consume()")
-            self._refuse_forked()
+            if self._pid != os.getpid():  # the connections are the parent's
+                self._refuse_forked()
         except (TypeError, ValueError, exc.KielError) as error:
             call.given_up = True
             if self._reader.turn.over(time.time()):
