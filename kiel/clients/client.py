@@ -35,18 +35,19 @@ class Client(object):
     :param proxy: the way to the brokers, ``"socks5://user:password@host:1080"`` or ``"http://..."``
     :param retry: the `kiel.retry.Backoff` of everything that is tried again; where it is given, `connect` waits by it,
         too
+    :param allow_auto_create_topics: whether the first use of a topic may create it, where the brokers do that
     """
 
     settings = View(operator.attrgetter("_settings"))
 
     def __init__(self, brokers, client_id="kiel", connect_timeout=10, request_timeout=30, metadata_max_age=300,
-                 ssl=None, sasl=None, retry=None, proxy=None):
+                 ssl=None, sasl=None, retry=None, proxy=None, allow_auto_create_topics=True):
         refuse_taken(self)
         self._settings = Settings(
             client_id=client_id, connect_timeout=connect_timeout, request_timeout=request_timeout, ssl=ssl, sasl=sasl,
             proxy=proxy, retry=retry
         )
-        self.cluster = Cluster(brokers, self._settings, metadata_max_age)
+        self.cluster = Cluster(brokers, self._settings, metadata_max_age, bool(allow_auto_create_topics))
         #: set by a handler of answers: metadata is out of date and is asked for at the end of the round
         self.heal_cluster = False
         #: True from the beginning of `close` on

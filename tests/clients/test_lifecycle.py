@@ -186,3 +186,17 @@ def test_without_being_told_to_wait_each_host_is_asked_once(cluster):
     assert "connect(timeout=seconds)" in str(error) and cluster.count("metadata") == 1
     yield loop.raises(TypeError, client.connect(timeout="1"))
     yield loop.raises(ValueError, client.connect(timeout=-1))
+
+
+@pytest.mark.parametrize("allowed", [True, False])
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_whether_a_topic_may_be_created_by_its_use(kind, allowed):
+    @with_cluster(topics={"t": 1})
+    def check(cluster):
+        cluster.auto_create = 1
+        client = kind(cluster, allow_auto_create_topics=allowed)
+        yield client.cluster.start()
+        assert (yield client.cluster.ensure("new", 0.2)) is allowed
+        assert ("new" in cluster.topics) is allowed
+        yield client.close()
+    check()
