@@ -345,7 +345,12 @@ class PartitionAllocator(allocation.Allocator):
         self._rebalance_soon()
 
     def _rebalance_soon(self):
-        """Rebalance once for everything that comes in one turn of the loop."""
+        """Rebalance once for everything that comes in one turn of the loop; at once where none was started yet."""
+        if self.io_loop is None:  # called by hand, as in 0.9
+            self._map()
+            self._tell_rebalance()
+            return
+
         def due():
             """The turn is over."""
             self._rebalance_due = False
@@ -362,18 +367,20 @@ class PartitionAllocator(allocation.Allocator):
 
         An allocation function that raises is logged, and this member keeps what is still in the set.
         """
-        partitions = sorted(self.partitions)
+        tried = self._claims.want(self._map())
+        self._tell_rebalance()
+        return tried
+
+    def _map(self):
+        """Compute the mapping anew. Return the set of partitions that are to be this member's."""
         try:
-            mapping = self.allocator_fn(sorted(self.members), partitions)
+            mapping = self.allocator_fn(sorted(self.members), sorted(self.partitions))
             mine = allocation.flatten(mapping.get(self.consumer_name) or {})
         except Exception:
             log.exception("The allocation function failed, %s keeps what it has", self.consumer_name)
-            mine = self._claims.wanted & self.partitions
-        else:
-            self.mapping = mapping
-        tried = self._claims.want(mine)
-        self._tell_rebalance()
-        return tried
+            return self._claims.wanted & self.partitions
+        self.mapping = mapping
+        return mine
 
     def _claims_changed(self, revoked, assigned):
         """Pass a change of `allocation` on. Return a Future."""

@@ -192,12 +192,15 @@ def partitions_of_an_allocator(world):
 
 @use("C13")
 def members_of_an_allocator(world):
-    allocator = PartitionAllocator(["127.0.0.1:1"], "g", "b", lambda members, partitions: {"b": {}})
+    rebalances = []
+    allocator = PartitionAllocator(["127.0.0.1:1"], "g", "b", naive_allocator, lambda: rebalances.append(1))
     allocator.mapping = {"b": {}}
     allocator.on_group_members_change(new_members=["a", "b"])
     assert allocator.members == set(["a", "b"])
     allocator.on_partition_change(new_partitions=set(["t:0", "t:1"]))
     assert allocator.partitions == set(["t:0", "t:1"])
+    assert allocator.mapping["b"]["t"] == [1]
+    assert len(rebalances) == 2
 
 
 @use("C13")
