@@ -166,6 +166,14 @@ def describe(topics):
     return ", ".join("%s:%d" % key for key in sorted((topic, int(i)) for topic, ids in topics.items() for i in ids))
 
 
+def log_change(group, revoked, assigned):
+    """Tell in the log of partitions that come and go: topic -> partition ids, as for `Allocator.on_change`."""
+    if revoked:
+        log.info("Group %s: revoked %s", group, describe(revoked))
+    if assigned:
+        log.info("Group %s: assigned %s", group, describe(assigned))
+
+
 def split(item):
     """``"topic:id"`` -> ``(topic, id)``."""
     topic, partition_id = item.rsplit(":", 1)

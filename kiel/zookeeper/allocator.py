@@ -384,10 +384,7 @@ class PartitionAllocator(allocation.Allocator):
 
     def _claims_changed(self, revoked, assigned):
         """Pass a change of `allocation` on. Return a Future."""
-        if revoked:
-            log.info("Group %s: revoked %s", self.group_name, allocation.describe(revoked))
-        if assigned:
-            log.info("Group %s: assigned %s", self.group_name, allocation.describe(assigned))
+        allocation.log_change(self.group_name, revoked, assigned)
         told = self.changed(revoked, assigned)
         if assigned:
             self._tell_rebalance()

@@ -6,6 +6,7 @@ Groups that meet in Kafka by the classic protocol, on real brokers.
 """
 from __future__ import absolute_import
 
+import logging
 import os
 import signal
 import time
@@ -117,6 +118,25 @@ def test_members_share_join_and_leave(kafka, topic, group, mode):
         yield three.stop()
         yield source.stop()
     run(body)
+
+
+def test_the_log_tells_of_a_members_life(kafka, topic, group, caplog):
+    caplog.set_level(logging.INFO, "kiel")
+    kafka.create_topic(topic, partitions=2)
+
+    def body():
+        source = Source(kafka, topic, 2)
+        yield source.put(4)
+        member = Member(kafka, group, topic)
+        yield member.start()
+        yield all_arrive(source, member)
+        yield member.stop()
+        yield source.stop()
+    run(body)
+    lines = [record.getMessage() for record in caplog.records]
+    for part in (" joins", "generation 1 by", "assigned %s:0, %s:1" % (topic, topic),
+                 "leaves", "revoked %s:0, %s:1" % (topic, topic), "has left"):
+        assert any(line.startswith("Group %s: " % group) and part in line for line in lines), (part, lines)
 
 
 def test_topics_are_subscribed_to_as_they_are_consumed_and_grow(kafka, ends, topic, group):

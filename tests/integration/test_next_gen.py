@@ -8,6 +8,7 @@ only where it is switched on, and only the first version of it.
 from __future__ import absolute_import
 
 import functools
+import logging
 import os
 import signal
 import sys
@@ -81,6 +82,25 @@ def test_members_share_join_and_leave(kafka, topic, group):
         yield last.stop()
         yield source.stop()
     run(body)
+
+
+def test_the_log_tells_of_a_members_life(kafka, topic, group, caplog):
+    caplog.set_level(logging.INFO, "kiel")
+    kafka.create_topic(topic, partitions=2)
+
+    def body():
+        source = Source(kafka, topic, 2)
+        yield source.put(4)
+        member = Member(kafka, group, topic)
+        yield member.start()
+        yield all_arrive(source, member)
+        yield member.stop()
+        yield source.stop()
+    run(body)
+    lines = [record.getMessage() for record in caplog.records]
+    for part in (" joins", "epoch ", "assigned %s:0, %s:1" % (topic, topic),
+                 "leaves", "revoked %s:0, %s:1" % (topic, topic), "has left"):
+        assert any(line.startswith("Group %s: " % group) and part in line for line in lines), (part, lines)
 
 
 def test_topics_as_they_are_consumed_and_as_they_grow(kafka, topic, group):

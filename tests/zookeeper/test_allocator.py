@@ -303,7 +303,7 @@ def test_the_life_of_a_group_is_in_the_log(zk, group):
     lines = []
     handler = logging.Handler()
     handler.emit = lambda record: lines.append(record.getMessage())
-    logger = logging.getLogger("kiel.zookeeper")
+    logger = logging.getLogger("kiel")
     before = logger.level
 
     @gen.coroutine

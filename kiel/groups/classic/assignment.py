@@ -6,6 +6,7 @@ import logging
 from tornado import gen
 
 from kiel import events
+from kiel.allocation import log_change
 from kiel.groups.classic.leader import without
 
 log = logging.getLogger(__name__)
@@ -75,6 +76,7 @@ class ClassicAssignment(object):
     def _tell(self, revoked, assigned):
         """Call `on_change` and wait for it, as long as the group does. Return False when that was too short."""
         seconds = self.release_time()
+        log_change(self.allocator.group, revoked, assigned)
         try:
             yield events.within(seconds, self.allocator.changed(revoked, assigned))
         except gen.TimeoutError:

@@ -170,11 +170,12 @@ class ClassicCoordinatorClient(object):
 
     @gen.coroutine
     def leave(self, request):
-        """Send the request that leaves, unless it is None, and end the heartbeat."""
+        """Send the request that leaves, unless it is None, and end the heartbeat. Return whether it was heard."""
         heartbeat, self.heartbeat = self.heartbeat, None
         self.must_start = True
         self.fail_pending(exc.ClosedError("group %s: the member has left" % self.group))
         clock = Backoff(deadline=min(LEAVE_TIME, self.settings.request_timeout)).start()
+        error = None
         while request is not None:
             error = yield self._try_to_leave(request, clock.left)
             delay = clock.delay()
@@ -187,6 +188,7 @@ class ClassicCoordinatorClient(object):
             yield gen.sleep(delay)
         if heartbeat is not None:
             yield heartbeat.stop()
+        raise gen.Return(error is None)
 
     @gen.coroutine
     def _try_to_leave(self, request, seconds):

@@ -396,6 +396,7 @@ class ClassicAllocator(allocation.Allocator):
             yield stopping
         limit = self.settings.request_timeout
         self._event("leave")
+        log.info("Group %s: %s leaves", self.group, self.identity[0] or "the member")
         self._session.stop()
         try:
             yield events.within(limit, self._coordinator_client.learn_id())
@@ -407,7 +408,8 @@ class ClassicAllocator(allocation.Allocator):
             log.warning("Group %s: the member leaves without waiting any longer", self.group)
         except Exception:
             log.exception("Group %s: leaving went wrong", self.group)
-        yield self._coordinator_client.leave(self._requests.leave(self.identity[0], "the consumer was closed"))
+        if (yield self._coordinator_client.leave(self._requests.leave(self.identity[0], "the consumer was closed"))):
+            log.info("Group %s: %s has left", self.group, self.identity[0] or "the member")
         self._assignment = ClassicAssignment(self, self._release_time)
         self._requests.identity = ("", NO_GENERATION)
         self._last = {}, NO_GENERATION

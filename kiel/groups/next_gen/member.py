@@ -13,7 +13,7 @@ import logging
 from tornado import gen, ioloop
 
 from kiel import events, exc
-from kiel.allocation import Allocator
+from kiel.allocation import Allocator, log_change
 from kiel.groups import refusals
 from kiel.groups.next_gen.assignment import from_answer
 from kiel.groups.next_gen.states import (
@@ -184,6 +184,7 @@ class ConsumerAllocator(Allocator):
     def _join(self):
         """Have the heartbeat start, once there is a coordinator."""
         life = self._life
+        log.info("Group %s: %s joins", self.group, self._coordinator_client.member_id or "a new member")
         if self._ending is not None:
             yield self._ending
         if self._not_before > monotonic():
@@ -210,6 +211,9 @@ class ConsumerAllocator(Allocator):
             self._refused(request, error)
             return
         self._coordinator_client.note_answer(request, answer)
+        if self.identity[1] != answer.member_epoch:
+            log.info("Group %s: epoch %d, member %s", self.group, answer.member_epoch,
+                     self._coordinator_client.member_id)
         self.identity = (self._coordinator_client.member_id, answer.member_epoch)
         self._unreleased = None
         self._to_leave = False
@@ -377,6 +381,7 @@ class ConsumerAllocator(Allocator):
                 else:
                     assignment.take(assigned)
                 self.allocation = assignment.allocation
+                log_change(self.group, assignment.by_name(revoked), assignment.by_name(assigned))
                 changed = self.changed(assignment.by_name(revoked), assignment.by_name(assigned))
                 yield self._tell(changed, "on_change")
                 if life is self._life:
@@ -419,11 +424,14 @@ class ConsumerAllocator(Allocator):
         self._event("stopped")
         self._subscription.end(exc.ClosedError("group %s is being left" % self.group))
         released, self.allocation = self.allocation, {}
+        log.info("Group %s: %s leaves", self.group, self.identity[0] or "the member")
         if self._reconciling is not None:
             yield self._tell(self._reconciling, "on_change")
+        log_change(self.group, released, {})
         yield self._tell(self.changed(released, {}), "on_change")
         if member:
-            yield self._coordinator_client.leave()
+            if (yield self._coordinator_client.leave()):
+                log.info("Group %s: %s has left", self.group, self.identity[0])
         elif self._ending is not None:
             yield self._ending
         yield self.heartbeat.stop()
