@@ -20,3 +20,23 @@ def needed(module, install):
         if os.environ.get("KIEL_STRICT", "") not in ("", "0"):
             pytest.fail(text)
         pytest.skip(text)
+
+
+def program(name):
+    """Return the path of a program, or skip the test; with ``KIEL_STRICT=1`` fail it."""
+    path = find_executable(name)
+    if path is not None:
+        return path
+    text = "%s is not there: apt-get install %s" % (name, name)
+    if os.environ.get("KIEL_STRICT", "") not in ("", "0"):
+        pytest.fail(text)
+    pytest.skip(text)
+
+
+def find_executable(name):
+    """Return the path of a program that can be run, None where there is none; Python 2 has no shutil.which."""
+    for place in os.environ.get("PATH", "").split(os.pathsep):
+        path = os.path.join(place, name)
+        if os.access(path, os.X_OK):
+            return path
+    return None

@@ -93,7 +93,7 @@ class Proxy(object):
         head = yield stream.read_until(b"\r\n\r\n", max_bytes=LONGEST)
         status = head.split(b"\r\n")[0].split(b" ", 2)
         code = int(status[1]) if len(status) > 1 and status[1].isdigit() else 0
-        if code == 407:
+        if code in (401, 407):  # tinyproxy says 401 to a wrong password
             raise exc.AuthenticationError("%r wants %s user and password" % (
                 self, "a" if self.user is None else "another"))
         if not status[0].startswith(b"HTTP/") or not 200 <= code < 300:
