@@ -12,7 +12,8 @@ import importlib
 USES = {}
 
 #: the modules that hold them
-MODULES = ("offsets", "commits", "consuming", "producing", "by_hand", "names", "custom", "operation", "scenarios")
+MODULES = ("offsets", "commits", "consuming", "producing", "by_hand", "names", "custom", "operation", "scenarios",
+           "subclasses")
 
 #: seconds that a use may take
 LIMIT = 30
