@@ -98,6 +98,10 @@ def main():
             environment.pop("PYTHONPATH", None)
             print("-- %d uses on kiel 0.9.3" % len(names), flush=True)
             before = run(old, place, environment, names)
+            lost = [name for name in names if mark(before, name) != "ok"]
+            if lost:  # its start of a group in ZooKeeper is a race with its own threads, which it loses now and then
+                print("-- again on kiel 0.9.3: %s" % ", ".join(lost), flush=True)
+                before.update(run(old, place, environment, lost))
             print("-- and on this kiel", flush=True)
             now = run(args.here, place, dict(environment, PYTHONPATH=ROOT), names)
             plays = [] if args.names else play_all(kafka, (old, True), (args.here, False))
