@@ -176,7 +176,9 @@ class Connection(object):
             yield handshake.negotiate(self)
         if self.settings.sasl is not None:
             self._waits_for = ", waiting for the login by %s" % self.settings.sasl.name
-            self.renewal.start((yield Login(self).run()))
+            login = Login(self)
+            lifetime = yield login.run()
+            self.renewal.start(lifetime, login.sent)
         yield identity.check(self)
         self._step(SERVE)
 
@@ -189,7 +191,7 @@ class Connection(object):
         self._check_open()
         self.settings.reached[self.host, self.port] = self.address = through.address
         self.wire = through.wire
-        self.renewal.start(through.renewal.lifetime)
+        self.renewal.start(through.renewal.lifetime, through.renewal.since)
         self.stream = through.give_stream(self.read_loop, self._lost)
         self._others = []
         self._step(DIALLED)
@@ -293,6 +295,8 @@ class Connection(object):
     def transmit(self, request):
         """Send a request as `send` does, also during the handshake, which comes before anybody else's requests."""
         future = concurrent.Future()
+        if self.renewal.deadline and self.state is READY and self.renewal.over():
+            self.renewal.hurry()
         if self.state is not READY:
             if self.state is PAUSED or self.state is RENEWING:
                 self.throttle.held.append((request, future))
@@ -390,6 +394,8 @@ class Connection(object):
     def _resume(self):
         """The pause is over: what was held goes out."""
         self._step(RESUME)
+        if self.state is READY and self.renewal.over():
+            self.renewal.hurry()
         self._let_go()
 
     def _let_go(self):

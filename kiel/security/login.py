@@ -6,6 +6,7 @@ from tornado import gen
 from kiel import exc
 from kiel.events import outcome_of, run_blocking
 from kiel.protocol import errors, sasl_authenticate, sasl_handshake
+from kiel.retry import monotonic
 
 
 class Login(object):
@@ -22,6 +23,8 @@ class Login(object):
         self.mechanism = conn.settings.sasl
         #: the mechanism's state of this login, once it has begun
         self.session = None
+        #: when the last token went out, by `kiel.retry.monotonic`: the broker's session begins after it
+        self.sent = 0.0
 
     @gen.coroutine
     def run(self):
@@ -52,6 +55,7 @@ class Login(object):
             framed = self.conn.wire.reaches("sasl_authenticate", 0)
             lifetime = 0
             while token is not None:
+                self.sent = monotonic()
                 if framed:
                     answer = yield self.conn.exchange(sasl_authenticate.SaslAuthenticateRequest(auth_bytes=token))
                     if answer.error_code:

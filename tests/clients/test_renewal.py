@@ -2,11 +2,14 @@
 from __future__ import absolute_import
 
 import logging
+import time
 
 import pytest
 from tornado import gen
 
 from kiel import clients, exc, sasl
+from kiel.protocol import metadata
+from kiel.security import renewal
 
 from tests import fake, loop
 from tests.fake import with_cluster
@@ -63,13 +66,44 @@ def test_requests_wait_for_the_login_and_keep_their_order(cluster):
     cluster.session_lifetime = 0
     logins = cluster.count("sasl_handshake")
     yield loop.until(lambda: cluster.count("sasl_handshake") > logins)
-    from kiel.protocol import metadata
     answers = [conn.send(metadata.MetadataRequest(topics=["t"])) for _ in range(3)]
     assert len(conn.throttle.held) == 3
     yield answers
     apis = [call.api for call in cluster[1].requests if call.connection == cluster[1].accepted]
     assert apis[-5:] == ["sasl_handshake", "sasl_authenticate", "metadata", "metadata", "metadata"]
     yield producer.close()
+
+
+@with_cluster(versions=SERVED, topics={"t": 1})
+def test_after_a_blocked_loop_nothing_goes_out_on_an_expired_session(cluster):
+    cluster.users["alice"] = "secret"
+    cluster.session_lifetime = 300
+    producer = producer_of(cluster, required_acks=0, idempotent=False)
+    yield producer.connect()
+    conn = producer.cluster[1].lanes["quick"]
+    yield (yield producer.produce("t", b"first"))
+    yield loop.until(lambda: cluster.log("t").end == 1)
+    time.sleep(0.4)
+    sent = len(cluster[1].requests)
+    answer = conn.send(metadata.MetadataRequest(topics=["t"]))
+    assert conn.state == "renewing" and len(conn.throttle.held) == 1
+    written = yield producer.produce("t", b"second")
+    yield [answer, written]
+    by_connection = {}
+    for call in cluster[1].requests[sent:]:
+        by_connection.setdefault(call.connection, []).append(call.api)
+    assert all(apis[:2] == ["sasl_handshake", "sasl_authenticate"] for apis in by_connection.values())
+    assert cluster[1].accepted == 3  # none was opened anew
+    yield loop.until(lambda: cluster.log("t").end == 2)
+    yield producer.close()
+
+
+@pytest.mark.parametrize("lifetime,earliest,latest", [
+    (3600, 3060, 3420), (10, 8.5, 9), (3, 2, 2), (1, 0.5, 0.5), (0.2, 0.1, 0.1),
+])
+def test_a_login_begins_a_share_and_a_second_before_the_end(lifetime, earliest, latest):
+    for _ in range(20):
+        assert earliest - 0.001 <= renewal.beginning(lifetime) <= latest + 0.001
 
 
 @with_cluster(versions=SERVED, topics={"t": 1})
