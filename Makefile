@@ -1,6 +1,6 @@
 # make demo: produce to and consume from a real Kafka    make test: all tests, every interpreter found here
 .POSIX:
-.PHONY: help demo test unit integration lint docs bench matrix churn faults sweep soak fuzz fuzz-native faithful clean
+.PHONY: help demo test unit integration lint docs bench matrix churn faults sweep setups soak fuzz fuzz-native faithful clean
 
 PYTHON = python3
 VENV = .venv
@@ -17,6 +17,7 @@ help:
 	@echo "make churn        a group whose members come, go, die and stand still for five minutes; CHURN=\"--seed 7\" ..."
 	@echo "make faults       kill, pause and cut real clusters, and count what came through; writes docs/faults.rst"
 	@echo "make sweep        every error code in every answer, to every client; writes docs/sweep.rst"
+	@echo "make setups       every mistake in TLS, logins, proxies and addresses, and its error; writes docs/setups.rst"
 	@echo "make soak         ten minutes of steady work, memory watched; an hour: make soak FOR=3600"
 	@echo "make fuzz         ten minutes of hostile bytes; longer: make fuzz FOR=3600"
 	@echo "make faithful     what applications of 2016 did, on PyPI's kiel 0.9.3 and on this one, side by side"
@@ -71,6 +72,9 @@ matrix: $(VENV)/.made
 
 sweep: $(VENV)/.made
 	@$(BIN)/python -m tests.sweep docs/sweep.rst
+
+setups: $(VENV)/.made
+	@$(BIN)/python -m tests.setups docs/setups.rst
 
 # both protocols; options in CHURN: python -m tests.churn --help
 churn: $(VENV)/.made

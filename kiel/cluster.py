@@ -56,7 +56,7 @@ class Cluster(Topics):
     def __init__(self, bootstrap_hosts, settings=None, metadata_max_age=300, create_topics=True):
         super(Cluster, self).__init__()
         self.settings = settings or Settings()
-        self.bootstrap_hosts = broker_list(bootstrap_hosts)
+        self.bootstrap_hosts = broker_list(bootstrap_hosts, secure=bool(self.settings.ssl))
         self.metadata_max_age = metadata_max_age
         self.create_topics = create_topics
         #: called, without arguments and on the loop, after every answer that was taken over

@@ -13,6 +13,10 @@ from kiel.security import tls
 #: ENOTCONN: what Tornado 4.5 gives for a TLS handshake that the other side hung up on
 _HUNG_UP = (errno.ECONNRESET, errno.EPIPE, errno.ENOTCONN)
 
+#: the advice where the broker ends the handshake of TLS in so many words
+REFUSED = ("the broker refuses the handshake of TLS: does it want a client certificate, as in "
+           "ssl=kiel.ssl(certfile=..., keyfile=...), or other versions or ciphers of TLS?")
+
 
 def translate(error, conn):
     """
@@ -29,7 +33,7 @@ def translate(error, conn):
         return refusal
     hint = None
     if isinstance(error, ssl.SSLError):
-        hint = "does the port speak TLS?"
+        hint = REFUSED if "alert" in str(error).lower() else "does the port speak TLS?"
     elif isinstance(error, socket.gaierror):
         hint = "the host name can't be resolved: check the spelling, and the broker's advertised listeners"
     elif isinstance(error, iostream.StreamClosedError) or getattr(error, "errno", None) in _HUNG_UP:

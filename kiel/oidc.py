@@ -47,9 +47,12 @@ class TokenSource(object):
     :param timeout: seconds for an answer
     :param http_client: a `tornado.httpclient.AsyncHTTPClient` of the application's, such as one that knows a proxy
     :raises TypeError: when ``ssl`` is anything else
+    :raises ValueError: for a URL that is none
     """
 
     def __init__(self, url, ssl=None, timeout=10, http_client=None):
+        if urlsplit(url).scheme not in ("http", "https") or not urlsplit(url).hostname:
+            raise ValueError("the provider's URL has to be https://host/..., not %r" % (url,))
         self.url = url
         self.timeout = timeout
         self._ssl = tls.checked(ssl)
@@ -129,7 +132,11 @@ class TokenSource(object):
             response = yield client.fetch(request)
         except Exception as error:
             raise _caused(self._translated(error), error)
-        raise gen.Return(json.loads(response.body.decode("utf-8")))
+        try:
+            answer = json.loads(response.body.decode("utf-8"))
+        except ValueError as error:
+            raise _caused(exc.CredentialsError("%r: the answer is no JSON (is this the token endpoint?)" % self), error)
+        raise gen.Return(answer)
 
     def _translated(self, error):
         """Return the `kiel.exc.KielError` of an error of Tornado's HTTP client: one that may pass, or one for good."""
@@ -139,8 +146,9 @@ class TokenSource(object):
             return refusal or exc.CredentialsError("%r can't be reached: %s" % (self, error))
         if error.response is None or error.code in (429, 599) or error.code >= 500:
             return exc.CredentialsError("%r does not answer: %s" % (self, error))
-        return exc.AuthenticationError("%r gives no token: HTTP %d %s (check client id, secret and scope)" % (
-            self, error.code, _reason(error.response.body)))
+        return exc.AuthenticationError("%r gives no token: HTTP %d %s (%s)" % (
+            self, error.code, _reason(error.response.body),
+            "check client id, secret and scope" if error.code in (400, 401, 403) else "is this the token endpoint?"))
 
     def _take(self, answer):
         """Take over a provider's answer."""
@@ -148,7 +156,8 @@ class TokenSource(object):
             token = answer["access_token"]
             checked_token(token)
         except (KeyError, TypeError, ValueError):
-            raise exc.CredentialsError("%r: the answer has no access_token that can be used" % self)
+            raise exc.CredentialsError(
+                "%r: the answer has no access_token that can be used (is this the token endpoint?)" % self)
         lifetime = answer.get("expires_in")
         if lifetime is None:
             expires = expiry_of(token)
@@ -172,6 +181,7 @@ class ClientCredentials(TokenSource):
     :param audience: for providers that want one, such as Auth0
     :param in_body: whether id and secret go into the form, instead of a header of HTTP Basic
     :param settings: those of `TokenSource`
+    :raises TypeError: for a secret that is neither text nor bytes nor a function
     """
 
     def __init__(self, url, client_id, client_secret, scope=None, audience=None, in_body=False, **settings):
@@ -180,12 +190,14 @@ class ClientCredentials(TokenSource):
         self.scope = scope
         self.audience = audience
         self.in_body = in_body
-        self._secret = client_secret
+        self._secret = client_secret if callable(client_secret) else _checked_secret(client_secret)
 
     @gen.coroutine
     def fields(self):
         """Return the request: ``(form fields, headers)``."""
-        secret = (yield outcome_of(self._secret())) if callable(self._secret) else self._secret
+        secret = self._secret
+        if callable(secret):
+            secret = _checked_secret((yield outcome_of(secret())))
         fields = {"grant_type": "client_credentials"}
         for name, value in (("scope", self.scope), ("audience", self.audience)):
             if value:
@@ -258,6 +270,13 @@ class Assertion(object):
             key = source.read()
         claims = dict({"iat": now, "exp": now + self.lifetime, "jti": uuid.uuid4().hex}, **self.claims)
         return self._jwt.encode(claims, key, algorithm=self.algorithm, headers=self.headers or None)
+
+
+def _checked_secret(secret):
+    """Return a client's secret; anything but text and bytes is a TypeError."""
+    if not isinstance(secret, (bytes, type(u""))):
+        raise TypeError("the client secret has to be text, not %s" % type(secret).__name__)
+    return secret
 
 
 def _reason(body):

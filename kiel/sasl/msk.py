@@ -52,9 +52,9 @@ class AwsMskIam(object):
             )
         asked = self._credentials if self._credentials is not None else from_environment
 
-        def make(identity):
-            return MskSession(signed(host, region, *checked(identity)))
-        return credentials.resolve(make, identity=asked)
+        def make(**asked):
+            return MskSession(signed(host, region, *checked(asked["credentials"])))
+        return credentials.resolve(make, credentials=asked)
 
     def __repr__(self):
         return "AwsMskIam(credentials=..., region=%r)" % (self.region,)

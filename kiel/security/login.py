@@ -151,7 +151,7 @@ def framed_or_silent(conn, error):
 def _during(error, name):
     """Return the hint of a connection that ended, with the login named."""
     where = "during the login by %s" % name
-    if error.hint and where in error.hint:
+    if error.hint and "the login by %s" % name in error.hint:
         return error.hint
     return "%s: %s" % (where, error.hint) if error.hint else "%s: does this port expect SASL?" % where
 

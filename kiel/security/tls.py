@@ -143,6 +143,8 @@ def checked(value):
     hint = ""
     if isinstance(value, (dict, type(""), type(u""))):
         hint = "; for files: ssl=kiel.ssl(cafile=..., certfile=..., keyfile=...)"
+    elif callable(value):
+        hint = ": call it"
     raise TypeError("ssl= must be True, an ssl.SSLContext or kiel.ssl(...), not %s%s" % (type(value).__name__, hint))
 
 
