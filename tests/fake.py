@@ -298,8 +298,11 @@ class FakeBroker(object):
     @gen.coroutine
     def mute(stream):
         """Reads on and says nothing, until the other side hangs up."""
-        while True:
-            yield stream.read_bytes(65536, partial=True)
+        try:
+            while True:
+                yield stream.read_bytes(65536, partial=True)
+        except iostream.StreamClosedError:
+            pass
 
 
 class Call(object):

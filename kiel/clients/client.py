@@ -81,6 +81,7 @@ class Client(object):
         :raises TypeError: for a ``timeout`` that is no number
         :raises ValueError: for one below 0
         """
+        refuse_taken(self)
         return events.detached(self._connect_once(timeout))
 
     @gen.coroutine
@@ -128,7 +129,6 @@ class Client(object):
     @gen.coroutine
     def _open_client(self, timeout=None):
         """The work of `connect`; a kind of client that does more has its own."""
-        refuse_taken(self)
         self._pid = os.getpid()
         self.io_loop = ioloop.IOLoop.current()
         self.closing = False

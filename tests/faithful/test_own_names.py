@@ -33,8 +33,8 @@ ARGUMENTS = {"SingleConsumer": (), "GroupedConsumer": ("g", ["nowhere:1"]), "Pro
 
 #: arguments of today's constructors that are attributes too, and hooks: what they mean now is told in docs/moving.rst
 MEANS_SOMETHING = set((
-    "buffer_bytes check_crcs close_timeout handle_offset_response isolation_level last_error linger max_records "
-    "on_error on_lost on_rebalance"
+    "buffer_bytes check_crcs close_timeout handle_offset_response io_loop isolation_level last_error linger "
+    "max_records on_error on_lost on_rebalance"
 ).split())
 
 
