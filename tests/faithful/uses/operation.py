@@ -96,7 +96,8 @@ def closing_leaves_at_once(world):
 
 #: the end of 0.9's examples: the loop has been left when close() is called
 WORKER = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # shells have it ignored by what runs in the background
 from tornado import gen, ioloop
 from kiel import clients
 
