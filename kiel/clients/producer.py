@@ -19,7 +19,7 @@ from kiel.clients.producing.accumulator import Accumulator
 from kiel.clients.producing.admission import Admission
 from kiel.clients.producing.append_run import AppendRun
 from kiel.clients.producing.batch import RECORD_OVERHEAD, failure
-from kiel.clients.producing.callbacks import callback_failure
+from kiel.callbacks import callback_failure
 from kiel.clients.producing.delivery import Delivery
 from kiel.clients.producing.message import labelled
 from kiel.clients.producing.options import Options

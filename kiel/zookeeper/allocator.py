@@ -11,6 +11,7 @@ import six
 from tornado import gen, ioloop, locks
 
 from kiel import allocation, events, exc, retry
+from kiel.callbacks import callback_failure
 
 from .attempter import create_attempter  # noqa: F401 (the name is imported from here)
 from .claims import Claims
@@ -376,7 +377,8 @@ class PartitionAllocator(allocation.Allocator):
         try:
             mapping = self.allocator_fn(sorted(self.members), sorted(self.partitions))
             mine = allocation.flatten(mapping.get(self.consumer_name) or {})
-        except Exception:
+        except BaseException as error:  # one of the application's own may raise what no coroutine may see
+            callback_failure(error)  # which lets the end of the process through
             log.exception("The allocation function failed, %s keeps what it has", self.consumer_name)
             return self._claims.wanted & self.partitions
         self.mapping = mapping
@@ -396,7 +398,8 @@ class PartitionAllocator(allocation.Allocator):
             return
         try:
             self.on_rebalance()
-        except Exception:
+        except BaseException as error:
+            callback_failure(error)
             log.exception("on_rebalance failed")
 
     # changing the set of partitions

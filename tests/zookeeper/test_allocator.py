@@ -4,10 +4,12 @@ import json
 import logging
 import threading
 
+import pytest
 from tornado import concurrent, gen, testing
 
 from kiel import allocation, exc
 from tests import loop
+from tests.raised import ERRORS, NAMES
 
 from .world import Member, OldMember, kazoo, shared_out, stop_all, topics
 
@@ -206,7 +208,8 @@ def test_d50_plain_dicts_that_leave_members_out(zk, group):
     loop.run(scenario, 20)
 
 
-def test_d50_an_allocator_that_raises_does_not_end_the_watch(zk, group):
+@pytest.mark.parametrize("error", ERRORS, ids=NAMES)
+def test_d50_an_allocator_that_raises_does_not_end_the_watch(zk, group, error):
     broken = []
 
     def breaks(members, partitions):
@@ -218,7 +221,7 @@ def test_d50_an_allocator_that_raises_does_not_end_the_watch(zk, group):
     def scenario():
         one, two = Member(zk, group, "host:1", breaks), Member(zk, group, "host:2")
         yield one.allocator.start(topics(4))
-        broken.append(RuntimeError("no idea"))
+        broken.append(error)
         with testing.ExpectLog(LOG, "The allocation function failed"):
             yield two.allocator.start(topics(4))
             yield gen.sleep(0.3)

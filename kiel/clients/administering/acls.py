@@ -36,11 +36,11 @@ class Rule(collections.namedtuple("Rule", "resource name principal operation per
     Lets a principal do something, or forbids it.
 
     :param resource: "topic", "group", "cluster", "transactional_id", "delegation_token" or "user"
-    :param name: the resource's name; "*" for all, `CLUSTER` for the cluster
-    :param principal: who, such as "User:alice"; "User:*" for everybody
+    :param name: the resource's name; ``"*"`` for all, `CLUSTER` for the cluster
+    :param principal: who, such as ``"User:alice"``; ``"User:*"`` for everybody
     :param operation: "read", "write", "describe", "create" ..., or "all"; see `OPERATIONS`
     :param permission: "allow" or "deny"; what is denied is so whatever else is allowed
-    :param host: the address of the client, "*" for all
+    :param host: the address of the client, ``"*"`` for all
     :param pattern: "literal", or "prefixed" where ``name`` is the beginning of names (Kafka 2.0)
     :raises ValueError: for a word that Kafka does not know here
     """
@@ -65,7 +65,7 @@ class Filter(collections.namedtuple("Filter", "resource name principal operation
     Lets rules through: those that are as it says in every respect.
 
     The words are those of a `Rule`. "any", or None for name, principal and host, lets everything through. With the
-    pattern "match", rules count that cover ``name`` in whatever way: by the name itself, a beginning of it, or "*".
+    pattern "match", rules count that cover ``name`` in whatever way: by the name itself, a beginning of it, or ``"*"``.
     """
 
     __slots__ = ()

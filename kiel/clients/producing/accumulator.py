@@ -7,7 +7,7 @@ from tornado import concurrent, gen
 
 from kiel import arguments, exc
 from kiel.clients.producing.batch import BATCH_OVERHEAD, MOST_RECORDS, failure
-from kiel.clients.producing.callbacks import callback_failure
+from kiel.callbacks import callback_failure
 from kiel.clients.producing.delivery import BatchBarrier, Delivery
 from kiel.clients.producing.partition_queue import IDLE
 from kiel.clients.producing.pending_record import PendingRecord

@@ -9,7 +9,7 @@ from six.moves import zip_longest
 from tornado import gen
 
 from kiel.clients.producing.batch import Batch
-from kiel.clients.producing.callbacks import callback_failure
+from kiel.callbacks import callback_failure
 from kiel.clients.producing.delivery import Deliveries, Delivery
 
 #: messages that are read at once: as they come, and where each goes through a serializer

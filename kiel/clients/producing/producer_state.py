@@ -13,7 +13,7 @@ by the producer's id, its epoch, and a sequence number that counts up in each pa
 from __future__ import absolute_import
 
 from kiel import exc
-from kiel.clients.producing.callbacks import safe_text
+from kiel.callbacks import safe_text
 from kiel.protocol import errors
 
 #: no producer id yet

@@ -15,7 +15,7 @@ from kiel import exc
 from kiel.clients.producing import encoding
 from kiel.clients.producing.batch import BATCH_OVERHEAD, failure, resolve, timed_out
 from kiel.clients.producing.broker_queue import MAX_IN_FLIGHT, BrokerQueue, InFlight
-from kiel.clients.producing.callbacks import safe_text
+from kiel.callbacks import safe_text
 from kiel.clients.producing.partition_queue import IN_FLIGHT, LINGERING, Effects, PartitionQueue
 from kiel.clients.producing.retries import Retries
 from kiel.events import outcome_of, weakly

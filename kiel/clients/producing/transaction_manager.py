@@ -7,7 +7,7 @@ from tornado import concurrent, gen
 
 from kiel import events, exc
 from kiel.clients.grouping.coordinator import GroupCoordinator
-from kiel.clients.producing.callbacks import safe_text
+from kiel.callbacks import safe_text
 from kiel.clients.producing.producer_id import ProducerIdRequests
 from kiel.clients.producing.producer_state import (
     ABORTING, ASKING, BROKEN, COMMITTING, FATAL, FATAL_ERRORS, OPEN, READY, UNKNOWN, ProducerState

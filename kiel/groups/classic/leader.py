@@ -3,6 +3,7 @@ from __future__ import absolute_import
 
 from tornado import gen
 
+from kiel.callbacks import callback_failure
 from kiel.protocol.consumer_protocol import Assignment, Subscription, TopicAssignment
 from kiel.protocol.sync_group import MemberAssignment
 
@@ -79,11 +80,14 @@ def assignments(assignor, members, partitions):
     :param assignor: `kiel.groups.assignors.Assignor`
     :param members: member id -> `kiel.groups.assignors.Member`
     :param partitions: topic -> ids of all its partitions; topics that are not there have nothing to assign
+    :raises Exception: what the assignor raises
     """
     wanted = topics_of(members)
-    shares = assignor.assign(members, dict(
-        (topic, sorted(ids)) for topic, ids in partitions.items() if topic in wanted and ids
-    ))
+    there = dict((topic, sorted(ids)) for topic, ids in partitions.items() if topic in wanted and ids)
+    try:
+        shares = assignor.assign(members, there)
+    except BaseException as error:  # an application's own may raise what no coroutine may see, such as GeneratorExit
+        raise callback_failure(error)
     return [MemberAssignment(member_id=member_id, assignment=to_assignment(shares.get(member_id) or {}))
             for member_id in sorted(members)]
 

@@ -7,6 +7,7 @@ import logging
 from tornado import gen, ioloop, locks
 
 from kiel import allocation, events, exc
+from kiel.callbacks import safe_text
 from kiel.groups import refusals
 from kiel.groups.classic.assignment import ClassicAssignment
 from kiel.groups.classic.coordinator_client import ClassicCoordinatorClient
@@ -236,7 +237,8 @@ class ClassicAllocator(allocation.Allocator):
         except Exception as error:
             log.exception("Group %s: a rebalance failed", self.group)
             if run is self._run and self.error is None:
-                self._fail(exc.KielError("group %s: a rebalance failed: %r" % (self.group, error)))
+                self._fail(exc.KielError("group %s: a rebalance failed: %s: %s" % (
+                    self.group, type(error).__name__, safe_text(error))))
         else:
             raise gen.Return(True)
         raise gen.Return(False)

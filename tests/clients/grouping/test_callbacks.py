@@ -4,32 +4,13 @@ from __future__ import absolute_import
 import pytest
 from tornado import concurrent, gen
 
-from tests import loop
+from tests import loop, raised
 from tests.clients.grouping.members import gather, stored, with_member
 from tests.clients.grouping.test_assignment import with_kafka_member
 
 
-class Unprintable(Exception):
-    """An exception whose text can't be had."""
-
-    def __str__(self):
-        raise ValueError("no text")
-    __repr__ = __str__
-
-
-def cancelled():
-    """What a cancelled Future raises."""
-    try:
-        from asyncio import CancelledError
-    except ImportError:
-        return concurrent.futures.CancelledError() if hasattr(concurrent, "futures") else ValueError("cancelled")
-    return CancelledError()
-
-
-ERRORS = {
-    "ValueError": ValueError("bad"), "StopIteration": StopIteration(), "GeneratorExit": GeneratorExit(),
-    "CancelledError": cancelled(), "unprintable": Unprintable(), "TimeoutError": gen.TimeoutError("slow"),
-}
+#: what may be raised, by name; a time-out is what waiting itself ends with
+RAISED = dict(zip(raised.NAMES, raised.ERRORS), TimeoutError=gen.TimeoutError("slow"))
 
 
 def plain(error):
@@ -51,11 +32,11 @@ def later(error):
 
 
 @pytest.mark.parametrize("how", [plain, later])
-@pytest.mark.parametrize("name", sorted(ERRORS))
+@pytest.mark.parametrize("name", sorted(RAISED))
 def test_what_on_rebalance_raises_stops_nothing(how, name):
     @with_member(dict(autocommit="processed"), topics={"t": 2})
     def check(cluster, consumer):
-        consumer.on_rebalance = how(ERRORS[name])
+        consumer.on_rebalance = how(RAISED[name])
         cluster.log("t", 0).put(b"a")
         yield gather(consumer, 1)
         consumer.progress.done_with("t")
@@ -68,11 +49,11 @@ def test_what_on_rebalance_raises_stops_nothing(how, name):
 
 
 @pytest.mark.parametrize("how", [plain, later])
-@pytest.mark.parametrize("name", sorted(ERRORS))
+@pytest.mark.parametrize("name", sorted(RAISED))
 def test_what_on_lost_raises_stops_nothing(how, name):
     @with_kafka_member()
     def check(cluster, consumer):
-        consumer.on_lost = how(ERRORS[name])
+        consumer.on_lost = how(RAISED[name])
         yield loop.within(5, consumer.allocator.lose())
         yield loop.within(5, consumer.allocator.give(t=[0]))
         cluster.log("t", 0).put(b"b")

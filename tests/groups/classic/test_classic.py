@@ -7,7 +7,7 @@ import logging
 import os
 
 import pytest
-from tornado import concurrent, gen
+from tornado import concurrent, gen, testing
 
 from kiel import exc
 from kiel.groups import assignors, refusals
@@ -30,6 +30,7 @@ from kiel.retry import monotonic
 from kiel.settings import Settings
 
 from tests import loop
+from tests.raised import ERRORS, NAMES
 
 RANGE, COOPERATIVE = assignors.by_name["range"], assignors.by_name["cooperative-sticky"]
 
@@ -679,6 +680,25 @@ def test_a_group_that_shares_out_otherwise_is_refused(this):
 
 def shares_of(request):
     return dict((each.member_id, from_assignment(each.assignment.encode())) for each in request.assignments)
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=NAMES)
+def test_an_assignor_that_raises_ends_the_membership_with_that(monkeypatch, error):
+    class Own(assignors.Assignor):
+        name = "own"
+
+        def assign(self, members, partitions):
+            raise error
+
+    @with_world(assignor=Own())
+    def check(this):
+        this.allocator.start({})
+        subscribed = this.allocator.subscribe(["t"])
+        with testing.ExpectLog("kiel.groups.classic.member", "Group g: "):
+            yield this.joined(leader=True)
+            failed = yield loop.raises(exc.KielError, subscribed)
+        assert failed is this.allocator.error and type(error).__name__ in str(failed)
+    check(monkeypatch)
 
 
 @with_world()

@@ -1,4 +1,4 @@
-"""What the application's own functions raise: serializer, key maker, partitioner."""
+"""What functions of an application raise: serializers, key makers, partitioners, assignors and such."""
 from __future__ import absolute_import
 
 import sys
@@ -6,7 +6,7 @@ import sys
 
 def callback_failure(error):
     """
-    Return the error of a message whose callback has raised something: to be called in an ``except`` block.
+    Return the error that stands for what an application's function has raised: to be called in an ``except`` block.
 
     What would end a coroutine or a loop instead of being caught (StopIteration, GeneratorExit, CancelledError) becomes
     a RuntimeError with the cause attached. Only what ends the process goes on.
@@ -15,7 +15,7 @@ def callback_failure(error):
         raise error
     if isinstance(error, Exception) and not isinstance(error, StopIteration) and not _cancels(error):
         return error
-    wrapped = RuntimeError("a callback of the producer raised %s" % type(error).__name__)
+    wrapped = RuntimeError("a function of the application raised %s" % type(error).__name__)
     wrapped.__cause__ = error
     if hasattr(error, "with_traceback"):
         wrapped = wrapped.with_traceback(sys.exc_info()[2])
