@@ -36,6 +36,7 @@ RULES = (
     ("kiel.retry",            IO + SHELL + ("kiel.protocol",)),
     ("kiel.arguments",        IO + SHELL + ("kiel.protocol",)),
     ("kiel.iterables",        IO + SHELL + ("kiel.protocol",)),
+    ("kiel.callbacks",        IO + SHELL + ("kiel.protocol",)),
     ("kiel.protocol",         IO + SHELL + ("kiel.sasl",)),
     ("kiel.compression",      IO + SHELL + ("kiel.sasl", "kiel.protocol")),
     ("kiel.sasl",             IO + SHELL + ("kiel.compression",)),
