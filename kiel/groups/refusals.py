@@ -25,6 +25,21 @@ ATTEMPTS = 5
 #: the pauses before a member that was refused tries again, at the application's next call
 PAUSES = Backoff(first=0.1, most=10.0, deadline=None)
 
+#: the longest of them after a refused login
+LOGIN = 1.0
+
+
+def pause(clock, error):
+    """
+    Return the seconds before a member that was refused tries again.
+
+    A refused login waits no longer than it does for every other client: it may be mended at any time.
+
+    :param clock: of `PAUSES`
+    """
+    delay = clock.delay()
+    return min(delay, LOGIN) if isinstance(error, exc.AuthenticationError) else delay
+
 
 def may_pass(error):
     """Whether a refused member may try again later."""

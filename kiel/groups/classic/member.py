@@ -381,7 +381,7 @@ class ClassicAllocator(allocation.Allocator):
     def _fail(self, error):
         """End the membership by an error; if that may pass, the next `subscribe` tries again after a pause."""
         log.error("Group %s: membership ends: %s", self.group, error)
-        self._not_before = monotonic() + self._pauses.delay()
+        self._not_before = monotonic() + refusals.pause(self._pauses, error)
         self.error = error
         request = self._requests.leave(self.identity[0], "failed: %s" % error)
         self._lose(error, "fatal")

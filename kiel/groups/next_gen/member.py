@@ -305,7 +305,7 @@ class ConsumerAllocator(Allocator):
         self._event("failed")
         self.error = error
         self._unexpected = 0
-        self._not_before = monotonic() + self._pauses.delay()
+        self._not_before = monotonic() + refusals.pause(self._pauses, error)
         self._ending = self._end(member)
         self._spawn(self._ending)
         self._spawn(self._lose())
