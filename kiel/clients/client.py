@@ -120,6 +120,22 @@ class Client(object):
         if self._pid != os.getpid() and self.io_loop is not None:
             raise exc.ClosedError("the process was forked after connect(): call connect() in this one, too")
 
+    def _refuse_elsewhere(self):
+        """
+        Refuse to use connections that are another process's or another IOLoop's: their answers would never come here.
+
+        :raises kiel.exc.ClosedError: there; `connect` begins anew where that can be done
+        """
+        self._refuse_forked()
+        loop = self.io_loop
+        if loop is None or self.closing or loop is ioloop.IOLoop.current():
+            return
+        kind = type(self).__name__
+        if events.is_closed(loop):
+            raise exc.ClosedError("this %s was made for another IOLoop, which is closed: yield connect() on this one"
+                                  % kind)
+        raise exc.ClosedError("this %s was made for another IOLoop: use it there, or make one for each loop" % kind)
+
     def _begin_anew(self):
         """Forget all that belongs to a process that this one was forked from, or to a loop that is closed."""
         self._pid = os.getpid()
@@ -302,8 +318,9 @@ class Client(object):
         :param plan: a `kiel.retry.Backoff`; default: the client's ``retry``
         :param coordinator: the `kiel.clients.grouping.coordinator.GroupCoordinator` to lose where an error says so
         :param closing: whether to go on trying while the client closes, as with the last commit
+        :raises kiel.exc.ClosedError: on another IOLoop than that of `connect`, and in a process forked since
         """
-        self._refuse_forked()
+        self._refuse_elsewhere()
         clock = (plan or self._settings.retry).start(deadline)
         done = {}
         last = {}

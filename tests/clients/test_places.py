@@ -64,6 +64,51 @@ def test_a_loop_that_is_not_closed_is_told_of(kind):
     check()
 
 
+#: calls that make requests -> what is asked of an Admin that is not connected on this loop
+ADMIN_CALLS = {
+    "list_groups": lambda admin: admin.list_groups(),
+    "describe_groups": lambda admin: admin.describe_groups(["g"]),
+    "committed_offsets": lambda admin: admin.committed_offsets("g"),
+    "beginning_offsets": lambda admin: admin.beginning_offsets("t"),
+    "end_offsets": lambda admin: admin.end_offsets("t"),
+}
+
+
+@pytest.mark.parametrize("closed", [False, True])
+@pytest.mark.parametrize("call", sorted(ADMIN_CALLS))
+def test_an_admin_says_that_it_is_used_on_another_loop(call, closed):
+    first, second = ioloop.IOLoop(make_current=False), ioloop.IOLoop(make_current=False)
+    kept = []
+
+    @gen.coroutine
+    def body():
+        cluster = FakeCluster(topics={"t": 1}).start()
+        kept.extend([clients.Admin(cluster.bootstrap), cluster])
+        yield kept[0].connect()
+        if closed:
+            cluster.stop()
+
+    @gen.coroutine
+    def elsewhere():
+        error = yield loop.raises(exc.ClosedError, loop.within(3, ADMIN_CALLS[call](kept[0])))
+        assert "made for another IOLoop" in str(error)
+        assert ("connect()" in str(error)) == closed
+
+    @gen.coroutine
+    def end():
+        yield kept[0].close()
+        kept[1].stop()
+
+    first.run_sync(body, timeout=8)
+    if closed:
+        loop.close(first)
+    second.run_sync(elsewhere, timeout=8)
+    loop.close(second)
+    if not closed:
+        first.run_sync(end, timeout=8)
+        loop.close(first)
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_a_forked_client_dials_anew_and_leaves_the_parent_alone(kind):
