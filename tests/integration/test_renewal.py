@@ -43,6 +43,7 @@ def test_nothing_is_lost_and_nothing_is_warned_of(kafka, caplog):
         kafka.create_topic(name)
     sent = collections.Counter()
     found = dict((name, collections.Counter()) for name in PRODUCERS)
+    in_group = collections.Counter()
     sockets = {}
 
     def started(cls, *args, **settings):
@@ -70,15 +71,33 @@ def test_nothing_is_lost_and_nothing_is_warned_of(kafka, caplog):
             finished = "until" in sockets and time.time() > sockets["until"]
             quiet = quiet + 1 if finished and not messages else 0
 
+    @gen.coroutine
+    def consume_as_member(name, member):
+        quiet = 0
+        while quiet < 3:
+            messages = yield member.consume(name)
+            in_group.update(messages or ())
+            finished = "until" in sockets and time.time() > sockets["until"]
+            quiet = quiet + 1 if finished and not messages else 0
+
+    @gen.coroutine
+    def look(admin):
+        while "until" not in sockets:
+            yield admin.end_offsets("acks1")
+            yield gen.sleep(0.1)
+
     def body():
         producers = dict((name, started(clients.Producer, serializer=bytes, **settings))
                          for name, settings in PRODUCERS.items())
         consumers = dict((name, started(clients.SingleConsumer, deserializer=bytes, max_wait_time=300))
                          for name in PRODUCERS)
-        made = list(producers.values()) + list(consumers.values())
+        member = started(clients.GroupedConsumer, "renewing", deserializer=bytes, max_wait_time=300)
+        admin = started(clients.Admin)
+        made = list(producers.values()) + list(consumers.values()) + [member, admin]
         yield [client.connect() for client in made]
         until = time.time() + RUN
         reading = [consume(name, consumer) for name, consumer in consumers.items()]
+        reading += [consume_as_member("acks1", member), look(admin)]
         yield [produce(name, producer, until) for name, producer in producers.items()]
         sockets["until"] = time.time()
         yield reading
@@ -93,5 +112,6 @@ def test_nothing_is_lost_and_nothing_is_warned_of(kafka, caplog):
         lost = sent[name] - len(found[name])
         twice = [value for value, times in found[name].items() if times > 1]
         assert (lost, twice) == (0, []), name
+    assert (len(in_group), max(in_group.values())) == (sent["acks1"], 1)
     loud = [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
     assert not loud
