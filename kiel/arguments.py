@@ -71,6 +71,37 @@ def text(name, value):
     return value
 
 
+def texts(name, value):
+    """
+    Return an argument that is a list of texts; a single text is a list of one.
+
+    :raises TypeError: for what is no list, or holds what is no text
+    :raises ValueError: for an empty text in it
+    """
+    if isinstance(value, (bytes, bytearray, str, six.text_type)):
+        value = [value]
+    if isinstance(value, dict) or not hasattr(value, "__iter__"):
+        raise TypeError("%s has to be a list of names, not %s" % (name, _shown(value)))
+    return [text(name, one) for one in value]
+
+
+def partitions(name, value):
+    """
+    Return an argument that is a list of ``(topic, partition id)`` pairs.
+
+    :raises TypeError: for what is no list of pairs, for a topic that is no text, and an id that is no number
+    :raises ValueError: for an id below 0
+    """
+    if isinstance(value, (bytes, bytearray, str, six.text_type)) or not hasattr(value, "__iter__"):
+        raise TypeError("%s has to be a list of (topic, partition) pairs, not %s" % (name, _shown(value)))
+    found = []
+    for pair in value:
+        if not isinstance(pair, tuple) or len(pair) != 2:
+            raise TypeError("%s has to be a list of (topic, partition) pairs, and has %s" % (name, _shown(pair)))
+        found.append((text(name, pair[0]), integer(name, pair[1], least=0)))
+    return found
+
+
 def octets(name, value):
     """
     Return an argument as bytes; text becomes UTF-8, None stays.

@@ -5,7 +5,7 @@ import logging
 
 from tornado import gen, ioloop
 
-from kiel import exc
+from kiel import arguments, exc
 from kiel.addresses import broker_list, split_host
 from kiel.broker import Broker
 from kiel.connection import Connection
@@ -57,7 +57,7 @@ class Cluster(Topics):
         super(Cluster, self).__init__()
         self.settings = settings or Settings()
         self.bootstrap_hosts = broker_list(bootstrap_hosts, secure=bool(self.settings.ssl))
-        self.metadata_max_age = metadata_max_age
+        self.metadata_max_age = arguments.seconds("metadata_max_age", metadata_max_age, least=0.001)
         self.create_topics = create_topics
         #: called, without arguments and on the loop, after every answer that was taken over
         self.listeners = []

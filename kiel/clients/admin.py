@@ -7,7 +7,8 @@ import logging
 import six
 from tornado import gen
 
-from kiel import constants, exc
+from kiel import arguments, constants, exc
+from kiel.arguments import MAX_INT64
 from kiel.clients.administering import acls
 from kiel.clients.administering.any_broker import AnyBroker
 from kiel.clients.administering.tokens import DelegationTokens
@@ -109,7 +110,7 @@ class Admin(Client):
 
     def group(self, name):
         """Return the `kiel.clients.grouping.group_view.GroupView` of a group."""
-        return GroupView(self, name, self.zookeeper_offsets)
+        return GroupView(self, arguments.text("the group's name", name), self.zookeeper_offsets)
 
     # -- members --
 
@@ -122,6 +123,8 @@ class Admin(Client):
         :param types: only groups of one of these types: "classic", "consumer"
         :raises kiel.exc.KielError: when a broker of the cluster does not answer: its groups would be missing
         """
+        states = None if states is None else arguments.texts("states", states)
+        types = None if types is None else arguments.texts("types", types)
         answers = yield self.attempt(["groups"], self._list_groups)
         found = first_errors_raised(answers)["groups"]
         if any(listing.state == "" for listing in found.values()):  # before 2.6
@@ -172,7 +175,7 @@ class Admin(Client):
         :param names: the groups' names
         :raises kiel.exc.KielError: the first error, when one could not be described
         """
-        names = list(names)
+        names = arguments.texts("names", names)
         described = yield gen.multi([self.group(name).describe() for name in names], quiet_exceptions=exc.KielError)
         raise gen.Return(dict(zip(names, described)))
 
@@ -191,15 +194,13 @@ class Admin(Client):
         if topics is None:
             offsets = yield view.all_offsets()
             raise gen.Return(offsets)
-        keys = yield self._keys(topics)
+        keys = yield self._keys(arguments.texts("topics", topics))
         offsets = yield view.committed_offsets(keys)
         raise gen.Return(first_errors_raised(offsets))
 
     @gen.coroutine
     def _keys(self, topics):
         """All partitions of some topics, which must be there; asking for a topic must not create it."""
-        if isinstance(topics, six.string_types):
-            topics = [topics]
         keys = []
         for topic in topics:
             if topic not in self.cluster.topics:
@@ -219,6 +220,7 @@ class Admin(Client):
         :param topics: names, to be told of all partitions of those topics only
         """
         view = self.group(group)
+        topics = None if topics is None else arguments.texts("topics", topics)
         description = yield view.describe()
         members = dict(
             ((topic, partition), member) for member in description.members
@@ -272,7 +274,7 @@ class Admin(Client):
             partitions are done
         :raises kiel.exc.UnsupportedVersionError: on brokers before 2.4
         """
-        there, gone = yield self._split(list(partitions))
+        there, gone = yield self._split(arguments.partitions("partitions", partitions))
         outcome = yield self.group(group).delete_offsets(there)
         outcome.update((key, exc.UnknownTopicOrPartitionError("%s:%s" % key)) for key in gone)
         first_errors_raised(outcome)
@@ -295,7 +297,8 @@ class Admin(Client):
         explicit = isinstance(to, dict)
         if explicit and topics is not None:
             raise ValueError("explicit offsets name their topics themselves")
-        when = None if explicit else _moment(to)
+        to = _numbers(to) if explicit else _moment(to)
+        topics = None if topics is None else arguments.texts("topics", topics)
         view = self.group(group)
         description = yield view.describe()
         _refuse_members(description)
@@ -303,10 +306,10 @@ class Admin(Client):
             keys, gone = yield self._split(list(to))
             if gone:
                 raise exc.UnknownTopicOrPartitionError(_listed(gone))
-            after = dict(to)
+            after = to
         else:
             keys = yield self._keys((yield self._committed_topics(view)) if topics is None else topics)
-            after = yield self._found_at(keys, when)
+            after = yield self._found_at(keys, to)
         low = first_errors_raised((yield self._lookup.list_offsets(dict.fromkeys(keys, BEGINNING))))
         high = first_errors_raised((yield self._lookup.list_offsets(dict.fromkeys(keys, END))))
         after = dict((key, min(max(after[key], low[key][0]), high[key][0])) for key in keys)
@@ -431,6 +434,12 @@ def _moment(to):
     if isinstance(to, six.integer_types) and to >= 0:
         return to
     return start_to_timestamp(to)
+
+
+def _numbers(to):
+    """Return the ``{(topic, partition): offset}`` that `Admin.reset_offsets` is given, checked."""
+    return dict(zip(arguments.partitions("to", to),
+                    [arguments.integer("to", offset, least=0, most=MAX_INT64) for offset in to.values()]))
 
 
 def _listed(keys):

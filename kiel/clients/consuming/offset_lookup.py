@@ -9,7 +9,7 @@ import time
 import six
 from tornado import gen
 
-from kiel import exc
+from kiel import arguments, exc
 from kiel.protocol import errors
 from kiel.protocol import offset as offset_api
 
@@ -177,6 +177,7 @@ class OffsetLookup(object):
     @gen.coroutine
     def beginning_offsets(self, topic):
         """Return the first offset there is: ``{partition: offset}``."""
+        topic = arguments.text("topic", topic)
         partitions = yield self._partitions(topic)
         found = yield self._offsets_of(topic, dict.fromkeys(partitions, BEGINNING))
         raise gen.Return(dict((partition, value[0]) for partition, value in found.items()))
@@ -184,6 +185,7 @@ class OffsetLookup(object):
     @gen.coroutine
     def end_offsets(self, topic):
         """Return the offset after the last message that may be read: ``{partition: offset}``."""
+        topic = arguments.text("topic", topic)
         partitions = yield self._partitions(topic)
         found = yield self._offsets_of(topic, dict.fromkeys(partitions, END))
         raise gen.Return(dict((partition, value[0]) for partition, value in found.items()))
@@ -199,6 +201,7 @@ class OffsetLookup(object):
         :param when: a datetime (UTC unless it says otherwise), a timedelta back from now, or milliseconds since 1970;
             or ``{partition: such a time}``
         """
+        topic = arguments.text("topic", topic)
         if not isinstance(when, dict):
             partitions = yield self._partitions(topic)
             when = dict.fromkeys(partitions, when)
