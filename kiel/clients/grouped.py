@@ -718,7 +718,7 @@ class GroupedConsumer(BaseConsumer):
         Commit what is due, leave the group, and close every connection; in whatever state the consumer is.
 
         Where the IOLoop does not run any more, as after a KeyboardInterrupt that left it, the member leaves its group
-        at once, without a last commit.
+        without a last commit: in ZooKeeper at once, in Kafka when the loop is closed or the process ends.
         """
         if self.io_loop is not None and self._pid != os.getpid():  # the membership is the parent's, who goes on
             self.closing = True

@@ -156,6 +156,10 @@ class HandoverAllocator(allocation.Allocator):
         """Leave the group, here and there; return a Future."""
         yield self.move.stop()
 
+    def leave_now(self):
+        """See `kiel.allocation.Allocator.leave_now`."""
+        self.current.leave_now()
+
     def update(self, partitions, gone=()):
         """See `kiel.allocation.Allocator.update`."""
         self.move.partitions = dict(partitions)

@@ -249,6 +249,13 @@ class PartitionAllocator(allocation.Allocator):
         """
         return self.presence.stop()
 
+    def leave_now(self):
+        """End the ZooKeeper session, and the membership with it; see `kiel.allocation.Allocator.leave_now`."""
+        if self.presence.run is not None and self.conn.connected:
+            log.info("Group %s: %s leaves, without an IOLoop", self.group_name, self.consumer_name)
+            self.presence.end(None)
+            self.conn.stop()
+
     @gen.coroutine
     def give_up(self, session):
         """Release all partitions, then leave the party: in this order the others find them free."""

@@ -303,3 +303,54 @@ def test_a_member_stopped_by_ctrl_c_is_out_at_once(zk, group, closes):
         if process.poll() is None:
             process.kill()
         process.wait()
+
+
+#: a consumer that is closed when its loop has been left, in a program that goes on with something else
+GOES_ON = """
+import sys
+from tornado import gen, ioloop
+from kiel.clients import grouped
+from kiel.zookeeper import allocator
+
+hosts, group, protocol = sys.argv[1:]
+consumer = grouped.GroupedConsumer(["nowhere:1"], group, [hosts], group_protocol=protocol or None)
+loop = ioloop.IOLoop.current()
+consumer.io_loop = loop
+
+@gen.coroutine
+def join():
+    follower = getattr(consumer.allocator, "follower", consumer.allocator)
+    yield follower.start({"t": [0]})
+
+loop.run_sync(join)
+print("in")
+sys.stdout.flush()
+sys.stdin.readline()
+consumer.close()
+print("closed")
+sys.stdout.flush()
+sys.stdin.readline()
+"""
+
+
+@pytest.mark.parametrize("protocol", ["", "classic"], ids=["alone", "on its way to Kafka"])
+def test_a_consumer_closed_without_a_loop_is_out_while_the_program_goes_on(zk, group, protocol):
+    environment = dict(os.environ, PYTHONPATH=ROOT, PYTHONDONTWRITEBYTECODE="1")
+    process = subprocess.Popen([sys.executable, "-c", GOES_ON, zk.hosts, group, protocol], stdout=subprocess.PIPE,
+                               stdin=subprocess.PIPE, env=environment, cwd=ROOT)
+    conn = client.KazooClient(hosts=zk.hosts)
+    conn.start()
+    try:
+        assert process.stdout.readline().strip() == b"in"
+        assert len(conn.get_children("/kiel/groups/%s/members" % group)) == 1
+        process.stdin.write(b"\n")
+        process.stdin.flush()
+        assert process.stdout.readline().strip() == b"closed"
+        assert conn.get_children("/kiel/groups/%s/members" % group) == []
+        assert conn.get_children("/kiel/groups/%s/owners" % group) == []
+        assert process.poll() is None
+    finally:
+        process.communicate(b"\n")
+        conn.stop()
+        conn.close()
+    assert process.returncode == 0
