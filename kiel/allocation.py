@@ -87,8 +87,8 @@ class Allocator(object):
         """
         Leave the group as far as that can be done without an IOLoop, in a few seconds at most.
 
-        For a consumer that is closed when nobody runs the loop any more; `stop` may still follow. A member of a group in
-        Kafka leaves by its heartbeat thread, when the loop is closed or the process ends.
+        For a consumer that is closed when nobody runs the loop any more; `stop` may still follow. A member of a group
+        in Kafka leaves by its heartbeat thread, when the loop is closed or the process ends.
         """
 
     def update(self, partitions, gone=()):
