@@ -17,7 +17,10 @@ SUFFIX = sysconfig.get_config_var("EXT_SUFFIX") or sysconfig.get_config_var("SO"
 
 
 def main():
-    """Copies, or removes."""
+    """Copies, or removes; leaves alone what a run beside this one may need, where this one is to do without."""
+    if os.environ.get("KIEL_EXTENSION") == "0":  # kiel looks at none then
+        print("extension: none is used")
+        return
     name = os.path.join("kiel", "_speedups" + SUFFIX)
     source = os.path.join(sysconfig.get_paths()["platlib"], name)
     target = os.path.join(ROOT, name)
