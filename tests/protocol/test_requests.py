@@ -149,7 +149,7 @@ VERSIONS = {
     "add_partitions_to_txn": (0, 5, 3), "add_offsets_to_txn": (0, 4, 3), "end_txn": (0, 5, 3),
     "txn_offset_commit": (0, 6, 3), "describe_acls": (0, 3, 2), "create_acls": (0, 3, 2), "delete_acls": (0, 3, 2),
     "create_delegation_token": (0, 3, 2), "renew_delegation_token": (0, 2, 2), "expire_delegation_token": (0, 2, 2),
-    "describe_delegation_token": (0, 3, 2),
+    "describe_delegation_token": (0, 3, 2), "describe_configs": (0, 4, 4),
 }
 
 
