@@ -86,6 +86,8 @@ def default(field):
         return str(text).lower() == "true"
     if kind.startswith("int") or kind.startswith("uint"):
         return int(str(text), 0) if text not in (None, "") else 0
+    if kind == "float64":
+        return float(text or 0)
     if kind == "string":
         return text or u""
     if kind == "bytes":
@@ -148,6 +150,10 @@ class Maker(object):
         if kind in BITS:
             top = 1 << BITS[kind] - 1
             return chance.choice((0, 1, -1, top - 1, -top, chance.randrange(-top, top)))
+        if kind == "uint16":
+            return chance.choice((0, 1, 65535, chance.randrange(65536)))
+        if kind == "float64":
+            return chance.choice((0.0, -1.5, 1e300, 2.0 ** -40, float(chance.randrange(-2 ** 40, 2 ** 40))))
         if kind == "bool":
             return chance.random() < 0.5
         if kind == "uuid":

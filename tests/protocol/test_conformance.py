@@ -85,6 +85,16 @@ RENAMED = {
     "kiel.protocol.offset_for_leader_epoch": {"topic": "name", "partition": "partition_id"},
     "DeleteTopicsResponse": {"responses": "topics"},
     "SaslAuthenticateResponse": {"session_lifetime_ms": "session_lifetime"},
+    "ElectLeadersRequest": {"topic_partitions": "topics"},
+    "ElectLeadersResponse": {"replica_election_results": "topics"},
+    "kiel.protocol.elect_leaders": {"topic": "name", "partition_result": "partitions"},
+    "AlterPartitionReassignmentsResponse": {"responses": "topics"},
+    "kiel.protocol.list_partition_reassignments": {"partition_indexes": "partitions"},
+    "kiel.protocol.describe_producers": {"partition_indexes": "partitions"},
+    "kiel.protocol.write_txn_markers": {"partition_indexes": "partitions"},
+    "kiel.protocol.describe_transactions": {"topic": "name"},
+    "kiel.protocol.describe_log_dirs.TopicRequest": {"topic": "name"},
+    "kiel.protocol.describe_quorum": {"topic_name": "name"},
     "kiel.protocol.consumer_protocol": {"topic": "name", "assigned_partitions": "topics"},
 }
 
@@ -93,8 +103,8 @@ OTHER_DEFAULTS = {("OffsetRequest", "replica_id"), ("OffsetForLeaderEpochRequest
 
 KINDS = {
     "int8": primitives.Int8, "int16": primitives.Int16, "int32": primitives.Int32, "int64": primitives.Int64,
-    "bool": primitives.Boolean, "uuid": primitives.Uuid, "string": primitives.String, "bytes": primitives.Bytes,
-    "records": MessageSet,
+    "uint16": primitives.Uint16, "float64": primitives.Float64, "bool": primitives.Boolean, "uuid": primitives.Uuid,
+    "string": primitives.String, "bytes": primitives.Bytes, "records": MessageSet,
 }
 
 

@@ -150,6 +150,13 @@ VERSIONS = {
     "txn_offset_commit": (0, 6, 3), "describe_acls": (0, 3, 2), "create_acls": (0, 3, 2), "delete_acls": (0, 3, 2),
     "create_delegation_token": (0, 3, 2), "renew_delegation_token": (0, 2, 2), "expire_delegation_token": (0, 2, 2),
     "describe_delegation_token": (0, 3, 2), "describe_configs": (0, 4, 4),
+    "alter_configs": (0, 2, 2), "incremental_alter_configs": (0, 1, 1), "create_partitions": (0, 3, 2),
+    "delete_records": (0, 2, 2), "elect_leaders": (0, 2, 2), "alter_partition_reassignments": (0, 1, 0),
+    "list_partition_reassignments": (0, 0, 0), "describe_cluster": (0, 2, 0), "describe_log_dirs": (0, 5, 2),
+    "describe_quorum": (0, 2, 0), "update_features": (0, 2, 0), "describe_user_scram_credentials": (0, 0, 0),
+    "alter_user_scram_credentials": (0, 0, 0), "describe_client_quotas": (0, 1, 1), "alter_client_quotas": (0, 1, 1),
+    "list_transactions": (0, 2, 0), "describe_transactions": (0, 0, 0), "describe_producers": (0, 0, 0),
+    "write_txn_markers": (0, 2, 1),
 }
 
 
