@@ -10,6 +10,7 @@ from tornado import gen, ioloop
 
 from kiel import clients, events
 from kiel.groups.classic.states import STABLE
+from kiel.testing.releases import numbers
 
 from tests import loop
 from tests.integration import members
@@ -18,6 +19,9 @@ ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)
 
 #: seconds of a session in these tests; brokers are told to allow that
 SESSION = 2.0
+
+#: before 0.10.1 a session's time is a rebalance's, too: enough for one on a busy machine
+SESSION_OF_OLD = 5.0
 SETTINGS = {"group.min.session.timeout.ms": 500, "offsets.topic.num.partitions": 4}
 
 #: seconds that a step may take
@@ -31,6 +35,11 @@ def run(body, timeout=2 * PATIENCE):
 def in_thread(function, *args):
     """Runs what blocks in a thread; gives a Future."""
     return events.run_blocking(ioloop.IOLoop.current(), function, *args)
+
+
+def session_of(kafka):
+    """The session's time that suits a release."""
+    return SESSION if numbers(kafka.version) >= (0, 10, 1) else SESSION_OF_OLD
 
 
 def make(brokers, group, **settings):
@@ -50,6 +59,7 @@ class Member(members.Reader):
 
     def __init__(self, kafka, group, topic, mode="range", **settings):
         self.told = []
+        settings.setdefault("session_timeout", session_of(kafka))
         super(Member, self).__init__(make(
             kafka.bootstrap, group, topics=[topic], assignors=[mode], on_rebalance=self.rebalanced, on_lost=self.lost,
             **settings
@@ -121,7 +131,7 @@ def say(*words):
     print(" ".join(str(word) for word in words))
     sys.stdout.flush()
 
-brokers, group, topic, mode, slow = sys.argv[1:]
+brokers, group, topic, mode, slow, session_timeout = sys.argv[1:]
 
 @gen.coroutine
 def on_rebalance(revoked, assigned):
@@ -131,6 +141,7 @@ def on_rebalance(revoked, assigned):
 
 consumer = make(
     brokers, group, topics=[topic], assignors=[mode], autocommit=True, on_rebalance=on_rebalance,
+    session_timeout=float(session_timeout),
     on_lost=lambda lost: say("lost", len(lost.get(topic, ()))),
 )
 
@@ -153,7 +164,8 @@ class Child(object):
         self.path = str(path)
         with open(self.path, "w") as target:
             self.process = subprocess.Popen(
-                [sys.executable, "-c", CHILD, ",".join(kafka.bootstrap), group, topic, mode, str(slow)],
+                [sys.executable, "-c", CHILD, ",".join(kafka.bootstrap), group, topic, mode, str(slow),
+                 str(session_of(kafka))],
                 stdout=target, cwd=ROOT, env=dict(os.environ, PYTHONPATH=ROOT, PYTHONDONTWRITEBYTECODE="1"),
             )
 

@@ -22,7 +22,8 @@ from kiel.testing.releases import numbers
 from tests import loop
 from tests.integration import peer
 from tests.integration.classic import (
-    Child, Member, PATIENCE, SESSION, SETTINGS, Source, all_arrive, counted, in_thread, run, shared_out
+    Child, Member, PATIENCE, SETTINGS, Source, all_arrive, counted, in_thread, run, session_of,
+    shared_out
 )
 
 #: all that were seen to pass: 0.9.0.1,0.10.2.2,1.1.1,2.4.1,3.9.1,4.4.0
@@ -98,9 +99,9 @@ def test_members_share_join_and_leave(kafka, topic, group, mode):
 
         started = time.time()
         yield one.stop()
-        assert time.time() - started < SESSION
+        assert time.time() - started < session_of(kafka)
         yield shared_out(4, two)
-        assert time.time() - started < SESSION, "who leaves says so"
+        assert time.time() - started < session_of(kafka), "who leaves says so"
         yield source.put(40)
         yield all_arrive(source, one, two)
         assert not one.losses and not two.losses
@@ -264,7 +265,7 @@ def test_a_loop_that_is_blocked_keeps_its_membership_through_rebalances(kafka, n
 
         # blocked from before the other joins till long after
         children.append(Child(kafka, group, topic, mode, tmpdir.join("two"), slow=1.2))
-        time.sleep(2.5 * SESSION)
+        time.sleep(2.5 * session_of(kafka))
         yield loop.until(lambda: len(one.owned) == 3 == children[0].owns, PATIENCE)
         if numbers(kafka.version) >= (0, 10, 1):
             assert not one.losses and one.allocator.identity[0] == member_id
@@ -275,7 +276,7 @@ def test_a_loop_that_is_blocked_keeps_its_membership_through_rebalances(kafka, n
         children.append(Child(kafka, group, topic, mode, tmpdir.join("three")))
         yield loop.until(lambda: one.allocator.state == JOINING, PATIENCE)
         losses = len(one.losses)
-        time.sleep(3 * SESSION)
+        time.sleep(3 * session_of(kafka))
         yield loop.until(lambda: len(one.owned) == 2 == children[0].owns == children[1].owns, PATIENCE)
         if mode == "range" or numbers(kafka.version) >= (0, 10, 1):
             assert one.allocator.identity[0] == member_id and len(one.losses) == losses

@@ -13,6 +13,9 @@ from kiel.groups.liveness.loop_watchdog import LoopWatchdog, blocked_by, is_clos
 from tests import loop
 from tests.groups.liveness.test_heartbeat import lines_of, patched
 
+#: seconds after which a handler ends in any case
+LONG = 10
+
 THIS = os.path.splitext(os.path.basename(__file__))[0] + ".py"
 
 
@@ -41,34 +44,38 @@ class Own(object):
         assert not self.thread.is_alive()
 
 
-def handle_order(seconds, password="pa55word"):
+def handle_order(watching, password="pa55word"):
     """A handler with something to hide."""
     card = "4111" + password
-    sleep_a_while(seconds)
+    sleep_a_while(watching)
     return card
 
 
-def sleep_a_while(seconds):
-    time.sleep(seconds)
+def sleep_a_while(watching):
+    begun = time.time()
+    while watching.culprit is None and time.time() < begun + LONG:
+        time.sleep(0.02)
 
 
-def compute(seconds):
-    until = time.time() + seconds
-    while time.time() < until:
+def compute(watching):
+    begun = time.time()
+    while watching.culprit is None and time.time() < begun + LONG:
         sum(range(100))
 
 
 def watched(*blocks, **settings):
-    """Runs each block on a watched loop, with a pause after each; gives the log's lines."""
+    """Runs each block on a watched loop, until the watchdog sees that it turns again; gives the log's lines."""
     @gen.coroutine
     def body():
         with lines_of("kiel.groups.liveness.loop_watchdog") as lines:
-            with Own(ioloop.IOLoop.current(), settings.get("slow_callback", 0.1)):
+            with Own(ioloop.IOLoop.current(), settings.get("slow_callback", 0.1)) as watching:
                 yield gen.sleep(0.1)
                 for block in blocks:
-                    block()
-                    yield gen.sleep(0.1)
-        raise gen.Return(lines)
+                    block(watching)
+                    yield loop.until(lambda: watching.culprit is None)
+                    yield gen.sleep(settings.get("pause", 0))
+        # a machine with other things to do may have kept the watchdog from running, too
+        raise gen.Return([line for line in lines if "watchdog thread did not run" not in line])
     return loop.run(body)
 
 
@@ -77,67 +84,76 @@ def warnings(lines):
 
 
 def test_who_blocks_the_loop_is_named_once_with_its_stack_and_without_values():
-    lines = watched(lambda: handle_order(0.5))
+    begun = time.time()
+    lines = watched(handle_order)
+    lasted = time.time() - begun
     assert len(warnings(lines)) == 1
     first, stack = lines[0].split("\n", 1)
     assert THIS + ":" in first and "(sleep_a_while)" in first
-    assert "handle_order" in stack and "time.sleep(seconds)" in stack
+    assert "handle_order" in stack and "time.sleep(0.02)" in stack
     assert "pa55word" not in lines[0].replace('password="pa55word"', "") and "4111pa55" not in lines[0]
     # and afterwards how long it took
     assert len(lines) == 2 and lines[1].startswith("INFO") and "(sleep_a_while)" in lines[1]
-    assert 0.3 < float(lines[1].split(" for ")[1].split(" s")[0]) < 2
+    assert 0.1 <= float(lines[1].split(" for ")[1].split(" s")[0]) <= lasted
 
 
 def test_a_handler_that_computes_is_named():
-    lines = watched(lambda: compute(0.4))
+    lines = watched(compute)
     assert len(warnings(lines)) == 1
     assert "(compute)" in lines[0]
 
 
 def test_short_callbacks_are_not_named():
-    assert not watched(*[lambda: time.sleep(0.05)] * 5, slow_callback=0.4)
+    assert not watched(*[lambda watching: time.sleep(0.05)] * 5, slow_callback=2, pause=0.05)
 
 
 def test_nobody_is_named_where_it_is_switched_off():
-    assert not watched(lambda: time.sleep(0.3), slow_callback=None)
+    assert not watched(lambda watching: time.sleep(0.3), slow_callback=None, pause=0.1)
 
 
 def test_a_coroutine_is_named_by_the_frame_that_runs():
     @gen.coroutine
-    def outer():
+    def outer(watching):
         yield gen.moment
-        yield inner()
+        yield inner(watching)
 
     @gen.coroutine
-    def inner():
+    def inner(watching):
         yield gen.moment
-        time.sleep(0.4)
+        begun = time.time()
+        while watching.culprit is None and time.time() < begun + LONG:
+            time.sleep(0.02)
 
     @gen.coroutine
     def body():
         with lines_of("kiel.groups.liveness.loop_watchdog") as lines:
-            with Own(ioloop.IOLoop.current(), 0.2):
+            with Own(ioloop.IOLoop.current(), 0.2) as watching:
                 yield gen.sleep(0.1)
-                yield outer()
-                yield gen.sleep(0.1)
+                yield outer(watching)
+                yield loop.until(lambda: watching.culprit is None)
         raise gen.Return(lines)
 
-    lines = loop.run(body)
-    assert "(inner)" in lines[0].split("\n")[0]
+    assert "(inner)" in warnings(loop.run(body))[0].split("\n")[0]
 
 
 def test_the_same_handler_is_not_named_again_and_again():
-    lines = watched(*[lambda: sleep_a_while(0.3)] * 3)
+    lines = watched(*[sleep_a_while] * 3)
     assert len(warnings(lines)) == 1
     assert len(lines) == 4  # how long it took is told each time
-    with patched(loop_watchdog, QUIET_TIME=0.6):
-        lines = watched(*[lambda: sleep_a_while(0.3)] * 3)
-    assert len(warnings(lines)) == 2
-    assert "(1 times more" in warnings(lines)[1]
+    with patched(loop_watchdog, QUIET_TIME=0):
+        lines = watched(*[sleep_a_while] * 3)
+    assert len(warnings(lines)) == 3
+
+    watchdog = LoopWatchdog(None, 0.1)
+    with lines_of("kiel.groups.liveness.loop_watchdog") as lines:
+        for quiet_time in (60, 60, 0):
+            with patched(loop_watchdog, QUIET_TIME=quiet_time):
+                watchdog._name_culprit()
+    assert len(warnings(lines)) == 2 and "(1 times more" in warnings(lines)[1]
 
 
 def test_different_handlers_are_each_named():
-    lines = watched(lambda: sleep_a_while(0.3), lambda: compute(0.3))
+    lines = watched(sleep_a_while, compute)
     assert len(warnings(lines)) == 2
 
 
@@ -147,13 +163,27 @@ def test_a_watchdog_that_was_late_itself_blames_nobody():
     """
     @gen.coroutine
     def body():
+        stands, goes_on = threading.Event(), threading.Event()
+
+        def stand():
+            stands.set()
+            goes_on.wait(LONG)
+
         with lines_of("kiel.groups.liveness.loop_watchdog") as lines:
-            own = Own(ioloop.IOLoop.current(), 0.2)
-            with own:
+            own = Own(ioloop.IOLoop.current(), 0.4)
+            with own as watching:
                 yield gen.sleep(0.1)
-                # first the loop does not turn, and then the watchdog's thread does not run either
-                own.loop.add_callback(own.loop.call_later, 0.1, time.sleep, 0.5)
+                # the loop does not turn, and then the watchdog's thread does not run either
+                begun = time.time()
+                while not watching.blocked and time.time() < begun + LONG:
+                    time.sleep(0.001)
+                own.loop.add_callback(stand)
+                stands.wait(LONG)
                 time.sleep(0.7)
+                goes_on.set()
+                begun = time.time()
+                while not lines and time.time() < begun + LONG:
+                    time.sleep(0.001)  # the thread runs before the loop turns
                 yield gen.sleep(0.1)
         raise gen.Return(lines)
 
@@ -166,11 +196,12 @@ def test_blocked_tells_for_how_long():
     @gen.coroutine
     def body():
         with Own(ioloop.IOLoop.current(), None, 0.1) as watching:
-            yield gen.sleep(0.2)
-            time.sleep(0.5)
-            assert 0.3 < watching.blocked < 0.7
-            yield gen.sleep(0.3)
-            assert watching.blocked < 0.1
+            yield loop.until(lambda: watching.blocked == 0)
+            begun = time.time()
+            while watching.blocked < 0.3 and time.time() < begun + LONG:
+                time.sleep(0.02)
+            assert 0.3 <= watching.blocked < time.time() - begun + 0.2
+            yield loop.until(lambda: watching.blocked == 0)
 
     loop.run(body)
 
