@@ -5,8 +5,8 @@ import pytest
 from tornado import gen
 
 from kiel import exc
-from kiel.clients import admin as admins
 from kiel.clients.admin import Admin
+from kiel.clients.administering import groups
 from kiel.clients.offsets import BEGINNING, END
 from kiel.protocol import consumer_group_describe as next_gen
 from kiel.protocol import consumer_protocol
@@ -224,7 +224,7 @@ def test_lag_shows_members_without_offsets_and_what_can_not_be_known(cluster, ad
 
 @with_admin(MIDDLE)
 def test_lag_of_a_partition_without_leader(cluster, admin):
-    admins_time, admins.LAG_TIME = admins.LAG_TIME, 0.2
+    usual, groups.LAG_TIME = groups.LAG_TIME, 0.2
     try:
         cluster[1].on("describe_groups", empty)
         cluster.kafka_offsets["g", "t", 0] = cluster.kafka_offsets["g", "t", 1] = 0, ""
@@ -232,7 +232,7 @@ def test_lag_of_a_partition_without_leader(cluster, admin):
         yield admin.cluster.heal()
         lag = yield admin.lag("g", "t")
     finally:
-        admins.LAG_TIME = admins_time
+        groups.LAG_TIME = usual
     assert lag["t", 0].lag == 0 and lag["t", 0].error is None
     assert isinstance(lag["t", 1].error, exc.LeaderNotAvailableError) and lag["t", 1].lag is None
 
