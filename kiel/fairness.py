@@ -58,8 +58,18 @@ class Turn(object):
         """The loop had its turn: whatever was in a row is over."""
         self._watching = False
 
-    def later(self, value):
-        """A Future of a value that is there already; resolves after the loop has turned."""
-        future = concurrent.Future()
-        self.io_loop.add_callback(future.set_result, value)
+    def later(self, value, future=None):
+        """
+        A Future of a value that is there already; resolves after the loop has turned.
+
+        :param future: the Future to use
+        """
+        future = concurrent.Future() if future is None else future
+        self.io_loop.add_callback(_resolve, future, value)
         return future
+
+
+def _resolve(future, value):
+    """Resolve a Future, unless its owner has cancelled it meanwhile."""
+    if not future.done():
+        future.set_result(value)

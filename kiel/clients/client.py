@@ -10,7 +10,7 @@ from tornado import concurrent, gen, ioloop, iostream
 from kiel import arguments, events, exc
 from kiel.clients.view import View, refuse_taken
 from kiel.cluster import Cluster
-from kiel.events import outcome_of
+from kiel.events import Outcome, outcome_of
 from kiel.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -234,6 +234,37 @@ class Client(object):
         for _ in range(3):
             yield gen.moment
 
+    # -- as a block --
+
+    def __aenter__(self):
+        """Connect. A block that is not entered, since that failed or was cancelled, leaves nothing open."""
+        return events.detached(self._enter(), Outcome(Entering(self)))
+
+    @gen.coroutine
+    def _enter(self):
+        """The work of `__aenter__`."""
+        try:
+            yield outcome_of(self.connect())
+        except Exception as error:
+            failure = error
+        else:
+            raise gen.Return(self)
+        yield outcome_of(self.close())
+        raise failure
+
+    def __aexit__(self, kind, error, trace):
+        """Close; what ended the block goes on."""
+        return self._exit(kind is None)
+
+    @gen.coroutine
+    def _exit(self, clean):
+        """
+        The work of `__aexit__`.
+
+        :param clean: whether the block came to its end, rather than being left by an exception
+        """
+        yield outcome_of(self.close())
+
     def wind_down(self):
         """What a kind of client does before its connections close; gives a Future."""
         raise NotImplementedError
@@ -369,6 +400,18 @@ class Client(object):
 
     def lose_coordinator(self):
         """Forgets the group's coordinator, where a client has one; it is looked up at the next need."""
+
+
+class Entering(object):
+    """An ``async with`` that has begun: if nobody enters the block after all, its client is closed."""
+
+    def __init__(self, client):
+        self._client = client
+
+    def give_up(self):
+        """Nobody enters the block."""
+        if self._client.io_loop is not None and events.is_running(self._client.io_loop):
+            events.ignore(outcome_of(self._client.close()))
 
 
 #: what a key gets that a round said nothing about: the broker's answer did not come

@@ -17,14 +17,14 @@ from kiel import constants, exc
 from kiel.clients.client import Client
 from kiel.clients.consuming import arguments, batch_reader, isolation, log_validator
 from kiel.clients.consuming.batch_reader import BatchReader
-from kiel.clients.consuming.call import Call, Outcome
+from kiel.clients.consuming.call import Call
 from kiel.clients.consuming.cursor import UNTOLD
 from kiel.clients.consuming.fetcher import GRACE, Fetcher
 from kiel.clients.consuming.offset_lookup import BEGINNING, END, OffsetLookup, start_to_timestamp
 from kiel.clients.consuming.overridden import OverriddenReading, overridden
 from kiel.clients.consuming.positions import Positions
 from kiel.clients.view import View
-from kiel.events import settle
+from kiel.events import Outcome, settle
 from kiel.retry import monotonic
 
 log = logging.getLogger(__name__)

@@ -713,6 +713,19 @@ class GroupedConsumer(BaseConsumer):
 
     # -- the end --
 
+    @gen.coroutine
+    def _exit(self, clean):
+        """
+        The end of an ``async with`` block: at a clean one, all that was handed out is processed.
+
+        After an exception what was at work is not, whoever worked on it, and nobody has to be waited for.
+        """
+        if clean:
+            self._progress.done_with_all()
+        else:
+            self._progress.drop_work()
+        yield super(GroupedConsumer, self)._exit(clean)
+
     def close(self):
         """
         Commit what is due, leave the group, and close every connection; in whatever state the consumer is.

@@ -10,7 +10,7 @@ import os
 import time
 import weakref
 
-from tornado import concurrent, gen
+from tornado import gen
 
 from kiel import arguments, events, exc
 from kiel.clients.client import Client
@@ -30,7 +30,7 @@ from kiel.clients.producing.transaction_manager import TransactionManager
 from kiel.clients.producing.transaction_scope import TransactionScope
 from kiel.clients.producing.unclosed import Unclosed
 from kiel.clients.view import View
-from kiel.events import outcome_of, settle
+from kiel.events import Promise, outcome_of, settle
 from kiel.fairness import Turn
 from kiel.partitioners import random_partition, to_bytes
 from kiel.retry import monotonic
@@ -47,7 +47,7 @@ _FORKS_UNSEEN = not hasattr(os, "register_at_fork")
 
 _time = time.time
 _getpid = os.getpid
-_Future = concurrent.Future
+_Future = Promise
 _new = object.__new__
 
 _encode_json = json.JSONEncoder(sort_keys=True).encode
@@ -303,9 +303,9 @@ class Producer(Client):
         if delivery.__class__ is not Delivery:
             future = accumulator.wait(delivery)
         elif accumulator.unflushed >= accumulator.flush_at and accumulator.set_off():
-            future = accumulator.sent(delivery)
+            future = accumulator.sent(delivery, _Future())
         elif due and turn.over(now):
-            return turn.later(delivery)
+            return turn.later(delivery, _Future())
         else:
             loop = self._asyncio
             future = _Future() if loop is None else _Future(loop=loop)
@@ -345,24 +345,66 @@ class Producer(Client):
             stamp, runs = arguments.milliseconds("timestamp", timestamp), False
         return self._accumulator.append(topic, key, label, value, stamp, partition, size, runs)
 
-    def _bounded(self, future, timeout, taken):
+    def _bounded(self, future, seconds, taken, timeout=None):
         """
         Return a Future that ends with an error when so many seconds are over.
 
         :param taken: the message's Delivery, or the PendingRecord that waits for room
+        :param timeout: what the caller gave, where that is not what is left of it
         """
         def give_up():
             accepted = taken.__class__ is Delivery or taken.accepted
             settle(future, error=exc.DeliveryTimeoutError("no answer within timeout=%g s; %s" % (
-                timeout, "the message is still under way and may be written" if accepted else
+                arguments.seconds("timeout", seconds if timeout is None else timeout),
+                "the message is still under way and may be written" if accepted else
                 "there was no room for the message, which is not written"
             )))
 
         if not future.done():
             io_loop = self.io_loop
-            timer = io_loop.call_later(timeout, give_up)
+            timer = io_loop.call_later(seconds, give_up)
             future.add_done_callback(lambda _: io_loop.remove_timeout(timer))
         return future
+
+    def produce_and_wait(
+        self, topic, message, key=None, partition=None, headers=None, timestamp=None, timeout=None
+    ):
+        """
+        Take a message, and wait until it is written; return a Future of its
+        `kiel.clients.producing.delivery.RecordMetadata`.
+
+        ``record = yield producer.produce_and_wait(topic, message)`` is ``yield (yield producer.produce(topic,
+        message))``. Parameters are those of `produce`, and so are errors; a message that is not written raises what
+        kept it from that. With a ``linger`` it waits for that, too.
+
+        A Future that is cancelled before there was room for the message withdraws it; later than that, the message is
+        written all the same.
+
+        :param timeout: seconds for all of it; default: no limit but the message's ``delivery_timeout``
+        :raises kiel.exc.KielError: what kept the message from being written
+        """
+        written = Promise()
+        begun = monotonic()
+        taken = self.produce(topic, message, key, partition, headers, timestamp, timeout)
+
+        def wait(_):
+            """The message is accepted, or not."""
+            error = None if taken.cancelled() else taken.exception()
+            if error is not None:
+                settle(written, error=error)
+            elif not taken.cancelled():
+                delivery = taken.result()
+                delivery.batch.wait(delivery.index, None, written)
+                if timeout is not None:
+                    left = arguments.seconds("timeout", timeout) - (monotonic() - begun)
+                    self._bounded(written, max(0.0, left), delivery, timeout)
+
+        if taken.done():
+            wait(taken)
+        else:
+            taken.add_done_callback(wait)
+            written.add_done_callback(lambda _: written.cancelled() and taken.cancel())
+        return written
 
     def produce_nowait(
         self, topic, message, key=None, partition=None, headers=None, timestamp=None
@@ -695,6 +737,6 @@ def no_key(message):
 
 def _failed(error):
     """Return a Future that has failed."""
-    future = concurrent.Future()
+    future = _Future()
     settle(future, error=error)
     return future

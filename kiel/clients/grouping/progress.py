@@ -119,6 +119,12 @@ class Progress(object):
         for topic in list(self.working):
             self.done_with(topic)
 
+    def drop_work(self):
+        """What is being worked on will not be processed by this member: it is not committed, and not waited for."""
+        self.working.clear()
+        for topic in list(self._waiting):
+            settle(self._waiting.pop(topic))
+
     def work_on(self, keys):
         """Return ``{topic: Future}`` for the topics of which some of these partitions are being worked on."""
         return dict(

@@ -13,7 +13,7 @@ from kiel.clients.producing.partition_queue import IDLE
 from kiel.clients.producing.pending_record import PendingRecord
 from kiel.clients.producing.routes import FULL, Routes
 from kiel.clients.producing.topic_lookups import TopicLookups
-from kiel.events import settle
+from kiel.events import Promise, settle
 from kiel.partitioners import random_partition
 
 _NEVER = float("inf")
@@ -181,7 +181,7 @@ class Accumulator(object):
 
     def wait(self, pending):
         """Queue a message that `append` could not take and return the Future of its `Delivery`."""
-        pending.future = concurrent.Future()
+        pending.future = Promise()
         _check_arguments(pending)
         error = self._admission.refusal()
         if error is not None:
