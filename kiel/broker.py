@@ -11,6 +11,7 @@ from kiel.connection import Connection
 from kiel.events import settle
 from kiel.security.login_pause import LoginPause
 from kiel.protocol import offset
+from kiel.retry import monotonic
 from kiel.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -112,6 +113,7 @@ class Broker(object):
     @gen.coroutine
     def _send_when_open(self, name, request):
         """Sends once the lane is there; those who wait for it are served in their order."""
+        request.asked = monotonic()
         connection = yield self._open(name)
         response = yield connection.send(request)
         raise gen.Return(response)

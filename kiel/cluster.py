@@ -232,6 +232,8 @@ class Cluster(Topics):
 
     def _tell_listeners(self):
         """Calls all `listeners`; one that fails does not keep the others from hearing."""
+        if self.settings.hooks is not None:
+            self.settings.hooks.tell("metadata_refreshed", brokers=len(self.conns), topics=len(self.topics))
         for listener in list(self.listeners):
             try:
                 listener()

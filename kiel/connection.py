@@ -19,11 +19,13 @@ from kiel.connection_states import (
 )
 from kiel.events import ignore, settle
 from kiel.foreign_errors import translate
+from kiel.observer import Observer
 from kiel.pending import PendingRequests
 from kiel.protocol import response as responses
 from kiel.protocol.wire import Wire, correlation_struct, size_struct
 from kiel.security.login import Login
 from kiel.security.renewal import Renewal
+from kiel.retry import monotonic
 from kiel.settings import Settings
 from kiel.stream import Stream
 from kiel.throttle import Throttle
@@ -77,6 +79,8 @@ class Connection(object):
         self._dial = None
         #: other connections to the same broker that end with this one
         self._others = []
+        #: tells the client's hooks; None where nobody listens
+        self.observer = Observer.of(self, self.settings.hooks)
 
     def __repr__(self):
         return "Connection(%s:%d)" % (self.host, self.port)
@@ -135,6 +139,8 @@ class Connection(object):
         if self.closing:
             raise self._refusal()
         self._step(DIAL)
+        if self.observer is not None:
+            self.observer.dials()
         self.start(ioloop.IOLoop.current())
         work = self.prepare()
         try:
@@ -153,6 +159,8 @@ class Connection(object):
             self.fail(error)
             self.error = error  # it may have ended before, with less to say
             raise error
+        if self.observer is not None:
+            self.observer.opened()
 
     def start(self, io_loop):
         """Note the loop that the socket and the timers are on."""
@@ -233,6 +241,7 @@ class Connection(object):
         other = Connection(self.host, self.port, self.broker_id, self.settings, address or self.address)
         other.start(self.io_loop)
         other.wire.versions = versions or self.wire.versions
+        other.observer = None  # it is part of opening this one
         self._others.append(other)
         return other
 
@@ -299,6 +308,7 @@ class Connection(object):
             self.renewal.hurry()
         if self.state is not READY:
             if self.state is PAUSED or self.state is RENEWING:
+                request.asked = request.asked or monotonic()
                 self.throttle.held.append((request, future))
                 return future
             if self.state is CLOSED or self.stream is None:
@@ -320,13 +330,16 @@ class Connection(object):
         else:
             written = future
         self.requests.unheard = not request.expects_response
+        sent = None if self.observer is None else self.observer.sends(request, *self.wire.measured(request, pieces))
         try:
             for piece in pieces[:-1]:
                 self.stream.write(piece)
-            self.stream.write(pieces[-1], written)
+            self.stream.write(pieces[-1], written or sent)
         except Exception as error:
             self.fail(translate(error, self))
             settle(future, error=self.error)
+        if sent is not None:
+            self.observer.sent(request, sent)
         return future
 
     def _refusal(self):
@@ -352,10 +365,12 @@ class Connection(object):
             raise exc.ProtocolError("an answer came that nobody asked for (id %d)" %
                                     correlation_struct.unpack_from(frame))
         request, response = self.wire.receive(frame)
+        if self.observer is not None:
+            self.observer.answered(request, response.correlation_id, len(frame), self.stream.began)
         if self.state is READY:
             self.settings.served = True
         if getattr(response, "throttle_time", 0) > 0:
-            self._pause(response.throttle_time / 1000.0)
+            self._pause(request.api, response.throttle_time / 1000.0)
         future = self.requests.take(response.correlation_id)  # the request's own may be that of its second sending
         if future is not None and not future.done():
             if request.on_answer is not None:
@@ -368,13 +383,15 @@ class Connection(object):
 
     # -- pauses and time-outs --
 
-    def _pause(self, seconds):
+    def _pause(self, api, seconds):
         """
         Send nothing more for a while, since the client is over a quota (KIP-219).
 
         From Kafka 2.0 on a broker answers first and does not read the connection for the time; it has waited before it
         answered if it is older.
         """
+        if self.observer is not None:
+            self.observer.throttled(api, seconds)
         if not self.wire.reaches("fetch", 8):
             return
         log.debug("%r waits for %g s: the client is over a quota", self, seconds)
@@ -436,7 +453,15 @@ class Connection(object):
         for other in self._others:
             other.fail(error)
         self.wire.pending.clear()
+        pending = len(self.requests.futures)
         self.requests.end(error, unwritten + self.throttle.end())
+        if self.observer is not None:
+            self.observer.ended(None if _is_plain(error) else error, pending)
+
+
+def _is_plain(error):
+    """Return whether an error says no more than that the connection has ended, as that of `Connection.close` does."""
+    return type(error) is exc.BrokerConnectionError and error.cause is None and error.hint is None
 
 
 def _unsendable(request, error):

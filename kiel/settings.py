@@ -2,6 +2,7 @@
 from __future__ import absolute_import
 
 from kiel import arguments, constants, sasl as mechanisms
+from kiel.hooks import listen
 from kiel.retry import Backoff
 from kiel.security import proxy as proxies, tls
 
@@ -20,13 +21,14 @@ class Settings(object):
     :param sasl: a mechanism of `kiel.sasl`, or one of the application's own
     :param proxy: the way to the brokers, ``"socks5://user:password@host:1080"`` or ``"http://..."``
     :param retry: the `kiel.retry.Backoff` of everything that is tried again
-    :raises TypeError: when ``ssl``, ``sasl`` or ``proxy`` is anything else; for a ``client_id`` that is no text, a
-        time-out that is no number, a ``retry`` that is no `kiel.retry.Backoff`
+    :param hooks: objects that are told what happens, see `kiel.hooks`
+    :raises TypeError: when ``ssl``, ``sasl``, ``proxy`` or ``hooks`` is anything else; for a ``client_id`` that is no
+        text, a time-out that is no number, a ``retry`` that is no `kiel.retry.Backoff`
     :raises ValueError: for a proxy of another kind, for a time-out of less than a millisecond
     """
 
     def __init__(self, client_id=constants.CLIENT_ID, connect_timeout=10, request_timeout=30, probe_timeout=2,
-                 ssl=None, sasl=None, proxy=None, retry=None):
+                 ssl=None, sasl=None, proxy=None, retry=None, hooks=None):
         self.client_id = arguments.text("client_id", client_id)
         self.connect_timeout = arguments.seconds("connect_timeout", connect_timeout, least=0.001)
         self.request_timeout = arguments.seconds("request_timeout", request_timeout, least=0.001)
@@ -36,6 +38,8 @@ class Settings(object):
         self.proxy = proxies.checked(proxy)
         #: in here, since subclasses of 0.9's clients may have a ``retry`` of their own
         self.retry = Backoff() if retry is None else _checked_retry(retry)
+        #: the `kiel.hooks.Hooks`; None where nobody listens
+        self.hooks = listen(hooks)
         #: whether any broker of the cluster has answered ApiVersions: then none is taken for one too old to do so
         self.modern = False
         #: whether any broker has answered a request after its handshake: where none has, a login may be what is missing

@@ -14,6 +14,7 @@ from tornado import ioloop, iostream
 
 from kiel.events import ignore
 from kiel.protocol.frames import Frames
+from kiel.retry import monotonic
 
 #: Bytes that a read asks for between frames, and at the end of one; within a large one it takes whatever is there.
 FEW = 64 * 1024
@@ -44,6 +45,9 @@ class Stream(object):
         early = dialled.read_bytes(FEW, partial=True)  # who speaks first is no broker, but is to be heard too
         ignore(early)  # most often it never comes
         self._early = early if early.done() else None
+        #: when the first bytes came of the frame that is being read, or was read last (`kiel.retry.monotonic`), where
+        #: they did not all come at once; else 0
+        self.began = 0
         if not dialled.closed():
             io_loop.remove_handler(self.socket)
             io_loop.add_handler(self.socket, self._handle, ioloop.IOLoop.READ)
@@ -145,6 +149,8 @@ class Stream(object):
                     count = len(data)
             except EnvironmentError as error:
                 if error.errno in (_WANT_READ if isinstance(error, ssl.SSLError) else _AGAIN):
+                    if incoming.missing and not self.began:
+                        self.began = monotonic()
                     return
                 raise
             if not count:
@@ -153,9 +159,11 @@ class Stream(object):
                 frame = incoming.filled(count)
                 if frame is not None:
                     yield frame
+                    self.began = 0
             else:
                 for frame in incoming.feed(data):
                     yield frame
+                    self.began = 0
                     if self._over:
                         return
             # of a frame that has begun more may have come; and what TLS has decrypted already, the loop does not see

@@ -36,6 +36,8 @@ RULES = (
     ("kiel.retry",            IO + SHELL + ("kiel.protocol",)),
     ("kiel.arguments",        IO + SHELL + ("kiel.protocol",)),
     ("kiel.iterables",        IO + SHELL + ("kiel.protocol",)),
+    ("kiel.hooks",            IO + SHELL + ("kiel.protocol",)),
+    ("kiel.observer",         IO + SHELL + ("kiel.protocol",)),
     ("kiel.callbacks",        IO + SHELL + ("kiel.protocol",)),
     ("kiel.protocol",         IO + SHELL + ("kiel.sasl",)),
     ("kiel.compression",      IO + SHELL + ("kiel.sasl", "kiel.protocol")),

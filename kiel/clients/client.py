@@ -8,6 +8,7 @@ import os
 from tornado import concurrent, gen, ioloop, iostream
 
 from kiel import arguments, events, exc
+from kiel.clients import observed
 from kiel.clients.view import View, refuse_taken
 from kiel.cluster import Cluster
 from kiel.events import Outcome, outcome_of
@@ -35,18 +36,21 @@ class Client(object):
     :param proxy: the way to the brokers, ``"socks5://user:password@host:1080"`` or ``"http://..."``
     :param retry: the `kiel.retry.Backoff` of everything that is tried again; where it is given, `connect` waits by it,
         too
+    :param hooks: a list of objects that are told what the client does, see `kiel.hooks`
     :param allow_auto_create_topics: whether the first use of a topic may create it, where the brokers do that
     """
 
     settings = View(operator.attrgetter("_settings"))
 
     def __init__(self, brokers, client_id="kiel", connect_timeout=10, request_timeout=30, metadata_max_age=300,
-                 ssl=None, sasl=None, retry=None, proxy=None, allow_auto_create_topics=True):
+                 ssl=None, sasl=None, retry=None, proxy=None, allow_auto_create_topics=True, hooks=None):
         refuse_taken(self)
         self._settings = Settings(
             client_id=client_id, connect_timeout=connect_timeout, request_timeout=request_timeout, ssl=ssl, sasl=sasl,
-            proxy=proxy, retry=retry
+            proxy=proxy, retry=retry, hooks=hooks
         )
+        if self._settings.hooks is not None:
+            self._settings.hooks.bind(self)
         self.cluster = Cluster(brokers, self._settings, metadata_max_age, bool(allow_auto_create_topics))
         #: set by a handler of answers: metadata is out of date and is asked for at the end of the round
         self.heal_cluster = False
@@ -366,6 +370,8 @@ class Client(object):
             still = []
             for key in wanted:
                 value = outcome.get(key, _NO_ANSWER)
+                if isinstance(value, exc.KielError) and self._settings.hooks is not None:
+                    observed.failed(self._settings.hooks, value, key)
                 if not isinstance(value, exc.KielError):
                     done[key] = value
                 elif value.retriable and (closing or not self.closing):

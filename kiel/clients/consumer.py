@@ -14,6 +14,7 @@ import time
 from tornado import gen, ioloop
 
 from kiel import constants, exc
+from kiel.clients import observed
 from kiel.clients.client import Client
 from kiel.clients.consuming import arguments, batch_reader, isolation, log_validator
 from kiel.clients.consuming.batch_reader import BatchReader
@@ -254,6 +255,8 @@ class BaseConsumer(Client):
         if outcome.done():
             return
         if error is None:
+            if call.seen is not None:
+                observed.handed_out(self._settings.hooks, call, future.result())
             outcome.set_result(future.result())
         elif hasattr(outcome, "set_exc_info"):
             outcome.set_exc_info(future.exc_info())  # the traceback, which Python 2 would lose
@@ -319,6 +322,7 @@ class BaseConsumer(Client):
     def _deliver(self, call, taken):
         """Hand out what was taken; the network works while messages are decoded and handled."""
         call.taken = [(cursor, generation, cursor.handed) for cursor, generation, _ in taken]
+        call.seen = None if self._settings.hooks is None else taken
         self._fetcher.pump()
         self._handing.add(call.topic)
         try:

@@ -10,6 +10,7 @@ from tornado import gen
 
 from kiel import events, exc
 from kiel.allocation import naive_allocator
+from kiel.clients import observed
 from kiel.clients.consumer import BaseConsumer, make_name
 from kiel.clients.consuming.cursor import SOUGHT, UNSET, UNTOLD
 from kiel.clients.consuming.offset_lookup import BEGINNING
@@ -131,7 +132,7 @@ class GroupedConsumer(BaseConsumer):
         #: which partitions are this member's, and the allocator that says so
         self._assignment = Assignment(
             group, self._fetcher, self._progress, rebalance_timeout, self._commit_before_release, self._cursors_of,
-            self._note_name, self._zk_hosts
+            self._note_name, self._zk_hosts, self._settings.hooks
         )
         self._assignment.on_rebalance = on_rebalance
         self._assignment.on_lost = on_lost
@@ -699,6 +700,8 @@ class GroupedConsumer(BaseConsumer):
         """Take note that offsets were committed otherwise, such as with a transaction."""
         for key, offset in offsets.items():
             self._progress.committed(key, offset)
+        if offsets and self._settings.hooks is not None:
+            observed.committed(self._settings.hooks, self.group_name, offsets, dict.fromkeys(offsets, True))
 
     def rewind(self):
         """

@@ -65,7 +65,7 @@ class Columns(object):
     or ``None``, or nothing at all.
     """
 
-    __slots__ = ("keys", "values", "headers", "stamps", "stamp")
+    __slots__ = ("keys", "values", "headers", "stamps", "stamp", "encoded")
 
     def __init__(self):
         self.keys = None
@@ -74,6 +74,8 @@ class Columns(object):
         self.stamps = Stamps()
         #: the time stamp of the message that was appended last
         self.stamp = None
+        #: bytes that they took when they were encoded last, before compression
+        self.encoded = 0
 
     @classmethod
     def of(cls, records, now_ms):

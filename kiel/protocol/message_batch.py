@@ -249,6 +249,7 @@ def encode(records, magic, codec):
             raise exc.UnsupportedVersionError("headers need Kafka 0.11 or later")
         out.append(message(offset, magic, 0, stamp, key, value))
     data = b"".join(out)
+    records.encoded = len(data)
     if codec:
         data = message(len(out) - 1, magic, codec, max(records.stamps.values), None, compress(codec, data, magic))
     return data

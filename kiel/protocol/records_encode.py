@@ -44,6 +44,7 @@ def encode(
     count = len(records)
     stamps = records.stamps.values
     body = section(records, count)
+    records.encoded = sum(map(len, body))
     if compress is not None:
         body = [compress(b"".join(body))]
     attributes = codec | TRANSACTIONAL if transactional else codec

@@ -55,6 +55,8 @@ class Request(part.Part):
     correlation_id = None
     #: whether the broker answers at all
     expects_response = True
+    #: when it was asked for (`kiel.retry.monotonic`), where it has to wait before it can be sent
+    asked = None
     #: called with the response in the turn in which it comes, before the Future of it is resolved; must not raise
     on_answer = None
     #: the array that is left unread in a large answer, see `kiel.protocol.response.Response.deserialize_walked`

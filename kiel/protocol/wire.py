@@ -134,6 +134,10 @@ class Wire(object):
         pieces.insert(0, size_struct.pack(size))
         return [b"".join(pieces)] if size < LARGE else gathered(pieces)
 
+    def measured(self, request, pieces):
+        """Return a request's version and the bytes of what `send` gave for it, for who counts them."""
+        return self.version(request), sum(map(len, pieces))
+
     @staticmethod
     def frame_size(prefix):
         """

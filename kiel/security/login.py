@@ -78,7 +78,10 @@ class Login(object):
             ))
         if not self.session.done:
             raise exc.AuthenticationError("%r ended the login by %s before it was through" % (self.conn, name))
-        raise gen.Return(max(0, lifetime) / 1000.0)
+        lifetime = max(0, lifetime) / 1000.0
+        if self.conn.observer is not None:
+            self.conn.observer.authenticated(name, lifetime)
+        raise gen.Return(lifetime)
 
     @gen.coroutine
     def _agree(self):

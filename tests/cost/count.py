@@ -35,6 +35,7 @@ ALLOWED = {
         "produce, partitions": (31.5, 8.18),
         "produce, services": (91.0, 26.02),
         "produce_many": (0.1, 0.04),
+        "request": (229.0, 112.00),
     },
     (3, 11): {
         "consume": (3.5, 0.11),
@@ -55,6 +56,7 @@ ALLOWED = {
         "produce, partitions": (153.1, 9.16),
         "produce, services": (492.2, 29.01),
         "produce_many": (0.4, 0.04),
+        "request": (1274.0, 119.00),
     },
 }
 
@@ -80,6 +82,7 @@ SPED_UP = {
         "produce, partitions": (31.5, 8.18),
         "produce, services": (91.0, 26.02),
         "produce_many": (0.1, 0.04),
+        "request": (229.0, 112.00),
     },
     (3, 11): {
         "consume": (0.2, 0.01),
@@ -100,6 +103,7 @@ SPED_UP = {
         "produce, partitions": (153.1, 9.16),
         "produce, services": (492.2, 29.01),
         "produce_many": (0.4, 0.04),
+        "request": (1274.0, 119.00),
     },
 }
 

@@ -4,13 +4,17 @@ from __future__ import absolute_import
 import functools
 import itertools
 import random
+import struct
 
 from tornado import concurrent
 
 from kiel.clients import Producer, SingleConsumer, producer
 from kiel.clients.consuming.cursor import Cursor
+from kiel.connection import Connection
+from kiel.connection_states import READY
 from kiel.protocol import messages, records_encode
 from kiel.protocol.columns import Columns
+from kiel.protocol.heartbeat import HeartbeatRequest, HeartbeatResponse
 
 COUNT = 2000
 NOW = 1500000000000
@@ -138,6 +142,34 @@ def producing_many():
     return work, COUNT
 
 
+class Socket(object):
+    """A stream whose writes go nowhere."""
+
+    began = 0
+
+    def write(self, data, future=None):
+        """Written."""
+
+
+def requests():
+    """A request and its answer, on a connection that is ready."""
+    conn = Connection("nowhere", 1)
+    conn.wire.versions = {"heartbeat": (0, 4)}
+    conn.state, conn.stream = READY, Socket()
+    conn.start(Idle())
+    answer = struct.Struct(">i").pack
+    body = HeartbeatResponse(throttle_time=0, error_code=0).serialize(4)
+
+    def work():
+        """Sends, and is answered."""
+        for _ in range(COUNT):
+            request = HeartbeatRequest(group_id="g", generation_id=1, member_id="m")
+            future = conn.send(request)
+            conn.read_message(answer(request.correlation_id) + body)
+            assert future.done()
+    return work, COUNT
+
+
 def from_json():
     """Values of the default deserialiser."""
     found = [(None, b'{"n": %d, "name": "some name or other", "on": true}' % at, (), NOW) for at in range(COUNT)]
@@ -162,6 +194,7 @@ LOOPS = {
     "consume_records, services": lambda: reading(True, services=True),
     "encode, services": lambda: encoding(services=True),
     "produce, services": lambda: producing(key=b"k123456", headers=TRACE),
+    "request": requests,
     "consume, keys": lambda: reading(False, keyed=True),
     "consume, json": from_json,
     "consume, magic 1": lambda: reading(False, magic=1),

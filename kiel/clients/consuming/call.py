@@ -25,7 +25,7 @@ class Call(object):
     :param put_back: called with this call when what it took is to be handed out again
     """
 
-    __slots__ = ("topic", "read", "wait", "most", "left", "begun", "taken", "given_up", "_put_back")
+    __slots__ = ("topic", "read", "wait", "most", "left", "begun", "taken", "seen", "given_up", "_put_back")
 
     def __init__(self, topic, read, wait, most, put_back):
         self.topic = topic
@@ -38,6 +38,8 @@ class Call(object):
         self.begun = monotonic()
         #: ``(cursor, generation, offset)`` of the partitions whose messages it has, the offset of the first of them
         self.taken = []
+        #: what the fetcher gave it, kept for the hooks; None where nobody listens
+        self.seen = None
         #: whether nobody waits for it any more
         self.given_up = False
         self._put_back = put_back

@@ -4,6 +4,7 @@ from __future__ import absolute_import
 import logging
 
 from kiel import constants, exc
+from kiel.clients import observed
 from kiel.clients.consuming import isolation
 from kiel.clients.consuming.log_validator import ERROR
 from kiel.protocol import errors, messages
@@ -115,6 +116,8 @@ class FetchResponses(object):
 
     def _refused(self, cursor, error):
         """Deal with one partition's error. Returns whether metadata is out of date."""
+        if self.client.cluster.settings.hooks is not None:
+            observed.failed(self.client.cluster.settings.hooks, error, (cursor.topic, cursor.partition))
         follower, cursor.replica = cursor.replica, None
         if follower is not None:
             log.info("%s: broker %s is a follower that can't serve, the leader is asked instead", error, follower)

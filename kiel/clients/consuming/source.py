@@ -6,6 +6,7 @@ import logging
 from tornado import gen
 
 from kiel import exc
+from kiel.clients import observed
 from kiel.clients.consuming.fetch_request import LEAST_LIMIT, Fetch
 from kiel.clients.consuming.fetch_session import NO_SESSION, FetchSession
 from kiel.retry import monotonic
@@ -131,6 +132,8 @@ class Source(object):
             return
         if fetch.request.session_epoch != NO_SESSION:
             session.answered(response.session_id)
+        if self.client.cluster.settings.hooks is not None:
+            observed.fetch_answered(self.client.cluster.settings.hooks, conn.broker_id, response, fetch)
         self.fetcher.responses.handle(response, fetch)
 
     def _refused(self, error, fetch, session):
@@ -150,6 +153,8 @@ class Source(object):
         if not self.client.closing:
             self.client.cluster.warn("Fetch from broker %s failed: %s", self.broker_id, error)
         self.client.last_error = error
+        if self.client.cluster.settings.hooks is not None:
+            observed.failed(self.client.cluster.settings.hooks, error)
         for cursor in cursors:
             cursor.replica = None
             cursor.failed()

@@ -8,6 +8,7 @@ from tornado import gen
 
 from kiel import events, exc
 from kiel.allocation import Allocator
+from kiel.clients import observed
 from kiel.clients.grouping.callback import call_back
 from kiel.retry import monotonic
 
@@ -39,14 +40,17 @@ class Assignment(object):
     :param cursors: called with a set of (topic, partition) that are this member's, returns a list of their cursors
     :param changed: called without arguments whenever the allocator changed the allocation
     :param zk_hosts: the ZooKeeper that the group meets in, as errors name it; None for one that meets in Kafka
+    :param hooks: the client's `kiel.hooks.Hooks`; None where nobody listens
     """
 
-    def __init__(self, group, fetcher, progress, rebalance_timeout, commit, cursors, changed, zk_hosts=None):
+    def __init__(self, group, fetcher, progress, rebalance_timeout, commit, cursors, changed, zk_hosts=None,
+                 hooks=None):
         self.group = group
         self.fetcher = fetcher
         self.progress = progress
         self.rebalance_timeout = rebalance_timeout
         self.zk_hosts = zk_hosts
+        self.hooks = hooks
         #: the application's callbacks, see `kiel.clients.grouped.GroupedConsumer`; may be set
         self.on_rebalance = None
         self.on_lost = None
@@ -123,6 +127,7 @@ class Assignment(object):
         is not committed, and its new owner hands it out again.
         """
         self._changed()
+        change = observed.Change(self.hooks, self, revoked, assigned)
         keys = keys_of(revoked)
         for topic, partition in keys:
             self.fetcher.revoke(topic, partition)
@@ -135,6 +140,7 @@ class Assignment(object):
         self.forget(keys)
         if assigned:
             yield self._arrived(assigned)
+        change.ended()
         self.fetcher.wake()
         self.fetcher.pump()
 
@@ -177,6 +183,7 @@ class Assignment(object):
                     "owner", self.group, names_of(keys))
         self._releasing -= keys
         self.forget(keys)
+        observed.Change(self.hooks, self, lost=lost).ended()
         self.fetcher.wake()
         lost = topics_of(keys - self._announced)  # a partition is told of as revoked or as lost, not as both
         if not lost:

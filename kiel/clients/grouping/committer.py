@@ -6,7 +6,9 @@ import logging
 from tornado import gen, locks
 
 from kiel import exc
+from kiel.clients import observed
 from kiel.clients.grouping.assignment import Signature, not_owned
+from kiel.retry import monotonic
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +31,8 @@ class Committer(object):
         self.progress = progress
         self.assignment = assignment
         self._positions = positions
+        #: the client's `kiel.hooks.Hooks`; None where nobody listens
+        self.hooks = committed.client.cluster.settings.hooks
         #: how many commits of what is due have begun: whether an override of `commit_offsets` used kiel's own
         self.begun = 0
         self._lock = locks.Lock()
@@ -68,6 +72,7 @@ class Committer(object):
     @gen.coroutine
     def _commit(self, offsets, metadata, deadline=None, closing=False):
         """Commit offsets as long as the present terms of their partitions last."""
+        begun = monotonic()
         result = yield self.committed.commit(
             offsets, metadata, deadline, Signature(self.assignment, offsets), closing
         )
@@ -76,4 +81,6 @@ class Committer(object):
                 log.error("Commit of %s:%s at %s failed: %s", key[0], key[1], offsets[key], outcome)
             elif outcome:
                 self.progress.committed(key, offsets[key])
+        if self.hooks is not None:
+            observed.committed(self.hooks, self.assignment.group, offsets, result, monotonic() - begun)
         raise gen.Return(result)

@@ -42,7 +42,7 @@ class Batch(object):
     __slots__ = (
         "topic", "partition", "records", "count", "size", "limit", "run", "opened", "deadline", "data", "version",
         "identity", "sequence", "doubtful", "last_error", "done", "error", "offset", "timestamp",
-        "timestamps", "parts", "barriers", "_waiters", "_unseen",
+        "timestamps", "parts", "barriers", "attempts", "_waiters", "_unseen",
     )
 
     def __init__(self, topic, partition, opened=0.0, deadline=0.0, limit=0):
@@ -84,6 +84,8 @@ class Batch(object):
         self.parts = None
         #: the `BatchBarrier` objects that wait for it
         self.barriers = None
+        #: how often it was encoded to be sent
+        self.attempts = 0
         self._waiters = None  # [(index, what the Future gets instead of the metadata, Future)]
         self._unseen = None
 
@@ -222,6 +224,7 @@ class Batch(object):
             part.count = end - start
             part.size += sum(record_size(*record[:3]) for record in part.records)
             part.last_error = self.last_error
+            part.attempts = self.attempts
             part._waiters = [(i - start, result, future) for i, result, future in self._waiters or ()
                              if start <= i < end] or None
             part.barriers = list(self.barriers or ())

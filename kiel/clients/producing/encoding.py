@@ -74,6 +74,7 @@ def encode(batch, version, codec, state):
         been written would have to be encoded anew
     :raises kiel.exc.MissingCodecError: when the codec's package is not installed
     """
+    batch.attempts += 1
     magic = 2 if version >= 3 else 1 if version == 2 else 0
     numbered = magic == 2 and state.numbering
     if batch.sequence is not None and batch.doubtful:

@@ -6,6 +6,7 @@ import logging
 from tornado import gen
 
 from kiel import exc
+from kiel.clients import observed
 from kiel.clients.producing import encoding
 from kiel.clients.producing.batch import failure
 from kiel.clients.producing.partition_queue import IN_FLIGHT
@@ -72,6 +73,8 @@ class Retries(object):
         event = "answered" if queue.state is IN_FLIGHT else "moved"
         if queue.batches and getattr(error, "retriable", False) and not self.stopped:
             queue.batches[0].last_error = error
+            if self._cluster.settings.hooks is not None:
+                observed.batch_retried(self._cluster.settings.hooks, queue.batches[0], error)
             queue.due = True
             queue.go("failed")
             effects.failed.append((queue, error))

@@ -12,6 +12,7 @@ import logging
 import time
 
 from kiel import exc
+from kiel.clients import observed
 from kiel.clients.producing import encoding
 from kiel.clients.producing.batch import BATCH_OVERHEAD, failure, resolve, timed_out
 from kiel.clients.producing.broker_queue import MAX_IN_FLIGHT, BrokerQueue, InFlight
@@ -54,6 +55,7 @@ class Sender(object):
         self._turn = turn
         self._release = release
         self._own_handler = own_handler
+        self._hooks = client.cluster.settings.hooks  # None where nobody listens
         self._retries = Retries(client.cluster, transactions, client.cluster.settings.retry, self._finish, self._act)
         self._queues = {}  # (topic, partition id) -> PartitionQueue
         self._broker_queues = {}  # broker id -> BrokerQueue
@@ -204,6 +206,8 @@ class Sender(object):
 
     def _finish(self, batch, effects, error=None, offset=-1, timestamp=-1):
         """End a batch, delivered or with an error."""
+        if self._hooks is not None:
+            observed.batch_ended(self._hooks, batch, self._options, self._cluster.leaders, error, offset)
         if error is not None:
             self._transactions.lost(batch, error)
         if batch.limit:

@@ -30,11 +30,13 @@ class CoordinatorConnection(object):
     :param group: the group's name
     :param patience: seconds that a broker has for an answer to one of `IMMEDIATE`, and for a connection, unless
         the settings give it less
+    :param hooks: what tells the client's hooks from this thread; None where nobody listens
     """
 
-    def __init__(self, settings, group, patience):
+    def __init__(self, settings, group, patience, hooks=None):
         settings.ssl_context()  # made here, so that two threads never make it at the same time
         self.settings = copy.copy(settings)
+        self.settings.hooks = hooks
         self.settings.connect_timeout = min(patience, settings.connect_timeout)
         self.patience = min(patience, settings.request_timeout)
         self.group = group

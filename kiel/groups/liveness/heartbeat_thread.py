@@ -11,6 +11,7 @@ from tornado import concurrent, gen, ioloop
 from kiel import events, exc
 from kiel.groups.liveness.coordinator_connection import IMMEDIATE, CoordinatorConnection
 from kiel.groups.liveness.loop_watchdog import IDLE_PERIOD, LoopWatchdog
+from kiel.groups.liveness.relay import Relay
 from kiel.groups.liveness.states import BEATING, LEFT
 from kiel.protocol import errors
 from kiel.retry import Backoff, monotonic
@@ -53,12 +54,16 @@ class HeartbeatThread(object):
         self.loop = ioloop.IOLoop(make_current=False)
         #: a Future of the application's loop, done when the thread is about to end
         self.done = concurrent.Future()
+        #: tells the client's hooks; None where nobody listens
+        self.hooks = Relay.to(heartbeat.settings.hooks, heartbeat.io_loop)
         self.connection = CoordinatorConnection(
-            heartbeat.settings, heartbeat.group, max(PATIENCE, 2 * heartbeat.interval)
+            heartbeat.settings, heartbeat.group, max(PATIENCE, 2 * heartbeat.interval), self.hooks
         )
         period = min(IDLE_PERIOD, (self.max_poll_interval or IDLE_PERIOD) / 4.0)
         self.watchdog = LoopWatchdog(heartbeat.io_loop, heartbeat.slow_callback, period, "group %s" % self.group)
         self.watchdog.on_check = self.check_progress
+        if self.hooks is not None:
+            self.watchdog.on_turning = self._tell_blocked
         #: the number of the `Heartbeat.start` that this thread works for
         self.term = 0
         #: pure functions of the application, see `Heartbeat.start`
@@ -258,10 +263,21 @@ class HeartbeatThread(object):
         if not failed:
             self.last = (request, answer)
         if error is None or getattr(error, "code", None) == errors.rebalance_in_progress:
+            if self.hooks is not None:
+                self._tell_late(request)
             self.liveness.last_beat = monotonic()
             self.clock.reset()
         if error is not None and (failed or error.cure == "coordinator"):
             self.connection.coordinator_moved()
+
+    def _tell_late(self, request):
+        """Tell the hooks of a heartbeat that came late; other requests may wait for other members."""
+        last, interval = self.liveness.last_beat, self.liveness.interval
+        if request.api in IMMEDIATE and last is not None and monotonic() - last > 2 * interval:
+            self.hooks.tell("heartbeat_late", group=self.group, seconds=monotonic() - last, interval=interval)
+
+    def _tell_blocked(self, culprit, seconds):
+        self.hooks.tell("loop_blocked", group=self.group, seconds=seconds, culprit=culprit)
 
     def _tell(self, term, hook, *args):
         """Have a hook called on the application's loop, unless the heartbeat has turned to something else by then."""

@@ -48,6 +48,8 @@ class LoopWatchdog(object):
         self.about = about
         #: called after every check with the seconds by which it came late; 0 where it was in time
         self.on_check = None
+        #: called with the culprit and the seconds of a blockage that is over
+        self.on_turning = lambda culprit, seconds: None
         #: "file:line (function)" of the handler that was named during this blockage; None while the loop turns
         self.culprit = None
         #: the loop on which the checks run, and the timer and `monotonic` time of the next one
@@ -114,6 +116,7 @@ class LoopWatchdog(object):
             if self.culprit is not None:
                 log.info("%s: the IOLoop turns again; %s blocked it for %.1f s", self.about, self.culprit,
                          when - self._asked)
+                self.on_turning(self.culprit, when - self._asked)
                 self.culprit = None
             self._ask()
         elif late:
