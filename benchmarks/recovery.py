@@ -1,13 +1,14 @@
 """
-How soon clients work again after a password that was wrong on the brokers: ``python -m benchmarks.recovery``.
+How soon clients work again after a login that failed for a while: ``python -m benchmarks.recovery CASE``.
 
-A broker of Kafka ends sessions after a few seconds (``connections.max.reauth.ms``), so that all clients log in again
-and again. The password of their user is changed there for a while, and then changed back. Each client is used all the
-time, is never made anew, and its errors are counted; its figure is the time from the cure to the first call that comes
-through, or, of a consumer, to the first message that it has. All clients run in one process, at the same time.
+The cases are those of :mod:`benchmarks.recovery_cases`: a password that is wrong on the broker, a client certificate
+that it refuses, an identity provider or a KDC that is away. Each client is used all the time, is never made anew, and
+its errors are counted; its figure is the time from the cure to the first call that comes through, or, of a consumer,
+to the first message that it has. All clients run in one process, at the same time.
 """
 from __future__ import absolute_import, print_function
 
+import argparse
 import asyncio
 import logging
 import threading
@@ -21,12 +22,14 @@ import kafka
 import kafka.admin
 from tornado import gen, ioloop
 
-from kiel import clients, sasl, testing
+from kiel import clients
 
-TOPIC, USER, PASSWORD, MECHANISM = "recovery", "alice", "alice-secret", "SCRAM-SHA-256"
+from benchmarks import recovery_cases
 
-#: seconds of a session; with everything right, wrong, and right again
-SESSION, BEFORE, WRONG, AFTER = 3, 5, 20, 15
+TOPIC = "recovery"
+
+#: seconds with everything right, before and after
+BEFORE, AFTER = 5, 15
 
 
 class Track(object):
@@ -43,7 +46,7 @@ class Track(object):
 
     def line(self, wrong, cure):
         """Return the line of the table."""
-        through = [when for when, _ in self.times if wrong + SESSION + 1 < when < cure]
+        through = [when for when, _ in self.times if (wrong + cure) / 2 < when < cure]
         again = [when - cure for when, _ in self.times if when >= cure]
         late = len([1 for when, _ in self.failures if wrong <= when < cure])
         note = "was not cut off" if through else "%.1f s" % again[0] if again else "not within %d s" % AFTER
@@ -88,9 +91,7 @@ class Run(object):
 
 # -- kiel --
 
-def of_kiel(run):
-    login = {"sasl": sasl.Scram(USER, PASSWORD, MECHANISM)}
-
+def of_kiel(run, login):
     @gen.coroutine
     def repeat(name, use):
         track = run.track("kiel: " + name)
@@ -128,11 +129,8 @@ def of_kiel(run):
 
 # -- others --
 
-def of_kafka_python(run):
-    settings = {
-        "bootstrap_servers": run.bootstrap, "security_protocol": "SASL_PLAINTEXT", "sasl_mechanism": MECHANISM,
-        "sasl_plain_username": USER, "sasl_plain_password": PASSWORD,
-    }
+def of_kafka_python(run, login):
+    settings = dict(login, bootstrap_servers=run.bootstrap)
     producer = kafka.KafkaProducer(max_block_ms=2000, **settings)
     consumer = kafka.KafkaConsumer(TOPIC, group_id="kafka-python", **settings)
     admin = kafka.KafkaAdminClient(**settings)
@@ -141,11 +139,8 @@ def of_kafka_python(run):
     run.repeat("kafka-python: admin", lambda: admin.list_topics())
 
 
-def of_aiokafka(run):
-    settings = {
-        "bootstrap_servers": run.bootstrap, "security_protocol": "SASL_PLAINTEXT", "sasl_mechanism": MECHANISM,
-        "sasl_plain_username": USER, "sasl_plain_password": PASSWORD,
-    }
+def of_aiokafka(run, login):
+    settings = dict(login, bootstrap_servers=run.bootstrap)
 
     async def repeat(name, use):
         track = run.track("aiokafka: " + name)
@@ -171,12 +166,10 @@ def of_aiokafka(run):
     asyncio.run(body())
 
 
-def of_confluent(run):
-    settings = {
-        "bootstrap.servers": ",".join(run.bootstrap), "security.protocol": "SASL_PLAINTEXT",
-        "sasl.mechanism": MECHANISM, "sasl.username": USER, "sasl.password": PASSWORD,
-        "log_level": 0, "error_cb": lambda error: None,
-    }
+def of_confluent(run, login):
+    settings = dict(login, **{
+        "bootstrap.servers": ",".join(run.bootstrap), "log_level": 0, "error_cb": lambda error: None,
+    })
     producer = confluent_kafka.Producer(settings)
     consumer = confluent_kafka.Consumer(dict(settings, **{"group.id": "confluent"}))
     consumer.subscribe([TOPIC])
@@ -200,28 +193,22 @@ def of_confluent(run):
     run.repeat("confluent: admin", lambda: admin.list_topics(timeout=2))
 
 
-def set_password(address, password):
-    """Change the user's password on the brokers, by a listener without logins."""
-    admin = confluent_kafka.admin
-    change = admin.UserScramCredentialUpsertion(
-        USER, admin.ScramCredentialInfo(admin.ScramMechanism.SCRAM_SHA_256, 4096), password.encode("ascii"))
-    client = admin.AdminClient({"bootstrap.servers": address})
-    for future in client.alter_user_scram_credentials([change]).values():
-        future.result(10)
-
-
 def main():
-    """Run it, and print the table."""
+    """Run one case, and print the table."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.recovery", description="How soon clients work again.")
+    parser.add_argument("case", nargs="?", choices=sorted(recovery_cases.CASES), default="password")
+    case = recovery_cases.CASES[parser.parse_args().case]()
     logging.disable(logging.CRITICAL)
-    with testing.Kafka("4.4.0", sasl=[MECHANISM], settings={"connections.max.reauth.ms": SESSION * 1000}) as cluster:
+    with case.started() as cluster:
         cluster.create_topic(TOPIC)
-        inner = "%s:%d" % tuple(cluster.brokers[0].inner_address)
-        feed = confluent_kafka.Producer({"bootstrap.servers": inner})
+        feed = confluent_kafka.Producer({"bootstrap.servers": cluster.plaintext[0]})
         run = Run(cluster.bootstrap)
-        run.thread(of_kiel, run)
-        run.thread(of_aiokafka, run)
-        of_kafka_python(run)
-        of_confluent(run)
+        run.thread(of_kiel, run, case.kiel())
+        run.thread(of_aiokafka, run, case.aiokafka())
+        of_kafka_python(run, case.kafka_python())
+        login = case.confluent()
+        if login is not None:
+            of_confluent(run, login)
 
         def wait(seconds):
             until = time.time() + seconds
@@ -230,9 +217,9 @@ def main():
                 feed.poll(0.05)
         wait(BEFORE)
         wrong = time.time()
-        set_password(inner, "another")
-        wait(WRONG)
-        set_password(inner, PASSWORD)
+        case.spoil()
+        wait(case.wrong)
+        case.cure()
         cure = time.time()
         wait(AFTER)
         run.over = True

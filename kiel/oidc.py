@@ -30,7 +30,7 @@ RENEWAL = 0.8
 UNKNOWN_LIFETIME = 60.0
 
 #: seconds between attempts while the provider does not answer
-PAUSE = Backoff(first=0.1, most=1.0, deadline=None)
+PAUSE = Backoff(first=0.1, most=0.5, deadline=None)
 
 JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 

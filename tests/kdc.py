@@ -68,6 +68,24 @@ class Realm(object):
         """The path of a principal's keytab."""
         return os.path.join(self.directory, principal.partition("/")[0] + ".keytab")
 
+    def limit(self, principal, seconds):
+        """Let the principal's tickets hold for so long only."""
+        self._run("kadmin.local", "-q", 'modprinc -maxlife "%d seconds" %s' % (seconds, principal))
+
+    def jaas(self):
+        """The line that names a broker's login module and its key."""
+        return ('com.sun.security.auth.module.Krb5LoginModule required useKeyTab=true storeKey=true keyTab="%s" '
+                'principal="kafka/localhost@%s";' % (self.keytab("kafka"), REALM))
+
+    def settings(self):
+        """The settings of a broker from 1.0 on; see also `jvm`."""
+        return {"sasl.kerberos.service.name": "kafka",
+                "listener.name.sasl_plaintext.gssapi.sasl.jaas.config": self.jaas()}
+
+    def jvm(self):
+        """The options of a broker's JVM."""
+        return ("-Djava.security.krb5.conf=" + self.config,)
+
     def start(self):
         """Start the KDC; returns when it takes connections."""
         self.process = subprocess.Popen(

@@ -35,17 +35,13 @@ def realm(tmpdir_factory):
 
 @pytest.fixture(scope="module", params=RELEASES)
 def kafka(request, realm):
-    jaas = ('com.sun.security.auth.module.Krb5LoginModule required useKeyTab=true storeKey=true keyTab="%s" '
-            'principal="kafka/localhost@%s";' % (realm.keytab("kafka"), kdc.REALM))
-    settings = {"sasl.kerberos.service.name": "kafka"}
-    jvm = ("-Djava.security.krb5.conf=" + realm.config,)
+    settings, jvm = realm.settings(), realm.jvm()
     if request.param.startswith("0."):  # no JAAS in settings yet
         path = os.path.join(realm.directory, "jaas.conf")
         with open(path, "w") as target:
-            target.write("KafkaServer {\n  %s\n};\n" % jaas)
+            target.write("KafkaServer {\n  %s\n};\n" % realm.jaas())
+        settings = {"sasl.kerberos.service.name": "kafka"}
         jvm += ("-Djava.security.auth.login.config=" + path, "-Dzookeeper.sasl.client=false")
-    else:
-        settings["listener.name.sasl_plaintext.gssapi.sasl.jaas.config"] = jaas
     with testing.Kafka(request.param, sasl=["GSSAPI"], settings=settings, jvm=jvm) as cluster:
         yield cluster
 
