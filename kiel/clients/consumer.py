@@ -67,10 +67,10 @@ class BaseConsumer(Client):
         ``bytes`` values are returned as they are, null as None.
     :param max_wait_time: milliseconds that `consume` waits for messages
     :param min_bytes: bytes that a broker waits for before it answers, up to ``max_wait_time``
-    :param max_bytes: bytes, as on the wire, that one answer of a broker and one call of `consume` may bring; a single
-        message may be larger. Where messages are deserialised, a call returns no more than `PIECE` of them, or one
-        batch.
-    :param buffer_bytes: bytes fetched and not yet handed out, over all partitions
+    :param max_bytes: bytes, as on the wire, that one call of `consume` may bring; a single message may be larger. Where
+        messages are deserialised, a call returns no more than `PIECE` of them, or one batch. An answer of a broker
+        brings as much, or more where round trips take long: up to half of ``buffer_bytes``.
+    :param buffer_bytes: bytes fetched and not yet handed out, or on their way, over all partitions
     :param check_crcs: whether checksums are verified
     :param on_error: called with a `Record` (its value the raw bytes) and the exception when a message does not
         deserialise, and may return a Future; the default logs, and the message is skipped. When it raises, the

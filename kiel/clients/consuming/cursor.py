@@ -29,6 +29,8 @@ IN_FLIGHT = "in flight"
 CHECKING = "checking"
 #: fetched batches wait to be taken
 BUFFERED = "buffered"
+#: fetched batches wait to be taken, and the next fetch is under way
+AHEAD = "ahead"
 #: given away; takes nothing any more
 REVOKED = "revoked"
 
@@ -48,7 +50,9 @@ TRANSITIONS = {
                "revoked": REVOKED},
     IN_FLIGHT: {"fetched": BUFFERED, "nothing": READY, "failed": READY, "lost": LOST, "reset": UNSET,
                 "sought": SOUGHT, "revoked": REVOKED},
-    BUFFERED: {"taken": READY, "reset": UNSET, "sought": SOUGHT, "revoked": REVOKED},
+    BUFFERED: {"taken": READY, "fetch_sent": AHEAD, "reset": UNSET, "sought": SOUGHT, "revoked": REVOKED},
+    AHEAD: {"fetched": BUFFERED, "nothing": BUFFERED, "failed": BUFFERED, "taken": IN_FLIGHT, "lost": LOST,
+            "reset": UNSET, "sought": SOUGHT, "revoked": REVOKED},
     REVOKED: {"revoked": REVOKED},
 }
 
@@ -94,8 +98,8 @@ class Cursor(object):
     """
 
     __slots__ = ("topic", "partition", "state", "position", "handed", "batches", "size", "request", "generation",
-                 "hot", "paused", "limit", "high_watermark", "last_stable", "start", "error", "not_before", "clock",
-                 "epoch", "checked", "lost_at", "replica", "replica_until", "answered", "unlocated")
+                 "hot", "paused", "limit", "high_watermark", "last_stable", "end", "start", "error", "not_before",
+                 "clock", "epoch", "checked", "lost_at", "replica", "replica_until", "answered", "unlocated")
 
     def __init__(self, topic, partition, start=UNTOLD):
         self.topic = topic
@@ -124,6 +128,8 @@ class Cursor(object):
         self.high_watermark = None
         #: the offset from which on transactions are open; -1 where the broker does not tell
         self.last_stable = -1
+        #: the offset up to which a fetch brings messages at once, as of the last answer; None before the first
+        self.end = None
         #: raised by the next consume()
         self.error = None
         #: nothing is asked for before this time (`kiel.retry.monotonic`)
@@ -171,6 +177,26 @@ class Cursor(object):
                         lost_at, offset, "%d offsets are skipped" % (offset - lost_at) if offset > lost_at else
                         "%d offsets are read again, or their messages are gone" % (lost_at - offset))
 
+    @property
+    def behind(self):
+        """Whether there is more to fetch than has come, as far as is known: a fetch of it is answered at once."""
+        return self.end is not None and self.end > self.position
+
+    @property
+    def holds(self):
+        """Whether fetched batches wait to be taken."""
+        return self.state in (BUFFERED, AHEAD)
+
+    @property
+    def wants_more(self):
+        """
+        Whether what waits to be taken is not all that there is, so that the next fetch may be sent ahead of that.
+
+        After a failure it is asked for again once the application has taken what came before: then the error, should it
+        still be there, comes in its turn.
+        """
+        return self.state == BUFFERED and self.clock is None and self.error is None and self.behind
+
     def send(self, request):
         """A fetch was sent."""
         self._on("fetch_sent")
@@ -188,7 +214,7 @@ class Cursor(object):
 
     def awaits(self, request):
         """Whether the answer to this request is for what the cursor is waiting for."""
-        return self.request is request and self.state in (IN_FLIGHT, CHECKING)
+        return self.request is request and self.state in (IN_FLIGHT, AHEAD, CHECKING)
 
     def fetched(self, batches):
         """Batches came."""
@@ -198,7 +224,7 @@ class Cursor(object):
         self.limit = 0
         self.clock = None
         self.batches.extend(batches)
-        self.size = sum(batch.size for batch in batches)
+        self.size += sum(batch.size for batch in batches)
         last = batches[-1]
         self.position = last.next_offset
         if last.leader_epoch >= 0:
@@ -215,6 +241,8 @@ class Cursor(object):
         self.clock = None
         if cold:
             self.hot = False
+        elif self.behind:
+            self.hot = True
 
     def failed(self):
         """The fetch, or check, failed; the partition rests a while."""

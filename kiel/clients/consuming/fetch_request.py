@@ -27,15 +27,25 @@ class Fetch(object):
     :param by_partition: whether the broker takes each partition's limit for itself, as those before fetch version 3 do:
         then the share is divided among them, and of those that need more, one goes at a time
     :param bound: the consumer's ``buffer_bytes``
+    :param least: bytes that each partition is asked for at least, where the broker bounds the whole: what is more in a
+        share is for those that are behind, in equal parts, so that none waits until another has all it wants
     """
 
-    __slots__ = ("cursors", "share", "limit", "room", "request", "sent", "due")
+    __slots__ = ("cursors", "share", "limit", "least", "room", "request", "sent", "due", "busy", "full", "starved")
 
-    def __init__(self, cursors, share, by_partition, bound):
+    def __init__(self, cursors, share, by_partition, bound, least):
         self.cursors = cursors
         self.share = share
-        #: bytes that each partition is asked for, but for those that need more
-        self.limit = share
+        behind = sum(cursor.behind for cursor in cursors)
+        #: whether the broker has something for it, so that it answers at once
+        self.busy = behind > 0
+        #: whether the answer brought as much as it may, or nearly so
+        self.full = False
+        #: whether somebody waited for the answer, with nothing in the buffer
+        self.starved = False
+        #: bytes that a partition is asked for, but for those that need more: one that is behind, another
+        self.limit = max(least, share // (behind or 1))
+        self.least = least
         #: bytes that may come
         self.room = share
         #: the `kiel.protocol.fetch.FetchRequest`, made by `ask`
@@ -48,7 +58,7 @@ class Fetch(object):
             self._divide(bound)
 
     def _divide(self, bound):
-        limit = self.limit = max(min(LEAST_SHARE, self.share), self.share // len(self.cursors))
+        limit = self.limit = self.least = max(min(LEAST_SHARE, self.share), self.share // len(self.cursors))
         larger = [cursor for cursor in self.cursors if cursor.limit > limit]
         self.room = limit * len(self.cursors)
         if larger:
@@ -101,7 +111,7 @@ class Fetch(object):
                 all_ids = False
             cursor.checked = epoch = epochs.get(topic, {}).get(partition, -1)
             wanted[topic, partition] = (
-                topic_id, cursor.position, max(cursor.limit, self.limit), epoch,
+                topic_id, cursor.position, max(cursor.limit, self.limit if cursor.behind else self.least), epoch,
                 cursor.epoch if tells and epoch >= 0 else -1
             )
         return wanted, all_ids

@@ -41,6 +41,8 @@ class FetchResponses(object):
         outdated = False
         size = sum(len(part.message_set.data or b"") for topic in response.topics for part in topic.partitions)
         crowded = size > fetch.share - fetch.share // 4  # then a partition without data may just not have got in
+        fetch.full = crowded
+        fetch.starved = crowded and any(self.fetcher.hungry[topic.name] for topic in response.topics)
         for topic in response.topics:
             for part in topic.partitions:
                 cursor = self.fetcher.find(topic.name, part.partition_id)
@@ -72,7 +74,9 @@ class FetchResponses(object):
             log.debug("%s:%s is read from broker %s", cursor.topic, cursor.partition, cursor.replica)
             crowded = True  # it has more to say
         cursor.high_watermark = part.highwater_mark_offset
-        cursor.last_stable = part.last_stable_offset
+        cursor.last_stable = cursor.end = part.last_stable_offset
+        if cursor.end < 0 or self.limits.isolation_level != constants.READ_COMMITTED:
+            cursor.end = cursor.high_watermark
         self._take_messages(cursor, part, crowded)
         return False
 
@@ -104,7 +108,10 @@ class FetchResponses(object):
         cursor.nothing(cold=False)
 
     def _unreadable(self, cursor, error):
-        """Have the next consume() raise what is wrong with a partition's messages."""
+        """Have the next consume() raise what is wrong with a partition's messages, once those before are taken."""
+        if cursor.holds:
+            cursor.failed()
+            return
         error.topic, error.partition = cursor.topic, cursor.partition
         if error.offset is None:
             error.offset = cursor.position
@@ -121,6 +128,10 @@ class FetchResponses(object):
         follower, cursor.replica = cursor.replica, None
         if follower is not None:
             log.info("%s: broker %s is a follower that can't serve, the leader is asked instead", error, follower)
+            cursor.failed()
+            return error.cure == "metadata"
+        if cursor.holds:
+            log.info("%s: asked again when what came before is taken", error)
             cursor.failed()
             return error.cure == "metadata"
         self.client.last_error = error

@@ -11,7 +11,7 @@ import collections
 
 from tornado import concurrent, gen
 
-from kiel.clients.consuming.cursor import BUFFERED, CHECKING, IN_FLIGHT, READY, UNTOLD, Cursor
+from kiel.clients.consuming.cursor import CHECKING, IN_FLIGHT, READY, UNTOLD, Cursor
 from kiel.clients.consuming.fetch_response import FetchResponses
 from kiel.clients.consuming.log_validator import LogValidator
 from kiel.clients.consuming.metadata_refresh import MetadataRefresh
@@ -102,7 +102,7 @@ class Fetcher(object):
         if self.suspended:
             return taken
         for cursor in self.of(topic):
-            if cursor.state == BUFFERED and not cursor.paused and cursor.error is None:
+            if cursor.holds and not cursor.paused and cursor.error is None:
                 if taken and most < cursor.batches[0].size:
                     continue
                 batches = list(cursor.batches) if leave else cursor.take(most)
@@ -211,14 +211,14 @@ class Fetcher(object):
 
         What can't be asked for now is seen to: a timer for the end of a rest, metadata for a missing leader.
         """
-        wanted, idle = collections.OrderedDict(), {}
+        wanted, idle, ahead = collections.OrderedDict(), {}, []
         rests, leaderless = [], False
         for topic in topics:
             hungry = self.hungry[topic]
             cold = []
             active = bool(hungry)
             for cursor in self.cursors.get(topic, {}).values():
-                if cursor.state != READY or cursor.paused:
+                if cursor.paused or (cursor.state != READY and not cursor.wants_more):
                     continue
                 asked = hungry or cursor.hot
                 if cursor.not_before > now:
@@ -227,6 +227,8 @@ class Fetcher(object):
                 broker_id = self._broker_of(cursor, now)
                 if broker_id is None:
                     leaderless = leaderless or asked
+                elif cursor.state != READY:
+                    ahead.append((broker_id, cursor))
                 elif asked:
                     active = True
                     wanted.setdefault(broker_id, []).append(cursor)
@@ -234,6 +236,8 @@ class Fetcher(object):
                     cold.append((broker_id, cursor))
             for broker_id, cursor in cold if active else ():
                 idle.setdefault(broker_id, []).append(cursor)
+        for broker_id, cursor in ahead:  # behind those of which nothing is here
+            wanted.setdefault(broker_id, []).append(cursor)
         if leaderless:
             self.refresh_metadata()
         if rests and self._timer is None:
@@ -276,6 +280,11 @@ class Fetcher(object):
         """Bytes that have come and are not taken yet."""
         return sum(cursor.size for cursors in self.cursors.values() for cursor in cursors.values())
 
+    @property
+    def room(self):
+        """Bytes that neither are in the buffer nor may come."""
+        return self.limits.buffer_bytes - self._reserved - self.buffered
+
     def reserve(self, size):
         """
         Reserve room for ``size`` more bytes in the consumer's buffer. Returns whether there was.
@@ -293,7 +302,7 @@ class Fetcher(object):
         """Drop what nobody waits for until ``excess`` bytes are free. Returns how many are missing still."""
         for topic in list(self.cursors) if any(self.hungry.values()) else ():
             for cursor in self.of(topic) if not self.hungry[topic] else ():
-                if excess > 0 and cursor.state == BUFFERED and cursor.error is None:
+                if excess > 0 and cursor.holds and cursor.error is None:
                     excess -= cursor.size
                     cursor.move(cursor.handed)
                     cursor.hot = False

@@ -174,7 +174,11 @@ class LogValidator(object):
         self.client.last_error = error
         if self.limits.offset_reset == ERROR:
             log.warning("%s; it is read on after a seek", error)
-            cursor.failed()
+            if cursor.holds:
+                cursor.move(handed)  # what is buffered is gone, too; a fetch from here is told the same again
+                cursor.rest()
+            else:
+                cursor.failed()
             cursor.error = error
         else:
             log.warning("%s; %s", error, "a position is looked for anew" if end is None else

@@ -5,7 +5,25 @@ import bisect
 import itertools
 
 
-class Unpacked(object):
+class _Columns(object):
+    """What reads as a batch does, made of its columns."""
+
+    __slots__ = ()
+
+    def columns(self, start=0, check_crcs=True):
+        """Offsets, time stamps, keys, values, headers from an offset on."""
+        raise NotImplementedError()
+
+    def values(self, start=0, check_crcs=True):
+        """As a batch's."""
+        return self.columns(start)[3]
+
+    def records(self, start=0, check_crcs=True):
+        """As a batch's."""
+        return list(zip(*self.columns(start)))
+
+
+class Unpacked(_Columns):
     """
     A batch that is read in several calls: decoded once.
 
@@ -30,7 +48,7 @@ class Unpacked(object):
         return [column[first:last] for column in self._columns]
 
 
-class Portion(object):
+class Portion(_Columns):
     """
     The messages of a batch before an offset.
 
@@ -62,14 +80,6 @@ class Portion(object):
     def columns(self, start=0, check_crcs=True):
         """As a batch's."""
         return self.batch.columns(start, check_crcs, self.next_offset)
-
-    def values(self, start=0, check_crcs=True):
-        """As a batch's."""
-        return self.columns(start)[3]
-
-    def records(self, start=0, check_crcs=True):
-        """As a batch's."""
-        return list(zip(*self.columns(start)))
 
 
 def _finite(columns, count):

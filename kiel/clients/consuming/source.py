@@ -20,6 +20,12 @@ LANES = ("fetch", "fetch-busy")
 #: milliseconds that a fetch on the second lane waits for data
 BUSY_WAIT = 50
 
+#: Seconds from which on an answer took long: where it was full, and waited for, the next is asked to bring more.
+LONG = 0.005
+
+#: how many times as much that is
+GROWTH = 4
+
 #: Partitions in one fetch from which on a session is worth it: brokers keep no more than 1000 sessions in all.
 WORTH_A_SESSION = 8
 
@@ -49,22 +55,29 @@ class Source(object):
         self.session = None
         #: how many partitions without news the second lane holds
         self._cold = 0
+        #: bytes that one fetch may bring, where a round trip takes so long that the usual ones would not fill it
+        self._grown = 0
 
     def fetch(self, cursors, idle):
         """
         Send one fetch when a lane and room in the buffer are free.
 
-        :param cursors: those that are worth a fetch now
+        :param cursors: those that are worth a fetch now; those whose messages wait to be taken come last
         :param idle: others of the same topics, which are not worth a fetch now but may stay in a session
         """
         lane = next((lane for lane in LANES if lane not in self.under_way), None)
         if lane is None:
             return
         conn = self.client.cluster.conns[self.broker_id]
+        share = self._share()
+        if cursors[-1].size:
+            cursors = self._in_turn(cursors, share)
+            if not cursors:
+                return
+        if self._should_join(cursors):
+            return
         if lane == LANES[1]:
             self._cold = sum(not cursor.hot for cursor in cursors)
-        elif self._should_join(cursors):
-            return
         elif len(cursors) + len(idle) >= WORTH_A_SESSION and conn.reaches("fetch", 7):
             cursors = cursors + idle  # in a session they cost nothing; taking them out and in again would
         tells = conn.reaches("fetch", 12)
@@ -72,16 +85,31 @@ class Source(object):
             cursors = self.validator.check(conn, cursors)
         if not cursors:
             return
-        fetch = Fetch(cursors, self._share(), not conn.reaches("fetch", 3), self.limits.buffer_bytes)
+        most = share if self._grown <= share else max(share, min(self._grown, self._most(), self.fetcher.room))
+        fetch = Fetch(cursors, most, not conn.reaches("fetch", 3), self.limits.buffer_bytes, share)
         if self.fetcher.reserve(fetch.room):
             self._send(conn, lane, fetch, tells)
 
+    def _in_turn(self, cursors, share):
+        """
+        Return those that may be asked for, though messages of some wait to be taken: the fewer bytes, the earlier.
+
+        Of none there is much more in the buffer than one answer, while another is under way.
+        """
+        most = max(share, min(self._grown, self._most()))
+        return sorted((cursor for cursor in cursors if cursor.size < 2 * most), key=lambda cursor: cursor.size)
+
     def _should_join(self, cursors):
         """
-        Whether idle partitions wait for those on the second lane, soon back, and join them in one long poll.
+        Whether partitions wait for those on the other lane, soon back, and join them in one request.
 
-        Sent now, the two would miss each other for ever: while one is under way, only the other is free.
+        Those without news join in one long poll. Sent now, the two would miss each other for ever: while one is under
+        way, only the other is free.
         """
+        if any(cursor.behind for cursor in cursors):
+            return False
+        if any(fetch.busy for fetch in self.under_way.values()):
+            return True
         return LANES[1] in self.under_way and (
             self._cold >= WORTH_A_SESSION or not any(cursor.hot for cursor in cursors))
 
@@ -90,6 +118,22 @@ class Source(object):
         leaders = max(1, len(self.client.cluster.conns))
         most = self.limits.max_bytes
         return min(most, max(LEAST_LIMIT, self.limits.buffer_bytes // (2 * len(LANES) * leaders)))
+
+    def _most(self):
+        """The bytes that one fetch may grow to: the buffer takes as much again, and other leaders have their part."""
+        return self.limits.buffer_bytes // (2 * len(self.fetcher.sources))
+
+    def _adapt(self, fetch):
+        """
+        Ask for more where full answers take long and are waited for: then it is the way that takes the time. Ask for
+        less again where they come faster than they are taken.
+        """
+        if not fetch.full:
+            return
+        if fetch.starved and monotonic() - fetch.sent > LONG:
+            self._grown = max(self._grown, min(GROWTH * fetch.share, self._most()))
+        elif self._grown and not fetch.starved and self.fetcher.buffered > 2 * fetch.share:
+            self._grown //= 2
 
     def _send(self, conn, lane, fetch, tells):
         wait = self.fetcher.patience(fetch.cursors)
@@ -135,6 +179,7 @@ class Source(object):
         if self.client.cluster.settings.hooks is not None:
             observed.fetch_answered(self.client.cluster.settings.hooks, conn.broker_id, response, fetch)
         self.fetcher.responses.handle(response, fetch)
+        self._adapt(fetch)
 
     def _refused(self, error, fetch, session):
         """The broker answered with an error of the fetch as a whole."""
@@ -158,7 +203,7 @@ class Source(object):
         for cursor in cursors:
             cursor.replica = None
             cursor.failed()
-            if not error.retriable:
+            if not error.retriable and not cursor.holds:
                 cursor.error = error
                 self.fetcher.wake(cursor.topic)
         self.fetcher.refresh_metadata()

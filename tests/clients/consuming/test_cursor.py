@@ -6,7 +6,7 @@ import collections
 import pytest
 
 from kiel.clients.consuming.cursor import (
-    BUFFERED, CHECKING, IN_FLIGHT, LOST, READY, REVOKED, SOUGHT, TRANSITIONS, UNSET, Cursor, Offset
+    AHEAD, BUFFERED, CHECKING, IN_FLIGHT, LOST, READY, REVOKED, SOUGHT, TRANSITIONS, UNSET, Cursor, Offset
 )
 
 Batch = collections.namedtuple("Batch", "next_offset size leader_epoch")
@@ -36,6 +36,7 @@ WAYS = {
     IN_FLIGHT: ("position_known", "fetch_sent"),
     CHECKING: ("position_known", "check_sent"),
     BUFFERED: ("position_known", "fetch_sent", "fetched"),
+    AHEAD: ("position_known", "fetch_sent", "fetched", "fetch_sent"),
     REVOKED: ("revoked",),
 }
 
@@ -67,7 +68,7 @@ def test_each_event_in_each_state(state, event):
         assert cursor.state == state
 
 
-@pytest.mark.parametrize("state", [IN_FLIGHT, CHECKING])
+@pytest.mark.parametrize("state", [IN_FLIGHT, AHEAD, CHECKING])
 def test_only_the_answer_asked_for_is_awaited(state):
     cursor = cursor_in(state)
     assert cursor.awaits("ticket") and not cursor.awaits(object())
