@@ -88,6 +88,10 @@ RULES = (
                                         "kiel.zookeeper")),
     ("kiel.clients.grouping",  FACES + ("kiel.clients.producing",)),
     ("kiel.clients.administering", FACES + ("kiel.clients.producing", "kiel.groups", "kiel.zookeeper")),
+    # what is made of clients: no client knows it
+    ("kiel.worker",           ("socket", "ssl", "select", "threading", "kiel.connection", "kiel.broker",
+                               "kiel.protocol", "kiel.zookeeper", "kiel.groups")),
+    ("kiel.clients",          ("kiel.worker",)),
     # the command is the last to know everybody
     ("kiel",                  ("kiel.command", "kiel.__main__")),
     # what serves the tests is never needed by an application

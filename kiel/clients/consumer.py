@@ -214,6 +214,10 @@ class BaseConsumer(Client):
         """Return the next messages of a topic like `consume`: a Future of a list of `kiel.clients.Record`."""
         return self._begin(topic, start, self._reader.read_records, max_wait_time, max_records)
 
+    def _consume_raw(self, topic, max_records):
+        """Return the next messages of a topic like `consume_records`, but with their values as they came."""
+        return self._begin(topic, None, self._reader.read_raw, None, max_records)
+
     def _begin(self, topic, start, read, max_wait_time, max_records):
         """Check the arguments of a call, and have it done. Returns its Future."""
         wait = self.max_wait_time if max_wait_time is None else max_wait_time

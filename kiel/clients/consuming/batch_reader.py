@@ -176,6 +176,12 @@ class BatchReader(object):
         self._moved(cursor, batch.next_offset)
         return None
 
+    def read_raw(self, cursor, generation, batch, messages):
+        """Add a batch's messages to a list as `Record` objects whose values are bytes, or None for a null value."""
+        messages.extend(rows(
+            Record, cursor.topic, cursor.partition, batch.columns(cursor.handed, self.check_crcs)))
+        self._moved(cursor, batch.next_offset)
+
     def _deserialise_batch(self, cursor, generation, batch, raw, messages, add, shape):
         """
         The rest of reading a batch, with turns for the loop: a generator of them.

@@ -1,0 +1,85 @@
+"""Commits what is contiguously done: soon after it is, and not more often than that."""
+from __future__ import absolute_import
+
+import logging
+
+from tornado import gen, locks
+
+from kiel import exc
+from kiel.retry import Backoff
+
+log = logging.getLogger(__name__)
+
+#: seconds from a message being done to its offset being committed, together with what is done by then
+DELAY = 0.2
+
+#: the pauses after a commit that failed
+PATIENCE = Backoff(first=0.5, most=5.0, deadline=None)
+
+
+class Commits(object):
+    """
+    The commits of one worker, one at a time.
+
+    :param consumer: the `kiel.clients.grouped.GroupedConsumer`
+    :param parts: ``{(topic, partition): kiel.worker.part.Part}``, as it changes
+    """
+
+    def __init__(self, consumer, parts):
+        self.consumer = consumer
+        self.parts = parts
+        #: the loop, while there may be commits by themselves; set by the worker
+        self.io_loop = None
+        self._lock = locks.Lock()
+        self._timer = None
+        self._clock = PATIENCE.start()
+
+    def mark(self):
+        """Some partition has something to commit: see to it soon."""
+        if self._timer is None and self.io_loop is not None:
+            self._timer = self.io_loop.call_later(DELAY, self._due)
+
+    def stop(self):
+        """Commit nothing by itself any more."""
+        if self._timer is not None:
+            self.io_loop.remove_timeout(self._timer)
+        self.io_loop = self._timer = None
+
+    def _due(self):
+        self._timer = None
+        self.io_loop.add_future(self.commit(), self._committed)
+
+    def _committed(self, future):
+        """A commit ended; where it failed the next comes after a pause."""
+        error = future.result()
+        if self.io_loop is None or self._timer is not None:
+            return
+        if error is not None:
+            self._timer = self.io_loop.call_later(self._clock.delay(), self._due)
+            return
+        self._clock.reset()
+        if any(part.due for part in self.parts.values()):
+            self.mark()
+
+    @gen.coroutine
+    def commit(self):
+        """Commit all that is due. Return the error, or None; what is not this member's any more is none."""
+        with (yield self._lock.acquire()):
+            due = dict((part, part.next) for part in self.parts.values() if part.due)
+            if not due:
+                raise gen.Return(None)
+            offsets = {}
+            for part, offset in due.items():
+                offsets.setdefault(part.topic, {})[part.partition] = offset
+            try:
+                yield self.consumer.commit_offsets(offsets=offsets)
+            except exc.NotOwnedError as error:
+                if error.retriable:  # it is in doubt who owns what
+                    raise gen.Return(error)
+                log.info("%s", error)  # those that are gone; all others are committed
+            except Exception as error:
+                log.warning("Offsets could not be committed: %s", error)
+                raise gen.Return(error)
+            for part, offset in due.items():
+                part.committed = offset
+            raise gen.Return(None)

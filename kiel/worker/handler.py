@@ -1,0 +1,183 @@
+"""The application's handler, whatever kind of function it is, and whatever it does."""
+from __future__ import absolute_import
+
+import inspect
+import logging
+
+from tornado import concurrent, gen
+
+from kiel import events
+from kiel.callbacks import callback_failure
+from kiel.clients.consuming.record import Record
+from kiel.worker.errors import HandlerTimeoutError
+from kiel.worker.guard import Guarded, guarded
+
+try:
+    from asyncio import Task
+except ImportError:  # Python 2
+    Task = ()
+
+log = logging.getLogger(__name__)
+
+#: seconds that a handler whose time is over, and that was cancelled, may take to end
+GRACE = 1.0
+
+
+class Attempt(object):
+    """
+    One call of a handler for one message.
+
+    :param job: the `kiel.worker.job.Job`
+    :param ended: called once, with ``(job, error or None, final)``: what the handler ended with, and whether trying
+        again is of no use
+    """
+
+    def __init__(self, job, ended):
+        self.job = job
+        #: the Future of a handler that has not ended; None for none
+        self.future = None
+        #: the timer of its time-out
+        self.timer = None
+        #: whether its time was over
+        self.late = False
+        self._ended = ended
+
+    def cancel(self):
+        """End the handler, where that can be done."""
+        return isinstance(self.future, Task) and self.future.cancel()
+
+    def end(self, error=None, final=False):
+        """It ended; what comes after that is of no interest any more."""
+        ended, self._ended = self._ended, None
+        if ended is not None:
+            ended(self.job, error, final)
+
+
+class Handler(object):
+    """
+    Calls the application's function.
+
+    :param function: takes a `kiel.clients.Record`; a plain function, or one that returns something to wait for
+    :param executor: has ``submit``, as `concurrent.futures.Executor`; None: the function is called on the IOLoop
+    :param timeout: seconds for one attempt; None for no end
+    :param deserializer: function without arguments that returns what makes a message of a value
+    """
+
+    def __init__(self, function, executor, timeout, deserializer):
+        self.function = function if executor is not None else guarded(function)
+        self.executor = executor
+        self.timeout = timeout
+        self._deserializer = deserializer
+
+    def call(self, job, io_loop, ended):
+        """Have a message worked on; ``ended`` is called within this call already where the handler is done at once."""
+        attempt = job.attempt = Attempt(job, ended)
+        raw = job.record
+        try:
+            deserializer = self._deserializer()
+            record = raw if deserializer is bytes else Record(*(raw[:5] + (deserializer(raw.value),) + raw[6:]))
+        except BaseException as error:
+            error = callback_failure(error)
+            return attempt.end(error, final=not getattr(error, "retriable", False))
+        try:
+            future = self._submit(record, io_loop) if self.executor is not None else self._call(record)
+        except BaseException as error:
+            return attempt.end(callback_failure(error))
+        if future is None:
+            return attempt.end()
+        if future.done():
+            return attempt.end(failure_of(future))
+        attempt.future = future
+        if self.timeout is not None:
+            attempt.timer = io_loop.call_later(self.timeout, self._overdue, attempt, io_loop)
+        io_loop.add_future(future, lambda _: self._done(attempt, io_loop))
+
+    def _call(self, record):
+        """Call the function on the loop. Return a Future, or None where it is done."""
+        result = self.function(record)
+        if result is None:
+            return None
+        if inspect.isgenerator(result) and not _awaitable(result):
+            result.close()
+            raise TypeError("the handler returned a generator, nothing of which has run: decorate it with "
+                            "tornado.gen.coroutine, or make it an async def")
+        return events.outcome_of(Guarded(result) if _native(result) else result)
+
+    def _submit(self, record, io_loop):
+        """Have the function called in another thread or process. Return a Future."""
+        done = concurrent.Future()
+        self.executor.submit(self.function, record).add_done_callback(
+            lambda future: events.call_on_loop(io_loop, take_over, future, done))
+        return done
+
+    def _done(self, attempt, io_loop):
+        """The handler has ended."""
+        if attempt.timer is not None:
+            io_loop.remove_timeout(attempt.timer)
+        error = failure_of(attempt.future)
+        attempt.end(self._too_late() if attempt.late else error)
+
+    def _too_late(self):
+        return HandlerTimeoutError("the handler took longer than %g s" % self.timeout)
+
+    def _overdue(self, attempt, io_loop):
+        """An attempt's time is over: end the handler where that can be done."""
+        attempt.late, attempt.timer = True, None
+        if attempt.cancel():
+            attempt.timer = io_loop.call_later(GRACE, self._abandon, attempt)
+        else:
+            self._abandon(attempt)
+
+    def _abandon(self, attempt):
+        """A handler goes on though its time is over: only what a native coroutine does can be ended."""
+        attempt.timer = None
+        job = attempt.job
+        log.warning("The handler of message %s:%s at %s goes on, though its %g s are over; what it still does happens "
+                    "beside what comes next", job.part.topic, job.part.partition, job.offset, self.timeout)
+        attempt.end(self._too_late())
+
+
+def failure_of(future):
+    """Return what stands for the error of a Future that is done; None for none."""
+    try:
+        future.result()
+    except BaseException as error:
+        return callback_failure(error)
+    return None
+
+
+def take_over(future, done):
+    """Resolve a Future of the loop as one of an executor's; what it gave is of no interest."""
+    events.settle(done, error=failure_of(future))
+
+
+def refuse_wrong(function, executor):
+    """
+    Refuse what can't be a handler.
+
+    :raises TypeError: which says why
+    """
+    if not callable(function):
+        raise TypeError("handler has to be a function of a record, not %r" % (function,))
+    call = getattr(function, "__call__", None)
+    for one in (function, call):
+        if inspect.isgeneratorfunction(one) and not gen.is_coroutine_function(one):
+            raise TypeError("handler is a plain generator, nothing of which would run: decorate it with "
+                            "tornado.gen.coroutine")
+    if executor is None:
+        return
+    if not callable(getattr(executor, "submit", None)):
+        raise TypeError("executor has to be a concurrent.futures.Executor, not %r" % (executor,))
+    native = getattr(inspect, "iscoroutinefunction", lambda one: False)
+    for one in (function, call):
+        if gen.is_coroutine_function(one) or native(one):
+            raise TypeError("an executor runs plain functions; the handler is a coroutine, which runs on the IOLoop")
+
+
+def _awaitable(value):
+    """Whether a generator is one that may be awaited."""
+    return getattr(inspect, "isawaitable", lambda one: False)(value)
+
+
+#: whether a value is what calling an ``async def`` returns
+_native = getattr(inspect, "iscoroutine", lambda value: False)

@@ -1,0 +1,73 @@
+"""How far the work on one partition has come, while it is this member's."""
+from __future__ import absolute_import
+
+import collections
+
+from kiel.worker.job import DONE, Job
+
+
+class Part(object):
+    """
+    One term of a partition: its messages in their order, and up to where all of them are done.
+
+    :param topic: the topic's name
+    :param partition: the partition's id
+    """
+
+    def __init__(self, topic, partition):
+        self.topic = topic
+        self.partition = partition
+        #: messages taken, from the first that is not done
+        self.jobs = collections.deque()
+        #: the offset after the last message taken; None before the first
+        self.last = None
+        #: where reading stood after them: beyond ``last`` where markers of transactions follow
+        self.reached = None
+        #: the offset up to which all is done; None before the first
+        self.next = None
+        #: the one committed last by this worker
+        self.committed = None
+        #: whether the partition is about to go: nothing of it is begun any more
+        self.leaving = False
+
+    @property
+    def key(self):
+        """(topic, partition)."""
+        return self.topic, self.partition
+
+    def take(self, record, lane):
+        """Take a message. Return its `kiel.worker.job.Job`."""
+        job = Job(record, self, lane)
+        self.jobs.append(job)
+        self.last = record.offset + 1
+        return job
+
+    def follows(self, offset):
+        """Whether a message of this offset comes after those taken; not where the application sought back."""
+        return self.last is None or offset >= self.last
+
+    def read_up_to(self, position):
+        """Reading stands at a position; all messages before it have been taken."""
+        if position is not None and (self.last is None or position >= self.last):
+            self.reached = position
+            if not self.jobs and self.last is not None:
+                self.next = position
+
+    def settle(self):
+        """Some message is done: go on to the first that is not. Return whether there is more to commit."""
+        jobs = self.jobs
+        while jobs and jobs[0].state == DONE:
+            self.next = jobs.popleft().offset + 1
+        if not jobs and self.reached is not None and self.next is not None and self.reached > self.next:
+            self.next = self.reached
+        return self.due
+
+    @property
+    def due(self):
+        """Whether there is something to commit."""
+        return self.next is not None and self.next != self.committed
+
+    @property
+    def busy(self):
+        """Whether some message is at work."""
+        return any(job.busy for job in self.jobs)

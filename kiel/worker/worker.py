@@ -1,0 +1,652 @@
+"""The worker: takes messages, has them worked on, and commits what is done."""
+from __future__ import absolute_import
+
+import logging
+import time
+
+from tornado import concurrent, gen, ioloop
+
+from kiel import arguments, events, exc
+from kiel.callbacks import callback_failure
+from kiel.clients.grouped import GroupedConsumer
+from kiel.clients.grouping.assignment import keys_of, names_of
+from kiel.fairness import Turn
+from kiel.retry import Backoff, monotonic
+from kiel.worker.commits import Commits
+from kiel.worker.dead_letters import DeadLetterCallback, DeadLetterTopic
+from kiel.worker.errors import Reject
+from kiel.worker.handler import Handler, refuse_wrong
+from kiel.worker.job import AT_WORK, BURYING, DONE, GIVEN_BACK, RESTING, WAITING
+from kiel.worker.lanes import Lanes
+from kiel.worker.part import Part
+
+log = logging.getLogger(__name__)
+
+#: values of ``order``
+ORDERS = ("key", "partition", None)
+
+#: messages that are taken ahead for each that may be at work, and at least in all
+AHEAD, LEAST_AHEAD = 10, 100
+
+#: the part of the time for a rebalance that messages at work are waited for; the rest is for committing
+SHARE = 0.75
+
+#: the pauses after a `consume` that failed in passing
+PATIENCE = Backoff(first=0.1, most=2.0, deadline=None)
+
+#: seconds that what is at work is given when the worker ends because of an error
+PATIENCE_AT_LAST = 30
+
+#: seconds between two signs of life while there is no room for more messages
+LIFE = 1.0
+
+
+class Worker(object):
+    """
+    Has a function called for each message of some topics, many at a time, and each at least once.
+
+    ``yield Worker(consumer, handler).run()`` works until `drain` is called. The worker has the consumer for itself:
+    it connects it, takes messages, commits, and closes it at the end. Offsets are committed up to the first message
+    that is not done, soon after that changes.
+
+    What a handler raises is its message's failure. It is tried again as ``retry`` says, and then given to
+    ``dead_letters``; only when it is there is the message done. A value that does not deserialise fails in the same
+    way, but is not tried again, and neither is what raises `kiel.worker.Reject`. Without ``dead_letters``, a message
+    that fails for good ends the worker: `run` raises the error, and the message is the first to come when the group
+    goes on.
+
+    Messages are taken ahead, ten times ``concurrency`` and at least a hundred. While there are so many, none are
+    consumed; while one partition has so many that wait for a slow message before them, it is paused. In a rebalance,
+    messages at work are waited for, for three quarters of the consumer's ``rebalance_timeout``; those of partitions
+    that go and have not been begun, or rest between two attempts, are left to their next owner.
+
+    :param consumer: a `kiel.clients.GroupedConsumer` with ``topics`` and ``autocommit=False``, connected or not
+    :param handler: called with a `kiel.clients.Record`; a coroutine, or a plain function. It is called on the IOLoop
+        unless there is an ``executor``.
+    :param concurrency: how many messages may be at work at once
+    :param order: "key": of two messages with the same key, the later is begun when the earlier is done, and messages
+        without a key have no order; "partition": so it is with all messages of a partition; None: there is no order
+    :param retry: a `kiel.retry.Backoff` that says how often a message is tried again; its ``deadline`` counts from the
+        first failure. None: never. A message that rests between two attempts holds up its key, not its slot.
+    :param dead_letters: a topic's name: messages are written there with their key, value and headers as they came, and
+        with headers that tell what failed (see `kiel.worker.dead_letters.DeadLetterTopic`). Or called with
+        ``(record, error, attempts)``, the record's value as it came; may be a coroutine; what it raises ends the
+        worker.
+    :param timeout: seconds for one attempt; after it, a native coroutine is cancelled, and the attempt has failed with
+        `kiel.worker.HandlerTimeoutError`. Other handlers can't be ended: they go on beside what comes next. None: no
+        limit; then a handler that never ends keeps its partition from being committed.
+    :param executor: a `concurrent.futures.Executor` that a plain, blocking function is called in
+    :raises TypeError: for an argument of a wrong type, or a handler of which nothing would run
+    :raises ValueError: for a value that there is not; for a consumer that commits by itself, or has no ``topics``; for
+        ``dead_letters`` that are read by the worker itself
+    """
+
+    def __init__(self, consumer, handler, concurrency=10, order="key", retry=None, dead_letters=None, timeout=None,
+                 executor=None):
+        #: the topics that are worked on
+        self.topics = _topics_of(consumer)
+        refuse_wrong(handler, executor)
+        if order not in ORDERS:
+            raise ValueError("order is one of %r, not %r" % (ORDERS, order))
+        if retry is not None and not callable(getattr(retry, "start", None)):
+            raise TypeError("retry has to be a kiel.retry.Backoff, not %r" % (retry,))
+        if timeout is not None:
+            timeout = arguments.seconds("timeout", timeout, least=0.001)
+        self.consumer = consumer
+        self.concurrency = arguments.integer("concurrency", concurrency, 1)
+        self.order = order
+        self.retry = retry
+        self._handler = Handler(handler, executor, timeout, lambda: consumer.deserializer)
+        self._dead_letters = _dead_letters(dead_letters, consumer, self.topics)
+        #: messages that are taken ahead at most, in all and of one partition
+        self._window = max(LEAST_AHEAD, AHEAD * self.concurrency)
+        self._lanes = Lanes()
+        #: (topic, partition) -> `kiel.worker.part.Part`, of those that are this member's
+        self._parts = {}
+        self._commits = Commits(consumer, self._parts)
+        #: the partitions that this worker has paused
+        self._paused = set()
+        #: messages taken and not done with, and their bytes
+        self._taken = self._bytes = 0
+        #: messages that a handler has, and that are on their way to `dead_letters`
+        self._at_work, self._burying = set(), set()
+        #: handlers that go on for messages that are another member's by now
+        self._beside = 0
+        #: what has been done with messages so far
+        self._counts = dict.fromkeys(("done", "retried", "dead", "given_back"), 0)
+        self._turn = Turn()
+        self._pumping = self._pump_due = False
+        #: Futures of those who wait for room, and (condition, Future) of those who wait for work to end
+        self._hungry, self._watchers = [], []
+        #: whether no more messages are to be taken or begun
+        self._stopping = False
+        #: done when ``_stopping`` is True, and when `run` is; made there
+        self._stopped = self._ended = None
+        #: the error that ended the worker; None while there is none
+        self.error = None
+        self._running = False
+        #: when what is at work has to be done (`kiel.retry.monotonic`), and the loop's timer of it; None before `drain`
+        self._deadline = self._timer = None
+        #: the application's own callbacks of the consumer
+        self._hooks = None, None
+        self.io_loop = None
+
+    # -- what is seen from outside --
+
+    @property
+    def numbers(self):
+        """
+        What the worker has and has done, as a dict of plain numbers.
+
+        ``in_flight``: messages that a handler has, or ``dead_letters`` are about to; ``waiting``: taken ahead, or
+        resting between two attempts; ``done``, ``retried`` (attempts after the first), ``dead`` (given to
+        ``dead_letters``), ``given_back`` (left to their partition's next owner): since the worker was made;
+        ``oldest``: for how many seconds the message has been at work, its pauses included, that has been so for
+        longest; 0 without any.
+        """
+        busy = self._at_work | self._burying
+        return dict(
+            self._counts, in_flight=len(busy), waiting=self._taken - len(busy),
+            oldest=max(0.0, monotonic() - min(job.begun for job in busy)) if busy else 0.0)
+
+    # -- running --
+
+    def run(self):
+        """
+        Connect the consumer, work until `drain` is called, and close it. Return a Future.
+
+        A Future that is cancelled drains the worker. It is run once.
+
+        :raises RuntimeError: when it was run before
+        :raises kiel.exc.KielError: when the consumer can't be connected, or `consume` fails with what trying again does
+            not mend
+        :raises Exception: what a message failed with for good, without ``dead_letters``; what a ``dead_letters`` of the
+            application's own raised
+        """
+        if self._running:
+            raise RuntimeError("a worker is run once")
+        self._running = True
+        self.io_loop = ioloop.IOLoop.current()
+        self._stopped, self._ended = concurrent.Future(), concurrent.Future()
+        future = events.detached(self._run())
+        future.add_done_callback(lambda done: getattr(done, "cancelled", bool)() and self.drain())
+        return future
+
+    @gen.coroutine
+    def _run(self):
+        """The work of `run`."""
+        consumer = self.consumer
+        life = ioloop.PeriodicCallback(self._show_life, LIFE * 1000)
+        takers = []
+        hooks = self._hooks = consumer.on_rebalance, consumer.on_lost
+        consumer.on_rebalance, consumer.on_lost = self._on_rebalance, self._on_lost
+        self._commits.io_loop = self.io_loop
+        life.start()
+        try:
+            try:
+                if (yield self._connect()):
+                    takers.extend(self._take(topic) for topic in self.topics)
+                    yield events.first(self._stopped, *takers)
+                    yield self._wind_down()
+            finally:
+                life.stop()
+                self._commits.stop()
+                yield self._close()
+                consumer.on_rebalance, consumer.on_lost = hooks
+            yield takers  # the consumer is closed, so they end
+        except Exception as error:
+            self.error = self.error or error
+        finally:
+            if self._timer is not None:
+                self.io_loop.remove_timeout(self._timer)
+            events.settle(self._ended)
+        if self.error is not None:
+            raise self.error
+
+    @gen.coroutine
+    def _connect(self):
+        """Connect the consumer and the dead letters' producer. Return whether that is done, not called off."""
+        both = [self.consumer.connect()] + ([self._dead_letters.connect()] if self._dead_letters else [])
+        both = events.ignore(gen.multi([events.ignore(one) for one in both], quiet_exceptions=Exception))
+        yield events.first(both, self._stopped)
+        if self._stopped.done():
+            raise gen.Return(False)
+        both.result()  # or its error
+        raise gen.Return(True)
+
+    def drain(self, timeout=30):
+        """
+        Take no more messages, wait for those at work, commit, and close the consumer. Return a Future.
+
+        It is done when `run` is, and never fails: what went wrong is for who runs the worker. Messages that were not
+        begun, or failed and would be tried again, are left to their partitions' next owners.
+
+        :param timeout: seconds for what is at work and for closing; then native coroutines are cancelled, others go on,
+            and their messages come again elsewhere
+        """
+        self._stop(arguments.seconds("timeout", timeout))
+        self._running = True  # it can't be run any more
+        return gen.maybe_future(None) if self._ended is None else events.finished(self._ended)
+
+    def _stop(self, seconds):
+        """Take and begin nothing any more; what is at work has so many seconds, unless it had less already."""
+        deadline = monotonic() + seconds
+        if self._deadline is None or deadline < self._deadline:
+            self._deadline = deadline
+            if self._timer is not None:
+                self.io_loop.remove_timeout(self._timer)
+                self._timer = None
+            if self._ended is not None and not self._ended.done():
+                self._timer = self.io_loop.call_later(seconds, self._check)
+        if self._stopping:
+            return
+        self._stopping = True
+        for part in self._parts.values():
+            self._give_back(part)
+        self._make_room(all_of_it=True)
+        if self._stopped is not None:
+            events.settle(self._stopped)
+        self._check()
+
+    def _fail(self, error):
+        """End the worker: there is something that it can't go on after."""
+        if self.error is None:
+            self.error = error
+            log.error("The worker ends: %s: %s", type(error).__name__, error)
+        self._stop(PATIENCE_AT_LAST)
+
+    @gen.coroutine
+    def _wind_down(self):
+        """Wait for what is at work, and commit what is done."""
+        yield self._until(lambda: not (self._at_work or self._burying))
+        for job in list(self._at_work | self._burying):
+            self._forsake(job, cancel=True)
+        error = yield self._commits.commit()
+        if error is not None:
+            log.error("The last offsets of the worker could not be committed, their messages come again: %s", error)
+
+    @gen.coroutine
+    def _close(self):
+        """Close the consumer, and what else was connected."""
+        for key in list(self._paused):
+            self._resume(key)
+        left = 1.0 if self._deadline is None else max(1.0, self._deadline - monotonic())
+        closing = [self.consumer.close()] + ([self._dead_letters.close(left)] if self._dead_letters else [])
+        yield closing
+
+    def _show_life(self):
+        """A member that has no room for more messages is at work all the same: that is progress."""
+        heartbeat = self.consumer.allocator.heartbeat
+        if self._hungry and heartbeat is not None:
+            heartbeat.progress()
+
+    # -- taking messages --
+
+    @gen.coroutine
+    def _take(self, topic):
+        """Take messages of a topic as long as there is room for them."""
+        clock = PATIENCE.start()
+        while not self._stopping:
+            room = self._room() // len(self.topics)
+            if self._taken >= self._window or self._bytes >= self.consumer.buffer_bytes:
+                yield self._wait_for_room()
+                continue
+            try:
+                records = yield self.consumer._consume_raw(topic, max(1, room))
+            except exc.KielError as error:
+                if not error.retriable and not isinstance(error, exc.LogTruncationError):
+                    self._fail(error)
+                    return
+                log.warning("Topic %s could not be read, and is tried again: %s", topic, error)
+                yield self._pause(clock.delay())
+                continue
+            except Exception as error:
+                self._fail(error)
+                return
+            clock.reset()
+            if records is None:  # somebody else has closed the consumer
+                self.drain()
+            elif not self._stopping:
+                self._took(topic, records)
+
+    @gen.coroutine
+    def _pause(self, seconds):
+        """Wait, unless the worker drains."""
+        timer = concurrent.Future()
+        handle = self.io_loop.call_later(seconds, events.settle, timer)
+        yield events.first(timer, self._stopped)
+        self.io_loop.remove_timeout(handle)
+
+    def _room(self):
+        """How many messages may be taken."""
+        return self._window - self._taken
+
+    def _wait_for_room(self):
+        """Return a Future that is done when there is room for a good deal of messages."""
+        future = concurrent.Future()
+        self._hungry.append(future)
+        return future
+
+    def _make_room(self, all_of_it=False):
+        """Those who wait for room go on where there is some."""
+        if self._hungry and (all_of_it or (
+                self._taken <= self._window // 2 and self._bytes <= self.consumer.buffer_bytes // 2)):
+            hungry, self._hungry = self._hungry, []
+            for future in hungry:
+                events.settle(future)
+
+    def _took(self, topic, records):
+        """Messages came."""
+        touched = {}
+        for record in records:
+            part = touched.get(record.partition)
+            if part is None:
+                part = touched[record.partition] = self._part(record)
+            if part.leaving:
+                continue
+            job = part.take(record, self._lane(record))
+            self._taken += 1
+            self._bytes += job.size
+            self._lanes.add(job)
+        for part in list(touched.values()) if records else [
+                part for part in self._parts.values() if part.topic == topic and not part.jobs]:
+            part.read_up_to(self.consumer.position(topic, part.partition))
+            if len(part.jobs) >= self._window and part.key not in self._paused:
+                self._paused.add(part.key)
+                self.consumer.pause(*part.key)
+            if part.due and not part.jobs:
+                self._commits.mark()
+        self._pump()
+
+    def _part(self, record):
+        """Return the part that a message belongs to, a new one where reading went on elsewhere."""
+        key = record.topic, record.partition
+        part = self._parts.get(key)
+        if part is not None and not part.leaving and not part.follows(record.offset):
+            self._lose(part)  # the application sought back: what was taken comes again
+            self._resume(key)
+            part = None
+        if part is None:
+            part = self._parts[key] = Part(*key)
+        return part
+
+    def _lane(self, record):
+        """Return what no two messages of may be at work at once."""
+        if self.order == "key":
+            return None if record.key is None else (record.topic, record.key)
+        return (record.topic, record.partition) if self.order == "partition" else None
+
+    # -- working on them --
+
+    def _pump(self):
+        """Begin with as many messages as may be at work; the loop has its turn in between."""
+        if self._pumping:
+            return
+        self._pumping = True
+        try:
+            while len(self._at_work) < self.concurrency:
+                job = self._lanes.next()
+                if job is None:
+                    break
+                if self._turn.over(time.time()):
+                    self._lanes.again(job)
+                    if not self._pump_due:
+                        self._pump_due = True
+                        self.io_loop.add_callback(self._pump_on)
+                    break
+                self._begin(job)
+        finally:
+            self._pumping = False
+
+    def _pump_on(self):
+        self._pump_due = False
+        self._pump()
+
+    def _begin(self, job):
+        """Have a message worked on."""
+        job.become(AT_WORK)
+        job.attempts += 1
+        if job.begun is None:
+            job.begun = monotonic()
+        if job.attempts > 1:
+            self._counts["retried"] += 1
+        self._at_work.add(job)
+        self._handler.call(job, self.io_loop, self._worked)
+
+    def _worked(self, job, error, final):
+        """A handler has ended."""
+        if job.state == GIVEN_BACK:
+            self._beside -= 1
+            self._lanes.leave(job)
+            self._pump()
+            return
+        self._at_work.discard(job)
+        if error is None:
+            self._counts["done"] += 1
+            self._finish(job)
+        elif self._stopping or job.part.leaving:
+            self._hand_over(job)  # its next owner tries it again
+            self._lanes.leave(job)
+        else:
+            delay = self._next_attempt(job, error, final)
+            if delay is None:
+                self._bury(job, error)
+            else:
+                job.become(RESTING)
+                job.timer = self.io_loop.call_later(delay, self._rested, job)
+        self._check()
+        self._pump()
+
+    def _next_attempt(self, job, error, final):
+        """Return the seconds until a message is tried again; None for never."""
+        if final or self.retry is None or isinstance(error, Reject):
+            return None
+        if job.clock is None:
+            job.clock = self.retry.start()
+        return job.clock.delay()
+
+    def _rested(self, job):
+        """It is time for the next attempt."""
+        job.timer = None
+        job.become(WAITING)
+        self._lanes.again(job)
+        self._pump()
+
+    def _bury(self, job, error):
+        """A message has failed for good."""
+        part = job.part
+        log.error("Message %s:%s at %s failed for good, after %d attempts: %s", part.topic, part.partition,
+                  job.offset, job.attempts, type(error).__name__, exc_info=(
+                      type(error), error, getattr(error, "__traceback__", None)))
+        if self._dead_letters is None:
+            self._hand_over(job)
+            self._lanes.leave(job)
+            self._fail(error)
+            return
+        job.become(BURYING)
+        self._burying.add(job)
+        try:
+            future = self._dead_letters.put(job.record, error, job.attempts)
+        except BaseException as failure:
+            self._buried(job, callback_failure(failure))
+        else:
+            self.io_loop.add_future(future, lambda done: self._put(job, done))
+
+    def _put(self, job, future):
+        """The dead letters have a message, or could not take it."""
+        error = None
+        try:
+            future.result()
+        except BaseException as failure:
+            error = callback_failure(failure)
+        self._buried(job, error)
+
+    def _buried(self, job, error):
+        """A message is where those go that fail for good, or could not go there."""
+        if job.state == GIVEN_BACK:
+            self._beside -= 1
+            self._lanes.leave(job)
+            self._pump()
+            return
+        self._burying.discard(job)
+        if error is None:
+            self._counts["dead"] += 1
+            self._finish(job)
+        else:
+            self._hand_over(job)
+            self._lanes.leave(job)
+            self._fail(error)
+        self._check()
+        self._pump()
+
+    def _finish(self, job):
+        """A message is done."""
+        job.become(DONE)
+        self._let_go(job)
+        self._lanes.leave(job)
+        part = job.part
+        if part.settle():
+            self._commits.mark()
+        if part.key in self._paused and len(part.jobs) <= self._window // 2:
+            self._resume(part.key)
+
+    def _let_go(self, job):
+        """A message does not take any room any more."""
+        self._taken -= 1
+        self._bytes -= job.size
+        self._make_room()
+
+    def _resume(self, key):
+        """Read a partition on that this worker paused."""
+        if key in self._paused:
+            self._paused.discard(key)
+            self.consumer.resume(*key)
+
+    # -- giving them back --
+
+    def _hand_over(self, job):
+        """A message is left to its partition's next owner."""
+        job.become(GIVEN_BACK)
+        self._counts["given_back"] += 1
+        self._let_go(job)
+
+    def _give_back(self, part):
+        """Leave to the next owner what was not begun, or rests between two attempts."""
+        for job in part.jobs:
+            if job.state == RESTING:
+                self.io_loop.remove_timeout(job.timer)
+                job.timer = None
+                self._hand_over(job)
+                self._lanes.leave(job)
+            elif job.state == WAITING:
+                self._hand_over(job)  # the lanes forget it by themselves
+
+    def _forsake(self, job, cancel=False):
+        """A message at work is another member's by now, or will be: what it ends with is of no interest."""
+        self._at_work.discard(job)
+        self._burying.discard(job)
+        self._beside += 1
+        attempt = job.attempt
+        self._hand_over(job)
+        if cancel and attempt is not None:
+            attempt.cancel()
+
+    def _lose(self, part):
+        """A partition is gone, and with it what is not committed."""
+        self._give_back(part)
+        for job in part.jobs:
+            if job.busy:
+                self._forsake(job)
+        if self._parts.get(part.key) is part:
+            del self._parts[part.key]
+        self._check()
+
+    @gen.coroutine
+    def _on_rebalance(self, revoked, assigned):
+        """Partitions go: finish what is at work on them, and commit. Or they have come."""
+        for key in keys_of(assigned):
+            self._resume(key)
+        parts = [self._parts[key] for key in keys_of(revoked) if key in self._parts]
+        for part in parts:
+            part.leaving = True
+            self._give_back(part)
+        if parts:
+            busy = yield self._until(
+                lambda: not any(part.busy for part in parts), SHARE * self.consumer.rebalance_timeout)
+            if busy:
+                log.warning("Messages of %s were still at work when these had to go; their next owner gets them again",
+                            names_of(part.key for part in parts if part.busy))
+            yield self._commits.commit()
+            for part in parts:
+                self._lose(part)
+        if self._hooks[0] is not None:
+            yield events.outcome_of(self._hooks[0](revoked, assigned))
+
+    @gen.coroutine
+    def _on_lost(self, lost):
+        """Partitions are gone without having been asked for: nothing of them can be committed."""
+        for key in keys_of(lost):
+            if key in self._parts:
+                self._lose(self._parts[key])
+        on_rebalance, on_lost = self._hooks
+        if on_lost is not None:
+            yield events.outcome_of(on_lost(lost))
+        elif on_rebalance is not None:
+            yield events.outcome_of(on_rebalance(lost, {}))
+
+    # -- waiting for what is at work --
+
+    @gen.coroutine
+    def _until(self, condition, seconds=None):
+        """Wait until a condition holds, or some time or the worker's deadline is over. Return whether in vain."""
+        future = concurrent.Future()
+        self._watchers.append((condition, future))
+        timer = None if seconds is None else self.io_loop.call_later(seconds, events.settle, future)
+        self._check()
+        yield future
+        if timer is not None:
+            self.io_loop.remove_timeout(timer)
+        self._watchers.remove((condition, future))
+        raise gen.Return(not condition())
+
+    def _check(self):
+        """Something ended: those go on who wait for it."""
+        over = self._deadline is not None and self._deadline <= monotonic()
+        for condition, future in list(self._watchers):
+            if over or condition():
+                events.settle(future)
+
+
+def _topics_of(consumer):
+    """
+    Return the topics that a consumer takes part in.
+
+    :raises TypeError: for what is no consumer of a group
+    :raises ValueError: for one that commits by itself, or was not told its topics
+    """
+    if not isinstance(consumer, GroupedConsumer):
+        raise TypeError("consumer has to be a kiel.clients.GroupedConsumer, not %r" % (consumer,))
+    if consumer.autocommit is not False:
+        raise ValueError("the worker commits what is done: make its consumer with autocommit=False, not %r"
+                         % (consumer.autocommit,))
+    topics = sorted(consumer._subscription.wanted)
+    if not topics:
+        raise ValueError("make the worker's consumer with topics=[...]: those that it works on")
+    return topics
+
+
+def _dead_letters(wanted, consumer, topics):
+    """
+    Return where messages go that fail for good; None for nowhere.
+
+    :raises TypeError: for what is neither a topic nor a function
+    :raises ValueError: for a topic that the worker itself reads
+    """
+    if wanted is None:
+        return None
+    if callable(wanted):
+        return DeadLetterCallback(wanted)
+    topic = arguments.text("dead_letters", wanted)
+    if topic in topics:
+        raise ValueError("dead_letters go to a topic that the worker itself reads, %s" % topic)
+    return DeadLetterTopic(topic, consumer)
