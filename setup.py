@@ -31,6 +31,9 @@ zstd = ["zstandard"]
 crc32c = ["crc32c"]
 # built with the headers of MIT Kerberos
 gssapi = ["gssapi"]
+prometheus = ["prometheus_client"]
+# the application brings the SDK; there is nothing for Python 2
+opentelemetry = ['opentelemetry-api; python_version >= "3"']
 
 
 class OptionalBuild(build_ext):
@@ -85,6 +88,8 @@ setup(
         "zstd": zstd,
         "crc32c": crc32c,
         "gssapi": gssapi,
+        "prometheus": prometheus,
+        "opentelemetry": opentelemetry,
         "all": snappy + lz4 + zstd + crc32c,
     },
     classifiers=[

@@ -35,9 +35,11 @@ autodoc_default_options = {"members": True, "show-inheritance": True, "member-or
                            # what a package hands on is documented where it is made
                            "ignore-module-all": True}
 autodoc_inherit_docstrings = True
+# packages of extras, which the build can do without
+autodoc_mock_imports = ["prometheus_client", "opentelemetry"]
 nitpicky = True
 nitpick_ignore_regex = [(r"py:.*", r"(tornado|kazoo|concurrent|ssl|socket|datetime|threading|pytest|_pytest|"
-                         r"collections|_asyncio|argparse)\..*")]
+                         r"collections|_asyncio|argparse|prometheus_client|opentelemetry)\..*")]
 
 
 class Defects(Directive):

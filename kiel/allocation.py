@@ -53,6 +53,9 @@ class Allocator(object):
     #: the `kiel.groups.liveness.heartbeat.Heartbeat` that keeps the member alive while the IOLoop is blocked, if any
     heartbeat = None
 
+    #: how many members the group has, as far as this one knows; None where it does not
+    member_count = None
+
     #: the `kiel.exc.KielError` that membership ended with; None while there is none
     error = None
 

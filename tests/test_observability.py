@@ -5,7 +5,7 @@ import io
 import os
 import re
 
-from kiel import hooks
+from kiel import hooks, metrics
 
 PAGE = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "docs", "observability.rst")
 
@@ -27,7 +27,18 @@ def hook_table():
     return lines
 
 
-TABLES = {"hooks": hook_table}
+def metric_table():
+    """The lines of the table of metrics."""
+    lines = [".. list-table::", "   :header-rows: 1", "   :widths: 24 12 12 18 34", "",
+             "   * - Name", "     - Kind", "     - Unit", "     - By", "     - Meaning"]
+    for name, (kind, unit, labels, meaning, _) in metrics.TABLE.items():
+        kind = "gauge" if kind == metrics.PEAK else kind
+        lines += ["   * - ``%s``" % name, "     - %s" % kind, "     - %s" % unit, "     - %s" % ", ".join(labels),
+                  "     - %s" % meaning]
+    return [line.rstrip() for line in lines]
+
+
+TABLES = {"hooks": hook_table, "metrics": metric_table}
 
 
 def parts(page, name):

@@ -7,11 +7,12 @@ import os
 
 from tornado import concurrent, gen, ioloop, iostream
 
-from kiel import arguments, events, exc
+from kiel import arguments, events, exc, metrics
 from kiel.clients import observed
 from kiel.clients.view import View, refuse_taken
 from kiel.cluster import Cluster
 from kiel.events import Outcome, outcome_of
+from kiel.retry import monotonic
 from kiel.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -268,6 +269,24 @@ class Client(object):
         :param clean: whether the block came to its end, rather than being left by an exception
         """
         yield outcome_of(self.close())
+
+    def metrics(self):
+        """
+        Return the client's numbers as a plain dict, fit for JSON: ``kiel.metrics.TABLE`` says what there is.
+
+        How the client is at the moment is always there; what it has done, where a `kiel.metrics.Metrics` is among its
+        hooks. It costs no request.
+        """
+        return metrics.report(self)
+
+    def _gauges(self):
+        """Return how the client is, for `kiel.metrics`: {name: {label values: number}}."""
+        lanes = [lane for broker in self.cluster.conns.values() for lane in broker.lanes.values()]
+        since = self.cluster.down_since
+        return {
+            "connections": {(): sum(lane.ready for lane in lanes)},
+            "outage_seconds": {(): 0.0 if since is None else max(0.0, monotonic() - since)},
+        }
 
     def wind_down(self):
         """What a kind of client does before its connections close; gives a Future."""

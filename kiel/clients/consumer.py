@@ -569,12 +569,26 @@ class BaseConsumer(Client):
         records and messages left out count, too.
         """
         cursor = self._fetcher.find(topic, partition)
-        if cursor is None or cursor.high_watermark is None or cursor.handed is None:
+        return None if cursor is None else self._lag_of(cursor)
+
+    def _lag_of(self, cursor):
+        """Return the lag of one partition; None when it is not known."""
+        if cursor.high_watermark is None or cursor.handed is None:
             return None
         end = cursor.high_watermark
         if self.isolation_level == constants.READ_COMMITTED and cursor.last_stable >= 0:
             end = cursor.last_stable
         return max(0, end - cursor.handed)
+
+    def _gauges(self):
+        """Return how the consumer is; see `kiel.clients.client.Client.metrics`."""
+        found = super(BaseConsumer, self)._gauges()
+        found["buffer_bytes"] = {(): self._fetcher.buffered}
+        found["buffer_limit_bytes"] = {(): self.buffer_bytes}
+        cursors = [cursor for cursors in self._fetcher.cursors.values() for cursor in cursors.values()]
+        lags = dict(((cursor.topic, cursor.partition), self._lag_of(cursor)) for cursor in cursors)
+        found["lag"] = dict((key, lag) for key, lag in lags.items() if lag is not None)
+        return found
 
     def _begin_anew(self):
         """Forget all that belongs to another process, or to a loop that is closed; reading begins as at first."""

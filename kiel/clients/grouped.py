@@ -28,6 +28,7 @@ from kiel.clients.view import View, refuse_taken
 from kiel.groups.choice import ProtocolChoice
 from kiel.groups.handover import HandoverAllocator
 from kiel.groups.membership import Membership
+from kiel.retry import monotonic
 from kiel.zookeeper.allocator import PartitionAllocator
 from kiel.zookeeper.follower import Follower
 
@@ -285,6 +286,17 @@ class GroupedConsumer(BaseConsumer):
         It costs no request, and answers from what is known.
         """
         return health.report(self.allocator, self.lag, self._trouble)
+
+    def _gauges(self):
+        """Return how the member is; see `kiel.clients.client.Client.metrics`."""
+        found = super(GroupedConsumer, self)._gauges()
+        allocator = self.allocator
+        found["assigned_partitions"] = {(): sum(len(ids) for ids in allocator.allocation.values())}
+        if allocator.member_count is not None:
+            found["members"] = {(): allocator.member_count}
+        if allocator.heartbeat is not None and allocator.heartbeat.last_beat is not None:
+            found["heartbeat_age_seconds"] = {(): max(0.0, monotonic() - allocator.heartbeat.last_beat)}
+        return found
 
     # -- joining --
 

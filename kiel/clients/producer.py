@@ -685,6 +685,15 @@ class Producer(Client):
         """Handle the answer to one of the producer's requests."""
         self._sender.handle(response)
 
+    def _gauges(self):
+        """Return how the producer is; see `kiel.clients.client.Client.metrics`."""
+        found = super(Producer, self)._gauges()
+        found["buffer_bytes"] = {(): self._admission.buffered + self._run.uncounted}
+        found["buffer_limit_bytes"] = {(): self._admission.buffer_bytes}
+        waiting = sum(queue.unsent for queue in self._sender.active) + len(self._accumulator.pending)
+        found["waiting_records"] = {(): waiting}
+        return found
+
     @View
     def buffered(self):
         """Bytes of the messages that wait or are under way."""

@@ -111,6 +111,11 @@ class HandoverAllocator(allocation.Allocator):
         return self.current.heartbeat
 
     @property
+    def member_count(self):
+        """As `kiel.allocation.Allocator.member_count`."""
+        return self.current.member_count
+
+    @property
     def consumer_name(self):
         """The member's name in ZooKeeper."""
         return self.follower.consumer_name

@@ -105,6 +105,11 @@ class PartitionAllocator(allocation.Allocator):
         return "/kiel/groups/%s" % self.group_name
 
     @property
+    def member_count(self):
+        """How many members ZooKeeper told of last."""
+        return len(self.members)
+
+    @property
     def members_path(self):
         """Where the members are."""
         return self.group_path + "/members"

@@ -55,6 +55,8 @@ class ClassicAllocator(allocation.Allocator):
         self.state = OUT
         #: whether this member is the leader, who assigns the partitions
         self.is_leader = False
+        #: how many members there are, as the leader is told
+        self.member_count = None
         self._requests = Requests(self.group, membership)
         self._coordinator_client = ClassicCoordinatorClient(
             coordinator, membership, settings, self._requests, self._on_beat, self._on_left
@@ -287,6 +289,7 @@ class ClassicAllocator(allocation.Allocator):
         self._requests.identity = (joined.member_id, joined.generation_id)
         self.is_leader = joined.leader_id == joined.member_id
         self._event("joined")
+        self.member_count = len(joined.members) if self.is_leader else None
         if joined.protocol not in self._leader.assignors:
             raise exc.InconsistentGroupProtocolError("the group assigns partitions by %r" % joined.protocol)
         assignments = ()

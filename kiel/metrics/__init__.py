@@ -1,0 +1,395 @@
+"""
+What a client does, in numbers.
+
+`Metrics` is one of a client's hooks (`kiel.hooks`), and counts. ``client.metrics()`` returns what it counted, and how
+the client is at the moment, as a plain dict; `TABLE` says what there is. `kiel.metrics.prometheus` and
+`kiel.metrics.opentelemetry` bring the numbers to whoever collects them.
+"""
+from __future__ import absolute_import
+
+import bisect
+import collections
+import time
+import weakref
+
+from kiel.retry import monotonic
+
+#: counts, and never goes back while the client lives
+COUNTER = "counter"
+#: as it is now; of several clients together it is the sum, or, of a `PEAK`, the largest
+GAUGE, PEAK = "gauge", "peak"
+#: how many were how large
+HISTOGRAM = "histogram"
+
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+RECORDS = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000)
+BYTES = tuple(1024 * 4 ** power for power in range(9))
+SHARE = (0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 1.0)
+
+#: name -> (kind, unit, labels, meaning, the bounds of a histogram). A broker is its id, or "bootstrap".
+TABLE = collections.OrderedDict((row[0], row[1:]) for row in (
+    ("connections", GAUGE, "", (), "connections that are open", None),
+    ("outage_seconds", PEAK, "seconds", (), "for how long no broker has answered; 0 while one does", None),
+    ("connects", COUNTER, "", ("broker",), "connections that were opened", None),
+    ("connect_failures", COUNTER, "", ("broker",), "connections that could not be opened", None),
+    ("connections_lost", COUNTER, "", ("broker",), "connections that ended otherwise than by the client", None),
+    ("logins", COUNTER, "", ("mechanism",), "logins that were accepted", None),
+    ("requests", COUNTER, "", ("broker", "api"), "requests that were sent", None),
+    ("request_bytes", COUNTER, "bytes", ("broker", "api"), "of the requests", None),
+    ("responses", COUNTER, "", ("broker", "api"), "answers that came", None),
+    ("response_bytes", COUNTER, "bytes", ("broker", "api"), "of the answers", None),
+    ("request_seconds", HISTOGRAM, "seconds", ("api",), "from a request's being asked for to its answer", SECONDS),
+    ("broker_seconds", HISTOGRAM, "seconds", ("broker",),
+     "from a request's last byte to its answer's first, but for fetches and joins, which wait", SECONDS),
+    ("queue_seconds", HISTOGRAM, "seconds", ("api",),
+     "that requests waited in the client: for a connection, a login, a pause", SECONDS),
+    ("throttle_seconds", COUNTER, "seconds", ("broker",), "that a broker had the client wait, over a quota", None),
+    ("metadata_refreshes", COUNTER, "", (), "metadata that came", None),
+    ("errors", COUNTER, "", ("error",), "errors that were seen to, by Kafka's or the exception's name", None),
+    ("buffer_bytes", GAUGE, "bytes", (),
+     "of messages in the client: a producer's that are not acknowledged, a consumer's that are not handed out", None),
+    ("buffer_limit_bytes", GAUGE, "bytes", (), "that may be there: ``buffer_bytes=``", None),
+    ("waiting_records", GAUGE, "records", (), "of a producer that are not sent yet, or have to be sent again", None),
+    ("sent_records", COUNTER, "records", ("topic",), "that brokers have taken", None),
+    ("sent_batches", COUNTER, "", ("topic",), "batches of them", None),
+    ("sent_bytes", COUNTER, "bytes", ("topic",), "of them before compression", None),
+    ("sent_compressed_bytes", COUNTER, "bytes", ("topic",), "of them as they were sent", None),
+    ("retries", COUNTER, "", ("topic",), "batches that failed and were sent again", None),
+    ("failed_records", COUNTER, "records", ("topic",), "that were given up", None),
+    ("batch_records", HISTOGRAM, "records", (), "of a batch", RECORDS),
+    ("batch_fill", HISTOGRAM, "", (), "the part of a batch's room that was used, 0 to 1", SHARE),
+    ("delivery_seconds", HISTOGRAM, "seconds", (),
+     "from the coming of a batch's first message to its acknowledgement", SECONDS),
+    ("fetched_bytes", COUNTER, "bytes", ("broker",), "of messages that were fetched, as on the wire", None),
+    ("fetch_bytes", HISTOGRAM, "bytes", (), "of messages that one fetch brought", BYTES),
+    ("consumed_records", COUNTER, "records", ("topic",), "that were handed out", None),
+    ("lag", PEAK, "records", ("topic", "partition"), "behind the end of the log, as of the last answer", None),
+    ("lag_seconds", PEAK, "seconds", ("topic", "partition"),
+     "how old the batch is that was handed out last; 0 at the end of the log", None),
+    ("at_work_seconds", PEAK, "seconds", (),
+     "since the oldest messages were handed out whose offsets are not committed; 0 for none", None),
+    ("commits", COUNTER, "", (), "commits that went through, in part at least", None),
+    ("commit_failures", COUNTER, "", (), "commits of which something failed", None),
+    ("commit_seconds", HISTOGRAM, "seconds", (), "of a commit", SECONDS),
+    ("assigned_partitions", GAUGE, "", (), "partitions that the member owns", None),
+    ("members", PEAK, "", (),
+     "members of the group, where this one knows: in ZooKeeper, and a classic group's leader", None),
+    ("heartbeat_age_seconds", PEAK, "seconds", (), "since the coordinator last took the member for alive", None),
+    ("rebalances", COUNTER, "", (), "changes of the member's partitions", None),
+    ("rebalance_seconds", HISTOGRAM, "seconds", (), "of such a change, with the last commit and callbacks", SECONDS),
+    ("partitions_assigned", COUNTER, "", (), "partitions that came", None),
+    ("partitions_revoked", COUNTER, "", (), "partitions that went", None),
+    ("partitions_lost", COUNTER, "", (), "partitions that went without having been asked for", None),
+    ("late_heartbeats", COUNTER, "", (), "heartbeats answered after more than two intervals", None),
+    ("loop_blocked", COUNTER, "", (), "callbacks that blocked the IOLoop for longer than ``slow_callback``", None),
+    ("loop_blocked_seconds", COUNTER, "seconds", (), "for which they did", None),
+))
+
+#: apis whose answers wait for something, so that they say nothing of a broker's speed
+WAITING = frozenset(("fetch", "join_group", "sync_group"))
+
+#: entries that are kept of messages at work in one partition; of more, the newest are one
+MOST_AT_WORK = 1000
+
+
+class Histogram(object):
+    """
+    How many values lie up to each bound, and their sum.
+
+    :param bounds: rising
+    """
+
+    __slots__ = ("bounds", "counts", "sum")
+
+    def __init__(self, bounds):
+        self.bounds = bounds
+        #: how many lie within each bound and above the one before; the last, above all
+        self.counts = [0] * (len(bounds) + 1)
+        self.sum = 0
+
+    def add(self, value):
+        """Count a value."""
+        self.counts[bisect.bisect_left(self.bounds, value)] += 1
+        self.sum += value
+
+    def include(self, other):
+        """Count what another one has counted, of the same bounds."""
+        self.counts = [mine + theirs for mine, theirs in zip(self.counts, other.counts)]
+        self.sum += other.sum
+
+    @property
+    def cumulative(self):
+        """``(bound, how many lie up to it)``, the last bound being infinity."""
+        total, found = 0, []
+        for bound, count in zip(self.bounds + (float("inf"),), self.counts):
+            total += count
+            found.append((bound, total))
+        return found
+
+    def plain(self):
+        """Return ``{"count": ..., "sum": ..., "buckets": {bound as text: how many lie up to it}}``."""
+        found = self.cumulative
+        return {"count": found[-1][1], "sum": self.sum,
+                "buckets": dict(("%g" % bound, count) for bound, count in found)}
+
+
+class Numbers(object):
+    """What was counted of one client."""
+
+    def __init__(self):
+        #: name -> {label values: number or `Histogram`}
+        self.counted = dict((name, {}) for name, row in TABLE.items() if row[0] in (COUNTER, HISTOGRAM))
+        #: (topic, partition) -> the newest time stamp that was handed out, in milliseconds
+        self.newest = {}
+        #: (topic, partition) -> the offset that was committed last
+        self.committed = {}
+        #: (topic, partition) -> [next offset, since when], of what was handed out and is not committed, oldest first
+        self.at_work = {}
+
+    def add(self, name, labels=(), number=1):
+        """Count."""
+        found = self.counted[name]
+        found[labels] = found.get(labels, 0) + number
+
+    def observe(self, name, value, labels=()):
+        """Count a value of a histogram."""
+        found = self.counted[name]
+        histogram = found.get(labels)
+        if histogram is None:
+            histogram = found[labels] = Histogram(TABLE[name][4])
+        histogram.add(value)
+
+    def handed(self, key, handed, to_commit):
+        """Messages of a partition were handed out, whose offsets are to be committed, or not."""
+        if handed.newest >= 0:
+            self.newest[key] = handed.newest
+        if to_commit and self.committed.get(key, -1) < handed.next:
+            entries = self.at_work.setdefault(key, collections.deque())
+            if len(entries) >= MOST_AT_WORK:
+                entries[-1][0] = handed.next
+            else:
+                entries.append([handed.next, monotonic()])
+
+    def commit(self, key, offset):
+        """An offset was committed."""
+        self.committed[key] = offset
+        entries = self.at_work.get(key, ())
+        while entries and entries[0][0] <= offset:
+            entries.popleft()
+
+    def forget(self, topics):
+        """Partitions went."""
+        for topic, partitions in topics.items():
+            for partition in partitions:
+                for book in (self.newest, self.committed, self.at_work):
+                    book.pop((topic, partition), None)
+
+    def state(self, gauges):
+        """Add what follows from both to a client's gauges: {name: {label values: number}}."""
+        now = time.time()
+        gauges["lag_seconds"] = dict(
+            (key, max(0.0, now - self.newest[key] / 1000.0) if lag else 0.0)
+            for key, lag in gauges.get("lag", {}).items() if key in self.newest
+        )
+        if "assigned_partitions" in gauges:
+            begun = [entries[0][1] for entries in self.at_work.values() if entries]
+            gauges["at_work_seconds"] = {(): max(0.0, monotonic() - min(begun)) if begun else 0.0}
+
+
+class Metrics(object):
+    """
+    Counts what clients do: one object for one client, or for all of an application's.
+
+    ``clients.Producer(brokers, hooks=[Metrics()])``
+    """
+
+    def __init__(self):
+        self._numbers = weakref.WeakKeyDictionary()
+
+    @property
+    def clients(self):
+        """The clients that have done anything yet and are not dropped: a list."""
+        return list(self._numbers)
+
+    def of(self, client):
+        """Return the `Numbers` of a client."""
+        if client is None:  # it was dropped meanwhile
+            return Numbers()
+        found = self._numbers.get(client)
+        if found is None:
+            found = self._numbers[client] = Numbers()
+        return found
+
+    # -- the hooks --
+
+    def connected(self, event):
+        """See `kiel.hooks.METHODS`, here and below."""
+        self.of(event.client).add("connects", (broker_of(event),))
+
+    def connect_failed(self, event):
+        """Counted."""
+        self.of(event.client).add("connect_failures", (broker_of(event),))
+
+    def disconnected(self, event):
+        """Counted where the client did not close it."""
+        if event.error is not None:
+            self.of(event.client).add("connections_lost", (broker_of(event),))
+
+    def authenticated(self, event):
+        """Counted."""
+        self.of(event.client).add("logins", (event.mechanism,))
+
+    def request_sent(self, event):
+        """Counted."""
+        numbers, labels = self.of(event.client), (broker_of(event), event.api)
+        numbers.add("requests", labels)
+        numbers.add("request_bytes", labels, event.bytes)
+        numbers.observe("queue_seconds", event.queued, (event.api,))
+
+    def request_answered(self, event):
+        """Counted."""
+        numbers, broker = self.of(event.client), broker_of(event)
+        labels = broker, event.api
+        numbers.add("responses", labels)
+        numbers.add("response_bytes", labels, event.bytes)
+        numbers.observe("request_seconds", event.seconds, (event.api,))
+        if event.api not in WAITING:
+            numbers.observe("broker_seconds", event.at_broker, (broker,))
+
+    def throttled(self, event):
+        """Counted."""
+        self.of(event.client).add("throttle_seconds", (broker_of(event),), event.seconds)
+
+    def metadata_refreshed(self, event):
+        """Counted."""
+        self.of(event.client).add("metadata_refreshes")
+
+    def batch_written(self, event):
+        """Counted."""
+        numbers, labels = self.of(event.client), (event.topic,)
+        numbers.add("sent_records", labels, event.records)
+        numbers.add("sent_batches", labels)
+        numbers.add("sent_bytes", labels, event.bytes)
+        numbers.add("sent_compressed_bytes", labels, event.compressed)
+        numbers.observe("batch_records", event.records)
+        numbers.observe("batch_fill", event.fill)
+        numbers.observe("delivery_seconds", event.seconds)
+
+    def batch_retried(self, event):
+        """Counted."""
+        self.of(event.client).add("retries", (event.topic,))
+
+    def batch_failed(self, event):
+        """Counted."""
+        self.of(event.client).add("failed_records", (event.topic,), event.records)
+
+    def fetch_answered(self, event):
+        """Counted."""
+        numbers = self.of(event.client)
+        numbers.add("fetched_bytes", (str(event.broker_id),), event.bytes)
+        numbers.observe("fetch_bytes", event.bytes)
+
+    def records_handed_out(self, event):
+        """Counted."""
+        numbers = self.of(event.client)
+        numbers.add("consumed_records", (event.topic,), event.records)
+        for partition, handed in event.partitions.items():
+            numbers.handed((event.topic, partition), handed, hasattr(event.client, "group_name"))
+
+    def committed(self, event):
+        """Counted."""
+        numbers = self.of(event.client)
+        if event.offsets:
+            numbers.add("commits")
+        if event.errors:
+            numbers.add("commit_failures")
+        if event.seconds:
+            numbers.observe("commit_seconds", event.seconds)
+        for key, offset in event.offsets.items():
+            numbers.commit(key, offset)
+
+    def rebalance_ended(self, event):
+        """Counted."""
+        numbers = self.of(event.client)
+        numbers.add("rebalances")
+        numbers.observe("rebalance_seconds", event.seconds)
+        for moved in ("assigned", "revoked", "lost"):
+            numbers.add("partitions_" + moved, (), sum(map(len, getattr(event, moved).values())))
+        numbers.forget(event.revoked)
+        numbers.forget(event.lost)
+
+    def heartbeat_late(self, event):
+        """Counted."""
+        self.of(event.client).add("late_heartbeats")
+
+    def loop_blocked(self, event):
+        """Counted."""
+        numbers = self.of(event.client)
+        numbers.add("loop_blocked")
+        numbers.add("loop_blocked_seconds", (), event.seconds)
+
+    def error(self, event):
+        """Counted."""
+        self.of(event.client).add("errors", (name_of(event.error),))
+
+    # -- the numbers --
+
+    def collect(self, client):
+        """
+        Return all numbers of a client: ``{name: {label values: number or Histogram}}``.
+
+        Of counters and histograms without labels there is one from the beginning on.
+        """
+        numbers = self.of(client)
+        gauges = client._gauges()
+        numbers.state(gauges)
+        found = collections.OrderedDict()
+        for name, (kind, _, labels, _, bounds) in TABLE.items():
+            values = gauges.get(name, {}) if kind in (GAUGE, PEAK) else numbers.counted[name]
+            if not values and not labels and kind in (COUNTER, HISTOGRAM):
+                values = {(): 0 if bounds is None else Histogram(bounds)}
+            if values:
+                found[name] = values
+        return found
+
+
+def report(client):
+    """
+    Return a client's numbers as a plain dict, fit for JSON: what the first `Metrics` among its hooks counted, and how
+    the client is.
+
+    Without a `Metrics` only the latter is there. Where `TABLE` names labels, a value is a dict by the first of them, of
+    dicts by the second; a histogram is what `Histogram.plain` returns.
+    """
+    hooks = client._settings.hooks
+    for listener in () if hooks is None else hooks.listeners:
+        if isinstance(listener, Metrics):
+            found = listener.collect(client)
+            break
+    else:
+        found = client._gauges()
+    return dict((name, _nested(values)) for name, values in found.items())
+
+
+def _nested(values):
+    """Return {label values: number} as dicts in dicts."""
+    out = {}
+    for labels, value in values.items():
+        value = value.plain() if isinstance(value, Histogram) else value
+        if not labels:
+            return value
+        inner = out
+        for label in labels[:-1]:
+            inner = inner.setdefault(str(label), {})
+        inner[str(labels[-1])] = value
+    return out
+
+
+def broker_of(event):
+    """Return a broker as a label."""
+    return "bootstrap" if event.broker_id is None else str(event.broker_id)
+
+
+def name_of(error):
+    """Return an error as a label: Kafka's name of it, or that of its class."""
+    return getattr(error, "name", None) or type(error).__name__
