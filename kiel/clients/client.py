@@ -8,7 +8,7 @@ import os
 from tornado import concurrent, gen, ioloop, iostream
 
 from kiel import arguments, events, exc, metrics
-from kiel.clients import observed
+from kiel.clients import health, observed
 from kiel.clients.view import View, refuse_taken
 from kiel.cluster import Cluster
 from kiel.events import Outcome, outcome_of
@@ -53,6 +53,8 @@ class Client(object):
         if self._settings.hooks is not None:
             self._settings.hooks.bind(self)
         self.cluster = Cluster(brokers, self._settings, metadata_max_age, bool(allow_auto_create_topics))
+        #: what went wrong last
+        self._trouble = health.Trouble()
         #: set by a handler of answers: metadata is out of date and is asked for at the end of the round
         self.heal_cluster = False
         #: True from the beginning of `close` on
@@ -287,6 +289,27 @@ class Client(object):
             "connections": {(): sum(lane.ready for lane in lanes)},
             "outage_seconds": {(): 0.0 if since is None else max(0.0, monotonic() - since)},
         }
+
+    def health(self):
+        """
+        How this client is, as a dict of plain values that may go out as JSON.
+
+        - ``connected``: whether `connect` has succeeded and `close` was not called
+        - ``ready``: whether it is connected and nothing is wrong at present
+        - ``ended``: whether it has failed for good, so that only another client, or process, can help
+        - ``error``: the last error, as text: that no broker can be reached, or what a kind of client notes; None while
+          all is well. The first answer without an error ends it.
+        - ``error_since``: for how many seconds something has been wrong; None while nothing is
+
+        It costs no request, and answers from what is known.
+        """
+        return self._report_health()
+
+    def _report_health(self, ended=False):
+        """Return what is in the `health` of every client."""
+        connecting = self._connecting
+        connected = not self.closing and connecting is not None and connecting.done() and not connecting.exception()
+        return health.report(self._trouble, self.cluster.outage, connected, ended)
 
     def wind_down(self):
         """What a kind of client does before its connections close; gives a Future."""

@@ -111,8 +111,6 @@ class BaseConsumer(Client):
         self.rack_id = rack_id
         #: unique among the consumers of all processes
         self.name = make_name()
-        #: the last error of a fetch or look-up, whether or not it was raised; None after messages came again
-        self.last_error = None
         #: looks offsets up by time
         self._lookup = OffsetLookup(self, self.isolation_level)
         #: the cursors, and what fills them
@@ -433,8 +431,19 @@ class BaseConsumer(Client):
 
     # -- answers, as in kiel 0.9 --
 
+    @property
+    def last_error(self):
+        """The last error of a fetch or look-up, whether or not it was raised, until a broker answers without one."""
+        return self._trouble.of("reading")
+
+    @last_error.setter
+    def last_error(self, error):
+        self._trouble.note("reading", error)
+
     def note_answer(self):
         """A broker answered a fetch without any error."""
+        if self.last_error is not None:
+            self.last_error = None
 
     def note_refusal(self, topic, part):
         """A partition's answer was an error, which is dealt with; an overridden `handle_fetch_response` sees it."""

@@ -109,8 +109,6 @@ class GroupedConsumer(BaseConsumer):
             raise ValueError("autocommit is True, False or 'processed', not %r" % (autocommit,))
         if group_protocol not in PROTOCOLS:
             raise ValueError("group_protocol is one of %r, not %r" % (PROTOCOLS, group_protocol))
-        #: what went wrong last
-        self._trouble = health.Trouble()
         super(GroupedConsumer, self).__init__(
             brokers, deserializer, max_wait_time, min_bytes, max_bytes, **settings
         )
@@ -210,15 +208,6 @@ class GroupedConsumer(BaseConsumer):
         self._assignment.on_lost = on_lost
 
     @property
-    def last_error(self):
-        """The last error of reading, until a broker answers without one."""
-        return self._trouble.of("reading")
-
-    @last_error.setter
-    def last_error(self, error):
-        self._trouble.note("reading", error)
-
-    @property
     def topics_to_commit(self):
         """
         The set of topics with something to commit. Changing it acts.
@@ -270,6 +259,8 @@ class GroupedConsumer(BaseConsumer):
         """
         How this member is, as a dict of plain values that may go out as JSON.
 
+        What every client tells (`kiel.clients.client.Client.health`), and:
+
         - ``state``: where it is in its group's protocol, such as "stable"; None for groups that meet in ZooKeeper
         - ``paused``: whether its ownership is in doubt, so that nothing is handed out or committed
         - ``member_id`` and ``generation`` (the epoch in next-generation groups)
@@ -278,14 +269,15 @@ class GroupedConsumer(BaseConsumer):
           `consume` was last called or returned something. None before the first, and where members meet in ZooKeeper
         - ``lag``: ``{topic: {partition id: messages}}`` behind the end of the log, as of the last answer; None where
           it is not known
-        - ``error``: what ended the membership, or else the last error of reading or committing, as text; None while
-          all is well: the first answer without an error ends one of reading, the first commit one of committing
-        - ``error_since``: for how many seconds there has been an error of reading or committing; None while there is
-          none
 
-        It costs no request, and answers from what is known.
+        ``error`` is one of reading, until the first answer without; of committing, until the first commit; or what
+        ended the membership, until it is in again. It is ``ended`` when that is final, and ``ready`` when it is not
+        ``paused``.
         """
-        return health.report(self.allocator, self.lag, self._trouble)
+        refusal = self.allocator.error
+        self._trouble.note("the membership", refusal)
+        ended = refusal is not None and not (refusal.retriable or self.allocator.refused)
+        return health.report(self._report_health(ended), self.allocator, self.lag)
 
     def _gauges(self):
         """Return how the member is; see `kiel.clients.client.Client.metrics`."""
@@ -531,11 +523,6 @@ class GroupedConsumer(BaseConsumer):
             taken.cursor.error = error
         if taken.reached is not None and not call.given_up and self._assignment.holding()(taken.key):
             self._progress.note(taken)
-
-    def note_answer(self):
-        """A broker answered a fetch without any error."""
-        if self.last_error is not None:
-            self.last_error = None
 
     def _moved(self, cursor, offset):
         """Messages before ``offset`` are decoded."""

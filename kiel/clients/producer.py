@@ -24,7 +24,7 @@ from kiel.clients.producing.delivery import Delivery
 from kiel.clients.producing.message import labelled
 from kiel.clients.producing.options import Options
 from kiel.clients.producing.overrides import refuse_replaced, replaces
-from kiel.clients.producing.producer_state import ASKING, UNKNOWN
+from kiel.clients.producing.producer_state import ASKING, FATAL, UNKNOWN
 from kiel.clients.producing.sender import Sender
 from kiel.clients.producing.transaction_manager import TransactionManager
 from kiel.clients.producing.transaction_scope import TransactionScope
@@ -135,7 +135,7 @@ class Producer(Client):
         # what a subclass has in the place of flush(), None where it has nothing
         self._own_flush = own_flush and (lambda: outcome_of(own_flush()))
         self._sender = Sender(
-            self, options, self._transactions, self._turn, self._admission.release, own_handler
+            self, options, self._transactions, self._turn, self._admission.release, self._trouble, own_handler
         )
         self._accumulator = Accumulator(
             self, options, self._sender, self._admission, self._run, self._turn, self._own_flush
@@ -693,6 +693,20 @@ class Producer(Client):
         waiting = sum(queue.unsent for queue in self._sender.active) + len(self._accumulator.pending)
         found["waiting_records"] = {(): waiting}
         return found
+
+    def health(self):
+        """
+        How this producer is, as a dict of plain values that may go out as JSON.
+
+        What every client tells (`kiel.clients.client.Client.health`), and ``buffered``: bytes of the messages that wait
+        or are under way. ``error`` is one of writing, until the first batch is written; it is ``ended`` when its
+        transactional id was taken over, or what it may not do keeps it from ever writing again.
+        """
+        identity = self._transactions.state
+        if identity.state == FATAL:
+            self._trouble.note("its id", identity.error)
+        return dict(self._report_health(identity.state == FATAL),
+                    buffered=self._admission.buffered + self._run.uncounted)
 
     @View
     def buffered(self):

@@ -24,15 +24,17 @@ class Retries(object):
     :param transactions: the `kiel.clients.producing.transaction_manager.TransactionManager`
     :param plan: the client's `kiel.retry.Backoff`
     :param finish: called with ``(batch, effects, error)`` to give a batch up
+    :param trouble: the producer's `kiel.clients.health.Trouble`
     :param act: called with the `kiel.clients.producing.partition_queue.Effects` of queues whose delay is over
     """
 
-    def __init__(self, cluster, transactions, plan, finish, act):
+    def __init__(self, cluster, transactions, plan, finish, trouble, act):
         #: nothing is tried again any more
         self.stopped = False
         self._cluster = cluster
         self._transactions = transactions
         self._finish = finish
+        self._trouble = trouble
         self._act = act
         # each batch has a deadline of its own
         self._backoff = Backoff(plan.first, plan.most, plan.factor, plan.jitter, deadline=None)
@@ -73,6 +75,7 @@ class Retries(object):
         event = "answered" if queue.state is IN_FLIGHT else "moved"
         if queue.batches and getattr(error, "retriable", False) and not self.stopped:
             queue.batches[0].last_error = error
+            self._trouble.note("writing", error)
             if self._cluster.settings.hooks is not None:
                 observed.batch_retried(self._cluster.settings.hooks, queue.batches[0], error)
             queue.due = True

@@ -38,10 +38,11 @@ class Sender(object):
     :param transactions: `kiel.clients.producing.transaction_manager.TransactionManager`
     :param turn: the `kiel.fairness.Turn` that the producer shares with whatever else it does at a stretch
     :param release: called with the number of bytes that have left the buffer
+    :param trouble: the producer's `kiel.clients.health.Trouble`
     :param own_handler: the application's own ``handle_produce_response``, or None
     """
 
-    def __init__(self, client, options, transactions, turn, release, own_handler=None):
+    def __init__(self, client, options, transactions, turn, release, trouble, own_handler=None):
         #: nothing lingers: whatever is there goes out as soon as its partition is free
         self.prompt = False
         #: correlation id -> `InFlight`
@@ -54,9 +55,11 @@ class Sender(object):
         self._transactions = transactions
         self._turn = turn
         self._release = release
+        self._trouble = trouble
         self._own_handler = own_handler
         self._hooks = client.cluster.settings.hooks  # None where nobody listens
-        self._retries = Retries(client.cluster, transactions, client.cluster.settings.retry, self._finish, self._act)
+        self._retries = Retries(
+            client.cluster, transactions, client.cluster.settings.retry, self._finish, trouble, self._act)
         self._queues = {}  # (topic, partition id) -> PartitionQueue
         self._broker_queues = {}  # broker id -> BrokerQueue
         self._postponed = []  # the broker queues that wait for the loop to have its turn
@@ -210,6 +213,9 @@ class Sender(object):
             observed.batch_ended(self._hooks, batch, self._options, self._cluster.leaders, error, offset)
         if error is not None:
             self._transactions.lost(batch, error)
+            self._trouble.note("writing", error)
+        elif self._trouble.errors:
+            self._trouble.note("writing", None)
         if batch.limit:
             batch.close()
         effects.freed += batch.size - BATCH_OVERHEAD
