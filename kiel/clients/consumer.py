@@ -438,11 +438,12 @@ class BaseConsumer(Client):
 
     @last_error.setter
     def last_error(self, error):
-        self._trouble.note("reading", error)
+        if error is not None or self._trouble.errors:
+            self._trouble.note("reading", error)
 
     def note_answer(self):
         """A broker answered a fetch without any error."""
-        if self.last_error is not None:
+        if self._trouble.errors:
             self.last_error = None
 
     def note_refusal(self, topic, part):
