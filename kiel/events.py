@@ -14,7 +14,13 @@ import threading
 import weakref
 
 import six
-from tornado import concurrent, gen
+from tornado import concurrent, gen, ioloop
+
+try:
+    from asyncio import _get_running_loop as asyncio_running_loop
+except ImportError:  # Python 2
+    #: returns asyncio's loop that runs in this thread, or None; there is no such function where there is no asyncio
+    asyncio_running_loop = None
 
 try:
     from collections.abc import Coroutine
@@ -46,13 +52,19 @@ def settle(future, result=None, error=None):
     """
     if future.done():
         return False
-    if error is None:
-        future.set_result(result)
-        return True
     if isinstance(error, StopIteration):
         cause, error = error, RuntimeError("a call raised StopIteration")
         error.__cause__ = cause
-    future.set_exception(error)
+    try:
+        if error is None:
+            future.set_result(result)
+        else:
+            future.set_exception(error)
+    except RuntimeError:
+        loop = getattr(future, "_loop", None)
+        if loop is None or not loop.is_closed():
+            raise
+        _retrieve(future)  # it is settled, but whoever waited for it is gone with the loop
     return True
 
 
@@ -122,6 +134,26 @@ def is_running(io_loop):
     if asyncio_loop is not None:
         return asyncio_loop.is_running()
     return bool(getattr(io_loop, "_running", True))
+
+
+def running_loop():
+    """Return the loop that runs in this thread, asyncio's where IOLoops are built upon that; None where none does."""
+    if asyncio_running_loop is not None:
+        return asyncio_running_loop()
+    current = ioloop.IOLoop.current(instance=False)
+    return current if current is not None and is_running(current) else None
+
+
+def is_elsewhere(io_loop):
+    """
+    Whether a call comes from another IOLoop than this one, or this one is closed.
+
+    Where none runs, as between two runs of one, only a closed one is elsewhere.
+    """
+    current = running_loop()
+    if current is None:
+        return is_closed(io_loop)
+    return current is not getattr(io_loop, "asyncio_loop", io_loop)
 
 
 def _retrieve(future):

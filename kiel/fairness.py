@@ -31,6 +31,11 @@ class Turn(object):
         self._until = 0.0
         self._watching = False
 
+    def forget(self):
+        """Begins anew on the loop that runs next: the one before is closed, and will not turn any more."""
+        self.io_loop = None
+        self._watching = False
+
     def tick(self, now):
         """Notes the time, as `time.time` gives it; it may have jumped."""
         self.last = now

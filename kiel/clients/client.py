@@ -70,6 +70,8 @@ class Client(object):
         self._ending = None
         #: done when a `connect` that is under way is to end
         self._called_off = None
+        #: the Future of a `connect` that a call began, since the loop of the last one is closed; None for none
+        self._moving = None
 
     def connect(self, timeout=None):
         """
@@ -115,8 +117,7 @@ class Client(object):
         if self._pid != os.getpid() or events.is_closed(loop):
             self._begin_anew()
         elif not self.closing or self._ending is not None:
-            raise exc.ClosedError("this %s was made for another IOLoop, which is not closed: close() it there "
-                                  "first, or make one for each loop" % type(self).__name__)
+            raise self._made_elsewhere()
 
     def _refuse_forked(self):
         """
@@ -127,26 +128,52 @@ class Client(object):
         if self._pid != os.getpid() and self.io_loop is not None:
             raise exc.ClosedError("the process was forked after connect(): call connect() in this one, too")
 
-    def _refuse_elsewhere(self):
+    def _come_here(self):
         """
-        Refuse to use connections that are another process's or another IOLoop's: their answers would never come here.
+        See to it that connections are those of the loop that runs here.
 
-        :raises kiel.exc.ClosedError: there; `connect` begins anew where that can be done
+        Where the loop of `connect` is closed, the client begins anew on this one. Return the Future of that while it is
+        under way; None where there is nothing to wait for.
+
+        :raises kiel.exc.ClosedError: where that loop is another one that may still run, or none runs here; and in a
+            process that was forked after `connect`
         """
         self._refuse_forked()
         loop = self.io_loop
-        if loop is None or self.closing or loop is ioloop.IOLoop.current():
-            return
-        kind = type(self).__name__
-        if events.is_closed(loop):
-            raise exc.ClosedError("this %s was made for another IOLoop, which is closed: yield connect() on this one"
-                                  % kind)
-        raise exc.ClosedError("this %s was made for another IOLoop: use it there, or make one for each loop" % kind)
+        if loop is not None and not self.closing and events.is_elsewhere(loop):
+            if not events.is_closed(loop):
+                raise self._made_elsewhere()
+            if events.running_loop() is None:
+                raise exc.ClosedError("this %s was made for another IOLoop, which is closed: call it on one that runs"
+                                      % type(self).__name__)
+            log.info("The IOLoop of this %s is closed: it connects anew on another", type(self).__name__)
+            moving = events.ignore(self._move())
+            self._moving = None if moving.done() else moving
+            return moving
+        return self._moving
+
+    @gen.coroutine
+    def _move(self):
+        """Connect anew; where that fails, the next call tries again."""
+        closed = self.io_loop
+        try:
+            yield self.connect()
+        except Exception:
+            if not self.closing:
+                self.io_loop = closed
+            raise
+        finally:
+            self._moving = None
+
+    def _made_elsewhere(self):
+        """Return the error of a call on another loop than that of `connect`, which may still run."""
+        return exc.ClosedError("this %s was made for another IOLoop, which is not closed: use it there, or close() it "
+                               "there first, or make one for each loop" % type(self).__name__)
 
     def _begin_anew(self):
         """Forget all that belongs to a process that this one was forked from, or to a loop that is closed."""
         self._pid = os.getpid()
-        self.io_loop = self._connecting = self._ending = None
+        self.io_loop = self._connecting = self._ending = self._moving = None
         self.cluster.forget()
 
     @gen.coroutine
@@ -205,13 +232,19 @@ class Client(object):
         End what is under way (`wind_down`), then every connection; return a Future.
 
         It may be called in whatever state the client is, and again. A `connect` under way ends with
-        `kiel.exc.ClosedError`.
+        `kiel.exc.ClosedError`. Where the IOLoop of `connect` is closed, connections are dropped without a word.
+
+        :raises kiel.exc.ClosedError: on another IOLoop than that of `connect`, which may still run
         """
+        if self.io_loop is not None:
+            if self._pid != os.getpid() or events.is_closed(self.io_loop):
+                self._begin_anew()
+            elif events.is_elsewhere(self.io_loop):
+                refused = concurrent.Future()
+                refused.set_exception(self._made_elsewhere())
+                return refused
         if self._ending is None or self._ending.done():
             connecting, self._connecting = self._connecting, None
-            if self.io_loop is not None and self._pid != os.getpid():
-                connecting = None
-                self._begin_anew()
             self._ending = self._end_client(connecting)
         return events.detached(self._ending)
 
@@ -395,9 +428,12 @@ class Client(object):
         :param plan: a `kiel.retry.Backoff`; default: the client's ``retry``
         :param coordinator: the `kiel.clients.grouping.coordinator.GroupCoordinator` to lose where an error says so
         :param closing: whether to go on trying while the client closes, as with the last commit
-        :raises kiel.exc.ClosedError: on another IOLoop than that of `connect`, and in a process forked since
+        :raises kiel.exc.ClosedError: on another IOLoop than that of `connect`, where that may still run, and in a
+            process forked since
         """
-        self._refuse_elsewhere()
+        self._refuse_forked()
+        if self.io_loop is not None and not self.closing and events.is_elsewhere(self.io_loop):
+            yield self._come_here()
         clock = (plan or self._settings.retry).start(deadline)
         done = {}
         last = {}

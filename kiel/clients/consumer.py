@@ -13,7 +13,7 @@ import time
 
 from tornado import gen, ioloop
 
-from kiel import constants, exc
+from kiel import constants, events, exc
 from kiel.clients import observed
 from kiel.clients.client import Client
 from kiel.clients.consuming import arguments, batch_reader, isolation, log_validator
@@ -25,7 +25,7 @@ from kiel.clients.consuming.offset_lookup import BEGINNING, END, OffsetLookup, s
 from kiel.clients.consuming.overridden import OverriddenReading, overridden
 from kiel.clients.consuming.positions import Positions
 from kiel.clients.view import View
-from kiel.events import Outcome, settle
+from kiel.events import Outcome
 from kiel.retry import monotonic
 
 log = logging.getLogger(__name__)
@@ -222,6 +222,7 @@ class BaseConsumer(Client):
         most = self.max_records if max_records is None else max_records
         call = Call(topic, read, 0, most, self._given_up)
         outcome = Outcome(call)
+        coming = None
         try:
             call.topic = topic = arguments.topic(topic)
             call.wait = arguments.whole(wait, "max_wait_time", 0, arguments.MOST_WAIT) / 1000.0
@@ -232,23 +233,33 @@ class BaseConsumer(Client):
                 raise exc.ClosedError("the consumer is not connected: yield connect() before consume()")
             if self._pid != os.getpid():  # the connections are the parent's
                 self._refuse_forked()
+            if self._moving is not None or events.is_elsewhere(self.io_loop):
+                coming = self._come_here()
         except (TypeError, ValueError, exc.KielError) as error:
             call.given_up = True
             if self._reader.turn.over(time.time()):
-                ioloop.IOLoop.current().add_callback(settle, outcome, error=error)
+                ioloop.IOLoop.current().add_callback(events.settle, outcome, error=error)
             else:
-                settle(outcome, error=error)
+                events.settle(outcome, error=error)
             return outcome
         self._calls[topic].add(call)
-        future = self._consume(topic, start, call)
+        future = self._consume(topic, start, call) if coming is None else self._consume_then(coming, topic, start, call)
         if not future.done():
-            self.io_loop.add_future(future, lambda _: self._finish(call, outcome, future))
+            io_loop = ioloop.IOLoop.current() if self.closing else self.io_loop
+            io_loop.add_future(future, lambda _: self._finish(call, outcome, future))
         elif self._reader.turn.over(time.time()):
             # whoever repeats calls that are done at once must not keep the loop from its turn
             self.io_loop.add_callback(self._finish, call, outcome, future)
         else:
             self._finish(call, outcome, future)
         return outcome
+
+    @gen.coroutine
+    def _consume_then(self, coming, topic, start, call):
+        """Consume once the client has begun anew on this loop."""
+        yield coming
+        messages = yield self._consume(topic, start, call)
+        raise gen.Return(messages)
 
     def _finish(self, call, outcome, future):
         """A call is done: its Future is resolved, unless nobody waits any more."""
@@ -533,6 +544,7 @@ class BaseConsumer(Client):
         :raises TypeError: for an argument of the wrong kind
         """
         topic, partition = arguments.topic(topic), arguments.partition(partition)
+        self._come_here()
         if isinstance(offset, numbers.Real) and not isinstance(offset, bool) and offset not in (BEGINNING, END):
             self._positions.seek(topic, partition, arguments.whole(offset, "offset", 0, arguments.MOST_OFFSET))
         else:
@@ -563,6 +575,7 @@ class BaseConsumer(Client):
         topic = arguments.topic(topic)
         if partition is not None:
             partition = arguments.partition(partition)
+        self._come_here()
         own = self._own_cursors(topic, UNTOLD)
         return [cursor for cursor in own if partition is None or cursor.partition == partition]
 
@@ -601,11 +614,19 @@ class BaseConsumer(Client):
         return found
 
     def _begin_anew(self):
-        """Forget all that belongs to another process, or to a loop that is closed; reading begins as at first."""
+        """
+        Forget all that belongs to another process, where reading begins as at first, or to a loop that is closed, where
+        it goes on from the same positions.
+        """
+        forked = self._pid != os.getpid()
         super(BaseConsumer, self)._begin_anew()
+        for call in [call for calls in self._calls.values() for call in calls]:
+            call.give_up()  # what it took is handed out again
         self._calls.clear()
         self._handing.clear()
-        self._fetcher.forget()
+        self._reader.turn.forget()
+        self._positions.abandon()
+        self._fetcher.forget(positions=forked)
 
     @gen.coroutine
     def wind_down(self):

@@ -117,7 +117,7 @@ class GroupedConsumer(BaseConsumer):
         self.rebalance_timeout = rebalance_timeout
         self.autocommit = autocommit
         #: the ZooKeeper that the group meets in, as one text; None for a group that meets in Kafka
-        self._zk_hosts = zk_hosts
+        self._zk_hosts = self._zk_addresses = zk_hosts
         if zk_hosts and not isinstance(zk_hosts, str):
             self._zk_hosts = ",".join(zk_hosts)
         #: finds the broker that coordinates the group
@@ -148,8 +148,12 @@ class GroupedConsumer(BaseConsumer):
         )
         #: takes the allocator of the protocol that the group goes by in Kafka
         self._choice = ProtocolChoice(self._group_coordinator, membership, self._settings, group_protocol)
+        #: shares partitions out among members that meet in ZooKeeper
+        self._zk_function = partition_allocator or naive_allocator
+        #: what was owned on a loop that is closed, or before a fork, and was not told of as lost yet
+        self._abandoned = {}
         if zk_hosts:
-            self.allocator = self._zookeeper_allocator(zk_hosts, partition_allocator or naive_allocator)
+            self.allocator = self._zookeeper_allocator()
         #: topic -> the error of the allocator that `consume` raised last
         self._refusals_raised = {}
         #: the process that this was made in
@@ -159,12 +163,13 @@ class GroupedConsumer(BaseConsumer):
         #: the errors that kiel's own commits raised within such calls
         self._own_failures = []
 
-    def _zookeeper_allocator(self, zk_hosts, function):
+    def _zookeeper_allocator(self):
         """Make the allocator of a group that meets in ZooKeeper, or did."""
         # the partition must stay this member's until its last commit is through, even if that is slow
         last_commit = 2 * (committer.AUTOCOMMIT_TIME + self._settings.request_timeout)
         allocator = (Follower if self.group_protocol else PartitionAllocator)(
-            zk_hosts, self.group_name, self.name, function, release_timeout=self.rebalance_timeout + last_commit
+            self._zk_addresses, self.group_name, self.name, self._zk_function,
+            release_timeout=self.rebalance_timeout + last_commit
         )
         if not self.group_protocol:
             return allocator
@@ -309,9 +314,26 @@ class GroupedConsumer(BaseConsumer):
         return super(GroupedConsumer, self).connect(timeout)
 
     def _begin_anew(self):
-        """The membership belongs to the process or the loop that it began in."""
-        raise exc.ClosedError("group %s: this consumer joined in another process or on an IOLoop that is closed: make "
-                              "one for each" % self.group_name)
+        """
+        Be another member: this one's membership is the parent's, or was left when its loop was closed.
+
+        What it had and did not commit is handed out again, by whoever owns it then.
+        """
+        if self._pid == os.getpid():
+            self.allocator.leave_now()
+        super(GroupedConsumer, self)._begin_anew()
+        self._fetcher.forget(positions=True)
+        self._group_coordinator.forget()
+        self._subscription.abandon()
+        self._progress.forfeit_all()
+        self._committer.abandon()
+        self._refusals_raised.clear()
+        self._committing = 0
+        del self._own_failures[:]
+        self.name = make_name()
+        self._abandoned = self._assignment.abandon()
+        if self._zk_hosts:
+            self.allocator = self._zookeeper_allocator()
 
     @gen.coroutine
     def _open_client(self, timeout=None):
@@ -322,6 +344,8 @@ class GroupedConsumer(BaseConsumer):
             if self._zk_hosts:
                 self.allocator.consumer_name = self.name
         yield super(GroupedConsumer, self)._open_client(timeout)
+        abandoned, self._abandoned = self._abandoned, {}
+        yield self._assignment.tell_lost(abandoned)
         yield self._reach_a_broker()
         if self._subscription.following:
             return  # it was connected before
@@ -594,6 +618,8 @@ class GroupedConsumer(BaseConsumer):
         :raises kiel.exc.KielError: the first error, when a partition could not be committed in time; it stays to be
             committed
         """
+        if self.io_loop is not None and not self.closing and events.is_elsewhere(self.io_loop):
+            yield self._come_here()
         if self._committing:  # an application's own calls this one, for a commit that kiel wants
             error = yield self._commit_due(metadata, committer.AUTOCOMMIT_TIME)
             self._own_failures.append(error)
@@ -690,6 +716,7 @@ class GroupedConsumer(BaseConsumer):
         :raises kiel.exc.NotOwnedError: when partitions were given away or lost meanwhile: what was made of their
             messages must not be committed, since somebody else gets them too
         """
+        self._come_here()
         if self._progress.forfeited:
             raise not_owned(self._progress.forfeited)
         self._progress.done_with_all()
@@ -707,6 +734,7 @@ class GroupedConsumer(BaseConsumer):
         Go back to what is committed, such as after an aborted transaction: all that was handed out since is handed out
         again. For ``autocommit=False``.
         """
+        self._come_here()
         holding = self._assignment.holding()
         for key in self._progress.rewind():
             if holding(key):
@@ -735,10 +763,8 @@ class GroupedConsumer(BaseConsumer):
         Where the IOLoop does not run any more, as after a KeyboardInterrupt that left it, the member leaves its group
         without a last commit: in ZooKeeper at once, in Kafka when the loop is closed or the process ends.
         """
-        if self.io_loop is not None and self._pid != os.getpid():  # the membership is the parent's, who goes on
-            self.closing = True
-            return gen.maybe_future(None)
-        if (self._ending is None or self._ending.done()) and not events.is_running(self.io_loop):
+        forked = self.io_loop is not None and self._pid != os.getpid()  # the membership is the parent's, who goes on
+        if not forked and (self._ending is None or self._ending.done()) and not events.is_running(self.io_loop):
             self.allocator.leave_now()
         return super(GroupedConsumer, self).close()
 

@@ -10,7 +10,7 @@ import os
 import time
 import weakref
 
-from tornado import gen
+from tornado import gen, ioloop
 
 from kiel import arguments, events, exc
 from kiel.clients.client import Client
@@ -30,7 +30,7 @@ from kiel.clients.producing.transaction_manager import TransactionManager
 from kiel.clients.producing.transaction_scope import TransactionScope
 from kiel.clients.producing.unclosed import Unclosed
 from kiel.clients.view import View
-from kiel.events import Promise, outcome_of, settle
+from kiel.events import Promise, asyncio_running_loop, outcome_of, settle
 from kiel.fairness import Turn
 from kiel.partitioners import random_partition, to_bytes
 from kiel.retry import monotonic
@@ -120,12 +120,15 @@ class Producer(Client):
         #: makes text or bytes of a message; may be set
         self.serializer = arguments.plain_callable("serializer", serializer or serialize_json)
         self._undelivered = {}
+        self._lost = {}  # the same, of what was lost with the loop that was closed
         self._options = options = Options(
             compression, required_acks, ack_timeout, linger, max_request_bytes, buffer_bytes, delivery_timeout,
             idempotent, transactional_id, transaction_timeout
         )
         self._turn = Turn()
-        self._run = AppendRun(self._count_run)
+        self._run = AppendRun(self._count_run, self._run_began)
+        self._looked = set()  # the loop, once somebody saw in this turn of it that it is the one of `connect`
+        self._run_ends = False  # whether a run is ended when the loop turns
         self._admission = Admission(buffer_bytes, self._run, self._refusal)
         self._transactions = TransactionManager(self, options, self._admission.update)
         refuse_replaced(type(self))
@@ -292,8 +295,10 @@ class Producer(Client):
         """Take a message that is not of the run."""
         turn = self._turn
         due = not turn.last <= now < turn.next
-        if due:
-            turn.tick(now)
+        if due or not self._looked:
+            if due:
+                turn.tick(now)
+            self._settle_in()
         if _FORKS_UNSEEN and self._pid != _getpid():
             self.on_fork()
         if timeout is not None:
@@ -422,6 +427,7 @@ class Producer(Client):
         self._turn.tick(_time())
         accumulator = self._accumulator
         try:
+            self._settle_in()
             delivery = self._append(topic, message, self.serializer(message), key, partition, headers, timestamp)
             if delivery.__class__ is not Delivery:
                 delivery = accumulator.append_now(delivery)
@@ -450,12 +456,45 @@ class Producer(Client):
             if partition is not None:
                 partition = arguments.integer("partition", partition, 0)
             bulk.check(messages, keys)
+            self._settle_in()
             if self.closing:
                 raise failure(self._refusal(), topic)
         except Exception as error:
             return _failed(error)
         plain = self._key_maker is None and (partition is not None or self.partitioner is random_partition)
         return self._bulk.produce(topic, messages, keys, partition, self.serializer, plain)
+
+    def _settle_in(self):
+        """
+        Begin anew where the loop of `connect` is closed. Messages need not wait for that: they wait for their leaders.
+
+        Once a turn is enough.
+
+        :raises kiel.exc.ClosedError: on another loop than that of `connect`, which may still run
+        """
+        if self.io_loop is None or self.closing or self._pid != os.getpid():  # a forked process is told otherwise
+            return
+        if asyncio_running_loop is not None:
+            here = self._asyncio is not None and asyncio_running_loop() is self._asyncio
+        else:
+            here = ioloop.IOLoop.current(instance=False) is self.io_loop
+        if not here and events.is_elsewhere(self.io_loop):
+            self._come_here()
+        if not self._looked:
+            # it may not turn again, and the next message may come on another
+            self._looked.add(self.io_loop)
+            self.io_loop.add_callback(self._looked.clear)
+
+    def _run_began(self):
+        """A run ends with the turn of the loop: the next message may come on another, and has to look where it is."""
+        if not self._run_ends and self.io_loop is not None:
+            self._run_ends = True
+            self.io_loop.add_callback(self._end_run)
+
+    def _end_run(self):
+        """The loop turned."""
+        self._run_ends = False
+        self._run.end()
 
     def _count_run(self, messages, size):
         self._accumulator.count_run(messages, size)
@@ -584,16 +623,24 @@ class Producer(Client):
         """Forget all that belongs to the process that this one was forked from, or to a loop that is closed."""
         forked = self._pid != os.getpid()
         super(Producer, self)._begin_anew()
+        self._asyncio = None
+        self._looked.clear()
+        self._run_ends = False
+        self._turn.forget()
         if forked:
             error = exc.ClosedError("the process was forked; the parent delivers the message")
         else:
             self._unclosed.report()
             error = exc.ClosedError("the IOLoop was closed before the message was delivered")
         batches = self._sender.batches()
-        self._accumulator.refuse_pending(error)
+        pending = self._accumulator.refuse_pending(error)
         self._sender.abandon(error)
         for batch in batches:
             batch.retrieve_error()
+        lost = collections.Counter([(one.topic, one.partition) for one in pending])
+        for batch in batches:
+            lost[batch.topic, batch.partition] += len(batch)
+        self._lost = {} if forked else dict(lost)
         self._accumulator.refresh()
         self._transactions.reset()
         self._unclosed = Unclosed(self._sender.active, self._admission.line)
@@ -611,6 +658,10 @@ class Producer(Client):
             timeout = arguments.seconds("timeout", timeout)
         if self._pid != os.getpid():
             raise self._refusal()
+        self._settle_in()
+        if self._lost and not self.closing:
+            lost, self._lost = self._lost, {}
+            raise exc.ClosedError("the IOLoop was closed before %d messages were delivered" % sum(lost.values()))
         work = self._accumulator.flush()
         if timeout is None:
             yield work
@@ -646,6 +697,9 @@ class Producer(Client):
         if self._pid != os.getpid():
             self._begin_anew()
         yield super(Producer, self)._end_client(connecting)
+        lost, self._lost = self._lost, {}
+        for place, count in lost.items():
+            self._undelivered[place] = self._undelivered.get(place, 0) + count
         raise gen.Return(self._undelivered)
 
     @gen.coroutine

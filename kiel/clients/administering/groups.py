@@ -155,12 +155,20 @@ class Groups(object):
         raise gen.Return(first_errors_raised(offsets))
 
     @gen.coroutine
+    def _refresh(self):
+        """Bring the metadata up to date."""
+        coming = self.client._come_here()
+        if coming is not None:
+            yield coming
+        yield self.client.cluster.heal()
+
+    @gen.coroutine
     def _keys(self, topics):
         """All partitions of some topics, which must be there; asking for a topic must not create it."""
         keys = []
         for topic in topics:
             if topic not in self.client.cluster.topics:
-                yield self.client.cluster.heal()
+                yield self._refresh()
             if topic not in self.client.cluster.topics:
                 raise exc.UnknownTopicOrPartitionError("topic %s" % topic)
             keys.extend((topic, partition) for partition in self.client.cluster.topics[topic])
@@ -202,7 +210,7 @@ class Groups(object):
     def _split(self, keys):
         """Return two lists of (topic, partition): those that there are, and those that there are not."""
         if any(partition not in self.client.cluster.topics.get(topic, ()) for topic, partition in keys):
-            yield self.client.cluster.heal()
+            yield self._refresh()
         there = [key for key in keys if key[1] in self.client.cluster.topics.get(key[0], ())]
         raise gen.Return((there, [key for key in keys if key not in set(there)]))
 

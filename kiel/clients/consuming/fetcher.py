@@ -132,19 +132,20 @@ class Fetcher(object):
             self._overdue.add(topic)
         if patience * 1000 < self.limits.max_wait_time:
             self._hurried[topic] = min(patience, self._hurried.get(topic, patience))
-        self._waiters[topic].append(future)
-        self.hungry[topic] += 1
-        timer = self.client.io_loop.call_later(seconds, settle, future)
+        all_waiters, hungry, io_loop = self._waiters, self.hungry, self.client.io_loop
+        all_waiters[topic].append(future)
+        hungry[topic] += 1
+        timer = io_loop.call_later(seconds, settle, future)
         try:
             self.pump(topic)
             yield future
         finally:
-            self.client.io_loop.remove_timeout(timer)
-            self.hungry[topic] -= 1
-            waiters = self._waiters.get(topic, [])
+            io_loop.remove_timeout(timer)
+            hungry[topic] -= 1
+            waiters = all_waiters.get(topic, [])
             if future in waiters:
                 waiters.remove(future)
-            if not self.hungry[topic]:
+            if not hungry[topic]:
                 self._hurried.pop(topic, None)
 
     def wake(self, topic=None):
@@ -312,16 +313,25 @@ class Fetcher(object):
         """Give back what `reserve` took: the answer came, or none will."""
         self._reserved -= size
 
-    def forget(self):
-        """Give up everything that belongs to another process, or to a loop that is closed; nobody is told."""
+    def forget(self, positions):
+        """
+        Give up everything that belongs to another process, or to a loop that is closed; nobody is told.
+
+        :param positions: whether that is also where reading goes on
+        """
         self._refresh = MetadataRefresh(self.client, self.pump)
-        for held in (self.sources, self._waiters, self.hungry, self._overdue, self._hurried):
+        for held in (self.sources, self._overdue, self._hurried):
             held.clear()
+        # others, so that who waited does not count here any more when it ends
+        self.hungry, self._waiters = collections.Counter(), collections.defaultdict(list)
         self._reserved = 0
+        self.suspended = False
         self._timer = None
-        for topic in list(self.cursors):
-            for partition in list(self.cursors.get(topic, {})):
-                self.revoke(topic, partition)
+        for cursor in [cursor for topic in self.cursors for cursor in self.of(topic)]:
+            if positions:
+                self.revoke(cursor.topic, cursor.partition)
+            elif cursor.handed is not None:
+                cursor.move(cursor.handed)
 
     def stop(self):
         """Give up everything; those who wait look again."""

@@ -168,6 +168,9 @@ class OffsetLookup(object):
     def _partitions(self, topic):
         """Return a topic's partition ids, asking for the topic when it is not known."""
         cluster = self.client.cluster
+        coming = self.client._come_here()
+        if coming is not None:
+            yield coming
         if topic not in cluster.topics:
             yield cluster.ensure(topic)
         if topic not in cluster.topics:

@@ -112,6 +112,12 @@ class Positions(object):
                 cursor.seek(BEGINNING)
                 self._sought(topic, cursor.partition, None)
 
+    def abandon(self):
+        """Give up the look-ups that are under way: their answers will not come any more."""
+        self.locating.clear()
+        self.hooked.clear()
+        self._settled.clear()
+
     # -- the application goes elsewhere --
 
     def seek(self, topic, partition, offset=None, start=UNTOLD):

@@ -99,6 +99,26 @@ class Assignment(object):
         """The membership is over."""
         self._terms.clear()
 
+    def abandon(self):
+        """Drop the membership, which is another process's or belonged to a loop that is closed; return what it had."""
+        owned = topics_of(keys_of(self.allocator.allocation) | self._releasing)
+        for hook in ("on_change", "on_lost", "on_pause"):
+            setattr(self.allocator, hook, None)
+        self.allocator = Unjoined()
+        self._releasing.clear()
+        self._announced.clear()
+        self._terms.clear()
+        self.closing = False
+        return owned
+
+    def tell_lost(self, lost):
+        """Tell the application of partitions that were lost; return a Future that never fails."""
+        if not lost:
+            return gen.moment
+        if self.on_lost is not None:
+            return self._tell(self.on_lost, self.rebalance_timeout, lost)
+        return self._tell(self.on_rebalance, self.rebalance_timeout, lost, {})
+
     def doubt(self):
         """Return the error of a commit while it is not sure who owns which partition."""
         if self.allocator.by_topic:
@@ -185,13 +205,8 @@ class Assignment(object):
         self.forget(keys)
         observed.Change(self.hooks, self, lost=lost).ended()
         self.fetcher.wake()
-        lost = topics_of(keys - self._announced)  # a partition is told of as revoked or as lost, not as both
-        if not lost:
-            return
-        if self.on_lost is not None:
-            yield self._tell(self.on_lost, self.rebalance_timeout, lost)
-        else:
-            yield self._tell(self.on_rebalance, self.rebalance_timeout, lost, {})
+        # a partition is told of as revoked or as lost, not as both
+        yield self.tell_lost(topics_of(keys - self._announced))
 
     def _tell(self, callback, seconds, *args):
         """Call the application back, and wait for what it returns; return a Future that never fails."""

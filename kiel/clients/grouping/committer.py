@@ -37,6 +37,10 @@ class Committer(object):
         self.begun = 0
         self._lock = locks.Lock()
 
+    def abandon(self):
+        """Forget the commit that is under way: its answer will not come."""
+        self._lock = locks.Lock()
+
     @gen.coroutine
     def commit_due(self, metadata, deadline=None, closing=False):
         """

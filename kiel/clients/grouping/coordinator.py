@@ -111,6 +111,10 @@ class GroupCoordinator(object):
         log.info("Found coordinator of %s: broker %s", self, self.broker_id)
         return True
 
+    def forget(self):
+        """Forget it together with the look-up under way, whose answer will not come."""
+        self.broker_id = self._searching = None
+
     def lose(self):
         """Forget the coordinator; it is looked up again when it is next needed."""
         self.broker_id = None

@@ -193,6 +193,13 @@ class Progress(object):
         if self._drop(key):
             self.forfeited.add(key)
 
+    def forfeit_all(self):
+        """The membership is gone, and with it what was not committed."""
+        for key in set(self.due).union(*self.working.values()):
+            self.forfeit(key)
+        for book in (self._waiting, self.marked, self._committed, self._taken):
+            book.clear()
+
     def rewind(self):
         """Forget all that is not committed. Return its partitions; their messages are to be handed out again."""
         self.forfeited.clear()

@@ -137,6 +137,14 @@ class Subscription(object):
         self._timer = None
         events.ignore(self.cluster.heal())
 
+    def abandon(self):
+        """Forget what is under way on a loop that is closed, or in another process; what is wanted stays wanted."""
+        self.following = False
+        self.pending.clear()
+        self._known = {}
+        self._missing.clear()
+        self._timer = None
+
     def stop(self):
         """Tell the allocator of nothing from now on."""
         self.following = False

@@ -25,15 +25,17 @@ class AppendRun(object):
     a message takes: it takes 1 from ``left`` and calls ``append``.
 
     :param count: called at the end with the number of messages and their bytes, as the buffer counts them
+    :param begun: called without arguments when a run has begun; None for nothing
     """
 
     __slots__ = (
         "left", "topic", "partition", "most", "since", "until", "append", "batch", "stop", "_stamp", "_first",
-        "_rest", "_count"
+        "_rest", "_count", "_begun"
     )
 
-    def __init__(self, count):
+    def __init__(self, count, begun=None):
         self._count = count
+        self._begun = begun
         #: how many more messages may be appended one by one; 0 without a run
         self.left = 0
         #: the index in the batch of the message that comes when `left` is 0
@@ -80,6 +82,8 @@ class AppendRun(object):
             self.batch = batch
             self._first = first
             batch.run = self
+            if self._begun is not None:
+                self._begun()
 
     def extend(self, batch, turn, values, room):
         """

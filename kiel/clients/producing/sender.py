@@ -19,7 +19,7 @@ from kiel.clients.producing.broker_queue import MAX_IN_FLIGHT, BrokerQueue, InFl
 from kiel.callbacks import safe_text
 from kiel.clients.producing.partition_queue import IN_FLIGHT, LINGERING, Effects, PartitionQueue
 from kiel.clients.producing.retries import Retries
-from kiel.events import outcome_of, weakly
+from kiel.events import outcome_of, settle, weakly
 from kiel.protocol import produce
 from kiel.retry import monotonic
 
@@ -130,7 +130,7 @@ class Sender(object):
         return dict(left)
 
     def abandon(self, error):
-        """Forget all queues and requests of the process that this one was forked from."""
+        """Forget all queues and requests of the process that this one was forked from, or of a loop that is closed."""
         outcome = []
         for batch in self.batches():
             batch.close()
@@ -142,7 +142,8 @@ class Sender(object):
         self.sent.clear()
         self._postponed = []
         self._linger_timer = self._deadline_timer = None
-        resolve(outcome)
+        for future, result, failed in outcome:
+            settle(future, result, failed)
 
     # -- what follows from what happened --
 

@@ -64,6 +64,7 @@ class TransactionManager(object):
         """Go on without an id and without a transaction, as at first."""
         self.state = self._new_state()
         self._ids = ProducerIdRequests(self.state)
+        self._coordinators.clear()
         self._initializing = self._adding = self._ending = self._ending_by = None
         self._to_add = set()
         self._offsets = []
@@ -206,6 +207,9 @@ class TransactionManager(object):
     @gen.coroutine
     def _prepare_begin(self):
         self._check("begin", FATAL)
+        coming = self._client._come_here()
+        if coming is not None:
+            yield coming
         if self.is_ending:
             try:
                 yield self._ending
@@ -254,6 +258,7 @@ class TransactionManager(object):
     @gen.coroutine
     def _end_by(self, call, event, work):
         """End the transaction, in one run though it be called for twice."""
+        self._client._settle_in()
         while self.is_ending:
             if self._ending_by == call:
                 yield self._ending
@@ -319,6 +324,7 @@ class TransactionManager(object):
     @gen.coroutine
     def send_offsets(self, consumer):
         """Make a consumer's offsets part of the transaction; see `kiel.clients.producer.Producer.send_offsets`."""
+        self._client._settle_in()
         state = self._check("send_offsets", UNKNOWN, ASKING, READY, BROKEN, COMMITTING, ABORTING, FATAL)
         if consumer.autocommit is not False:
             raise ValueError("offsets that a transaction commits need a consumer with autocommit=False")

@@ -165,9 +165,9 @@ def test_a_member_that_is_closed_without_a_loop_leaves_at_once():
         yield consumer.connect()
         other = ioloop.IOLoop(make_current=False)
         consumer.io_loop, own = other, consumer.io_loop
-        closing = consumer.close()
+        yield loop.raises(exc.ClosedError, consumer.close())
         assert left == [True]
         consumer.io_loop = own
-        yield closing
+        yield consumer.close()
         other.close()
     check()
