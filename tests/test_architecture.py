@@ -94,7 +94,9 @@ RULES = (
     # what is made of clients: no client knows it
     ("kiel.worker",           ("socket", "ssl", "select", "threading", "kiel.connection", "kiel.broker",
                                "kiel.protocol", "kiel.zookeeper", "kiel.groups")),
-    ("kiel.clients",          ("kiel.worker",)),
+    ("kiel.clients",          ("kiel.worker", "kiel.service")),
+    ("kiel.service",          ("socket", "ssl", "select", "threading") + SHELL[:-1]),
+    ("kiel.worker",           ("kiel.service",)),
     # the command is the last to know everybody
     ("kiel",                  ("kiel.command", "kiel.__main__")),
     # what serves the tests is never needed by an application

@@ -7,7 +7,7 @@ import time
 from tornado import concurrent, gen, ioloop
 
 from kiel import arguments, events, exc
-from kiel.callbacks import callback_failure
+from kiel.callbacks import callback_failure, safe_text
 from kiel.clients.grouped import GroupedConsumer
 from kiel.clients.grouping.assignment import keys_of, names_of
 from kiel.fairness import Turn
@@ -148,6 +148,20 @@ class Worker(object):
         return dict(
             self._counts, in_flight=len(busy), waiting=self._taken - len(busy),
             oldest=max(0.0, monotonic() - min(job.begun for job in busy)) if busy else 0.0)
+
+    def health(self):
+        """
+        How the worker and its consumer are, as a dict of plain values that may go out as JSON.
+
+        That is `kiel.clients.GroupedConsumer.health` of its consumer, with ``draining``: whether `drain` was called,
+        and then it is not ``ready``; with ``ended`` and ``error`` where an error has ended the worker; and with
+        ``worker``, its `numbers`.
+        """
+        found = dict(GroupedConsumer.health(self.consumer), draining=self._stopping, worker=self.numbers)
+        found["ready"] = found["ready"] and self._ended is not None and not self._stopping
+        if self.error is not None:
+            found.update(ended=True, error=safe_text(self.error) or type(self.error).__name__)
+        return found
 
     # -- running --
 
