@@ -102,6 +102,39 @@ def partitions(name, value):
     return found
 
 
+def items(name, value):
+    """
+    Return an argument that is a list, of whatever, as a list; a set or a generator will do.
+
+    :raises TypeError: for what is no list
+    """
+    if isinstance(value, (bytes, bytearray, str, six.text_type, dict)) or not hasattr(value, "__iter__"):
+        raise TypeError("%s has to be a list, not %s" % (name, _shown(value)))
+    return list(value)
+
+
+def mapping(name, value):
+    """
+    Return an argument that is a dict.
+
+    :raises TypeError: for what is none
+    """
+    if not isinstance(value, dict):
+        raise TypeError("%s has to be a dict, not %s" % (name, _shown(value)))
+    return value
+
+
+def one_of(name, value, words):
+    """
+    Return an argument that is one of some words.
+
+    :raises ValueError: for what is none of them
+    """
+    if not isinstance(value, six.string_types) or value not in words:
+        raise ValueError("%s has to be one of %s, not %s" % (name, ", ".join(words), _shown(value)))
+    return value
+
+
 def octets(name, value):
     """
     Return an argument as bytes; text becomes UTF-8, None stays.

@@ -5,12 +5,23 @@ import pytest
 
 from kiel import exc
 from kiel.clients.administering import acls, tokens
+from kiel.clients.administering.configs import Append, Resource, Subtract
+from kiel.clients.administering.topics import NewTopic
+from kiel.clients.administering.transactions import ActiveProducer
+from kiel.clients.administering.users import Credential
 
 from tests import loop
 from tests.clients.test_admin import NEWEST, OLDEST, with_admin
 
 KNOWN = dict(NEWEST, describe_acls=(0, 3), create_acls=(0, 3), delete_acls=(0, 3), create_delegation_token=(0, 3),
              renew_delegation_token=(0, 2), expire_delegation_token=(0, 2), describe_delegation_token=(0, 3))
+KNOWN.update(
+    create_topics=(2, 7), delete_topics=(1, 6), create_partitions=(0, 3), delete_records=(0, 2),
+    describe_configs=(1, 4), incremental_alter_configs=(0, 1), elect_leaders=(0, 2),
+    alter_partition_reassignments=(0, 1), describe_cluster=(0, 2), describe_log_dirs=(1, 5), update_features=(0, 2),
+    alter_user_scram_credentials=(0, 0), list_transactions=(0, 2), describe_transactions=(0, 0),
+    describe_producers=(0, 0), write_txn_markers=(1, 2)
+)
 FIRST = dict(KNOWN, describe_acls=(0, 0), create_acls=(0, 0), delete_acls=(0, 0), create_delegation_token=(0, 0))
 
 RULE = acls.Rule("topic", "colors", "User:alice", "write")
@@ -96,3 +107,177 @@ def test_fewer_results_than_rules(cluster, admin):
 def test_a_token_does_not_show_its_secret():
     token = tokens.Token("id", "c2VjcmV0", "User:a", None, [], 1, 2, 3)
     assert "c2VjcmV0" not in repr(token) + str(token) + "%s" % (token,) and "id" in repr(token)
+
+
+# -- whom a question goes to, and what is asked again --
+
+def topics(call, **codes):
+    """An answer to CreateTopics or DeleteTopics, with an error for each topic that is named."""
+    asked = [topic.name for topic in call.request.topics]
+    return dict(topics=[dict(name=name, error_code=codes.get(name, 0), error_message=None) for name in asked])
+
+
+def names(calls):
+    return [sorted(topic.name for topic in call.request.topics) for call in calls]
+
+
+def controlled_by(broker_id):
+    """Metadata that names a controller."""
+    def answer(call):
+        return dict(brokers=[dict(broker_id=each.id, host=each.host, port=each.port)
+                             for each in call.cluster.brokers.values()],
+                    cluster_id="fake", controller_id=broker_id, topics=[])
+    return answer
+
+
+def control(cluster, broker_id):
+    for broker in cluster.brokers.values():
+        broker.on("identity", controlled_by(broker_id))
+
+
+def asked(broker, api):
+    return [call for call in broker.requests if call.api == api]
+
+
+@with_admin(versions=KNOWN, brokers=2)
+def test_the_controller_is_asked_and_looked_up_again_when_it_moves(cluster, admin):
+    control(cluster, 2)
+    for broker in cluster.brokers.values():
+        broker.on("delete_topics", topics)
+    assert (yield admin.delete_topics(["a"])) == {"a": True}
+    assert (cluster[1].count("delete_topics"), cluster[2].count("delete_topics")) == (0, 1)
+
+    def moved(call):
+        control(cluster, 1)
+        return topics(call, b=41, c=41)
+    cluster[2].on("delete_topics", moved)
+    assert (yield admin.delete_topics(["b", "c"])) == {"b": True, "c": True}
+    assert names(asked(cluster[1], "delete_topics")) == [["b", "c"]]
+
+
+@with_admin(versions=KNOWN)
+def test_only_what_failed_in_passing_is_asked_again(cluster, admin):
+    control(cluster, 1)
+    codes = [dict(slow=7, there=36, denied=29), {}]
+    cluster[1].on("create_topics", lambda call: topics(call, **codes.pop(0)))
+    outcome = yield admin.create_topics(["slow", "there", "denied", "new"])
+    assert names(asked(cluster[1], "create_topics")) == [["denied", "new", "slow", "there"], ["slow"]]
+    assert outcome["slow"].name == "slow" and outcome["new"].partitions is None
+    assert isinstance(outcome["there"], exc.TopicAlreadyExistsError)
+    assert "Create on topic denied" in str(outcome["denied"])
+
+
+@with_admin(versions=KNOWN)
+def test_an_item_has_its_last_error_at_the_deadline(cluster, admin):
+    control(cluster, 1)
+    cluster[1].on("create_topics", lambda call: topics(call, slow=7))
+    outcome = yield admin.create_topics(["slow", "new"], timeout=0.2)
+    assert isinstance(outcome["slow"], exc.RequestTimedOutError) and outcome["new"].name == "new"
+    assert [call.request.timeout for call in asked(cluster[1], "create_topics")][0] == 200
+
+
+@with_admin(versions=KNOWN)
+def test_what_is_about_all_is_raised(cluster, admin):
+    control(cluster, -1)
+    failed = yield loop.raises(exc.NotControllerError, admin.delete_topics(["a", "b"], timeout=0.1))
+    assert "no controller" in str(failed)
+    control(cluster, 1)
+    cluster[1].on("alter_partition_reassignments", dict(error_code=31, error_message="no", topics=[]))
+    failed = yield loop.raises(exc.ClusterAuthorizationFailedError, admin.alter_reassignments({("t", 0): [1]}))
+    assert "Alter on the cluster" in str(failed)
+
+
+@with_admin(versions=KNOWN, brokers=2)
+def test_each_leader_is_asked_about_its_partitions(cluster, admin):
+    def done(call):
+        topic, = call.request.topics
+        return dict(topics=[dict(name=topic.name, partitions=[
+            dict(partition_id=each.partition_id, low_watermark=each.offset, error_code=0) for each in topic.partitions
+        ])])
+
+    def moved(call):
+        cluster.log("t", 0).leader = 2
+        return dict(topics=[dict(name="t", partitions=[dict(partition_id=0, low_watermark=-1, error_code=6)])])
+    cluster[1].on("delete_records", moved)
+    cluster[2].on("delete_records", done)
+    outcome = yield admin.delete_records({("t", 0): 5, ("t", 1): 7, ("t", 9): 1})
+    assert (outcome["t", 0], outcome["t", 1]) == (5, 7)
+    assert isinstance(outcome["t", 9], exc.UnknownTopicOrPartitionError)
+
+
+@with_admin(versions=KNOWN, brokers=2)
+def test_every_broker_is_asked_and_one_that_is_down_does_not_hide_the_other(cluster, admin):
+    cluster[1].on("describe_log_dirs", dict(error_code=0, results=[dict(
+        error_code=56, log_dir="/d", topics=[], total_bytes=-1, usable_bytes=-1)]))
+    cluster[2].on("describe_log_dirs", dict(error_code=31, results=[]))
+    found = yield admin.describe_log_dirs()
+    assert isinstance(found[1]["/d"].error, exc.KafkaStorageError) and found[1]["/d"].total_bytes is None
+    assert "Describe on the cluster" in str(found[2])
+    cluster[2].on("list_transactions", dict(error_code=0, unknown_state_filters=[], transaction_states=[]))
+    cluster[1].on("list_transactions", dict(error_code=15, unknown_state_filters=[], transaction_states=[]))
+    yield loop.raises(exc.CoordinatorNotAvailableError, admin.list_transactions(timeout=0.1))
+
+
+@with_admin(versions=KNOWN, brokers=2)
+def test_settings_of_a_broker_are_its_own(cluster, admin):
+    def changed(call):
+        return dict(responses=[dict(error_code=0, error_message=None, resource_type=each.resource_type,
+                                    resource_name=each.resource_name) for each in call.request.resources])
+    for broker in cluster.brokers.values():
+        broker.on("incremental_alter_configs", changed)
+    outcome = yield admin.alter_configs({
+        ("broker", 1): {"a": 1.5}, ("broker", "2"): {"b": False},
+        ("topic", "t"): {"x": Append(["p", "q"]), "y": Subtract(["r"]), "z": None}
+    })
+    assert outcome == {Resource("broker", 1): True, Resource("broker", 2): True, Resource("topic", "t"): True}
+    changes = {}
+    for broker in cluster.brokers.values():
+        for call in asked(broker, "incremental_alter_configs"):
+            for each in call.request.resources:
+                changes[each.resource_name] = broker.id, [
+                    (config.name, config.config_operation, config.value) for config in each.configs]
+    assert changes["1"] == (1, [("a", 0, "1.5")]) and changes["2"] == (2, [("b", 0, "false")])
+    assert changes["t"][1] == [("x", 2, "p,q"), ("y", 3, "r"), ("z", 1, None)]
+
+
+@with_admin(versions=dict(KNOWN, create_topics=(0, 0), elect_leaders=(0, 0), update_features=(0, 0),
+                          list_transactions=(0, 0), describe_cluster=(0, 1)))
+def test_what_came_with_later_versions(cluster, admin):
+    control(cluster, 1)
+    for call, since in (
+        (lambda: admin.create_topics(["t"], validate_only=True), "0.10.2"),
+        (lambda: admin.elect_leaders([("t", 0)], unclean=True), "2.4"),
+        (lambda: admin.update_features({"f": 1}, validate_only=True), "3.3"),
+        (lambda: admin.list_transactions(longer_than=5), "3.8"), (lambda: admin.list_transactions(pattern="a"), "4.1"),
+        (lambda: admin.describe_cluster(fenced=True), "4.0"),
+    ):
+        failed = yield loop.raises(exc.UnsupportedVersionError, call())
+        assert "Kafka %s or later" % since in str(failed)
+    cluster[1].on("create_topics", topics)
+    yield admin.create_topics([NewTopic("t")])
+    topic, = asked(cluster[1], "create_topics")[0].request.topics
+    assert (topic.num_partitions, topic.replication_factor) == (1, 1)
+
+
+@with_admin(versions=KNOWN)
+def test_a_password_is_sent_as_a_hash_only(cluster, admin):
+    control(cluster, 1)
+    cluster[1].on("alter_user_scram_credentials", lambda call: dict(results=[
+        dict(user=each.name, error_code=0, error_message=None) for each in call.request.upsertions]))
+    credential = Credential("alice", "of-the-tests")
+    assert "of-the-tests" not in repr(credential) + str(credential) + "%s" % (credential,)
+    assert (yield admin.alter_scram_users([credential, Credential("alice", "x", "SCRAM-SHA-256")])) == {"alice": True}
+    first, second = asked(cluster[1], "alter_user_scram_credentials")
+    assert b"of-the-tests" not in first.payload and repr(first.request.upsertions[0].salt) not in repr(first.request)
+    assert [each.request.upsertions[0].mechanism for each in (first, second)] == [2, 1]
+
+
+@with_admin(versions=KNOWN)
+def test_an_abort_that_is_refused_is_raised(cluster, admin):
+    cluster[1].on("write_txn_markers", lambda call: dict(markers=[dict(producer_id=7, topics=[dict(
+        name="t", partitions=[dict(partition_id=0, error_code=52)])])]))
+    producer = ActiveProducer(7, 1, 0, 0, -1, 5)
+    yield loop.raises(exc.TransactionCoordinatorFencedError, admin.abort_transaction(("t", 0), producer))
+    marker, = asked(cluster[1], "write_txn_markers")[0].request.markers
+    assert (marker.producer_id, marker.producer_epoch, marker.coordinator_epoch) == (7, 1, 0)
+    assert not marker.transaction_result

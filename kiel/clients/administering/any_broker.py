@@ -30,16 +30,16 @@ class AnyBroker(object):
         :raises kiel.exc.KielError: the answer's error, or that of the last attempt
         """
         @gen.coroutine
-        def once(_):
-            answer = yield self._once(make, handler, what)
+        def attempted(_):
+            answer = yield self.once(make, handler, what)
             raise gen.Return({what: answer})
 
-        answers = yield self.client.attempt([what], once)
+        answers = yield self.client.attempt([what], attempted)
         raise gen.Return(first_errors_raised(answers)[what])
 
     @gen.coroutine
-    def _once(self, make, handler, what):
-        """Ask in an order of chance."""
+    def once(self, make, handler, what):
+        """The same without trying again: one round, in an order of chance; an error of the answer is returned."""
         error = exc.NoBrokersError("no broker could be asked: %s" % what)
         conns = self.client.cluster.conns
         broker_ids = [broker_id for broker_id, broker in conns.items() if not broker.closing]

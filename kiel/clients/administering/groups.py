@@ -217,6 +217,22 @@ class Groups(object):
     # -- changing --
 
     @gen.coroutine
+    def remove_members(self, group, members, instances, reason):
+        """Return ``{member id or instance id: True or KielError}`` of those that were taken out of a group."""
+        view = self.group(group)
+        reason = None if reason is None else arguments.text("reason", reason)
+        if members is None and instances is None:
+            description = yield view.describe()
+            found = [(member.member_id, member.instance_id) for member in description.members]
+        else:
+            found = [(name, None) for name in arguments.texts("members", members or ())]
+            found += [("", name) for name in arguments.texts("instances", instances or ())]
+        outcome = {}
+        if found:
+            outcome = yield view.remove(found, reason)
+        raise gen.Return(dict((instance or member, value) for (member, instance), value in outcome.items()))
+
+    @gen.coroutine
     def delete_group(self, name):
         """
         Delete a group with all it has committed (Kafka 1.1 and later, KIP-229).

@@ -9,8 +9,8 @@ from kiel import exc
 from kiel.clients.grouping.committed_offsets import KAFKA, STORES, CommittedOffsets
 from kiel.clients.grouping.coordinator import GroupCoordinator
 from kiel.protocol import (
-    consumer_group_describe, consumer_protocol, delete_groups, describe_groups, errors, offset_delete, offset_fetch,
-    topic_ids
+    consumer_group_describe, consumer_protocol, delete_groups, describe_groups, errors, leave_group, offset_delete,
+    offset_fetch, topic_ids
 )
 
 #: the two types of groups that consumers make
@@ -18,6 +18,9 @@ CLASSIC, CONSUMER = "classic", "consumer"
 
 #: the state of a group that is not there
 DEAD = "Dead"
+
+#: the first version of LeaveGroup in which somebody else has members leave
+SEVERAL_LEAVE = 3
 
 #: the types of a next-generation group's members, by the number on the wire
 MEMBER_TYPES = {0: CLASSIC, 1: CONSUMER}
@@ -29,6 +32,13 @@ SINCE = {
     "describe_acls": "0.11", "create_acls": "0.11", "delete_acls": "0.11",
     "create_delegation_token": "1.1", "renew_delegation_token": "1.1", "expire_delegation_token": "1.1",
     "describe_delegation_token": "1.1",
+    "create_topics": "0.10.1", "delete_topics": "0.10.1", "create_partitions": "1.0", "delete_records": "0.11",
+    "describe_configs": "0.11", "incremental_alter_configs": "2.3", "describe_log_dirs": "1.0", "elect_leaders": "2.2",
+    "alter_partition_reassignments": "2.4", "list_partition_reassignments": "2.4", "leave_group": "2.4",
+    "update_features": "2.7", "describe_user_scram_credentials": "2.7", "alter_user_scram_credentials": "2.7",
+    "describe_client_quotas": "2.6", "alter_client_quotas": "2.6", "describe_producers": "2.8",
+    "list_transactions": "3.0", "describe_transactions": "3.0", "write_txn_markers": "0.11",
+    "describe_quorum": "3.3, without ZooKeeper,",
 }
 
 
@@ -79,10 +89,10 @@ class GroupView(object):
         self.offsets = CommittedOffsets(client, self.coordinator, uses_zookeeper)
 
     @gen.coroutine
-    def _send(self, broker, request, what):
+    def _send(self, broker, request, what, handler=None):
         """Send one request to the coordinator. Return what its handler makes of the answer."""
         need(broker, request, what)
-        answers = yield self.client.send({broker.broker_id: request}, self)
+        answers = yield self.client.send({broker.broker_id: request}, handler or self)
         raise gen.Return(answers.get(broker.broker_id, _NO_ANSWER))
 
     # -- members --
@@ -208,6 +218,26 @@ class GroupView(object):
         hint = "stop its members first" if result.error_code == errors.non_empty_group else None
         return _error(result.error_code, result.error_message or hint, self.group_name, response) or True
 
+    # -- members that go --
+
+    def remove(self, members, reason=None):
+        """
+        Take members out of the group; return a Future of ``{(member id, instance id): True or KielError}``.
+
+        :param members: such pairs; one that has an instance id is known by that
+        :param reason: what the broker's log says of it (Kafka 3.2)
+        """
+        request = leave_group.LeaveGroupRequest(group_id=self.group_name, members=[
+            leave_group.MemberIdentity(
+                member_id="" if instance_id else member_id, group_instance_id=instance_id, reason=reason)
+            for member_id, instance_id in members
+        ])
+        request.narrow = SEVERAL_LEAVE, request.version_range[1]
+        removed = _Removed(self.group_name, members)
+        return self.coordinator.ask(lambda broker: self._send(broker, request, "removing members", removed))
+
+    # -- deleting offsets --
+
     def delete_offsets(self, keys):
         """
         Delete committed offsets; return a Future of ``{(topic, partition): True or KielError}``.
@@ -245,6 +275,24 @@ class GroupView(object):
                     part.error_code, where, response.api, topic=topic.name, group=self.group_name
                 ) or True
         return result
+
+
+class _Removed(object):
+    """Takes the answer about members that were to leave."""
+
+    def __init__(self, group, members):
+        self.group = group
+        self.members = members
+
+    def handle_leave_group_response(self, response):
+        """Return ``{(member id, instance id): True or KielError}``, or the error of the group."""
+        if response.error_code and not response.members:
+            return _error(response.error_code, None, self.group, response)
+        codes = dict((each.group_instance_id or each.member_id, each.error_code) for each in response.members)
+        return dict((member, exc.for_code(
+            codes.get(member[1] or member[0], errors.unknown_member_id),
+            "member %s of group %s" % (member[1] or member[0], self.group), response.api, group=self.group
+        ) or True) for member in self.members)
 
 
 def need(broker, request, what):
