@@ -5,6 +5,12 @@ import six
 
 from kiel import constants
 
+try:
+    _StopAsyncIteration = StopAsyncIteration
+except NameError:  # Python 2
+    class _StopAsyncIteration(object):
+        """What does not end anything there."""
+
 
 class KielError(Exception):
     """
@@ -185,6 +191,14 @@ class TransactionFailedError(KielError):
     def __init__(self, message, cause=None):
         super(TransactionFailedError, self).__init__(message)
         self.cause = cause
+
+
+class StreamEnded(KielError, _StopAsyncIteration):
+    """
+    There are no more messages in a stream: it was closed, or its consumer was, or it has come to its ``until``.
+
+    On Python 3 it is a StopAsyncIteration, and so ends ``async for``.
+    """
 
 
 class ConcurrentConsumeError(KielError):

@@ -41,7 +41,7 @@ def compiles(text):
     try:
         return compile(text, "block", "exec", dont_inherit=True)
     except SyntaxError:
-        head = "async def block():\n" if re.search(r"\bawait\b", text) else "def block():\n"
+        head = "async def block():\n" if re.search(r"\b(await|async)\b", text) else "def block():\n"
         body = "".join("    " + line if line.strip() else line for line in text.splitlines(True))
         return compile(head + body, "block", "exec", dont_inherit=True)
 

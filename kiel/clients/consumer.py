@@ -11,6 +11,7 @@ import os
 import socket
 import time
 
+import six
 from tornado import gen, ioloop
 
 from kiel import constants, events, exc
@@ -19,11 +20,13 @@ from kiel.clients.client import Client
 from kiel.clients.consuming import arguments, batch_reader, isolation, log_validator
 from kiel.clients.consuming.batch_reader import BatchReader
 from kiel.clients.consuming.call import Call
+from kiel.clients.consuming.choice import Choice
 from kiel.clients.consuming.cursor import UNTOLD
 from kiel.clients.consuming.fetcher import GRACE, Fetcher
 from kiel.clients.consuming.offset_lookup import BEGINNING, END, OffsetLookup, start_to_timestamp
 from kiel.clients.consuming.overridden import OverriddenReading, overridden
 from kiel.clients.consuming.positions import Positions
+from kiel.clients.consuming.streams import Streams
 from kiel.clients.view import View
 from kiel.events import Outcome
 from kiel.retry import monotonic
@@ -33,6 +36,9 @@ log = logging.getLogger(__name__)
 #: bytes, as on the wire, that one call of `consume` deserialises at most, but for a batch that is larger: what is made
 #: of them is alive all at once, in the way of Python's garbage collector and of the processor's caches
 PIECE = 256 * 1024
+
+#: how the name of one topic is given
+ONE_TOPIC = (bytes,) + six.string_types
 
 
 class BaseConsumer(Client):
@@ -127,6 +133,8 @@ class BaseConsumer(Client):
         self._unknown = set()
         #: topic -> calls of `consume` under way
         self._calls = collections.defaultdict(set)
+        #: what reads several topics, or message by message
+        self._streams = Streams(self, self._fetcher, self._positions.paused, self._lookup)
         self.cluster.listeners.append(self._on_metadata)
 
     # -- settings that are the reader's --
@@ -191,6 +199,9 @@ class BaseConsumer(Client):
         Messages of one partition are in order. A call that is cancelled, or whose task is, hands out nothing: the next
         call returns what it would have.
 
+        :param topic: its name; or a list of names, a compiled pattern (new topics that match are read from their
+            beginning), or ``{topic: partition ids}``, with None for all: then the messages of several topics come, a
+            topic at a time. Partitions that are not chosen are not read; members of a group can't choose any.
         :param start: where to begin in partitions that have no position yet
         :param max_wait_time: milliseconds to wait for messages, for this call; 0 asks the brokers, and waits for their
             answers alone
@@ -205,18 +216,58 @@ class BaseConsumer(Client):
             ``offset_reset``
         :raises kiel.exc.BrokerError: for an error that trying again does not mend, such as a missing permission
         """
+        if not isinstance(topic, ONE_TOPIC):
+            return self._streams.consume(topic, start, max_wait_time, max_records, True)
         read = self._overridden.read if self._overridden.wanted() else self._reader.read_values
         return self._begin(topic, start, read, max_wait_time, max_records)
 
     def consume_records(self, topic, start=None, max_wait_time=None, max_records=None):
         """Return the next messages of a topic like `consume`: a Future of a list of `kiel.clients.Record`."""
+        if not isinstance(topic, ONE_TOPIC):
+            return self._streams.consume(topic, start, max_wait_time, max_records, False)
         return self._begin(topic, start, self._reader.read_records, max_wait_time, max_records)
 
     def _consume_raw(self, topic, max_records):
         """Return the next messages of a topic like `consume_records`, but with their values as they came."""
         return self._begin(topic, None, self._reader.read_raw, None, max_records)
 
-    def _begin(self, topic, start, read, max_wait_time, max_records):
+    def stream(self, topic, start=None, batches=False, until=None):
+        """
+        Return the messages of a topic one by one, deserialised: a `kiel.clients.consuming.stream.Stream`.
+
+        ``async for message in consumer.stream("colors"):``, or, in a coroutine of Python 2 too::
+
+            stream = consumer.stream("colors")
+            while (yield stream.more()):
+                message = yield stream.next()
+
+        What counts as handed out, and is committed, is what the stream has given, not what it holds; with
+        ``autocommit="processed"`` a message is processed when the next one is asked for.
+
+        :param topic: a topic, a list of topics, a compiled pattern, or ``{topic: partition ids}``; see `consume`
+        :param start: where to begin in partitions that have no position yet, as for `consume`
+        :param batches: whether to give lists of messages instead, as they come
+        :param until: where to end: ``END`` (what is there when reading begins), a datetime or a timedelta back from now
+            (what is there when reading begins, and older), an offset or ``{partition: offset}``, the first that is not
+            read; default: only with `close`
+        :raises TypeError: for an argument of the wrong kind
+        :raises ValueError: for an argument out of range
+        """
+        return self._streams.make(topic, start, True, batches, until)
+
+    def stream_records(self, topic, start=None, batches=False, until=None):
+        """Return the messages of a topic like `stream`, as `kiel.clients.Record` objects."""
+        return self._streams.make(topic, start, False, batches, until)
+
+    def _choose(self, topics):
+        """Return the `kiel.clients.consuming.choice.Choice` that an argument makes."""
+        return Choice.of(topics)
+
+    def _read_ahead(self, topic, start, wait, partitions):
+        """Call for records that a stream keeps; a Future of what `kiel.clients.consuming.call.Call.result` returns."""
+        return self._begin(topic, start, self._reader.read_records, wait, None, True, partitions)
+
+    def _begin(self, topic, start, read, max_wait_time, max_records, held=False, partitions=None):
         """Check the arguments of a call, and have it done. Returns its Future."""
         wait = self.max_wait_time if max_wait_time is None else max_wait_time
         most = self.max_records if max_records is None else max_records
@@ -242,6 +293,9 @@ class BaseConsumer(Client):
             else:
                 events.settle(outcome, error=error)
             return outcome
+        call.held, call.partitions = held, partitions
+        if self._streams.open and not held:
+            self._streams.give_back(topic)
         self._calls[topic].add(call)
         future = self._consume(topic, start, call) if coming is None else self._consume_then(coming, topic, start, call)
         if not future.done():
@@ -270,7 +324,7 @@ class BaseConsumer(Client):
         if error is None:
             if call.seen is not None:
                 observed.handed_out(self._settings.hooks, call, future.result())
-            outcome.set_result(future.result())
+            outcome.set_result(call.result(future.result()))
         elif hasattr(outcome, "set_exc_info"):
             outcome.set_exc_info(future.exc_info())  # the traceback, which Python 2 would lose
         else:
@@ -296,6 +350,26 @@ class BaseConsumer(Client):
 
     def _put_back(self, topic, partition, begun, reached):
         """Messages from ``begun`` up to ``reached`` were not taken by anybody, and are handed out again."""
+
+    # -- streams --
+
+    def _about_to_read(self, topics):
+        """A stream begins to read topics."""
+
+    def _asked_for_more(self, stream):
+        """A stream is asked for the next message."""
+
+    def _hand_over(self, cursor, offset, committed):
+        """
+        A stream hands out the messages of a partition before an offset.
+
+        :param committed: whether they were committed when they came
+        """
+        self._moved(cursor, offset)
+
+    def _is_committed(self, cursor, offset):
+        """Whether an offset was committed when the messages before it came."""
+        return False
 
     def _sought(self, topic, partition, offset):
         """The application goes on at another offset; None where it has to be looked up."""
@@ -329,7 +403,7 @@ class BaseConsumer(Client):
         if call.topic in self._handing:
             return None
         most = self.max_bytes if self._reader.deserializer is bytes else min(self.max_bytes, PIECE)
-        return self._fetcher.take(call.topic, most, leave=call.most is not None)
+        return self._fetcher.take(call.topic, most, call.most is not None, call.partitions)
 
     @gen.coroutine
     def _deliver(self, call, taken):
@@ -436,6 +510,7 @@ class BaseConsumer(Client):
         """Topics, partitions or leaders may have changed."""
         if self.io_loop is not None and not self.closing:
             self._positions.topics_changed()
+            self._streams.topics_changed()
             self._unknown.intersection_update(set(self._unknown).difference(self.cluster.topics))
             self._fetcher.wake()
             self._fetcher.pump()
@@ -623,6 +698,7 @@ class BaseConsumer(Client):
         for call in [call for calls in self._calls.values() for call in calls]:
             call.give_up()  # what it took is handed out again
         self._calls.clear()
+        self._streams.forget()
         self._handing.clear()
         self._reader.turn.forget()
         self._positions.abandon()
@@ -630,7 +706,8 @@ class BaseConsumer(Client):
 
     @gen.coroutine
     def wind_down(self):
-        """Give up all partitions; a `consume` under way ends with None."""
+        """Give up all partitions; a `consume` under way ends with None, a stream with its end."""
+        self._streams.close()
         self._fetcher.stop()
 
 

@@ -40,6 +40,9 @@ LOOK_UP_TIME = 1.0
 #: seconds that `GroupedConsumer.close` waits for messages that are being worked on ("processed" mode)
 CLOSING_TIME = 1.0
 
+#: seconds between two commits of what a stream has handed out ("processed" mode)
+COMMIT_INTERVAL = 1.0
+
 #: values of ``autocommit``
 AUTOCOMMIT = (True, False, "processed")
 
@@ -131,7 +134,7 @@ class GroupedConsumer(BaseConsumer):
         #: which partitions are this member's, and the allocator that says so
         self._assignment = Assignment(
             group, self._fetcher, self._progress, rebalance_timeout, self._commit_before_release, self._cursors_of,
-            self._note_name, self._zk_hosts, self._settings.hooks
+            self._allocation_changed, self._zk_hosts, self._settings.hooks
         )
         self._assignment.on_rebalance = on_rebalance
         self._assignment.on_lost = on_lost
@@ -154,6 +157,8 @@ class GroupedConsumer(BaseConsumer):
         self._abandoned = {}
         if zk_hosts:
             self.allocator = self._zookeeper_allocator()
+        #: when what streams handed out was committed last (`kiel.retry.monotonic`)
+        self._committed_at = 0
         #: topic -> the error of the allocator that `consume` raised last
         self._refusals_raised = {}
         #: the process that this was made in
@@ -545,8 +550,62 @@ class GroupedConsumer(BaseConsumer):
         except Exception as error:
             # raised by `_hand_out` if there is nothing to return, else by the next call
             taken.cursor.error = error
+        if call.held and self.autocommit is not True:
+            return  # the stream says what of it is handed out
         if taken.reached is not None and not call.given_up and self._assignment.holding()(taken.key):
             self._progress.note(taken)
+
+    # -- streams --
+
+    def _choose(self, topics):
+        """Return what is read: whole topics, since partitions are the group's to share out."""
+        choice = super(GroupedConsumer, self)._choose(topics)
+        if choice.selects:
+            raise ValueError("the members of a group read the partitions that they are given: name topics, or use a "
+                             "SingleConsumer")
+        return choice
+
+    def _about_to_read(self, topics):
+        """Subscribe to all topics of a stream at once."""
+        if self.allocator.by_topic:
+            self._subscription.want_all(topics, self.max_wait_time / 1000.0)
+
+    def _asked_for_more(self, stream):
+        """What the stream has handed out is processed; it is committed now and then, not just after the last."""
+        heartbeat = self.allocator.heartbeat
+        if heartbeat is not None:
+            heartbeat.progress()
+            heartbeat.working = False
+        if self.autocommit != "processed":
+            return
+        for topic in [topic for topic in self._progress.working if stream.reads(topic)]:
+            self._progress.done_with(topic)
+        now = monotonic()
+        if self._progress.due and now - self._committed_at > COMMIT_INTERVAL:
+            self._committed_at = now
+            self._commit_or_log()
+
+    def _hand_over(self, cursor, offset, committed):
+        """A stream hands out the messages of a partition before an offset."""
+        super(GroupedConsumer, self)._hand_over(cursor, offset, committed)
+        if not committed:
+            self._progress.hand_over((cursor.topic, cursor.partition), offset)
+        if self.allocator.heartbeat is not None:
+            self.allocator.heartbeat.working = True
+
+    def _is_committed(self, cursor, offset):
+        """Whether an offset is committed, so that nobody else hands out the messages before it."""
+        return self._progress.is_committed((cursor.topic, cursor.partition), offset)
+
+    def _allocation_changed(self):
+        """The allocator changed the allocation: streams give back what they hold of others' partitions."""
+        self._note_name()
+        self._streams.keep(self.allocation)
+
+    def note_answer(self):
+        """A broker answered a fetch without any error."""
+        if self.last_error is not None:
+            self.last_error = None
 
     def _moved(self, cursor, offset):
         """Messages before ``offset`` are decoded."""

@@ -25,7 +25,8 @@ class Call(object):
     :param put_back: called with this call when what it took is to be handed out again
     """
 
-    __slots__ = ("topic", "read", "wait", "most", "left", "begun", "taken", "seen", "given_up", "_put_back")
+    __slots__ = ("topic", "read", "wait", "most", "left", "begun", "taken", "seen", "given_up", "held",
+                 "partitions", "_put_back")
 
     def __init__(self, topic, read, wait, most, put_back):
         self.topic = topic
@@ -42,7 +43,15 @@ class Call(object):
         self.seen = None
         #: whether nobody waits for it any more
         self.given_up = False
+        #: whether what it brings is kept for a `kiel.clients.consuming.stream.Stream`, and so not handed out yet
+        self.held = False
+        #: the ids of the partitions that it reads; None: all
+        self.partitions = None
         self._put_back = put_back
+
+    def result(self, messages):
+        """Return what the Future of the call gets; for a stream, which messages these are, too."""
+        return (messages, self.taken) if self.held and messages else messages
 
     def give_up(self):
         """Nobody waits any more: what was taken is put back, now or as soon as it is decoded."""

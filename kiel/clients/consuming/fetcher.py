@@ -91,18 +91,21 @@ class Fetcher(object):
         if not cursors:
             self.cursors.pop(topic, None)
 
-    def take(self, topic, most, leave=False):
+    def take(self, topic, most, leave=False, partitions=None):
         """
         Take what is buffered of a topic. Returns a list of ``(cursor, generation, batches)``.
 
         :param most: bytes; beyond the first batch, no more than that is taken
         :param leave: whether the batches stay in their cursors, for who reads them to drop them one by one
+        :param partitions: the ids of those to take from; None: all
         """
         taken = []
         if self.suspended:
             return taken
         for cursor in self.of(topic):
             if cursor.holds and not cursor.paused and cursor.error is None:
+                if partitions is not None and cursor.partition not in partitions:
+                    continue
                 if taken and most < cursor.batches[0].size:
                     continue
                 batches = list(cursor.batches) if leave else cursor.take(most)

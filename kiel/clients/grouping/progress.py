@@ -119,6 +119,18 @@ class Progress(object):
         for topic in list(self.working):
             self.done_with(topic)
 
+    def hand_over(self, key, offset):
+        """A stream handed out the messages of a partition before an offset."""
+        if self.processed:
+            self.working.setdefault(key[0], {})[key] = offset
+            self.handed(key[0])
+        else:
+            self.due[key] = offset
+
+    def is_committed(self, key, offset):
+        """Whether an offset is the one that was committed last."""
+        return self._committed.get(key) == offset
+
     def drop_work(self):
         """What is being worked on will not be processed by this member: it is not committed, and not waited for."""
         self.working.clear()

@@ -97,6 +97,17 @@ class Subscription(object):
         future = self.pending[topic] = self._subscribe([topic], seconds)
         future.add_done_callback(lambda _: self._subscribed(topic, future))
 
+    def want_all(self, topics, seconds):
+        """`want` several topics, all in one rebalance."""
+        missing = [topic for topic in topics if topic not in self.pending and topic not in self.wanted]
+        if not missing:
+            return
+        future = self._subscribe(missing, seconds)
+        for topic in missing:
+            self.wanted.add(topic)
+            self.pending[topic] = future
+            future.add_done_callback(lambda _, topic=topic: self._subscribed(topic, future))
+
     def _subscribed(self, topic, future):
         """The subscription holds, or failed."""
         self.pending.pop(topic, None)

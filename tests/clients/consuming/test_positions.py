@@ -103,7 +103,7 @@ def test_what_is_paused_stays_paused_when_a_partition_comes_again(cluster, consu
     ("max_wait_time", "100", TypeError), ("max_wait_time", True, TypeError),
     ("max_wait_time", float("nan"), ValueError),
     ("max_records", 0, ValueError), ("max_records", 1.5, ValueError), ("max_records", "x", TypeError),
-    ("topic", ["a", "b"], TypeError), ("topic", None, TypeError), ("topic", "", ValueError), ("topic", 7, TypeError),
+    ("topic", ["a", 7], TypeError), ("topic", None, TypeError), ("topic", "", ValueError), ("topic", 7, TypeError),
     ("start", 80, ValueError), ("start", "beginning", ValueError), ("start", True, ValueError),
 ])
 @pytest.mark.parametrize("call", ["consume", "consume_records"])
