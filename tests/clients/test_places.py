@@ -116,6 +116,8 @@ CALLS = {
     "producer.produce_many": (producer, lambda one: one.produce_many("t", [b"x", b"y"]), None),
     "producer.flush": (producer, lambda one: one.flush(), None),
     "single.consume": (single, lambda one: one.consume("t", start=clients.BEGINNING), [b"b"]),
+    "single.stream": (single, lambda one: one.stream("t", start=clients.BEGINNING).next(), b"b"),
+    "single.consume, of several": (single, lambda one: one.consume(["t"], start=clients.BEGINNING), [b"b"]),
     "single.consume_records": (single, lambda one: one.consume_records("t", start=clients.BEGINNING), None),
     "single.end_offsets": (single, lambda one: one.end_offsets("t"), {0: 2}),
     "single.pause": (single, lambda one: gen.maybe_future(one.pause("t")), None),

@@ -264,10 +264,12 @@ class Stream(object):
 
     def _wait(self, find, patient=True, wait=None):
         """Have a call wait until there is what it is to get; return its Future."""
-        error = self._streams.refusal()
-        if self._waits():
-            error = RuntimeError("another call of this stream is waiting; one at a time")
-        if error is not None and not self.ended:
+        coming = None
+        try:
+            coming = None if self.ended else self._streams.arrive()
+            if self._waits():
+                raise RuntimeError("another call of this stream is waiting; one at a time")
+        except (RuntimeError, exc.KielError) as error:
             return self._streams.refuse(error)
         handing = Handing(self._streams)
         outcome = Outcome(handing)
@@ -275,7 +277,10 @@ class Stream(object):
             self._client._asked_for_more(self)
         self._waiter = Waiter(outcome, handing, find, patient)
         self._streams.waits(self, True)
-        if self._client.reader.turn.over(time.time()):
+        if coming is not None:
+            arrived = events.weakly(self._arrived)
+            self._client.io_loop.add_future(coming, lambda future: arrived(future, wait))
+        elif self._client.reader.turn.over(time.time()):
             # whoever only ever gets what is there already must not keep the loop from its turn
             self._client.io_loop.add_callback(events.weakly(self._go_on), wait)
         else:
@@ -296,6 +301,12 @@ class Stream(object):
         if self._waits():
             self._ask(wait)
             self._serve()
+
+    def _arrived(self, coming, wait):
+        """The consumer is connected on this loop, or can't be."""
+        if coming.exception() is not None:
+            self._errors.append(coming.exception())
+        self._go_on(wait)
 
     def _begin(self):
         """Reading begins."""

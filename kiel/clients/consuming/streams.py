@@ -109,15 +109,17 @@ class Streams(object):
             settle(outcome, error=error)
         return outcome
 
-    def refusal(self):
-        """Return the error of a call that can't be made now, or None."""
-        try:
-            if self.client.io_loop is None and not self.client.closing:
-                raise exc.ClosedError("the consumer is not connected: yield connect() before reading a stream")
-            self.client._refuse_elsewhere()
-        except exc.KielError as error:
-            return error
-        return None
+    def arrive(self):
+        """
+        See to it that the consumer is connected on the loop that runs here.
+
+        Return the Future of that while it is under way, None where there is nothing to wait for.
+
+        :raises kiel.exc.ClosedError: where it can't be
+        """
+        if self.client.io_loop is None and not self.client.closing:
+            raise exc.ClosedError("the consumer is not connected: yield connect() before reading a stream")
+        return self.client._come_here()
 
     def read(self, stream, topic, start, wait, partitions):
         """Call for messages of a topic, which are not handed out by that; return a Future."""

@@ -6,14 +6,15 @@ import gc
 import re
 
 import pytest
-from tornado import gen
+from tornado import gen, ioloop
 
 from kiel import exc
 from kiel.clients import END, Record
 
 from tests import loop
 from tests.clients.consuming.consumers import fetched_from, make, with_consumer
-from tests.fake import with_cluster
+from tests.clients.test_places import forget_the_closed
+from tests.fake import FakeCluster, with_cluster
 from tests.native import needs_native, needs_tasks, run
 
 ITERATE = """
@@ -250,6 +251,37 @@ def test_an_error_comes_out_and_the_stream_goes_on(cluster, consumer):
         assert consumer.position("t", 0) == 2
     consumer.seek("t", 0, 3)
     assert (yield taken(stream, 1)) == [4]
+
+
+@pytest.mark.parametrize("topics", ["t", re.compile("t")], ids=str)
+def test_on_another_loop_it_goes_on_where_it_was(topics):
+    kept = []
+
+    @gen.coroutine
+    def body():
+        cluster = FakeCluster(topics={"t": 1})
+        if kept:
+            cluster[1].port = kept[2]
+            cluster.topic_ids = kept[3]
+        cluster.start()
+        values = fill(cluster)
+        if not kept:
+            consumer = make(cluster)
+            kept.extend([consumer, consumer.stream(topics, start=consumer.BEGINNING), cluster[1].port,
+                         cluster.topic_ids])
+            yield consumer.connect()
+            assert (yield taken(kept[1], 4)) == values[:4]
+        else:
+            kept[0].settings.cluster_id = None
+            assert (yield taken(kept[1], 6)) == values[4:]
+            yield kept[0].close()
+        cluster.stop()
+
+    for _ in range(2):
+        own = ioloop.IOLoop(make_current=False)
+        own.run_sync(body, timeout=8)
+        loop.close(own)
+    forget_the_closed()
 
 
 # -- several topics, patterns, some partitions --
