@@ -24,6 +24,7 @@ log = logging.getLogger(__name__)
 #: method -> (when it is called, {attribute of the event: what it says}); times are in seconds, sizes in bytes. What a
 #: broker is: ``broker_id`` is None for a bootstrap host, ``host`` and ``port`` are what was dialled.
 METHODS = collections.OrderedDict((
+    ("made", ("a client is being made; whoever wraps its methods does so now", ())),
     ("connected", ("a connection is open, its login accepted", (
         ("broker_id", "the broker's id"),
         ("host", "its name"),
@@ -125,6 +126,7 @@ METHODS = collections.OrderedDict((
     ("records_handed_out", ("a call of ``consume`` or ``consume_records`` returned messages", (
         ("topic", "the topic"),
         ("records", "how many messages"),
+        ("messages", "the list that the call returns, which is the caller's"),
         ("partitions", "``{partition id: Handed}``, see `Handed`"),
         ("seconds", "that the call took"),
     ))),

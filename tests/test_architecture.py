@@ -39,6 +39,9 @@ RULES = (
     ("kiel.iterables",        IO + SHELL + ("kiel.protocol",)),
     ("kiel.hooks",            IO + SHELL + ("kiel.protocol",)),
     ("kiel.observer",         IO + SHELL + ("kiel.protocol",)),
+    # wraps what producers do, from outside
+    ("kiel.tracing",          FACES + ("kiel.connection", "kiel.cluster", "kiel.groups", "kiel.zookeeper",
+                                       "kiel.protocol", "socket", "ssl", "threading")),
     # the adapters to Prometheus and OpenTelemetry are at the edge; the numbers are plain
     ("kiel.metrics",          SHELL + ("kiel.protocol", "socket", "ssl", "threading")),
     ("kiel.callbacks",        IO + SHELL + ("kiel.protocol",)),
@@ -225,6 +228,7 @@ NOT_WHOLE = set()
 #: modules that stand on a package which not every Python has -> the package, and since which Python it has to be there
 ON_EXTRAS = {
     "kiel.metrics.opentelemetry": ("opentelemetry", (3, 9)),
+    "kiel.tracing": ("opentelemetry", (3, 9)),
 }
 
 

@@ -52,6 +52,7 @@ class Client(object):
         )
         if self._settings.hooks is not None:
             self._settings.hooks.bind(self)
+            self._settings.hooks.tell("made")
         self.cluster = Cluster(brokers, self._settings, metadata_max_age, bool(allow_auto_create_topics))
         #: what went wrong last
         self._trouble = health.Trouble()

@@ -65,7 +65,8 @@ def handed_out(hooks, call, messages):
         return
     begun = dict((cursor, offset) for cursor, generation, offset in call.taken if cursor.generation == generation)
     hooks.tell(
-        "records_handed_out", topic=call.topic, records=len(messages), seconds=monotonic() - call.begun,
+        "records_handed_out", topic=call.topic, records=len(messages), messages=messages,
+        seconds=monotonic() - call.begun,
         partitions=dict((cursor.partition, _handed(cursor, begun[cursor], batches)) for cursor, _, batches in seen
                         if cursor in begun and cursor.handed > begun[cursor])
     )
