@@ -73,7 +73,8 @@ class Cluster(Topics):
         #: (loop, timer) of the next refresh
         self._refresh = None
         self._stopped = False
-        watch(self, self.conns)
+        #: the `kiel.dropped.Unclosed`: what there is to say when nobody closes the client
+        self.unclosed = watch(self, self.conns)
 
     @property
     def last_error(self):

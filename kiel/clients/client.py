@@ -54,6 +54,7 @@ class Client(object):
             self._settings.hooks.bind(self)
             self._settings.hooks.tell("made")
         self.cluster = Cluster(brokers, self._settings, metadata_max_age, bool(allow_auto_create_topics))
+        self.cluster.unclosed.kind = type(self).__name__
         #: what went wrong last
         self._trouble = health.Trouble()
         #: set by a handler of answers: metadata is out of date and is asked for at the end of the round
@@ -180,7 +181,7 @@ class Client(object):
     @gen.coroutine
     def _open_client(self, timeout=None):
         """The work of `connect`; a kind of client that does more has its own."""
-        self._pid = os.getpid()
+        self._pid = self.cluster.unclosed.pid = os.getpid()
         self.io_loop = ioloop.IOLoop.current()
         self.closing = False
         self._called_off = concurrent.Future()

@@ -115,6 +115,7 @@ class GroupedConsumer(BaseConsumer):
         super(GroupedConsumer, self).__init__(
             brokers, deserializer, max_wait_time, min_bytes, max_bytes, **settings
         )
+        self.cluster.unclosed.told_elsewhere = not zk_hosts
         self.group_name = group
         self.group_protocol = group_protocol
         self.rebalance_timeout = rebalance_timeout

@@ -3,6 +3,7 @@ from __future__ import absolute_import
 
 import collections
 import datetime
+import functools
 import json
 import logging
 import operator
@@ -28,7 +29,6 @@ from kiel.clients.producing.producer_state import ASKING, FATAL, UNKNOWN
 from kiel.clients.producing.sender import Sender
 from kiel.clients.producing.transaction_manager import TransactionManager
 from kiel.clients.producing.transaction_scope import TransactionScope
-from kiel.clients.producing.unclosed import Unclosed
 from kiel.clients.view import View
 from kiel.events import Promise, asyncio_running_loop, outcome_of, settle
 from kiel.fairness import Turn
@@ -144,7 +144,7 @@ class Producer(Client):
             self, options, self._sender, self._admission, self._run, self._turn, self._own_flush
         )
         self._bulk = bulk.Bulk(self._accumulator, self._turn, self._append, self._transactions.spoil)
-        self._unclosed = Unclosed(self._sender.active, self._admission.line)
+        self.cluster.unclosed.lost = functools.partial(_undelivered, self._sender.active, self._admission.line)
         self._pid = os.getpid()  # of the process that made this, or that called `connect` last
         _producers.add(self)
         self._patience = self.close_timeout  # seconds that the `close` under way gives
@@ -630,7 +630,7 @@ class Producer(Client):
         if forked:
             error = exc.ClosedError("the process was forked; the parent delivers the message")
         else:
-            self._unclosed.report()
+            self.cluster.unclosed.report()
             error = exc.ClosedError("the IOLoop was closed before the message was delivered")
         batches = self._sender.batches()
         pending = self._accumulator.refuse_pending(error)
@@ -643,7 +643,6 @@ class Producer(Client):
         self._lost = {} if forked else dict(lost)
         self._accumulator.refresh()
         self._transactions.reset()
-        self._unclosed = Unclosed(self._sender.active, self._admission.line)
 
     @gen.coroutine
     def flush(self, timeout=None):
@@ -798,6 +797,22 @@ def _forked():
 
 if not _FORKS_UNSEEN:
     os.register_at_fork(after_in_child=_forked)
+
+
+def _undelivered(queues, waiting):
+    """
+    Return the number of messages that are not delivered, and a text about them, without having the producer.
+
+    :param queues: the `kiel.clients.producing.partition_queue.PartitionQueue` objects that hold anything: a set
+    :param waiting: what waits for room: the `kiel.clients.producing.admission.Admission`'s own queue
+    """
+    left = dict(((queue.topic, queue.partition), sum(len(batch) for batch in queue.batches if not batch.done))
+                for queue in queues)
+    count = sum(left.values()) + len(waiting)
+    return count, "%d message%s not delivered (%s)" % (count, "" if count == 1 else "s", ", ".join(
+        "%d for %s:%s" % (number, topic, partition)
+        for (topic, partition), number in sorted(left.items(), key=str) if number
+    ) or "no room")
 
 
 def _own_key_maker(key_maker):

@@ -2,6 +2,9 @@
 from __future__ import absolute_import
 
 import gc
+import os
+import subprocess
+import sys
 import weakref
 
 import pytest
@@ -13,6 +16,8 @@ from kiel.groups.classic.leader import Leader
 
 from tests import loop
 from tests.fake import FakeCluster
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 MAKERS = {
     "single": lambda hosts: clients.SingleConsumer(hosts, deserializer=bytes, max_wait_time=20),
@@ -48,6 +53,58 @@ def test_sockets_of_a_dropped_client_are_closed(name):
         cluster.stop()
 
     loop.run(body)
+
+
+PROGRAM = """
+from __future__ import print_function
+import gc, logging, sys, warnings
+warnings.simplefilter("always")
+logging.basicConfig(format="%%(levelname)s %%(message)s", level=logging.WARNING)
+from tornado import gen, ioloop
+from tests.clients.test_dropped import MAKERS
+from tests.fake import FakeCluster
+
+@gen.coroutine
+def main():
+    cluster = FakeCluster(topics={"t": 1}).start()
+    unused = MAKERS[%(kind)r](cluster.bootstrap)
+    one = MAKERS[%(kind)r](cluster.bootstrap)
+    yield one.connect()
+    %(then)s
+    cluster.stop()
+
+ioloop.IOLoop.current().run_sync(main)
+%(end)s
+"""
+
+ENDS = {
+    "dropped": ("""del one
+    gc.collect()
+    print("after")
+    yield gen.moment""", ""),
+    "left until Python ends": ("global kept; kept = one", "print('before')"),
+    "closed": ("yield one.close()", ""),
+    "its loop closed": ("global kept; kept = one", "ioloop.IOLoop.current().close()"),
+}
+
+
+@pytest.mark.parametrize("end", sorted(ENDS))
+@pytest.mark.parametrize("kind", sorted(MAKERS))
+def test_who_does_not_close_a_client_is_told_once(kind, end):
+    then, last = ENDS[end]
+    process = subprocess.Popen(
+        [sys.executable, "-c", PROGRAM % dict(kind=kind, then=then, end=last)], cwd=ROOT,
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+    )
+    text = process.communicate()[0].decode("utf-8")
+    assert process.returncode == 0, text
+    lines = [line for line in text.splitlines() if line.startswith("WARNING a ")]
+    name = {"single": "SingleConsumer", "producer": "Producer", "admin": "Admin"}[kind]
+    told = "WARNING a %s was not closed; `yield client.close()` ends its connections" % name
+    assert lines == ([] if end == "closed" else [told]), text
+    told = text.count("ResourceWarning: a %s was not closed" % name)
+    assert told == (1 if lines and sys.version_info[0] > 2 else 0), text
+    assert end != "dropped" or text.index("was not closed") < text.index("after"), text
 
 
 def test_the_heartbeat_thread_does_not_hold_what_the_leader_needs():

@@ -16,8 +16,10 @@ RELEASES = peer.only("4.4.0")
 
 PROGRAM = """
 from __future__ import print_function
-import gc, logging, os, sys, threading
+import gc, logging, os, sys, threading, warnings
+from six.moves import builtins
 logging.basicConfig(format="%(levelname)s %(message)s", level=logging.WARNING)
+warnings.simplefilter("always", getattr(builtins, "ResourceWarning", None) or Warning)
 from tornado import gen, ioloop
 from kiel import clients
 from tests import loop
@@ -83,3 +85,6 @@ def test_a_dropped_member_leaves_and_frees_what_it_holds(kafka, protocol):
     text = process.communicate()[0].decode("utf-8")
     assert process.returncode == 0 and "taken over" in text, text
     assert text.count("ERROR Group %s: the consumer was dropped without being closed" % topic) == 1, text
+    assert "WARNING a GroupedConsumer was not closed" not in text, text  # it is said once
+    warned = text.count("ResourceWarning: a GroupedConsumer was not closed")
+    assert warned == (1 if sys.version_info[0] > 2 else 0), text

@@ -50,7 +50,6 @@ yield [producer.produce("t", b"x") for _ in range(1000)]
     assert ("ResourceWarning" in text) == (sys.version_info[0] > 2)
 
 
-@pytest.mark.skipif(sys.version_info[0] == 2, reason="Python 2 tells at its end only: clients are in cycles")
 def test_a_producer_that_is_collected_says_what_is_lost():
     text = output("""
 yield [producer.produce("t", b"x") for _ in range(10)]
