@@ -272,8 +272,8 @@ class Kerberos(object):
             # what other clients find their ticket by
             os.environ.update({"KRB5_CONFIG": self._realm.config, "KRB5CCNAME": "MEMORY:recovery",
                                "KRB5_CLIENT_KTNAME": self._realm.keytab("alice")})
-            settings = dict(self._realm.settings(), **{"connections.max.reauth.ms": SESSION * 1000})
-            with testing.Kafka("4.4.0", sasl=["GSSAPI"], settings=settings, jvm=self._realm.jvm()) as cluster:
+            settings = dict(self._realm.settings("4.4.0"), **{"connections.max.reauth.ms": SESSION * 1000})
+            with testing.Kafka("4.4.0", sasl=["GSSAPI"], settings=settings, jvm=self._realm.jvm("4.4.0")) as cluster:
                 yield cluster
         finally:
             if self._realm is not None:

@@ -44,8 +44,10 @@ def translate(error, conn):
 def _why_closed(settings):
     """Return what may be behind a connection that the broker closed."""
     if not settings.modern:
-        return "the broker closed the connection; does the port %s?" % (
-            "speak TLS" if settings.ssl else "expect TLS or SASL")
+        expects = "speak TLS" if settings.ssl else "expect TLS" if settings.sasl else "expect TLS or SASL"
+        if settings.sasl is not None and settings.sasl.name == "GSSAPI":
+            expects += ", or is it Kafka 0.9, whose login by Kerberos kiel does not know"
+        return "the broker closed the connection; does the port %s?" % expects
     if not settings.served and settings.sasl is None:
         return "the broker closed the connection; does the port expect a login? Then give sasl="
     return "the broker closed the connection"

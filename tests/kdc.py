@@ -72,19 +72,26 @@ class Realm(object):
         """Let the principal's tickets hold for so long only."""
         self._run("kadmin.local", "-q", 'modprinc -maxlife "%d seconds" %s' % (seconds, principal))
 
-    def jaas(self):
+    def settings(self, release):
+        """The settings of a broker; see also `jvm`."""
+        found = {"sasl.kerberos.service.name": "kafka"}
+        if not release.startswith("0."):
+            found["listener.name.sasl_plaintext.gssapi.sasl.jaas.config"] = self._login()
+        return found
+
+    def jvm(self, release):
+        """The options of a broker's JVM; before 1.0 it reads of logins in a file that they name."""
+        found = ("-Djava.security.krb5.conf=" + self.config,)
+        if release.startswith("0."):
+            self._write("jaas.conf", "KafkaServer {\n  %s\n};\n" % self._login())
+            found += ("-Djava.security.auth.login.config=" + os.path.join(self.directory, "jaas.conf"),
+                      "-Dzookeeper.sasl.client=false")
+        return found
+
+    def _login(self):
         """The line that names a broker's login module and its key."""
         return ('com.sun.security.auth.module.Krb5LoginModule required useKeyTab=true storeKey=true keyTab="%s" '
                 'principal="kafka/localhost@%s";' % (self.keytab("kafka"), REALM))
-
-    def settings(self):
-        """The settings of a broker from 1.0 on; see also `jvm`."""
-        return {"sasl.kerberos.service.name": "kafka",
-                "listener.name.sasl_plaintext.gssapi.sasl.jaas.config": self.jaas()}
-
-    def jvm(self):
-        """The options of a broker's JVM."""
-        return ("-Djava.security.krb5.conf=" + self.config,)
 
     def start(self):
         """Start the KDC; returns when it takes connections."""

@@ -35,14 +35,9 @@ def realm(tmpdir_factory):
 
 @pytest.fixture(scope="module", params=RELEASES)
 def kafka(request, realm):
-    settings, jvm = realm.settings(), realm.jvm()
-    if request.param.startswith("0."):  # no JAAS in settings yet
-        path = os.path.join(realm.directory, "jaas.conf")
-        with open(path, "w") as target:
-            target.write("KafkaServer {\n  %s\n};\n" % realm.jaas())
-        settings = {"sasl.kerberos.service.name": "kafka"}
-        jvm += ("-Djava.security.auth.login.config=" + path, "-Dzookeeper.sasl.client=false")
-    with testing.Kafka(request.param, sasl=["GSSAPI"], settings=settings, jvm=jvm) as cluster:
+    with testing.Kafka(
+        request.param, sasl=["GSSAPI"], settings=realm.settings(request.param), jvm=realm.jvm(request.param)
+    ) as cluster:
         yield cluster
 
 

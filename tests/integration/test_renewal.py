@@ -1,4 +1,8 @@
-"""Sessions that brokers end (KIP-368): nothing is lost, handed out twice or warned of, by every kind of client."""
+"""
+Sessions that brokers end (KIP-368): nothing is lost, handed out twice or warned of, by every kind of client.
+
+Two minutes of sessions of 10 s; five minutes of tokens that hold for a minute.
+"""
 from __future__ import absolute_import
 
 import collections
@@ -12,13 +16,15 @@ from kiel import clients, sasl, testing
 
 from tests import loop
 from tests.integration import peer
+from tests.tokens import Signer
 
-RELEASES = peer.share("2.8.2", "4.4.0")
+#: release, mechanism
+WAYS = [("2.8.2", "SCRAM-SHA-256"), ("4.4.0", "SCRAM-SHA-256"), ("4.4.0", "OAUTHBEARER")]
 
-pytestmark = pytest.mark.skipif(not peer.LONG, reason="two minutes a release: KIEL_LONG=1")
+pytestmark = pytest.mark.skipif(not peer.LONG, reason="two to five minutes a way: KIEL_LONG=1")
 
-#: seconds of a session, and of the run
-SESSION, RUN = 10, 120
+#: seconds of a session, or for which a token holds
+SESSION, LIFETIME = 10, 60
 
 #: how each producer is set up
 PRODUCERS = {
@@ -30,15 +36,23 @@ PRODUCERS = {
 }
 
 
-@pytest.fixture(scope="module", params=RELEASES)
-def kafka(request):
-    with testing.Kafka(
-        request.param, sasl=["SCRAM-SHA-256"], settings={"connections.max.reauth.ms": SESSION * 1000}
-    ) as cluster:
-        yield cluster
+@pytest.fixture(params=[way for way in WAYS if peer.only(way[0])], ids=lambda way: "-".join(way))
+def renewed(request, tmpdir):
+    """A cluster, how to log in there, and the seconds of a run."""
+    release, mechanism = request.param
+    if mechanism == "OAUTHBEARER":
+        signer = Signer(str(tmpdir))
+        set_up = {"settings": signer.settings(), "jvm": signer.jvm()}
+        login, run = sasl.OAuthBearer(lambda: signer.token(LIFETIME)), 5 * LIFETIME
+    else:
+        set_up = {"settings": {"connections.max.reauth.ms": SESSION * 1000}}
+        login, run = sasl.Scram("alice", "alice-secret", mechanism), 12 * SESSION
+    with testing.Kafka(release, sasl=[mechanism], **set_up) as cluster:
+        yield cluster, login, run
 
 
-def test_nothing_is_lost_and_nothing_is_warned_of(kafka, caplog):
+def test_nothing_is_lost_and_nothing_is_warned_of(renewed, caplog):
+    kafka, login, run = renewed
     for name in PRODUCERS:
         kafka.create_topic(name)
     sent = collections.Counter()
@@ -47,7 +61,7 @@ def test_nothing_is_lost_and_nothing_is_warned_of(kafka, caplog):
     sockets = {}
 
     def started(cls, *args, **settings):
-        return cls(kafka.bootstrap, *args, sasl=sasl.Scram("alice", "alice-secret"), **settings)
+        return cls(kafka.bootstrap, *args, sasl=login, **settings)
 
     @gen.coroutine
     def produce(name, producer, until):
@@ -95,7 +109,7 @@ def test_nothing_is_lost_and_nothing_is_warned_of(kafka, caplog):
         admin = started(clients.Admin)
         made = list(producers.values()) + list(consumers.values()) + [member, admin]
         yield [client.connect() for client in made]
-        until = time.time() + RUN
+        until = time.time() + run
         reading = [consume(name, consumer) for name, consumer in consumers.items()]
         reading += [consume_as_member("acks1", member), look(admin)]
         yield [produce(name, producer, until) for name, producer in producers.items()]
@@ -106,7 +120,7 @@ def test_nothing_is_lost_and_nothing_is_warned_of(kafka, caplog):
         yield [client.close() for client in made]
 
     with caplog.at_level(logging.INFO, logger="kiel"):
-        loop.run(gen.coroutine(body), timeout=RUN * 3 + 60)
+        loop.run(gen.coroutine(body), timeout=run * 3 + 60)
     for name in PRODUCERS:
         assert sent[name] > 10
         lost = sent[name] - len(found[name])
