@@ -412,7 +412,7 @@ def with_cluster(**settings):
     Afterwards no connection may have a Future pending. ``timeout`` is in seconds, all else goes to
     the `FakeCluster`.
     """
-    timeout = settings.pop("timeout", 10)
+    timeout = settings.pop("timeout", 30)
 
     def decorate(test):
         @functools.wraps(test)

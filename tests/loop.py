@@ -8,7 +8,7 @@ import logging
 from tornado import gen, ioloop
 
 
-def run(coroutine, timeout=10):
+def run(coroutine, timeout=30):
     """
     Runs the coroutine function and gives its result; what goes wrong behind its back is an error too.
 
