@@ -21,10 +21,11 @@ from kiel.clients.consuming import arguments, batch_reader, isolation, log_valid
 from kiel.clients.consuming.batch_reader import BatchReader
 from kiel.clients.consuming.call import Call
 from kiel.clients.consuming.choice import Choice
-from kiel.clients.consuming.cursor import UNTOLD
+from kiel.clients.consuming.cursor import READY, UNTOLD
 from kiel.clients.consuming.fetcher import GRACE, Fetcher
 from kiel.clients.consuming.offset_lookup import BEGINNING, END, OffsetLookup, start_to_timestamp
 from kiel.clients.consuming.overridden import OverriddenReading, overridden
+from kiel.clients.consuming.portion import Room
 from kiel.clients.consuming.positions import Positions
 from kiel.clients.consuming.streams import Streams
 from kiel.clients.view import View
@@ -73,10 +74,11 @@ class BaseConsumer(Client):
         ``bytes`` values are returned as they are, null as None.
     :param max_wait_time: milliseconds that `consume` waits for messages
     :param min_bytes: bytes that a broker waits for before it answers, up to ``max_wait_time``
-    :param max_bytes: bytes, as on the wire, that one call of `consume` may bring; a single message may be larger. Where
+    :param max_bytes: bytes, decompressed, that one call of `consume` may bring; a single message may be larger. Where
         messages are deserialised, a call returns no more than `PIECE` of them, or one batch. An answer of a broker
-        brings as much, or more where round trips take long: up to half of ``buffer_bytes``.
-    :param buffer_bytes: bytes fetched and not yet handed out, or on their way, over all partitions
+        brings as much, as on the wire, or more where round trips take long: up to half of ``buffer_bytes``.
+    :param buffer_bytes: bytes fetched and not yet handed out, or on their way, over all partitions: as on the wire, but
+        for a batch that one call has decompressed and the next is to read on
     :param check_crcs: whether checksums are verified
     :param on_error: called with a `Record` (its value the raw bytes) and the exception when a message does not
         deserialise, and may return a Future; the default logs, and the message is skipped. When it raises, the
@@ -277,7 +279,7 @@ class BaseConsumer(Client):
         try:
             call.topic = topic = arguments.topic(topic)
             call.wait = arguments.whole(wait, "max_wait_time", 0, arguments.MOST_WAIT) / 1000.0
-            call.most = call.left = most if most is None else arguments.whole(most, "max_records", 1)
+            call.most = most if most is None else arguments.whole(most, "max_records", 1)
             if start is not None and not overridden(self.determine_offsets):
                 start_to_timestamp(start)
             if self.io_loop is None:
@@ -403,6 +405,7 @@ class BaseConsumer(Client):
         if call.topic in self._handing:
             return None
         most = self.max_bytes if self._reader.deserializer is bytes else min(self.max_bytes, PIECE)
+        call.room = Room(call.most, most, self.max_bytes)
         return self._fetcher.take(call.topic, most, call.most is not None, call.partitions)
 
     @gen.coroutine
@@ -420,6 +423,8 @@ class BaseConsumer(Client):
         finally:
             self._handing.discard(call.topic)
             self._fetcher.wake(call.topic)
+        if any(cursor.state == READY for cursor, _, _ in taken):
+            self._fetcher.pump(call.topic)  # batches that were left in it till they were read are gone now
         if not messages:
             call.taken = []
         raise gen.Return([] if call.given_up else messages)
@@ -427,9 +432,7 @@ class BaseConsumer(Client):
     @gen.coroutine
     def _hand_out(self, taken, call):
         """Decode what was taken. Returns its messages."""
-        messages = yield self._reader.read(taken, call.read, call.left)
-        if call.left is not None:
-            call.left -= len(messages)
+        messages = yield self._reader.read(taken, call.read, call.room)
         if not messages and not call.given_up:
             self._raise_pending([cursor for cursor, _, _ in taken])
         raise gen.Return(messages)

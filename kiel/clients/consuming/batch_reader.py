@@ -12,7 +12,6 @@ from tornado import gen
 from kiel import exc
 from kiel.clients.consuming.cursor import offset_of
 from kiel.clients.consuming.from_json import from_json
-from kiel.clients.consuming.portion import Portion
 from kiel.clients.consuming.record import Record
 from kiel.collector import HeldOff
 from kiel.events import outcome_of
@@ -65,7 +64,7 @@ class BatchReader(object):
         return from_json if self._deserializer is json.loads else self._deserializer
 
     @gen.coroutine
-    def read(self, taken, read, most=None):
+    def read(self, taken, read, room):
         """
         Decode what was taken, and move positions on; the loop has its turn in between. Returns a list of messages.
 
@@ -73,11 +72,11 @@ class BatchReader(object):
 
         :param taken: a list of ``(cursor, generation, batches)``, see `kiel.clients.consuming.fetcher.Fetcher.take`
         :param read: `read_values` or `read_records` of this object, or a function like them
-        :param most: messages to be returned at most; the batches are then taken out of the cursors here, as far as they
-            were read
+        :param room: the `kiel.clients.consuming.portion.Room` that there is for them; batches that are still in their
+            cursors are taken out of them here, as far as they were read
         """
         messages = []
-        work = self._work_through(taken, read, messages, most)
+        work = self._work_through(taken, read, messages, room)
         many = sum(batch.size for _, _, batches in taken for batch in batches) > MANY
         while True:
             if many:
@@ -93,11 +92,14 @@ class BatchReader(object):
                 pass  # it is `_work_through` that deals with it
         raise gen.Return(messages)
 
-    def _work_through(self, taken, read, messages, most):
+    def _work_through(self, taken, read, messages, room):
         """Do the work of `read`: a generator of what has to be waited for before it goes on."""
         for cursor, generation, batches in taken:
             done = None
-            for batch in batches if most is None else self._portions(cursor, generation, batches, messages, most):
+            left = cursor.batches and cursor.batches[0] is batches[0]
+            if not left:
+                room.size -= sum(batch.size for batch in batches)
+            for batch in self._portions(cursor, generation, batches, messages, room) if left else batches:
                 if self.turn.over(time.time()):
                     yield gen.moment
                 if cursor.generation != generation:
@@ -115,26 +117,28 @@ class BatchReader(object):
                 # once, not per batch: an offset with its epoch takes a microsecond to make
                 self._moved(cursor, offset_of(cursor.handed, done.leader_epoch))
 
-    def _portions(self, cursor, generation, batches, messages, most):
+    def _portions(self, cursor, generation, batches, messages, room):
         """
-        Go through batches until there are enough messages. What is read is dropped from the cursor, the rest stays.
+        Go through batches until there is no more room. What is read is dropped from the cursor, the rest stays.
         """
         for batch in batches:
-            room = most - len(messages)
-            if room <= 0:
+            if room.used_up:
                 return
+            had = len(messages)
             try:
-                portion = Portion.of(batch, cursor.handed, room, self.check_crcs)
-            except exc.CorruptMessageError as error:
+                part = room.part_of(batch, cursor.handed, self.check_crcs)
+            except Exception as error:
                 self._stay(cursor, generation, error)
                 return
-            yield portion
+            yield part
+            if room.messages is not None:
+                room.messages -= len(messages) - had
             if cursor.generation != generation or cursor.error is not None:
                 return
-            if portion.next_offset == batch.next_offset:
-                cursor.drop_first()
-            else:
-                cursor.replace_first(portion.batch)
+            if part.next_offset != batch.next_offset:
+                cursor.replace_first(part.batch)
+                return
+            cursor.drop_first()
 
     @staticmethod
     def _stay(cursor, generation, error):

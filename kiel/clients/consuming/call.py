@@ -25,16 +25,16 @@ class Call(object):
     :param put_back: called with this call when what it took is to be handed out again
     """
 
-    __slots__ = ("topic", "read", "wait", "most", "left", "begun", "taken", "seen", "given_up", "held",
-                 "partitions", "_put_back")
+    __slots__ = ("topic", "read", "wait", "most", "begun", "taken", "seen", "given_up", "room", "held", "partitions",
+                 "_put_back")
 
     def __init__(self, topic, read, wait, most, put_back):
         self.topic = topic
         self.read = read
         self.wait = wait
         self.most = most
-        #: of those, how many may still be added
-        self.left = most
+        #: the `kiel.clients.consuming.portion.Room` for what it takes; set when it takes something
+        self.room = None
         #: when it was called (`kiel.retry.monotonic`)
         self.begun = monotonic()
         #: ``(cursor, generation, offset)`` of the partitions whose messages it has, the offset of the first of them

@@ -256,11 +256,20 @@ class Cursor(object):
             self.clock = TROUBLE.start()
         self.not_before = monotonic() + self.clock.delay()
 
+    @property
+    def leaves(self):
+        """Whether who reads the first buffered batch has to drop it, since only then is known how far reading goes."""
+        return self.batches[0].codec != 0
+
     def take(self, most):
-        """Return buffered batches, and forget them: at least one, no more than ``most`` bytes beyond that."""
+        """
+        Return buffered batches, and forget them: at least one, no more than ``most`` bytes beyond that.
+
+        Of one that is compressed its size does not tell what it takes, see `leaves`: it and those behind it stay.
+        """
         taken = []
         batches = self.batches
-        while batches and (not taken or most >= batches[0].size):
+        while batches and (not taken or (most >= batches[0].size and not batches[0].codec)):
             batch = batches.popleft()
             most -= batch.size
             self.size -= batch.size
@@ -277,6 +286,7 @@ class Cursor(object):
 
     def replace_first(self, batch):
         """The first buffered batch was read in part; ``batch`` is the same, in a form to be read on."""
+        self.size += batch.size - self.batches[0].size
         self.batches[0] = batch
 
     def reset(self):

@@ -96,10 +96,11 @@ class Fetcher(object):
         Take what is buffered of a topic. Returns a list of ``(cursor, generation, batches)``.
 
         :param most: bytes; beyond the first batch, no more than that is taken
-        :param leave: whether the batches stay in their cursors, for who reads them to drop them one by one
+        :param leave: whether the batches stay in their cursors, for who reads them to drop them one by one; so do those
+            that are compressed
         :param partitions: the ids of those to take from; None: all
         """
-        taken = []
+        taken, turns = [], []
         if self.suspended:
             return taken
         for cursor in self.of(topic):
@@ -108,10 +109,13 @@ class Fetcher(object):
                     continue
                 if taken and most < cursor.batches[0].size:
                     continue
-                batches = list(cursor.batches) if leave else cursor.take(most)
+                left = leave or cursor.leaves
+                batches = list(cursor.batches) if left else cursor.take(most)
                 most -= sum(batch.size for batch in batches)
+                if not left or not taken:
+                    turns.append(cursor)  # who reads may get no further than the first that is left
                 taken.append((cursor, cursor.generation, batches))
-        for cursor, _, _ in taken:
+        for cursor in turns:
             self._to_the_end(cursor)
         return taken
 

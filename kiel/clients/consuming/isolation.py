@@ -34,6 +34,9 @@ class AbortedBatch(object):
 
     __slots__ = ("batch", "size", "base_offset", "next_offset", "leader_epoch")
 
+    #: nothing of it is decompressed
+    codec = 0
+
     def __init__(self, batch):
         self.batch = batch
         self.size = batch.size

@@ -1,8 +1,49 @@
-"""A part of a batch, for a call that wants no more than so many messages."""
+"""A part of a batch, for a call that wants no more than so many messages, or bytes."""
 from __future__ import absolute_import
 
 import bisect
 import itertools
+
+from kiel.protocol.records import SMALLEST, Batch
+
+
+class Room(object):
+    """
+    What a call may still hand out.
+
+    :param messages: how many messages, or None
+    :param size: how many bytes, decompressed; a batch that goes beyond it is still handed out
+    :param most: bytes that a compressed batch may have for that; a larger one is cut
+    """
+
+    __slots__ = ("messages", "size", "most")
+
+    def __init__(self, messages, size, most):
+        self.messages = messages
+        self.size = size
+        self.most = most
+
+    @property
+    def used_up(self):
+        """Whether nothing more may be handed out."""
+        return self.size <= 0 or (self.messages is not None and self.messages <= 0)
+
+    def part_of(self, batch, start, check_crcs):
+        """
+        Return what of a batch may be handed out: it, decompressed, or a `Portion` of it.
+
+        :param start: the offset that it is read from
+        :raises kiel.exc.CorruptMessageError: when it can't be read
+        """
+        if isinstance(batch, Batch) and batch.codec:
+            batch = batch.decompressed(check_crcs)
+            check_crcs = False
+        if self.messages is None and isinstance(batch, Batch) and batch.size <= self.most:
+            part = batch
+        else:
+            part = Portion.of(batch, start, self.messages, min(self.most, self.size), check_crcs)
+        self.size -= part.size
+        return part
 
 
 class _Columns(object):
@@ -25,27 +66,51 @@ class _Columns(object):
 
 class Unpacked(_Columns):
     """
-    A batch that is read in several calls: decoded once.
+    A batch that is read in several calls: decoded once. Its ``size`` is that of what was decoded.
 
     :param batch: the batch
     :param columns: what its ``columns`` returned
     """
 
-    __slots__ = ("size", "base_offset", "next_offset", "leader_epoch", "offsets", "_columns")
+    __slots__ = ("size", "base_offset", "next_offset", "leader_epoch", "codec", "offsets", "_columns", "_ends")
 
     def __init__(self, batch, columns):
-        self.size = batch.size
         self.base_offset = batch.base_offset
         self.next_offset = batch.next_offset
         self.leader_epoch = batch.leader_epoch
+        #: whether it is compressed no longer matters, but that it is to be read in parts
+        self.codec = -1
         self.offsets = list(columns[0])
         self._columns = [self.offsets] + [list(column) for column in _finite(columns[1:], len(self.offsets))]
+        #: the bytes of all messages up to each
+        self._ends = []
+        total = 0
+        for key, value in zip(self._columns[2], self._columns[3]):
+            total += SMALLEST + len(key or b"") + len(value or b"")
+            self._ends.append(total)
+        self.size = max(batch.size, total)
 
     def columns(self, start=0, check_crcs=True, end=None):
         """Offsets, time stamps, keys, values, headers from an offset on, and up to another."""
         first = bisect.bisect_left(self.offsets, start)
         last = len(self.offsets) if end is None else bisect.bisect_left(self.offsets, end)
         return [column[first:last] for column in self._columns]
+
+    def within(self, start, messages, size):
+        """
+        Return how far a part from an offset on goes, at least one message: the offset of the next, and its bytes.
+
+        :param messages: how many it has at most, or None
+        :param size: how many bytes
+        """
+        first = bisect.bisect_left(self.offsets, start)
+        before = self._ends[first - 1] if first else 0
+        last = max(first + 1, bisect.bisect_right(self._ends, before + size))
+        if messages is not None:
+            last = min(last, first + messages)
+        if last >= len(self.offsets):
+            return self.next_offset, (self._ends[-1] if self._ends else 0) - before
+        return self.offsets[last], self._ends[last - 1] - before
 
 
 class Portion(_Columns):
@@ -54,28 +119,29 @@ class Portion(_Columns):
 
     :param batch: the `Unpacked` batch
     :param next_offset: where the rest begins
+    :param size: its bytes
     """
 
     __slots__ = ("batch", "size", "base_offset", "next_offset", "leader_epoch")
 
-    def __init__(self, batch, next_offset):
+    def __init__(self, batch, next_offset, size):
         self.batch = batch
-        self.size = batch.size
+        self.size = size
         self.base_offset = batch.base_offset
         self.next_offset = next_offset
         self.leader_epoch = batch.leader_epoch
 
     @classmethod
-    def of(cls, batch, start, most, check_crcs):
+    def of(cls, batch, start, messages, size, check_crcs):
         """
-        Return a batch as far as it has ``most`` messages from an offset on; what it is read from then is `batch`.
+        Return a batch as far as it has so many messages and bytes from an offset on; what it is read from then is
+        `batch`.
 
         :raises kiel.exc.CorruptMessageError: when it can't be read
         """
         if not isinstance(batch, Unpacked):
             batch = Unpacked(batch, batch.columns(start, check_crcs))
-        at = bisect.bisect_left(batch.offsets, start) + most
-        return cls(batch, batch.offsets[at] if at < len(batch.offsets) else batch.next_offset)
+        return cls(batch, *batch.within(start, messages, size))
 
     def columns(self, start=0, check_crcs=True):
         """As a batch's."""

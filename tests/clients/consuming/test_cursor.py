@@ -9,7 +9,7 @@ from kiel.clients.consuming.cursor import (
     AHEAD, BUFFERED, CHECKING, IN_FLIGHT, LOST, READY, REVOKED, SOUGHT, TRANSITIONS, UNSET, Cursor, Offset
 )
 
-Batch = collections.namedtuple("Batch", "next_offset size leader_epoch")
+Batch = collections.namedtuple("Batch", "next_offset size leader_epoch codec")
 
 #: event -> what brings it about
 EVENTS = {
@@ -17,7 +17,7 @@ EVENTS = {
     "fetch_sent": lambda cursor: cursor.send("ticket"),
     "check_sent": lambda cursor: cursor.check("ticket"),
     "confirmed": lambda cursor: cursor.confirmed(3),
-    "fetched": lambda cursor: cursor.fetched([Batch(9, 10, 2)]),
+    "fetched": lambda cursor: cursor.fetched([Batch(9, 10, 2, 0)]),
     "nothing": lambda cursor: cursor.nothing(),
     "failed": lambda cursor: cursor.failed(),
     "taken": lambda cursor: cursor.take(1000),
@@ -84,12 +84,12 @@ def test_epochs_follow_what_was_fetched_and_what_was_handed_out():
     cursor.confirmed(3)
     assert cursor.checked == 3
     cursor.send("ticket")
-    cursor.fetched([Batch(8, 10, 1), Batch(9, 10, 2)])
+    cursor.fetched([Batch(8, 10, 1, 0), Batch(9, 10, 2, 0)])
     assert (cursor.position, cursor.epoch) == (9, 2) and cursor.handed == 7
     cursor.reset()
     assert (cursor.position, cursor.epoch, cursor.checked, cursor.handed) == (None, -1, -1, None)
     cursor.locate(3)
     assert cursor.epoch == -1
     cursor.send("ticket")
-    cursor.fetched([Batch(4, 10, -1)])  # a format that knows no epochs
+    cursor.fetched([Batch(4, 10, -1, 0)])  # a format that knows no epochs
     assert cursor.epoch == -1
