@@ -19,13 +19,12 @@ from kiel.clients import observed
 from kiel.clients.client import Client
 from kiel.clients.consuming import arguments, batch_reader, isolation, log_validator
 from kiel.clients.consuming.batch_reader import BatchReader
-from kiel.clients.consuming.call import Call
+from kiel.clients.consuming.call import Call, Room
 from kiel.clients.consuming.choice import Choice
 from kiel.clients.consuming.cursor import READY, UNTOLD
 from kiel.clients.consuming.fetcher import GRACE, Fetcher
 from kiel.clients.consuming.offset_lookup import BEGINNING, END, OffsetLookup, start_to_timestamp
 from kiel.clients.consuming.overridden import OverriddenReading, overridden
-from kiel.clients.consuming.portion import Room
 from kiel.clients.consuming.positions import Positions
 from kiel.clients.consuming.streams import Streams
 from kiel.clients.view import View

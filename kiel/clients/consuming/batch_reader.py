@@ -72,7 +72,7 @@ class BatchReader(object):
 
         :param taken: a list of ``(cursor, generation, batches)``, see `kiel.clients.consuming.fetcher.Fetcher.take`
         :param read: `read_values` or `read_records` of this object, or a function like them
-        :param room: the `kiel.clients.consuming.portion.Room` that there is for them; batches that are still in their
+        :param room: the `kiel.clients.consuming.call.Room` that there is for them; batches that are still in their
             cursors are taken out of them here, as far as they were read
         """
         messages = []

@@ -1,5 +1,5 @@
 """
-One call of `consume`: what it asked for, the Future that it returned, and whether somebody took what came.
+One call of `consume`: what it asked for, how much there is room for, and whether somebody took what came.
 
 Whoever waits may stop waiting at any moment: the Future is cancelled, or the task that awaits it, even after the result
 is set and before the task has run (asyncio sets results in one turn of the loop and runs tasks in the next). Messages
@@ -9,9 +9,50 @@ from __future__ import absolute_import
 
 import logging
 
+from kiel.clients.consuming.portion import Portion
+from kiel.protocol.records import Batch
 from kiel.retry import monotonic
 
 log = logging.getLogger("kiel.clients.consumer")
+
+
+class Room(object):
+    """
+    What a call may still hand out.
+
+    :param messages: how many messages, or None
+    :param size: how many bytes, decompressed; a batch that goes beyond it is still handed out
+    :param most: bytes that a compressed batch may have for that; a larger one is cut
+    """
+
+    __slots__ = ("messages", "size", "most")
+
+    def __init__(self, messages, size, most):
+        self.messages = messages
+        self.size = size
+        self.most = most
+
+    @property
+    def used_up(self):
+        """Whether nothing more may be handed out."""
+        return self.size <= 0 or (self.messages is not None and self.messages <= 0)
+
+    def part_of(self, batch, start, check_crcs):
+        """
+        Return what of a batch may be handed out: it, decompressed, or a `Portion` of it.
+
+        :param start: the offset that it is read from
+        :raises kiel.exc.CorruptMessageError: when it can't be read
+        """
+        if isinstance(batch, Batch) and batch.codec:
+            batch = batch.decompressed(check_crcs)
+            check_crcs = False
+        if self.messages is None and isinstance(batch, Batch) and batch.size <= self.most:
+            part = batch
+        else:
+            part = Portion.of(batch, start, self.messages, min(self.most, self.size), check_crcs)
+        self.size -= part.size
+        return part
 
 
 class Call(object):
@@ -33,7 +74,7 @@ class Call(object):
         self.read = read
         self.wait = wait
         self.most = most
-        #: the `kiel.clients.consuming.portion.Room` for what it takes; set when it takes something
+        #: the `Room` for what it takes; set when it takes something
         self.room = None
         #: when it was called (`kiel.retry.monotonic`)
         self.begun = monotonic()

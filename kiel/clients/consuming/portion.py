@@ -4,46 +4,7 @@ from __future__ import absolute_import
 import bisect
 import itertools
 
-from kiel.protocol.records import SMALLEST, Batch
-
-
-class Room(object):
-    """
-    What a call may still hand out.
-
-    :param messages: how many messages, or None
-    :param size: how many bytes, decompressed; a batch that goes beyond it is still handed out
-    :param most: bytes that a compressed batch may have for that; a larger one is cut
-    """
-
-    __slots__ = ("messages", "size", "most")
-
-    def __init__(self, messages, size, most):
-        self.messages = messages
-        self.size = size
-        self.most = most
-
-    @property
-    def used_up(self):
-        """Whether nothing more may be handed out."""
-        return self.size <= 0 or (self.messages is not None and self.messages <= 0)
-
-    def part_of(self, batch, start, check_crcs):
-        """
-        Return what of a batch may be handed out: it, decompressed, or a `Portion` of it.
-
-        :param start: the offset that it is read from
-        :raises kiel.exc.CorruptMessageError: when it can't be read
-        """
-        if isinstance(batch, Batch) and batch.codec:
-            batch = batch.decompressed(check_crcs)
-            check_crcs = False
-        if self.messages is None and isinstance(batch, Batch) and batch.size <= self.most:
-            part = batch
-        else:
-            part = Portion.of(batch, start, self.messages, min(self.most, self.size), check_crcs)
-        self.size -= part.size
-        return part
+from kiel.protocol.records import SMALLEST
 
 
 class _Columns(object):

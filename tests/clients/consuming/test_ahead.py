@@ -272,7 +272,7 @@ def test_how_far_fetches_grow(cluster, consumer):
     cluster.log("t").put(VALUES[0])
     yield gather(consumer, 1)
     one = consumer.fetcher.sources[1]
-    grown = []
+    one._grown, grown = 0, []
     for full, starved in ((False, True), (True, False), (True, True), (True, True), (True, True), (True, True)):
         fetch = Fetch([consumer.fetcher.find("t", 0)], one._grown or 200, False, 20000, 200)
         fetch.full, fetch.starved = full, starved
