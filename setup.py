@@ -71,6 +71,7 @@ setup(
     include_package_data=True,
     exclude_package_data={"kiel": ["*.c"]},
     zip_safe=False,
+    entry_points={"console_scripts": ["kiel = kiel.command:main"]},
     python_requires=">=2.7, !=3.0.*, !=3.1.*, !=3.2.*, !=3.3.*, !=3.4.*, !=3.5.*",
     install_requires=[
         "six",

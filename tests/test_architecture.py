@@ -101,12 +101,13 @@ RULES = (
     ("kiel.service",          ("socket", "ssl", "select", "threading") + SHELL[:-1]),
     ("kiel.worker",           ("kiel.service",)),
     # the command is the last to know everybody
-    ("kiel",                  ("kiel.command", "kiel.__main__")),
+    ("kiel.commands",         ("kiel.command", "kiel.__main__")),
+    ("kiel",                  ("kiel.command", "kiel.commands", "kiel.__main__")),
     # what serves the tests is never needed by an application
     ("kiel",                  ("kiel.testing", "pytest", "mock", "unittest")),
 )
 #: modules to which a rule about their package does not apply
-EXCEPT = {"kiel": ("kiel.testing", "kiel.__main__")}
+EXCEPT = {"kiel": ("kiel.testing", "kiel.__main__", "kiel.command", "kiel.commands")}
 #: modules without a rule of their own, with the reason
 FREE = {
     "kiel": "the package itself imports nothing",

@@ -2,9 +2,11 @@
 from __future__ import absolute_import
 
 import datetime
+import errno
 import json
 import logging
-import ssl
+import os
+import signal
 
 import pytest
 import six
@@ -14,6 +16,7 @@ from kiel import command, exc, sasl
 from kiel.clients.admin import Lag, Listing, Reset
 from kiel.clients.grouping.group_view import GroupDescription, Member
 from kiel.clients.offsets import BEGINNING, END
+from kiel.security import tls
 
 MEMBER = Member("m-1", None, u"w\xf6rker", "/10.0.0.1", None, ["t"], {"t": [0, 1], "u": [2]}, None, None, "classic")
 
@@ -107,7 +110,44 @@ def test_offsets_and_lag(run):
         (2, "m-1", None), (None, None, "leader_not_available (error 5): t:1")]
     code, text = run("lag g", lag=lag)
     assert text.splitlines()[2].split()[:5] == ["t", "1", "4", "-", "-"] and "leader_not_available" in text
-    assert run("lag g", lag={}) == (0, "Group g has no offsets and no members.\n")
+    alive = {"g": GroupDescription("g", "classic", "consumer", "Empty", "", None, 1, [])}
+    assert run("lag g", lag={}, describe_groups=alive) == (0, "Group g has no offsets and no members.\n")
+    code, text = run("lag g", lag=lag)
+    assert code == 0 and text.endswith("Total lag: 2 in 2 partitions\n")
+
+
+def test_a_group_that_is_not_there_is_a_failure(run, capsys):
+    gone = {"g": GroupDescription("g", None, "", "Dead", "", None, 1, [])}
+    for line in "lag g", "offsets g", "reset g --to-end", "reset g --to-end --topic t":
+        answers = dict(lag={}, committed_offsets={}, describe_groups=gone)
+        assert run(line, **answers) == (1, ""), line
+        assert capsys.readouterr()[1] == "kiel: group g is not there\n"
+    assert run("reset g --to-end --topic t --create", reset_offsets={("t", 0): Reset(None, 3)})[0] == 0
+    old = dict(committed_offsets={}, describe_groups=exc.UnsupportedVersionError("describing needs Kafka 0.9"))
+    assert run("offsets g", **old)[0] == 1
+
+
+def test_lag_is_watched_until_it_is_enough(run, monkeypatch):
+    found = [{("t", 0): Lag(1, 3, 2, MEMBER, None)}, {("t", 0): Lag(1, 6, 5, MEMBER, None)}]
+
+    def enough(*_):
+        if len(found) == 1:
+            os.kill(os.getpid(), signal.SIGINT)
+        return gen.maybe_future(found.pop(0) if found else {})
+    monkeypatch.setattr(Scripted, "lag", enough, raising=False)
+    code, text = run("lag g --watch 0.01")
+    assert code == 130
+    assert [line for line in text.splitlines() if "Total" in line] == [
+        "Total lag: 2 in 1 partitions", "Total lag: 5 in 1 partitions, +3 in 0.01 s"]
+
+
+def test_members_are_removed(run, capsys):
+    code, text = run("remove-members g --member m --instance i", remove_members={
+        "m": True, "i": exc.UnknownMemberIdError("member i of group g")})
+    assert (code, text) == (1, "Removed m from g.\n") and asked()[1] == ("g", ["m"], ["i"])
+    assert "member i" in capsys.readouterr()[1]
+    assert run("remove-members g", remove_members={})[0] == 2
+    assert run("remove-members g --all --json", remove_members={"m": True})[1].startswith("[")
 
 
 def test_delete(run, capsys):
@@ -126,17 +166,17 @@ def test_delete(run, capsys):
     ("--to-offset t:1=5 --to-offset a:b:0=7", {("t", 1): 5, ("a:b", 0): 7}),
 ])
 def test_where_a_reset_goes(run, words, to):
-    assert run("reset g " + words, reset_offsets={})[0] == 0
+    assert run("reset g --create " + words, reset_offsets={})[0] == 0
     assert asked() == ("reset_offsets", ("g", to, None), {"dry_run": True})
 
 
 def test_a_reset_is_a_dry_run_unless_it_is_to_be_executed(run, capsys):
     moves = {("t", 0): Reset(None, 3)}
-    code, text = run("reset g --to-end --topic t", reset_offsets=moves)
+    code, text = run("reset g --to-end --topic t", reset_offsets=moves, committed_offsets={("t", 0): 1})
     assert code == 0 and asked()[2] == {"dry_run": True} and asked()[1][2] == ["t"]
     assert text.splitlines() == ["TOPIC  PARTITION  BEFORE  AFTER", "t              0       -      3"]
     assert "Nothing was changed" in capsys.readouterr()[1]
-    code, text = run("reset g --to-end --execute --json", reset_offsets=moves)
+    code, text = run("reset g --to-end --execute --json --create", reset_offsets=moves)
     assert asked()[2] == {"dry_run": False} and json.loads(text)[0]["done"] is True
     assert "Nothing" not in capsys.readouterr()[1]
     assert run("reset g --to-offset t:1=5 --topic t", reset_offsets={})[0] == 2
@@ -181,6 +221,111 @@ def test_tls(run, tmpdir):
     assert "ssl" not in Scripted.made[-1].settings
     assert run("list --tls --timeout 5", list_groups=[])[0] == 0
     made = Scripted.made[-1].settings
-    assert isinstance(made["ssl"], ssl.SSLContext) and made["ssl"].verify_mode == ssl.CERT_REQUIRED
+    assert isinstance(made["ssl"], tls.TLS) and made["ssl"].check_hostname
     assert made["request_timeout"] == made["retry"].deadline == 5
     assert run("list --ca-file %s" % tmpdir.join("none"), list_groups=[])[0] == 2
+
+
+# -- what all commands share --
+
+@pytest.fixture
+def line(monkeypatch, run):
+    """Runs any kind of command with answers of `Scripted`; gives the exit code and what was printed."""
+    def go(text, **answers):
+        monkeypatch.setattr(Scripted, "answers", answers, raising=False)
+        out = six.StringIO()
+        code = command.main(text if isinstance(text, list) else text.split(), out)
+        assert all(admin.closed for admin in Scripted.made)
+        return code, out.getvalue()
+    return go
+
+
+def test_brokers_come_from_an_option_the_environment_or_a_file(line, monkeypatch, tmpdir, capsys):
+    path = tmpdir.join("kiel.conf")
+    path.write("# of the tests\nbootstrap.servers = file:1\nclient.id=me\nlog.level=3\n")
+    assert line("topics list", list_topics=[])[0] == 2
+    assert "which brokers?" in capsys.readouterr()[1]
+    assert line("topics list -F %s" % path, list_topics=[]) == (0, "No topics.\n")
+    assert Scripted.made[-1].brokers == "file:1" and Scripted.made[-1].settings["client_id"] == "me"
+    monkeypatch.setenv("KIEL_CONFIG", str(path))
+    assert line("topics list", list_topics=[])[0] == 0 and Scripted.made[-1].brokers == "file:1"
+    monkeypatch.setenv("KIEL_BROKERS", "env:1")
+    assert line("topics list", list_topics=[])[0] == 0 and Scripted.made[-1].brokers == "env:1"
+    assert line("topics list -b line:1", list_topics=[])[0] == 0 and Scripted.made[-1].brokers == "line:1"
+
+
+@pytest.mark.parametrize("text", [
+    "security.protocol=SASL_SSL\nsasl.mechanisms=SCRAM-SHA-512\nsasl.username=u\nsasl.password=s3cret\n",
+    "security.protocol=SASL_SSL\nsasl.mechanism=SCRAM-SHA-512\nsasl.jaas.config=org.apache.kafka.ScramLoginModule \\\n"
+    "  required username=\"u\" password=\"s3cret\";\n",
+])
+def test_properties_of_java_and_of_librdkafka(line, tmpdir, text):
+    path = tmpdir.join("p")
+    path.write("bootstrap.servers=b:1\n" + text)
+    assert line("topics list -F %s" % path, list_topics=[])[0] == 0
+    made = Scripted.made[-1].settings
+    assert isinstance(made["ssl"], tls.TLS)
+    assert isinstance(made["sasl"], sasl.Scram) and (made["sasl"].username, made["sasl"].name) == ("u", "SCRAM-SHA-512")
+    assert "s3cret" not in repr(made["sasl"])
+
+
+@pytest.mark.parametrize("options,words", [
+    ("-X sasl.password=s3cret", "would show it"), ("-X sasl.jaas.config=s3cret", "would show it"),
+    ("-X no.such=1", "-X no.such is a property that kiel does not know"), ("-X nonsense", "NAME=VALUE"),
+    ("-X security.protocol=TLS", "security.protocol is TLS"), ("-F /not/there", "can't be read"),
+    ("-X ssl.truststore.type=JKS", "PEM"), ("-X enable.ssl.certificate.verification=false", "always checked"),
+    ("-X sasl.mechanism=GSSAPI", "PLAIN"), ("-X sasl.mechanism=PLAIN", "--user"),
+])
+def test_a_configuration_that_makes_no_sense(line, options, words, capsys):
+    assert line("topics list -b b:1 " + options, list_topics=[])[0] == 2
+    printed = capsys.readouterr()[1]
+    assert words in printed and "s3cret" not in printed
+
+
+def test_what_became_of_several_things(line, capsys):
+    answers = dict(delete_topics={"a": True, "b": exc.UnknownTopicOrPartitionError("topic b")})
+    assert line("topics delete a b -b b:1", **answers) == (1, "Deleted a.\n")
+    assert "topic b" in capsys.readouterr()[1]
+    code, text = line("topics delete a b -b b:1 --json", **answers)
+    assert code == 1 and [(row["topic"], row["done"]) for row in json.loads(text)] == [("a", True), ("b", False)]
+
+
+@pytest.mark.parametrize("text", [
+    "topics", "topics create -b b:1", "topics trim --before t=5", "configs alter topic t --set a -b b:1",
+    "configs describe topics t", "cluster reassign --move t:0=a", "acls create --resource topic",
+    "transactions abort t:0", "users set alice --mechanism PLAIN",
+])
+def test_other_lines_that_make_no_sense(line, text):
+    with pytest.raises(SystemExit) as error:
+        line(text)
+    assert error.value.code == 2
+
+
+@pytest.mark.parametrize("text,words", [
+    ("configs alter topic t", "say what to change"), ("configs alter topic t --set a=1 --unset a", "changed twice"),
+    ("configs describe topic", "name"), ("cluster reassign", "say what to move"), ("topics trim", "say what to delete"),
+    ("users quotas --set producer_byte_rate=1", "an entity"), ("users set alice", "--new-password-file"),
+    ("users set alice --new-password-env NOT_THERE", "NOT_THERE"),
+])
+def test_what_a_command_needs(line, text, words, capsys):
+    assert line(text + " -b b:1", alter_scram_users={})[0] == 2
+    assert words in capsys.readouterr()[1]
+
+
+def test_a_full_disk_is_a_failure(monkeypatch, capsys):
+    monkeypatch.setattr(command, "Admin", Scripted)
+    monkeypatch.setattr(Scripted, "answers", dict(list_topics=[]), raising=False)
+    monkeypatch.setattr(command, "_drop_output", lambda: None)
+
+    class Full(object):
+        def __init__(self, number):
+            self.number = number
+
+        def write(self, _):
+            raise EnvironmentError(self.number, "of the tests")
+
+        flush = write
+    assert command.main("topics list -b b:1".split(), Full(errno.ENOSPC)) == 1
+    assert "of the tests" in capsys.readouterr()[1]
+    assert command.main("topics list -b b:1".split(), Full(errno.EPIPE)) == 0
+    assert capsys.readouterr()[1] == ""

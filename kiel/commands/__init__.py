@@ -1,0 +1,1 @@
+"""The kinds of commands of `kiel.command`: each module has ``add``, which adds its part of the command line."""

@@ -1,0 +1,227 @@
+"""
+How commands connect: options, the environment and a file of properties, in this order.
+
+The file has ``name = value`` lines as Java's and librdkafka's have, and is understood under both's names.
+"""
+from __future__ import absolute_import
+
+import getpass
+import io
+import os
+import re
+import sys
+
+import kiel
+from kiel import sasl
+from kiel.commands.showing import CommandError
+from kiel.retry import Backoff
+
+#: what is read where no option says otherwise
+ENVIRONMENT = {"brokers": "KIEL_BROKERS", "config": "KIEL_CONFIG", "password": "KIEL_PASSWORD"}
+
+#: property, as Java or librdkafka calls it -> what it sets here
+PROPERTIES = {
+    "bootstrap.servers": "brokers", "metadata.broker.list": "brokers",
+    "security.protocol": "protocol",
+    "sasl.mechanism": "sasl", "sasl.mechanisms": "sasl", "sasl.username": "user", "sasl.password": "password",
+    "sasl.jaas.config": "jaas",
+    "ssl.ca.location": "ca_file", "ssl.truststore.location": "ca_file", "ssl.truststore.type": "pem",
+    "ssl.certificate.location": "cert", "ssl.keystore.location": "cert", "ssl.keystore.type": "pem",
+    "ssl.key.location": "key", "ssl.key.password": "key_password",
+    "ssl.endpoint.identification.algorithm": "host_check", "enable.ssl.certificate.verification": "verify",
+    "client.id": "client_id", "group.id": "group", "isolation.level": "isolation",
+    "compression.type": "compression", "compression.codec": "compression",
+    "acks": "acks", "request.required.acks": "acks", "linger.ms": "linger", "queue.buffering.max.ms": "linger",
+    "transactional.id": "transactional_id", "auto.offset.reset": "offset_reset", "proxy": "proxy",
+}
+
+#: properties of which nothing is known here that a command would do otherwise
+HARMLESS = re.compile(
+    r"(key|value)\.(de)?serializer$|log\.|debug$|statistics\.|enable\.auto\.commit$|client\.dns\.lookup$"
+    r"|session\.timeout|api\.version|broker\.version|topic\.metadata|socket\.|retries$|retry\.")
+
+#: what must not be on the command line, where everybody who sees the processes sees it
+SECRETS = ("password", "jaas", "key_password")
+
+
+def add_options(parser):
+    """Add the options that all commands have."""
+    parser.add_argument("-b", "--brokers", metavar="HOST:PORT[,...]", help="bootstrap hosts; also $KIEL_BROKERS")
+    parser.add_argument("-F", "--config", metavar="FILE",
+                        help="properties as Java's or librdkafka's; also $KIEL_CONFIG")
+    parser.add_argument("-X", "--property", metavar="NAME=VALUE", action="append", default=[],
+                        help="one such property; no password")
+    parser.add_argument("--json", action="store_true", help="JSON instead of tables")
+    parser.add_argument("--timeout", type=float, default=30, metavar="S", help="seconds to try (default %(default)g)")
+    parser.add_argument("--verbose", action="store_true", help="say what goes on, on standard error")
+    secure = parser.add_argument_group("security")
+    secure.add_argument("--tls", action="store_true", help="TLS, with the system's authorities")
+    secure.add_argument("--ca-file", metavar="FILE", help="TLS with these authorities (PEM)")
+    secure.add_argument("--cert", metavar="FILE", help="the client's certificate (PEM)")
+    secure.add_argument("--key", metavar="FILE", help="its key (PEM)")
+    secure.add_argument("--sasl", choices=sorted(sasl.mechanisms), help="log in by this mechanism")
+    secure.add_argument("--user", help="the name to log in with")
+    secure.add_argument("--password-env", metavar="NAME",
+                        help="the environment variable that has the password (default: KIEL_PASSWORD)")
+    secure.add_argument("--password-file", metavar="FILE", help="the file whose first line is the password")
+
+
+def take_in(args):
+    """
+    Complete the options by what the environment and the file say.
+
+    Return the properties that are no options: ``{"client_id": ..., "group": ..., ...}``.
+
+    :raises CommandError: for a file that can't be read, a property that is not known, no brokers
+    """
+    found = {}
+    path = args.config or os.environ.get(ENVIRONMENT["config"])
+    if path:
+        for name, value in properties(path):
+            _note(found, name, value, "%s: " % path)
+    for text in args.property:
+        name, sign, value = text.partition("=")
+        if not sign:
+            raise CommandError("-X takes NAME=VALUE, not %s" % text)
+        if PROPERTIES.get(name.strip()) in SECRETS:
+            raise CommandError("-X %s would show it to everybody on this machine; put it into a file, and name that "
+                               "with --config" % name.strip())
+        _note(found, name.strip(), value.strip(), "-X ")
+    args.brokers = args.brokers or os.environ.get(ENVIRONMENT["brokers"]) or found.pop("brokers", None)
+    if not args.brokers:
+        raise CommandError("which brokers? --brokers HOST:PORT, $KIEL_BROKERS, or bootstrap.servers in a file")
+    _take_security(args, found)
+    return found
+
+
+def properties(path):
+    """Return ``(name, value)`` of each line of a file; a line that ends in a backslash goes on in the next one."""
+    try:
+        with io.open(path, encoding="utf-8") as source:
+            text = source.read()
+    except (EnvironmentError, UnicodeDecodeError) as error:
+        raise CommandError("the configuration can't be read: %s" % error)
+    found = []
+    for number, line in enumerate(re.sub(r"\\\n\s*", "", text).splitlines(), 1):
+        line = line.strip()
+        if not line or line[0] in "#!":
+            continue
+        name, sign, value = line.partition("=")
+        if not sign:
+            raise CommandError("%s, line %d: expected name=value" % (path, number))
+        found.append((str(name.strip()), value.strip()))
+    return found
+
+
+def _note(found, name, value, where):
+    """Take a property over."""
+    if name in PROPERTIES:
+        found[PROPERTIES[name]] = value
+    elif not HARMLESS.match(name):
+        raise CommandError("%s%s is a property that kiel does not know" % (where, name))
+
+
+def _take_security(args, found):
+    """Fill in how to log in, where no option says it."""
+    protocol = found.pop("protocol", "").upper()
+    if protocol not in ("", "PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"):
+        raise CommandError("security.protocol is %s, which there is not" % protocol)
+    args.tls = args.tls or protocol in ("SSL", "SASL_SSL")
+    if found.pop("pem", "PEM").upper() != "PEM":
+        raise CommandError("certificates have to be PEM files; Java's keystores can't be read")
+    for name in "ca_file", "cert", "key":
+        setattr(args, name, getattr(args, name) or found.pop(name, None))
+    args.key_password = found.pop("key_password", None)
+    args.check_host = found.pop("host_check", "https").lower() not in ("", "none")
+    if found.pop("verify", "true").lower() != "true":
+        raise CommandError("certificates are always checked: name the authority in ssl.ca.location")
+    mechanism, user, secret = found.pop("sasl", None), found.pop("user", None), found.pop("password", None)
+    jaas = found.pop("jaas", None)
+    if jaas is not None:
+        words = dict(re.findall(r"""(\w+)\s*=\s*["']([^"']*)["']""", jaas))
+        user, secret = user or words.get("username"), secret or words.get("password")
+    wanted = protocol.startswith("SASL_") or not protocol
+    if args.sasl is None and mechanism and wanted:
+        args.sasl = mechanism.upper()
+        if args.sasl not in sasl.mechanisms:
+            raise CommandError("sasl.mechanism is %s; the command logs in by %s" % (
+                mechanism, ", ".join(sorted(sasl.mechanisms))))
+    if args.sasl is not None:
+        args.user = args.user or user
+    args.password = secret
+
+
+def settings(args, found):
+    """
+    Return the keyword arguments that all clients take.
+
+    :param found: what `take_in` returned
+    :raises CommandError: when options do not go together or a file can't be read
+    """
+    made = dict(retry=Backoff(deadline=args.timeout), connect_timeout=min(10, args.timeout),
+                request_timeout=args.timeout)
+    if args.tls or args.ca_file or args.cert:
+        made["ssl"] = tls(args)
+    if args.sasl is not None:
+        made["sasl"] = mechanism(args)
+    elif args.user or args.password_env or args.password_file:
+        raise CommandError("--user and a password need --sasl")
+    for name in "client_id", "proxy":
+        if name in found:
+            made[name] = found[name]
+    return made
+
+
+def tls(args):
+    """
+    Return the TLS settings that the options ask for.
+
+    :raises CommandError: when a file can't be read
+    """
+    try:
+        return kiel.ssl(cafile=args.ca_file, certfile=args.cert, keyfile=args.key, password=args.key_password,
+                        check_hostname=args.check_host)
+    except (TypeError, ValueError) as error:
+        raise CommandError("the TLS files can't be read: %s" % error)
+
+
+def mechanism(args):
+    """
+    Return the `kiel.sasl` mechanism that the options ask for.
+
+    :raises CommandError: when user or password are missing
+    """
+    if not args.user:
+        raise CommandError("--sasl needs --user")
+    more = () if args.sasl == "PLAIN" else (args.sasl,)
+    return sasl.mechanisms[args.sasl](args.user, password(args), *more)
+
+
+def password(args):
+    """
+    Read the password: from where an option says, the environment, the file of properties, or the terminal.
+
+    :raises CommandError: when it is not there
+    """
+    if args.password_env and args.password_file:
+        raise CommandError("--password-env or --password-file, not both")
+    if args.password_env and args.password_env not in os.environ:
+        raise CommandError("the environment has no %s" % args.password_env)
+    if args.password_file:
+        return first_line(args.password_file)
+    found = os.environ.get(args.password_env or ENVIRONMENT["password"], args.password)
+    if found is None and sys.stdin is not None and sys.stdin.isatty():
+        found = getpass.getpass("Password of %s: " % args.user)
+    if not found:
+        raise CommandError("--sasl needs a password: --password-file, $KIEL_PASSWORD or --password-env, a file of "
+                           "properties, or a terminal to ask on")
+    return found
+
+
+def first_line(path):
+    """Return the first line of a file that has a password."""
+    try:
+        with io.open(path, encoding="utf-8") as source:
+            return source.readline().rstrip("\r\n")
+    except (EnvironmentError, UnicodeDecodeError) as error:
+        raise CommandError("the password can't be read: %s" % error)
