@@ -15,12 +15,13 @@ from kiel import speedups
 _choice = random.choice
 
 _MASK = 0xffffffff
+_word = struct.Struct("<I").unpack
 _M = 0x5bd1e995
 
 
 def random_partition(key, partitions):
     """
-    A partition by chance, whatever the key: the default, as in kiel 0.9.
+    A partition by chance, whatever the key, as in kiel 0.9.
 
     The producer prefers partitions that have a leader when it uses this one.
     """
@@ -41,6 +42,16 @@ def murmur2(key, partitions):
     return partitions[(murmur2_hash(to_bytes(key)) & 0x7fffffff) % len(partitions)]
 
 
+def given_keys(key, partitions):
+    """
+    The default: a key that is given with its message decides, as `murmur2` has it; otherwise chance does.
+
+    That includes keys made by a ``key_maker``, which the producer does not hand to this one: they had no say in kiel
+    0.9, and messages of one key are where they are.
+    """
+    return murmur2(key, partitions)
+
+
 def murmur2_pure(data):
     """
     MurmurHash 2 of some bytes with Kafka's seed, as an unsigned 32-bit number.
@@ -50,21 +61,22 @@ def murmur2_pure(data):
     """
     size = len(data)
     h = 0x9747b28c ^ size
-    whole = size >> 2
-    for k in struct.unpack_from("<%dI" % whole, data):
+    for k in struct.unpack_from("<%dI" % (size >> 2), data):
         k = k * _M & _MASK
         h = (h * _M & _MASK) ^ ((k ^ k >> 24) * _M & _MASK)
-    rest = bytearray(data[whole << 2:])
+    rest = size & 3
     if rest:
-        for place, byte in enumerate(rest):
-            h ^= byte << (8 * place)
-        h = h * _M & _MASK
+        h = (h ^ _word((data[-rest:] + b"\0\0\0")[:4])[0]) * _M & _MASK
     h = (h ^ h >> 13) * _M & _MASK
     return h ^ h >> 15
 
 
 #: ``murmur2_hash(data)``: `murmur2_pure`, by the loops in C where they are there
 murmur2_hash = murmur2_pure if speedups.native is None else speedups.native.murmur2
+
+
+#: those that a producer takes by their names
+BY_NAME = {"murmur2": murmur2, "random": random_partition}
 
 
 def to_bytes(value):

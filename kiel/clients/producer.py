@@ -11,6 +11,7 @@ import os
 import time
 import weakref
 
+import six
 from tornado import gen, ioloop
 
 from kiel import arguments, events, exc
@@ -32,7 +33,7 @@ from kiel.clients.producing.transaction_scope import TransactionScope
 from kiel.clients.view import View
 from kiel.events import Promise, asyncio_running_loop, outcome_of, settle
 from kiel.fairness import Turn
-from kiel.partitioners import random_partition, to_bytes
+from kiel.partitioners import BY_NAME, given_keys, to_bytes
 from kiel.retry import monotonic
 
 log = logging.getLogger(__name__)
@@ -76,8 +77,10 @@ class Producer(Client):
         with sorted keys
     :param key_maker: returns a message's key when `produce` was given none; default: no keys
     :param partitioner: returns one of the partition ids it is handed, ``partitioner(key, ids)``;
-        default: by chance, batch by batch. `kiel.partitioners.murmur2` is Java's way. It is asked
-        once, when the message is accepted.
+        or "murmur2" (Java's way, `kiel.partitioners.murmur2`), or "random". It is asked once, when the
+        message is accepted. Default: keys that are given to `produce` or `produce_many` decide as with
+        "murmur2"; all else goes by chance, batch by batch, also what has a key from the ``key_maker``,
+        as in kiel 0.9
     :param batch_size: the number of messages, over all topics, that sets off sending; with 0, 1 or
         ``None`` each does. It is no limit: whatever has come by then goes out together.
     :param compression: one of `kiel.constants.SUPPORTED_COMPRESSION`, or "gzip", "snappy", "lz4",
@@ -207,7 +210,12 @@ class Producer(Client):
     @partitioner.setter
     def partitioner(self, partitioner):
         self._run.end()
-        self._accumulator.partitioner = arguments.plain_callable("partitioner", partitioner or random_partition)
+        if isinstance(partitioner, six.string_types):
+            if partitioner not in BY_NAME:
+                raise ValueError("partitioner is a function, or one of %s, not %r" % (
+                    ", ".join(sorted(BY_NAME)), partitioner))
+            partitioner = BY_NAME[partitioner]
+        self._accumulator.go_by(arguments.plain_callable("partitioner", partitioner or given_keys))
 
     @property
     def compression(self):
@@ -246,7 +254,8 @@ class Producer(Client):
         A Future that is cancelled before there was room for the message withdraws it; later than
         that, the message is written all the same.
 
-        :param key: text or bytes; default: what the ``key_maker`` returns
+        :param key: text or bytes; it decides on the partition, unless the ``partitioner`` or ``partition`` does.
+            Default: what the ``key_maker`` returns
         :param partition: an id; default: what the ``partitioner`` returns
         :param headers: ``(name, value)`` pairs or a dict; values are bytes, text or ``None``. Kafka
             0.11 is the first to have them; older ones fail such a message with
@@ -338,12 +347,15 @@ class Producer(Client):
         elif key.__class__ is bytes and headers is None:
             label, size = (key, None), RECORD_OVERHEAD + len(value or b"") + len(key)
         else:
-            if key is None and self._key_maker is not None:
+            made = key is None and self._key_maker is not None
+            if made:
                 key = self._key_maker(message)
                 arguments.refuse_coroutine("key_maker", key)
             elif key.__class__ is not bytes:
                 arguments.octets("key", key)
             label, size = labelled(key, value, headers)
+            if made and self._accumulator.only_given:
+                key = None  # it is written, and has no say in the partition
         if timestamp is None:
             stamp = self._turn.ms
         else:
@@ -461,7 +473,7 @@ class Producer(Client):
                 raise failure(self._refusal(), topic)
         except Exception as error:
             return _failed(error)
-        plain = self._key_maker is None and (partition is not None or self.partitioner is random_partition)
+        plain = self._key_maker is None and (partition is not None or self._accumulator.chance[True])
         return self._bulk.produce(topic, messages, keys, partition, self.serializer, plain)
 
     def _settle_in(self):

@@ -14,7 +14,7 @@ from kiel.clients.producing.pending_record import PendingRecord
 from kiel.clients.producing.routes import FULL, Routes
 from kiel.clients.producing.topic_lookups import TopicLookups
 from kiel.events import Promise, settle
-from kiel.partitioners import random_partition
+from kiel.partitioners import given_keys, murmur2, murmur2_hash, random_partition
 
 _NEVER = float("inf")
 
@@ -39,7 +39,12 @@ class Accumulator(object):
     """
 
     def __init__(self, client, options, sender, admission, run, turn, flush=None):
-        self.partitioner = random_partition
+        #: chooses partitions; how follows from it: `go_by`
+        self.partitioner = given_keys
+        #: whether chance decides, batch by batch, on messages with a key, and on those without
+        self.chance = (False, True)
+        #: whether `murmur2` decides on keys, and whether only on those that were given, not on those that were made
+        self.hashes = self.only_given = True
         #: the number of messages that set off sending, and how many came since it was last set off
         self.flush_at = _NEVER
         self.unflushed = 0
@@ -77,7 +82,7 @@ class Accumulator(object):
         if route is None or not (admitted or fits):
             return PendingRecord(topic, key, label, value, stamp, partition, size)
         queue, batch = None, route.chosen
-        if partition is None and self.partitioner is not random_partition:
+        if partition is None and not self.chance[key is None]:
             partition = self._choose(key, route)
             runs = False
         if partition is not None:
@@ -108,8 +113,21 @@ class Accumulator(object):
             self._begin_run(batch, partition, value, stamp)
         return delivery
 
+    def go_by(self, partitioner):
+        """Choose partitions by another partitioner from now on."""
+        self.partitioner = partitioner
+        self.only_given = partitioner is given_keys
+        self.hashes = self.only_given or partitioner is murmur2
+        by_chance = partitioner is random_partition
+        self.chance = (by_chance, by_chance or self.hashes)
+
     def _choose(self, key, route):
-        """Return the partition that the application's partitioner chooses."""
+        """Return the partition that the key decides on, or the application's partitioner."""
+        if self.hashes:
+            if key.__class__ is not bytes:
+                return murmur2(key, route.ids)
+            ids = route.ids
+            return ids[(murmur2_hash(key) & 0x7fffffff) % len(ids)]
         partition = self.partitioner(key, route.ids)
         if partition is None:
             raise TypeError("the partitioner returned None, which is no partition's id")
@@ -229,7 +247,7 @@ class Accumulator(object):
         limit = self._options.max_request_bytes
         if pending.size + BATCH_OVERHEAD > limit:
             raise too_large(pending.topic, pending.size, limit)
-        if pending.partition is None and self.partitioner is not random_partition:
+        if pending.partition is None and not self.chance[pending.key is None]:
             pending.partition = self.partitioner(pending.key, route.ids)
         if pending.partition is not None and pending.partition not in route.queues:
             arguments.refuse_coroutine("partitioner", pending.partition)

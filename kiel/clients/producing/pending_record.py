@@ -6,7 +6,7 @@ class PendingRecord(object):
     """
     A message that can't be accepted yet: its topic is not known, or there is no room.
 
-    :param key: the key as the caller gave it, for the partitioner
+    :param key: the key as the caller gave it, for the partitioner; None where it is not to decide
     :param label: key and headers as they are written; None for neither
     :param value: the serialized message: bytes or None
     :param timestamp: milliseconds since 1970

@@ -33,7 +33,7 @@ def test_keys_partitions_headers_timestamps(cluster):
 
 @with_cluster(topics={"t": 8})
 def test_chance_stays_with_a_partition_while_a_batch_takes_messages(cluster):
-    producer = yield connected(cluster, linger=0.5, batch_size=10000)
+    producer = yield connected(cluster, linger=0.5, batch_size=10000, partitioner="random")
     for _ in range(2):
         for number in range(300):
             yield producer.produce("t", b"%d" % number)
