@@ -6,6 +6,7 @@ import logging
 from tornado import gen, locks
 
 from kiel import exc
+from kiel.callbacks import safe_text
 from kiel.retry import Backoff
 
 log = logging.getLogger(__name__)
@@ -78,7 +79,7 @@ class Commits(object):
                     raise gen.Return(error)
                 log.info("%s", error)  # those that are gone; all others are committed
             except Exception as error:
-                log.warning("Offsets could not be committed: %s", error)
+                log.warning("Offsets could not be committed: %s", safe_text(error))
                 raise gen.Return(error)
             for part, offset in due.items():
                 part.committed = offset

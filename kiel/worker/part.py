@@ -3,7 +3,7 @@ from __future__ import absolute_import
 
 import collections
 
-from kiel.worker.job import DONE, Job
+from kiel.worker.job import DONE, GIVEN_BACK, Job
 
 
 class Part(object):
@@ -68,6 +68,21 @@ class Part(object):
         return self.next is not None and self.next != self.committed
 
     @property
-    def busy(self):
-        """Whether some message is at work."""
-        return any(job.busy for job in self.jobs)
+    def pending(self):
+        """Whether some message is neither done nor given back."""
+        return any(job.state not in (DONE, GIVEN_BACK) for job in self.jobs)
+
+    @property
+    def limit(self):
+        """
+        The offset of the last message that is done or at work, None for none.
+
+        Those before it have to be done, too, before it can be committed: else its next owner does it again.
+        """
+        limit = None
+        for job in self.jobs:
+            if job.state == GIVEN_BACK:
+                break
+            if job.state == DONE or job.busy:
+                limit = job.offset
+        return limit

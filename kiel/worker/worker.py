@@ -57,8 +57,8 @@ class Worker(object):
 
     Messages are taken ahead, ten times ``concurrency`` and at least a hundred. While there are so many, none are
     consumed; while one partition has so many that wait for a slow message before them, it is paused. In a rebalance,
-    messages at work are waited for, for three quarters of the consumer's ``rebalance_timeout``; those of partitions
-    that go and have not been begun, or rest between two attempts, are left to their next owner.
+    messages at work are waited for, for three quarters of the consumer's ``rebalance_timeout``, and so are those before
+    one that is done; those after, that have not been begun, are left to their partition's next owner.
 
     :param consumer: a `kiel.clients.GroupedConsumer` with ``topics`` and ``autocommit=False``, connected or not
     :param handler: called with a `kiel.clients.Record`; a coroutine, or a plain function. It is called on the IOLoop
@@ -233,7 +233,8 @@ class Worker(object):
         Take no more messages, wait for those at work, commit, and close the consumer. Return a Future.
 
         It is done when `run` is, and never fails: what went wrong is for who runs the worker. Messages that were not
-        begun, or failed and would be tried again, are left to their partitions' next owners.
+        begun, or failed and would be tried again, are left to their partitions' next owners, but for those that lie
+        before one that is done: that would be done again else.
 
         :param timeout: seconds for what is at work and for closing; then native coroutines are cancelled, others go on,
             and their messages come again elsewhere
@@ -258,6 +259,7 @@ class Worker(object):
         for part in self._parts.values():
             self._give_back(part)
         self._make_room(all_of_it=True)
+        self._pump()
         if self._stopped is not None:
             events.settle(self._stopped)
         self._check()
@@ -266,18 +268,21 @@ class Worker(object):
         """End the worker: there is something that it can't go on after."""
         if self.error is None:
             self.error = error
-            log.error("The worker ends: %s: %s", type(error).__name__, error)
+            log.error("The worker ends: %s: %s", type(error).__name__, safe_text(error))
         self._stop(PATIENCE_AT_LAST)
 
     @gen.coroutine
     def _wind_down(self):
         """Wait for what is at work, and commit what is done."""
-        yield self._until(lambda: not (self._at_work or self._burying))
+        yield self._until(lambda: not self._taken)
+        for part in self._parts.values():
+            self._give_back(part, all_of_it=True)
         for job in list(self._at_work | self._burying):
             self._forsake(job, cancel=True)
         error = yield self._commits.commit()
         if error is not None:
-            log.error("The last offsets of the worker could not be committed, their messages come again: %s", error)
+            log.error("The last offsets of the worker could not be committed, their messages come again: %s",
+                      safe_text(error))
 
     @gen.coroutine
     def _close(self):
@@ -438,7 +443,7 @@ class Worker(object):
         if error is None:
             self._counts["done"] += 1
             self._finish(job)
-        elif self._stopping or job.part.leaving:
+        elif (self._stopping or job.part.leaving) and not (job.part.limit or 0) > job.offset:
             self._hand_over(job)  # its next owner tries it again
             self._lanes.leave(job)
         else:
@@ -544,15 +549,26 @@ class Worker(object):
         self._counts["given_back"] += 1
         self._let_go(job)
 
-    def _give_back(self, part):
-        """Leave to the next owner what was not begun, or rests between two attempts."""
+    def _give_back(self, part, all_of_it=False):
+        """
+        Leave to the next owner what was not begun, or rests between two attempts.
+
+        But not what lies before a message that is done or at work, unless that has taken too long: it is done now, so
+        that nothing has to be done twice.
+        """
+        limit = None if all_of_it else part.limit
         for job in part.jobs:
+            kept = limit is not None and job.offset < limit
             if job.state == RESTING:
                 self.io_loop.remove_timeout(job.timer)
                 job.timer = None
+                if kept:
+                    job.become(WAITING)
+                    self._lanes.again(job)
+                    continue
                 self._hand_over(job)
                 self._lanes.leave(job)
-            elif job.state == WAITING:
+            elif job.state == WAITING and not kept:
                 self._hand_over(job)  # the lanes forget it by themselves
 
     def _forsake(self, job, cancel=False):
@@ -567,7 +583,7 @@ class Worker(object):
 
     def _lose(self, part):
         """A partition is gone, and with it what is not committed."""
-        self._give_back(part)
+        self._give_back(part, all_of_it=True)
         for job in part.jobs:
             if job.busy:
                 self._forsake(job)
@@ -585,11 +601,12 @@ class Worker(object):
             part.leaving = True
             self._give_back(part)
         if parts:
-            busy = yield self._until(
-                lambda: not any(part.busy for part in parts), SHARE * self.consumer.rebalance_timeout)
-            if busy:
+            self._pump()
+            late = yield self._until(
+                lambda: not any(part.pending for part in parts), SHARE * self.consumer.rebalance_timeout)
+            if late:
                 log.warning("Messages of %s were still at work when these had to go; their next owner gets them again",
-                            names_of(part.key for part in parts if part.busy))
+                            names_of(part.key for part in parts if part.pending))
             yield self._commits.commit()
             for part in parts:
                 self._lose(part)

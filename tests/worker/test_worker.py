@@ -626,6 +626,51 @@ def test_a_failure_while_its_partition_goes_is_the_next_owners(stage):
     assert stage.committed() == 1 and not dead
 
 
+@pytest.mark.parametrize("end", ["rebalance", "drain"])
+def test_what_lies_before_a_message_that_is_done_is_done_too(end):
+    """Else the one that is done could not be committed, and would be done twice."""
+    @with_stage
+    def check(stage):
+        tries = []
+
+        def handler(record):
+            if record.value in (1, 3, 5):
+                tries.append(record.value)
+                if tries.count(record.value) < 2:
+                    raise ValueError("not yet")
+            return gate(record) if record.value == 0 else stage.note(record)
+
+        gate = Gate()
+        stage.put(0, 1, key=b"a")  # 1 waits for 0
+        stage.put(2, 3, key=b"b")  # 3 rests
+        stage.put(4, key=b"c")  # is done
+        stage.put(5, key=b"d")  # rests, and nothing after it is done
+        stage.start(handler, retry=Backoff(first=60, most=60, deadline=None))
+        yield loop.until(lambda: stage.values() == [2, 4] and sorted(tries) == [3, 5])
+        ended = stage.worker.drain() if end == "drain" else stage.consumer.allocator.give(t=[1])
+        yield loop.until(lambda: len(tries) == 3)
+        assert tries[-1] == 3
+        stage.worker.retry = Backoff(first=0.01, most=0.01, deadline=None)
+        gate.let(0)
+        yield loop.within(2, ended)
+        assert stage.committed() == 5 and sorted(stage.values()) == [1, 2, 3, 4]
+    check()
+
+
+@with_stage(topics={"t": 1})
+def test_what_may_not_be_done_in_time_is_given_back_with_what_lies_after_it(stage):
+    def handler(record):
+        stage.note(record)
+        if record.value == 0:
+            raise ValueError("never")
+
+    stage.put(0, 1)
+    stage.start(handler, retry=Backoff(first=0.05, most=0.05, deadline=None))
+    yield loop.until(lambda: 1 in stage.values())
+    yield loop.within(2, stage.worker.drain(0.2))
+    assert stage.committed() is None and stage.worker.numbers["given_back"] == 1
+
+
 @with_stage
 def test_what_takes_too_long_is_left_to_the_next_owner(stage):
     gate = Gate()
