@@ -433,6 +433,8 @@ def _check_arguments(pending):
 
 def too_large(topic, size, limit):
     """Return the error of a message that no request could hold."""
-    return failure(exc.MessageSizeTooLargeError(
-        "the message takes %d bytes, a request no more than max_request_bytes=%d" % (size, limit)
-    ), topic)
+    error = exc.MessageSizeTooLargeError(
+        "topic %s: the message takes %d bytes, a request no more than max_request_bytes=%d" % (topic, size, limit)
+    )
+    error.size, error.limit = size, limit
+    return failure(error, topic)

@@ -7,9 +7,9 @@ from tornado import gen
 
 from kiel import exc
 from kiel.clients import observed
-from kiel.clients.producing import encoding
+from kiel.clients.producing import encoding, size_limits
 from kiel.clients.producing.batch import failure
-from kiel.clients.producing.partition_queue import IN_FLIGHT
+from kiel.clients.producing.partition_queue import IN_FLIGHT, Effects
 from kiel.clients.producing.producer_state import DOUBTFUL, FALL_BACK, REMAKE, RESEND, WRITTEN
 from kiel.retry import Backoff
 
@@ -36,6 +36,7 @@ class Retries(object):
         self._finish = finish
         self._trouble = trouble
         self._act = act
+        self._limits = size_limits.SizeLimits(cluster)
         # each batch has a deadline of its own
         self._backoff = Backoff(plan.first, plan.most, plan.factor, plan.jitter, deadline=None)
 
@@ -63,8 +64,24 @@ class Retries(object):
             error.retriable = True
         elif part is None or code in DOUBTFUL:
             batch.doubtful = True
-        self.failed(queue, error, effects)
+        if code in size_limits.SETTINGS and not error.retriable and not self.stopped:
+            queue.due = True
+            queue.go("failed")
+            self._explain(queue, batch, error, Effects())
+        else:
+            self.failed(queue, error, effects)
         return False
+
+    @gen.coroutine
+    def _explain(self, queue, batch, error, effects):
+        """Give a batch up that is too large, with the limit in its error; the queue waits for that."""
+        error = yield self._limits.explained(error, batch)
+        if not batch.done:
+            self._finish(batch, effects, failure(error, batch.topic, batch.partition))
+        queue.go("retried")
+        queue.remove_done()
+        effects.moved.append(queue)
+        self._act(effects)
 
     def failed(self, queue, error, effects, whole=False):
         """
