@@ -8,7 +8,7 @@ import os
 from tornado import concurrent, gen, ioloop, iostream
 
 from kiel import arguments, events, exc, metrics
-from kiel.clients import health, observed
+from kiel.clients import health, names, observed
 from kiel.clients.view import View, refuse_taken
 from kiel.cluster import Cluster
 from kiel.events import Outcome, outcome_of
@@ -43,8 +43,15 @@ class Client(object):
 
     settings = View(operator.attrgetter("_settings"))
 
+    def __new__(cls, *args, **kwargs):
+        """Refuse names that are none of its arguments before Python asks for those that are missing."""
+        names.check(cls, kwargs, _kinds())
+        return super(Client, cls).__new__(cls)
+
     def __init__(self, brokers, client_id="kiel", connect_timeout=10, request_timeout=30, metadata_max_age=300,
-                 ssl=None, sasl=None, retry=None, proxy=None, allow_auto_create_topics=True, hooks=None):
+                 ssl=None, sasl=None, retry=None, proxy=None, allow_auto_create_topics=True, hooks=None, **unknown):
+        if unknown:
+            raise names.refusal(type(self), sorted(unknown), _kinds())
         refuse_taken(self)
         self._settings = Settings(
             client_id=client_id, connect_timeout=connect_timeout, request_timeout=request_timeout, ssl=ssl, sasl=sasl,
@@ -74,6 +81,24 @@ class Client(object):
         self._called_off = None
         #: the Future of a `connect` that a call began, since the loop of the last one is closed; None for none
         self._moving = None
+
+    def __repr__(self):
+        cluster = getattr(self, "cluster", None)
+        brokers = "?" if cluster is None else ",".join(cluster.bootstrap_hosts)
+        return "<%s>" % " ".join([type(self).__name__, brokers] + self._described())
+
+    def _described(self):
+        """Return what else `repr` tells: texts."""
+        if getattr(self, "_ending", None) is not None:
+            return ["closing"]
+        if getattr(self, "closing", False):
+            return ["closed"]
+        connecting = getattr(self, "_connecting", None)
+        if connecting is None:
+            return ["not connected"]
+        if not connecting.done():
+            return ["connecting"]
+        return ["connected" if not connecting.cancelled() and connecting.exception() is None else "not connected"]
 
     def connect(self, timeout=None):
         """
@@ -486,6 +511,14 @@ class Client(object):
 
     def lose_coordinator(self):
         """Forgets the group's coordinator, where a client has one; it is looked up at the next need."""
+
+
+def _kinds(cls=Client):
+    """Return the classes of clients that there are."""
+    found = [cls] if cls is not Client else []
+    for kind in cls.__subclasses__():
+        found.extend(_kinds(kind))
+    return [kind for kind in found if kind.__module__.startswith("kiel.") and not kind.__name__.startswith("Base")]
 
 
 class Entering(object):

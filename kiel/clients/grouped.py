@@ -266,6 +266,12 @@ class GroupedConsumer(BaseConsumer):
         """
         return retry_of(self._committed.handle_offset_commit_response(response))
 
+    def _described(self):
+        """Return what else `repr` tells: the group, and where this member is in it."""
+        state = getattr(getattr(getattr(self, "_assignment", None), "allocator", None), "state", None)
+        return ["group=%r" % getattr(self, "group_name", None)] + super(GroupedConsumer, self)._described() + (
+            ["(%s)" % state] if isinstance(state, str) else [])
+
     def health(self):
         """
         How this member is, as a dict of plain values that may go out as JSON.

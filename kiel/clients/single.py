@@ -32,8 +32,13 @@ class SingleConsumer(BaseConsumer):
         """All partitions of all topics: `kiel.cluster.Cluster.topics`."""
         return self.cluster.topics
 
-    def __init__(self, *args, **kwargs):
-        super(SingleConsumer, self).__init__(*args, **kwargs)
+    def __init__(self, brokers, deserializer=None, max_wait_time=1000, min_bytes=1, max_bytes=1024 * 1024,
+                 buffer_bytes=16 * 1024 * 1024, check_crcs=True, on_error=None, isolation_level="read_uncommitted",
+                 offset_reset=None, rack_id=None, max_records=None, **settings):
+        super(SingleConsumer, self).__init__(
+            brokers, deserializer, max_wait_time, min_bytes, max_bytes, buffer_bytes, check_crcs, on_error,
+            isolation_level, offset_reset, rack_id, max_records, **settings
+        )
         #: topic -> since when metadata lacks it
         self._missing = {}
 
