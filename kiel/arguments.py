@@ -189,6 +189,19 @@ def refuse_coroutine(name, value):
         raise TypeError("%s has to be a plain function, not a coroutine function" % name)
 
 
+def made(name, value):
+    """
+    Return what a callback of the application made, as bytes; text becomes UTF-8, None stays.
+
+    :raises TypeError: for what is neither, which names the callback
+    """
+    refuse_coroutine(name, value)
+    try:
+        return octets(name, value)
+    except TypeError:
+        raise TypeError("the %s has to return bytes, text or None, not %s" % (name, _shown(value)))
+
+
 def _shown(value):
     """Return how an argument is shown in an error: its type, and not all of what may be long or secret."""
     try:

@@ -33,7 +33,7 @@ from kiel.clients.producing.transaction_scope import TransactionScope
 from kiel.clients.view import View
 from kiel.events import Promise, asyncio_running_loop, outcome_of, settle
 from kiel.fairness import Turn
-from kiel.partitioners import BY_NAME, given_keys, to_bytes
+from kiel.partitioners import BY_NAME, given_keys
 from kiel.retry import monotonic
 
 log = logging.getLogger(__name__)
@@ -48,6 +48,10 @@ _FORKS_UNSEEN = not hasattr(os, "register_at_fork")
 
 _time = time.time
 _getpid = os.getpid
+_text = six.text_type
+
+#: what a key maker may return besides text and None: kiel 0.9 wrote a number's text
+_MADE_KEYS = (bytes,) + six.integer_types
 _Future = Promise
 _new = object.__new__
 
@@ -340,8 +344,7 @@ class Producer(Client):
         if partition is not None and partition.__class__ is not int:
             partition = arguments.integer("partition", partition, 0)
         if value.__class__ is not bytes:
-            arguments.refuse_coroutine("serializer", value)
-            value = to_bytes(value)
+            value = value.encode("utf-8") if value.__class__ is _text else arguments.made("serializer", value)
         if key is None and headers is None and self._key_maker is None:
             label, size = None, RECORD_OVERHEAD + len(value or b"")
         elif key.__class__ is bytes and headers is None:
@@ -350,7 +353,8 @@ class Producer(Client):
             made = key is None and self._key_maker is not None
             if made:
                 key = self._key_maker(message)
-                arguments.refuse_coroutine("key_maker", key)
+                if key.__class__ not in _MADE_KEYS:
+                    arguments.made("key_maker", key)
             elif key.__class__ is not bytes:
                 arguments.octets("key", key)
             label, size = labelled(key, value, headers)

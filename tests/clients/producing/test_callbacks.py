@@ -75,3 +75,38 @@ def test_one_message_of_ten(name, number):
             assert len(values(cluster)) % 9 == 0 and settled(producer)
         yield loop.within(5, producer.close())
     run()
+
+
+class Odd(object):
+    """Something that is neither bytes nor text."""
+
+
+@pytest.mark.parametrize("kind", [5, 1.5, True, [b"a"], {"a": 1}, Odd(), gen.moment, u"t", bytearray(b"t"), None],
+                         ids=lambda kind: type(kind).__name__)
+@pytest.mark.parametrize("name", ["serializer", "key_maker"])
+def test_what_they_return_is_bytes_text_or_none(name, kind):
+    def callback(message):
+        return message if message != b"3" else kind
+
+    right = kind is None or isinstance(kind, (six.text_type, bytearray)) or (name, type(kind)) == ("key_maker", int)
+
+    @with_cluster(topics={"t": 1})
+    def run(cluster):
+        producer = yield connected(cluster, linger=0.01, batch_size=10 ** 6, **{name: callback})
+        messages = [b"1", b"2", b"3", b"4"]
+        deliveries = yield producer.produce_many("t", messages)
+        failed = []
+        for ask in (lambda: deliveries[2].future(), lambda: producer.produce("t", b"3"),
+                    lambda: gen.coroutine(producer.produce_nowait)("t", b"3")):
+            try:
+                yield loop.within(5, ask())
+            except TypeError as error:
+                failed.append(error)
+                assert name in str(error) and (type(kind).__name__ in str(error) or "coroutine" in str(error))
+        assert len(failed) == (0 if right else 3), failed
+        yield producer.flush() if right else loop.raises(TypeError, producer.produce("t", b"3"))
+        yield loop.until(lambda: settled(producer))
+        kept = [value for value in values(cluster) if value in (b"1", b"2", b"4")]
+        assert kept == [b"1", b"2", b"4"]
+        yield producer.close()
+    run()

@@ -46,6 +46,20 @@ def test_a_wrong_message_fails_alone(name, release):
     body()
 
 
+@pytest.mark.parametrize("key", [5, [b"a"], 1.5, object()], ids=lambda key: type(key).__name__)
+def test_a_wrong_key_of_many_fails_alone(key):
+    @with_cluster(topics={"t": 1})
+    def body(cluster):
+        producer = yield connected(cluster)
+        deliveries = yield producer.produce_many("t", [b"1", b"2", b"3"], keys=[b"a", key, b"c"])
+        yield loop.raises(TypeError, deliveries[1].future())
+        yield [deliveries[0].future(), deliveries[2].future()]
+        assert values(cluster) == [b"1", b"3"]
+        yield producer.close()
+
+    body()
+
+
 @gen.coroutine
 def failure(call):
     """Call, and raise what it raises at once or later."""
