@@ -2,23 +2,20 @@
 from __future__ import absolute_import
 
 import logging
-import time
 
 from tornado import concurrent, gen, ioloop
 
 from kiel import arguments, events, exc
-from kiel.callbacks import callback_failure, safe_text
+from kiel.callbacks import safe_text
 from kiel.clients.grouped import GroupedConsumer
 from kiel.clients.grouping.assignment import keys_of, names_of
-from kiel.fairness import Turn
 from kiel.retry import Backoff, monotonic
+from kiel.worker.bench import Bench
 from kiel.worker.commits import Commits
 from kiel.worker.dead_letters import DeadLetterCallback, DeadLetterTopic
-from kiel.worker.errors import Reject
 from kiel.worker.handler import Handler, refuse_wrong
-from kiel.worker.job import AT_WORK, BURYING, DONE, GIVEN_BACK, RESTING, WAITING
-from kiel.worker.lanes import Lanes
 from kiel.worker.part import Part
+from kiel.worker.window import Window
 
 log = logging.getLogger(__name__)
 
@@ -95,29 +92,18 @@ class Worker(object):
         self.consumer = consumer
         self.concurrency = arguments.integer("concurrency", concurrency, 1)
         self.order = order
-        self.retry = retry
-        self._handler = Handler(handler, executor, timeout, lambda: consumer.deserializer)
         self._dead_letters = _dead_letters(dead_letters, consumer, self.topics)
-        #: messages that are taken ahead at most, in all and of one partition
-        self._window = max(LEAST_AHEAD, AHEAD * self.concurrency)
-        self._lanes = Lanes()
+        #: the messages that are taken ahead; of one partition there may be as many as of all
+        self._window = Window(max(LEAST_AHEAD, AHEAD * self.concurrency), consumer)
+        #: where they are worked on
+        self._bench = Bench(
+            Handler(handler, executor, timeout, lambda: consumer.deserializer), self._dead_letters, retry,
+            self.concurrency, self._window, self._settled, self._fail)
         #: (topic, partition) -> `kiel.worker.part.Part`, of those that are this member's
         self._parts = {}
         self._commits = Commits(consumer, self._parts)
         #: the partitions that this worker has paused
         self._paused = set()
-        #: messages taken and not done with, and their bytes
-        self._taken = self._bytes = 0
-        #: messages that a handler has, and that are on their way to `dead_letters`
-        self._at_work, self._burying = set(), set()
-        #: handlers that go on for messages that are another member's by now
-        self._beside = 0
-        #: what has been done with messages so far
-        self._counts = dict.fromkeys(("done", "retried", "dead", "given_back"), 0)
-        self._turn = Turn()
-        self._pumping = self._pump_due = False
-        #: Futures of those who wait for room, and (condition, Future) of those who wait for work to end
-        self._hungry, self._watchers = [], []
         #: whether no more messages are to be taken or begun
         self._stopping = False
         #: done when ``_stopping`` is True, and when `run` is; made there
@@ -144,9 +130,9 @@ class Worker(object):
         ``oldest``: for how many seconds the message has been at work, its pauses included, that has been so for
         longest; 0 without any.
         """
-        busy = self._at_work | self._burying
+        busy = self._bench.busy
         return dict(
-            self._counts, in_flight=len(busy), waiting=self._taken - len(busy),
+            self._bench.counts, in_flight=len(busy), waiting=self._window.taken - len(busy),
             oldest=max(0.0, monotonic() - min(job.begun for job in busy)) if busy else 0.0)
 
     def health(self):
@@ -194,7 +180,7 @@ class Worker(object):
         takers = []
         hooks = self._hooks = consumer.on_rebalance, consumer.on_lost
         consumer.on_rebalance, consumer.on_lost = self._on_rebalance, self._on_lost
-        self._commits.io_loop = self.io_loop
+        self._commits.io_loop = self._bench.io_loop = self.io_loop
         life.start()
         try:
             try:
@@ -247,22 +233,22 @@ class Worker(object):
         """Take and begin nothing any more; what is at work has so many seconds, unless it had less already."""
         deadline = monotonic() + seconds
         if self._deadline is None or deadline < self._deadline:
-            self._deadline = deadline
+            self._deadline = self._bench.deadline = deadline
             if self._timer is not None:
                 self.io_loop.remove_timeout(self._timer)
                 self._timer = None
             if self._ended is not None and not self._ended.done():
-                self._timer = self.io_loop.call_later(seconds, self._check)
+                self._timer = self.io_loop.call_later(seconds, self._bench.check)
         if self._stopping:
             return
-        self._stopping = True
+        self._stopping = self._bench.stopping = True
         for part in self._parts.values():
-            self._give_back(part)
-        self._make_room(all_of_it=True)
-        self._pump()
+            self._bench.give_back(part)
+        self._window.open()
+        self._bench.pump()
         if self._stopped is not None:
             events.settle(self._stopped)
-        self._check()
+        self._bench.check()
 
     def _fail(self, error):
         """End the worker: there is something that it can't go on after."""
@@ -274,11 +260,10 @@ class Worker(object):
     @gen.coroutine
     def _wind_down(self):
         """Wait for what is at work, and commit what is done."""
-        yield self._until(lambda: not self._taken)
+        yield self._bench.until(lambda: not self._window.taken)
         for part in self._parts.values():
-            self._give_back(part, all_of_it=True)
-        for job in list(self._at_work | self._burying):
-            self._forsake(job, cancel=True)
+            self._bench.give_back(part, all_of_it=True)
+        self._bench.forsake_all()
         error = yield self._commits.commit()
         if error is not None:
             log.error("The last offsets of the worker could not be committed, their messages come again: %s",
@@ -296,7 +281,7 @@ class Worker(object):
     def _show_life(self):
         """A member that has no room for more messages is at work all the same: that is progress."""
         heartbeat = self.consumer.allocator.heartbeat
-        if self._hungry and heartbeat is not None:
+        if self._window.hungry and heartbeat is not None:
             heartbeat.progress()
 
     # -- taking messages --
@@ -306,10 +291,10 @@ class Worker(object):
         """Take messages of a topic as long as there is room for them."""
         clock = PATIENCE.start()
         while not self._stopping:
-            room = self._room() // len(self.topics)
-            if self._taken >= self._window or self._bytes >= self.consumer.buffer_bytes:
-                yield self._wait_for_room()
+            if self._window.full:
+                yield self._window.wait()
                 continue
+            room = (self._window.most - self._window.taken) // len(self.topics)
             try:
                 records = yield self.consumer._consume_raw(topic, max(1, room))
             except exc.KielError as error:
@@ -336,24 +321,6 @@ class Worker(object):
         yield events.first(timer, self._stopped)
         self.io_loop.remove_timeout(handle)
 
-    def _room(self):
-        """How many messages may be taken."""
-        return self._window - self._taken
-
-    def _wait_for_room(self):
-        """Return a Future that is done when there is room for a good deal of messages."""
-        future = concurrent.Future()
-        self._hungry.append(future)
-        return future
-
-    def _make_room(self, all_of_it=False):
-        """Those who wait for room go on where there is some."""
-        if self._hungry and (all_of_it or (
-                self._taken <= self._window // 2 and self._bytes <= self.consumer.buffer_bytes // 2)):
-            hungry, self._hungry = self._hungry, []
-            for future in hungry:
-                events.settle(future)
-
     def _took(self, topic, records):
         """Messages came."""
         touched = {}
@@ -363,19 +330,16 @@ class Worker(object):
                 part = touched[record.partition] = self._part(record)
             if part.leaving:
                 continue
-            job = part.take(record, self._lane(record))
-            self._taken += 1
-            self._bytes += job.size
-            self._lanes.add(job)
+            self._bench.add(part.take(record, self._lane(record)))
         for part in list(touched.values()) if records else [
                 part for part in self._parts.values() if part.topic == topic and not part.jobs]:
             part.read_up_to(self.consumer.position(topic, part.partition))
-            if len(part.jobs) >= self._window and part.key not in self._paused:
+            if len(part.jobs) >= self._window.most and part.key not in self._paused:
                 self._paused.add(part.key)
                 self.consumer.pause(*part.key)
             if part.due and not part.jobs:
                 self._commits.mark()
-        self._pump()
+        self._bench.pump()
 
     def _part(self, record):
         """Return the part that a message belongs to, a new one where reading went on elsewhere."""
@@ -395,145 +359,12 @@ class Worker(object):
             return None if record.key is None else (record.topic, record.key)
         return (record.topic, record.partition) if self.order == "partition" else None
 
-    # -- working on them --
-
-    def _pump(self):
-        """Begin with as many messages as may be at work; the loop has its turn in between."""
-        if self._pumping:
-            return
-        self._pumping = True
-        try:
-            while len(self._at_work) < self.concurrency:
-                job = self._lanes.next()
-                if job is None:
-                    break
-                if self._turn.over(time.time()):
-                    self._lanes.again(job)
-                    if not self._pump_due:
-                        self._pump_due = True
-                        self.io_loop.add_callback(self._pump_on)
-                    break
-                self._begin(job)
-        finally:
-            self._pumping = False
-
-    def _pump_on(self):
-        self._pump_due = False
-        self._pump()
-
-    def _begin(self, job):
-        """Have a message worked on."""
-        job.become(AT_WORK)
-        job.attempts += 1
-        if job.begun is None:
-            job.begun = monotonic()
-        if job.attempts > 1:
-            self._counts["retried"] += 1
-        self._at_work.add(job)
-        self._handler.call(job, self.io_loop, self._worked)
-
-    def _worked(self, job, error, final):
-        """A handler has ended."""
-        if job.state == GIVEN_BACK:
-            self._beside -= 1
-            self._lanes.leave(job)
-            self._pump()
-            return
-        self._at_work.discard(job)
-        if error is None:
-            self._counts["done"] += 1
-            self._finish(job)
-        elif (self._stopping or job.part.leaving) and not (job.part.limit or 0) > job.offset:
-            self._hand_over(job)  # its next owner tries it again
-            self._lanes.leave(job)
-        else:
-            delay = self._next_attempt(job, error, final)
-            if delay is None:
-                self._bury(job, error)
-            else:
-                job.become(RESTING)
-                job.timer = self.io_loop.call_later(delay, self._rested, job)
-        self._check()
-        self._pump()
-
-    def _next_attempt(self, job, error, final):
-        """Return the seconds until a message is tried again; None for never."""
-        if final or self.retry is None or isinstance(error, Reject):
-            return None
-        if job.clock is None:
-            job.clock = self.retry.start()
-        return job.clock.delay()
-
-    def _rested(self, job):
-        """It is time for the next attempt."""
-        job.timer = None
-        job.become(WAITING)
-        self._lanes.again(job)
-        self._pump()
-
-    def _bury(self, job, error):
-        """A message has failed for good."""
-        part = job.part
-        log.error("Message %s:%s at %s failed for good, after %d attempts: %s", part.topic, part.partition,
-                  job.offset, job.attempts, type(error).__name__, exc_info=(
-                      type(error), error, getattr(error, "__traceback__", None)))
-        if self._dead_letters is None:
-            self._hand_over(job)
-            self._lanes.leave(job)
-            self._fail(error)
-            return
-        job.become(BURYING)
-        self._burying.add(job)
-        try:
-            future = self._dead_letters.put(job.record, error, job.attempts)
-        except BaseException as failure:
-            self._buried(job, callback_failure(failure))
-        else:
-            self.io_loop.add_future(future, lambda done: self._put(job, done))
-
-    def _put(self, job, future):
-        """The dead letters have a message, or could not take it."""
-        error = None
-        try:
-            future.result()
-        except BaseException as failure:
-            error = callback_failure(failure)
-        self._buried(job, error)
-
-    def _buried(self, job, error):
-        """A message is where those go that fail for good, or could not go there."""
-        if job.state == GIVEN_BACK:
-            self._beside -= 1
-            self._lanes.leave(job)
-            self._pump()
-            return
-        self._burying.discard(job)
-        if error is None:
-            self._counts["dead"] += 1
-            self._finish(job)
-        else:
-            self._hand_over(job)
-            self._lanes.leave(job)
-            self._fail(error)
-        self._check()
-        self._pump()
-
-    def _finish(self, job):
-        """A message is done."""
-        job.become(DONE)
-        self._let_go(job)
-        self._lanes.leave(job)
-        part = job.part
+    def _settled(self, part):
+        """A message of a partition is done."""
         if part.settle():
             self._commits.mark()
-        if part.key in self._paused and len(part.jobs) <= self._window // 2:
+        if part.key in self._paused and len(part.jobs) <= self._window.most // 2:
             self._resume(part.key)
-
-    def _let_go(self, job):
-        """A message does not take any room any more."""
-        self._taken -= 1
-        self._bytes -= job.size
-        self._make_room()
 
     def _resume(self, key):
         """Read a partition on that this worker paused."""
@@ -541,55 +372,13 @@ class Worker(object):
             self._paused.discard(key)
             self.consumer.resume(*key)
 
-    # -- giving them back --
-
-    def _hand_over(self, job):
-        """A message is left to its partition's next owner."""
-        job.become(GIVEN_BACK)
-        self._counts["given_back"] += 1
-        self._let_go(job)
-
-    def _give_back(self, part, all_of_it=False):
-        """
-        Leave to the next owner what was not begun, or rests between two attempts.
-
-        But not what lies before a message that is done or at work, unless that has taken too long: it is done now, so
-        that nothing has to be done twice.
-        """
-        limit = None if all_of_it else part.limit
-        for job in part.jobs:
-            kept = limit is not None and job.offset < limit
-            if job.state == RESTING:
-                self.io_loop.remove_timeout(job.timer)
-                job.timer = None
-                if kept:
-                    job.become(WAITING)
-                    self._lanes.again(job)
-                    continue
-                self._hand_over(job)
-                self._lanes.leave(job)
-            elif job.state == WAITING and not kept:
-                self._hand_over(job)  # the lanes forget it by themselves
-
-    def _forsake(self, job, cancel=False):
-        """A message at work is another member's by now, or will be: what it ends with is of no interest."""
-        self._at_work.discard(job)
-        self._burying.discard(job)
-        self._beside += 1
-        attempt = job.attempt
-        self._hand_over(job)
-        if cancel and attempt is not None:
-            attempt.cancel()
+    # -- partitions that come and go --
 
     def _lose(self, part):
         """A partition is gone, and with it what is not committed."""
-        self._give_back(part, all_of_it=True)
-        for job in part.jobs:
-            if job.busy:
-                self._forsake(job)
         if self._parts.get(part.key) is part:
             del self._parts[part.key]
-        self._check()
+        self._bench.lose(part)
 
     @gen.coroutine
     def _on_rebalance(self, revoked, assigned):
@@ -599,10 +388,10 @@ class Worker(object):
         parts = [self._parts[key] for key in keys_of(revoked) if key in self._parts]
         for part in parts:
             part.leaving = True
-            self._give_back(part)
+            self._bench.give_back(part)
         if parts:
-            self._pump()
-            late = yield self._until(
+            self._bench.pump()
+            late = yield self._bench.until(
                 lambda: not any(part.pending for part in parts), SHARE * self.consumer.rebalance_timeout)
             if late:
                 log.warning("Messages of %s were still at work when these had to go; their next owner gets them again",
@@ -624,28 +413,6 @@ class Worker(object):
             yield events.outcome_of(on_lost(lost))
         elif on_rebalance is not None:
             yield events.outcome_of(on_rebalance(lost, {}))
-
-    # -- waiting for what is at work --
-
-    @gen.coroutine
-    def _until(self, condition, seconds=None):
-        """Wait until a condition holds, or some time or the worker's deadline is over. Return whether in vain."""
-        future = concurrent.Future()
-        self._watchers.append((condition, future))
-        timer = None if seconds is None else self.io_loop.call_later(seconds, events.settle, future)
-        self._check()
-        yield future
-        if timer is not None:
-            self.io_loop.remove_timeout(timer)
-        self._watchers.remove((condition, future))
-        raise gen.Return(not condition())
-
-    def _check(self):
-        """Something ended: those go on who wait for it."""
-        over = self._deadline is not None and self._deadline <= monotonic()
-        for condition, future in list(self._watchers):
-            if over or condition():
-                events.settle(future)
 
 
 def _topics_of(consumer):

@@ -310,7 +310,7 @@ def test_a_worker_without_room_shows_that_it_lives(stage):
     stage.make(gate, concurrency=1)
     stage.consumer.allocator.heartbeat = Heart()
     stage.running = stage.worker.run()
-    yield loop.until(lambda: stage.worker._hungry)
+    yield loop.until(lambda: stage.worker._window.hungry)
     del progress[:]
     stage.worker._show_life()
     assert progress == [1]
@@ -650,7 +650,7 @@ def test_what_lies_before_a_message_that_is_done_is_done_too(end):
         ended = stage.worker.drain() if end == "drain" else stage.consumer.allocator.give(t=[1])
         yield loop.until(lambda: len(tries) == 3)
         assert tries[-1] == 3
-        stage.worker.retry = Backoff(first=0.01, most=0.01, deadline=None)
+        stage.worker._bench.retry = Backoff(first=0.01, most=0.01, deadline=None)
         gate.let(0)
         yield loop.within(2, ended)
         assert stage.committed() == 5 and sorted(stage.values()) == [1, 2, 3, 4]
