@@ -8,6 +8,7 @@ loop's thread alone and needs no locks.
 from __future__ import absolute_import
 
 import datetime
+import functools
 import logging
 import sys
 import threading
@@ -118,6 +119,20 @@ def detached(future, copy=None):
     else:
         future.add_done_callback(take)
     return copy
+
+
+def to_its_end(generator):
+    """
+    Make a public call of a generator, as `tornado.gen.coroutine` does, whose caller may give up at any moment.
+
+    The call goes on to its end then, and nothing is logged of what that is.
+    """
+    coroutine = gen.coroutine(generator)
+
+    @functools.wraps(generator)
+    def call(*args, **kwargs):
+        return detached(coroutine(*args, **kwargs))
+    return call
 
 
 def is_closed(io_loop):

@@ -17,6 +17,7 @@ from kiel.clients.administering.users import Users
 from kiel.clients.client import Client
 from kiel.clients.consuming.offset_lookup import OffsetLookup
 from kiel.clients.grouping.group_view import CLASSIC, CONSUMER
+from kiel.events import detached
 
 
 class Admin(Client):
@@ -65,11 +66,11 @@ class Admin(Client):
 
     def beginning_offsets(self, topic):
         """Return the first offset there is: a Future of ``{partition: offset}``."""
-        return self._lookup.beginning_offsets(topic)
+        return detached(self._lookup.beginning_offsets(topic))
 
     def end_offsets(self, topic):
         """Return the offset after the last message that may be read: a Future of ``{partition: offset}``."""
-        return self._lookup.end_offsets(topic)
+        return detached(self._lookup.end_offsets(topic))
 
     def offsets_for_times(self, topic, when):
         """
@@ -77,7 +78,7 @@ class Admin(Client):
 
         See `kiel.clients.consuming.offset_lookup.OffsetLookup.offsets_for_times`.
         """
-        return self._lookup.offsets_for_times(topic, when)
+        return detached(self._lookup.offsets_for_times(topic, when))
 
     # -- groups --
 
@@ -93,7 +94,7 @@ class Admin(Client):
         :param types: only groups of one of these types: "classic", "consumer"
         :raises kiel.exc.KielError: when a broker of the cluster does not answer: its groups would be missing
         """
-        return self.groups.list_groups(states, types)
+        return detached(self.groups.list_groups(states, types))
 
     def describe_groups(self, names):
         """
@@ -104,7 +105,7 @@ class Admin(Client):
         :param names: the groups' names
         :raises kiel.exc.KielError: the first error, when one could not be described
         """
-        return self.groups.describe_groups(names)
+        return detached(self.groups.describe_groups(names))
 
     def committed_offsets(self, group, topics=None):
         """
@@ -114,7 +115,7 @@ class Admin(Client):
             all offsets that the group has. Brokers before 0.10.2 are asked topic by topic for those.
         :raises kiel.exc.UnknownTopicOrPartitionError: when one of ``topics`` is not there
         """
-        return self.groups.committed_offsets(group, topics)
+        return detached(self.groups.committed_offsets(group, topics))
 
     def lag(self, group, topics=None):
         """
@@ -124,7 +125,7 @@ class Admin(Client):
 
         :param topics: names, to be told of all partitions of those topics only
         """
-        return self.groups.lag(group, topics)
+        return detached(self.groups.lag(group, topics))
 
     def delete_group(self, name):
         """
@@ -135,7 +136,7 @@ class Admin(Client):
         :raises kiel.exc.UnsupportedVersionError: on brokers before 1.1, which forget groups by themselves, after
             ``offsets.retention.minutes``
         """
-        return self.groups.delete_group(name)
+        return detached(self.groups.delete_group(name))
 
     def delete_offsets(self, group, partitions):
         """
@@ -146,7 +147,7 @@ class Admin(Client):
             partitions are done
         :raises kiel.exc.UnsupportedVersionError: on brokers before 2.4
         """
-        return self.groups.delete_offsets(group, partitions)
+        return detached(self.groups.delete_offsets(group, partitions))
 
     def reset_offsets(self, group, to, topics=None, dry_run=False):
         """
@@ -162,7 +163,7 @@ class Admin(Client):
         :param dry_run: True to only tell what would be done
         :raises kiel.exc.NonEmptyGroupError: when the group has live members
         """
-        return self.groups.reset_offsets(group, to, topics, dry_run)
+        return detached(self.groups.reset_offsets(group, to, topics, dry_run))
 
     def remove_members(self, group, members=None, instances=None, reason=None):
         """
@@ -174,7 +175,7 @@ class Admin(Client):
         :param instances: names of static members; default, where neither is given: all members
         :param reason: what the broker's log says of it (Kafka 3.2)
         """
-        return self.groups.remove_members(group, members, instances, reason)
+        return detached(self.groups.remove_members(group, members, instances, reason))
 
     # -- topics --
 
@@ -185,7 +186,7 @@ class Admin(Client):
         :param internal: whether Kafka's own topics are wanted too
         :param timeout: seconds to try; default, here and in all that follows: as ``retry`` says
         """
-        return self.topics.list(internal, timeout)
+        return detached(self.topics.list(internal, timeout))
 
     def describe_topics(self, names, timeout=None):
         """
@@ -193,7 +194,7 @@ class Admin(Client):
 
         Return a Future of ``{name: kiel.clients.administering.topics.TopicDescription or KielError}``.
         """
-        return self.topics.describe(names, timeout)
+        return detached(self.topics.describe(names, timeout))
 
     def create_topics(self, topics, timeout=None, validate_only=False):
         """
@@ -206,11 +207,11 @@ class Admin(Client):
         :param timeout: seconds that the controller may take, and to try
         :param validate_only: True to only find out whether it could be done (0.10.2)
         """
-        return self.topics.create(topics, timeout, validate_only)
+        return detached(self.topics.create(topics, timeout, validate_only))
 
     def delete_topics(self, names, timeout=None):
         """Delete topics with all messages: a Future of ``{name: True or KielError}`` (Kafka 0.10.1 and later)."""
-        return self.topics.delete(names, timeout)
+        return detached(self.topics.delete(names, timeout))
 
     def create_partitions(self, counts, timeout=None, validate_only=False):
         """
@@ -222,7 +223,7 @@ class Admin(Client):
             `kiel.clients.administering.topics`, which tell the brokers too
         :param validate_only: True to only find out whether it could be done
         """
-        return self.topics.grow(counts, timeout, validate_only)
+        return detached(self.topics.grow(counts, timeout, validate_only))
 
     # -- settings --
 
@@ -237,7 +238,7 @@ class Admin(Client):
         :param synonyms: whether to tell all places that have a value (Kafka 1.1)
         :param documentation: whether to tell what each one is for (Kafka 2.6)
         """
-        return self.configs.describe(resources, names, synonyms, documentation, timeout)
+        return detached(self.configs.describe(resources, names, synonyms, documentation, timeout))
 
     def alter_configs(self, changes, validate_only=False, timeout=None):
         """
@@ -250,7 +251,7 @@ class Admin(Client):
             lists
         :param validate_only: True to only find out whether it could be done
         """
-        return self.configs.alter(changes, validate_only, timeout)
+        return detached(self.configs.alter(changes, validate_only, timeout))
 
     # -- partitions --
 
@@ -262,7 +263,7 @@ class Admin(Client):
 
         :param offsets: ``{(topic, partition): offset}``; `kiel.clients.END` deletes all that there are
         """
-        return self.partitions.delete_records(offsets, timeout)
+        return detached(self.partitions.delete_records(offsets, timeout))
 
     def elect_leaders(self, partitions=None, unclean=False, timeout=None):
         """
@@ -273,7 +274,7 @@ class Admin(Client):
         :param partitions: ``(topic, partition)`` pairs; default: all that there are
         :param unclean: True to take a replica that may lack messages, where no other is up (2.4): they are lost
         """
-        return self.partitions.elect(partitions, unclean, timeout)
+        return detached(self.partitions.elect(partitions, unclean, timeout))
 
     def alter_reassignments(self, moves, timeout=None):
         """
@@ -283,7 +284,7 @@ class Admin(Client):
 
         :param moves: ``{(topic, partition): [broker ids]}``, the preferred leader first; None calls a move off
         """
-        return self.partitions.reassign(moves, timeout)
+        return detached(self.partitions.reassign(moves, timeout))
 
     def list_reassignments(self, partitions=None, timeout=None):
         """
@@ -293,7 +294,7 @@ class Admin(Client):
 
         :param partitions: only these ``(topic, partition)`` pairs
         """
-        return self.partitions.reassignments(partitions, timeout)
+        return detached(self.partitions.reassignments(partitions, timeout))
 
     # -- the cluster --
 
@@ -303,7 +304,7 @@ class Admin(Client):
 
         :param fenced: whether brokers count too that are registered and do not serve (Kafka 4.0)
         """
-        return self.clusters.describe(fenced, timeout)
+        return detached(self.clusters.describe(fenced, timeout))
 
     def describe_log_dirs(self, brokers=None, partitions=None, timeout=None):
         """
@@ -314,15 +315,15 @@ class Admin(Client):
         :param brokers: ids; default: all
         :param partitions: only these ``(topic, partition)`` pairs
         """
-        return self.clusters.log_dirs(brokers, partitions, timeout)
+        return detached(self.clusters.log_dirs(brokers, partitions, timeout))
 
     def describe_quorum(self, timeout=None):
         """Describe the controllers: a Future of a `kiel.clients.administering.clusters.Quorum` (3.3, no ZooKeeper)."""
-        return self.clusters.quorum(timeout)
+        return detached(self.clusters.quorum(timeout))
 
     def describe_features(self, timeout=None):
         """Return a Future of ``{name: kiel.clients.administering.clusters.Feature}`` (Kafka 2.7 and later)."""
-        return self.clusters.features(timeout)
+        return detached(self.clusters.features(timeout))
 
     def update_features(self, levels, upgrade="upgrade", validate_only=False, timeout=None):
         """
@@ -334,7 +335,7 @@ class Admin(Client):
         :param upgrade: "upgrade"; or "safe_downgrade", "unsafe_downgrade", which may lose what the cluster knows (3.3)
         :param validate_only: True to only find out whether it could be done (3.3)
         """
-        return self.clusters.update_features(levels, upgrade, validate_only, timeout)
+        return detached(self.clusters.update_features(levels, upgrade, validate_only, timeout))
 
     # -- users and quotas --
 
@@ -344,7 +345,7 @@ class Admin(Client):
 
         :param users: names; default: all
         """
-        return self.users.describe_scram(users, timeout)
+        return detached(self.users.describe_scram(users, timeout))
 
     def alter_scram_users(self, changes, timeout=None):
         """
@@ -352,7 +353,7 @@ class Admin(Client):
 
         :param changes: `kiel.clients.administering.users.Credential` and ``NoCredential`` objects
         """
-        return self.users.alter_scram(changes, timeout)
+        return detached(self.users.alter_scram(changes, timeout))
 
     def describe_client_quotas(self, components=None, strict=False, timeout=None):
         """
@@ -363,7 +364,7 @@ class Admin(Client):
             any name
         :param strict: True for entities that have no other components
         """
-        return self.users.describe_quotas(components, strict, timeout)
+        return detached(self.users.describe_quotas(components, strict, timeout))
 
     def alter_client_quotas(self, changes, validate_only=False, timeout=None):
         """
@@ -373,7 +374,7 @@ class Admin(Client):
             "consumer_byte_rate", "request_percentage", "controller_mutation_rate", "connection_creation_rate"
         :param validate_only: True to only find out whether it could be done
         """
-        return self.users.alter_quotas(changes, validate_only, timeout)
+        return detached(self.users.alter_quotas(changes, validate_only, timeout))
 
     # -- transactions --
 
@@ -389,7 +390,7 @@ class Admin(Client):
         :param pattern: only those that this regular expression of RE2 matches (4.1)
         :raises kiel.exc.KielError: when a broker does not answer: its transactions would be missing
         """
-        return self.transactions.list(states, producer_ids, longer_than, pattern, timeout)
+        return detached(self.transactions.list(states, producer_ids, longer_than, pattern, timeout))
 
     def describe_transactions(self, transactional_ids, timeout=None):
         """
@@ -397,7 +398,7 @@ class Admin(Client):
 
         Return a Future of ``{id: kiel.clients.administering.transactions.TransactionDescription or KielError}``.
         """
-        return self.transactions.describe(transactional_ids, timeout)
+        return detached(self.transactions.describe(transactional_ids, timeout))
 
     def describe_producers(self, partitions, timeout=None):
         """
@@ -406,7 +407,7 @@ class Admin(Client):
         Return a Future of ``{(topic, partition): [ActiveProducer] or KielError}``, see
         `kiel.clients.administering.transactions.ActiveProducer`.
         """
-        return self.transactions.producers(partitions, timeout)
+        return detached(self.transactions.producers(partitions, timeout))
 
     def abort_transaction(self, partition, producer, timeout=None):
         """
@@ -417,7 +418,7 @@ class Admin(Client):
         :param partition: a ``(topic, partition)``
         :param producer: the `kiel.clients.administering.transactions.ActiveProducer` that `describe_producers` tells of
         """
-        return self.transactions.abort(partition, producer, timeout)
+        return detached(self.transactions.abort(partition, producer, timeout))
 
     # -- who may do what --
 
@@ -429,7 +430,7 @@ class Admin(Client):
         :raises kiel.exc.SecurityDisabledError: when the brokers have no authorizer
         :raises kiel.exc.UnsupportedVersionError: on brokers before 0.11
         """
-        return self.acls.describe(wanted)
+        return detached(self.acls.describe(wanted))
 
     def create_acls(self, rules):
         """
@@ -438,7 +439,7 @@ class Admin(Client):
         :param rules: `kiel.clients.administering.acls.Rule` objects
         :raises kiel.exc.KielError: when the brokers could not be asked at all
         """
-        return self.acls.create(rules)
+        return detached(self.acls.create(rules))
 
     def delete_acls(self, filters):
         """
@@ -447,7 +448,7 @@ class Admin(Client):
         :param filters: `kiel.clients.administering.acls.Filter` objects
         :raises kiel.exc.KielError: when the brokers could not be asked at all
         """
-        return self.acls.delete(filters)
+        return detached(self.acls.delete(filters))
 
     # -- delegation tokens --
 
@@ -463,7 +464,7 @@ class Admin(Client):
         :raises kiel.exc.DelegationTokenAuthDisabledError: when the brokers are not set up for tokens
         :raises kiel.exc.DelegationTokenRequestNotAllowedError: when this client did not log in, or did so by a token
         """
-        return self.delegation_tokens.create(renewers, owner, max_lifetime)
+        return detached(self.delegation_tokens.create(renewers, owner, max_lifetime))
 
     def renew_delegation_token(self, token, period=None):
         """
@@ -472,7 +473,7 @@ class Admin(Client):
         :param token: the `kiel.clients.administering.tokens.Token`, or its HMAC in base64
         :param period: seconds from now; default: the brokers' ``delegation.token.expiry.time.ms``
         """
-        return self.delegation_tokens.renew(token, period)
+        return detached(self.delegation_tokens.renew(token, period))
 
     def expire_delegation_token(self, token, after=None):
         """
@@ -481,7 +482,7 @@ class Admin(Client):
         :param token: the `kiel.clients.administering.tokens.Token`, or its HMAC in base64
         :param after: seconds from now; default: at once
         """
-        return self.delegation_tokens.expire(token, after)
+        return detached(self.delegation_tokens.expire(token, after))
 
     def describe_delegation_tokens(self, owners=None):
         """
@@ -489,7 +490,7 @@ class Admin(Client):
 
         :param owners: only tokens of these principals, such as ``["User:alice"]``
         """
-        return self.delegation_tokens.describe(owners)
+        return detached(self.delegation_tokens.describe(owners))
 
 
 __all__ = ["Admin", "CLASSIC", "CONSUMER", "Lag", "Listing", "Reset"]

@@ -566,11 +566,11 @@ class BaseConsumer(Client):
 
     def beginning_offsets(self, topic):
         """Return the first offset there is: a Future of ``{partition: offset}``."""
-        return self._lookup.beginning_offsets(topic)
+        return events.detached(self._lookup.beginning_offsets(topic))
 
     def end_offsets(self, topic):
         """Return the offset after the last message that may be read: a Future of ``{partition: offset}``."""
-        return self._lookup.end_offsets(topic)
+        return events.detached(self._lookup.end_offsets(topic))
 
     def offsets_for_times(self, topic, when):
         """
@@ -578,7 +578,7 @@ class BaseConsumer(Client):
 
         See `kiel.clients.consuming.offset_lookup.OffsetLookup.offsets_for_times`.
         """
-        return self._lookup.offsets_for_times(topic, when)
+        return events.detached(self._lookup.offsets_for_times(topic, when))
 
     # -- positions --
 

@@ -667,7 +667,7 @@ class GroupedConsumer(BaseConsumer):
 
     # -- committing --
 
-    @gen.coroutine
+    @events.to_its_end
     def commit_offsets(self, metadata=None, offsets=None):
         """
         Commit what was handed out, of the partitions that are still this member's; all of it counts as processed.

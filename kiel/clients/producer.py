@@ -567,7 +567,7 @@ class Producer(Client):
         :raises kiel.exc.ProducerFencedError: when another producer has taken over the transactional id
         :raises kiel.exc.TransactionStateError: when there is no transaction
         """
-        return self._transactions.commit(self._accumulator.flush)
+        return events.detached(self._transactions.commit(self._accumulator.flush))
 
     def abort(self):
         """
@@ -579,7 +579,7 @@ class Producer(Client):
         :raises kiel.exc.ProducerFencedError: when another producer has taken over the transactional id
         :raises kiel.exc.TransactionStateError: when there is no transaction
         """
-        return self._transactions.abort(self._accumulator.drop)
+        return events.detached(self._transactions.abort(self._accumulator.drop))
 
     def send_offsets(self, consumer):
         """
@@ -596,7 +596,7 @@ class Producer(Client):
         :raises kiel.exc.TransactionFailedError: when the consumer has lost its partitions, or the offsets can't be
             written; `abort` has to follow
         """
-        return self._transactions.send_offsets(consumer)
+        return events.detached(self._transactions.send_offsets(consumer))
 
     # -- beginning and ending --
 
@@ -660,7 +660,7 @@ class Producer(Client):
         self._accumulator.refresh()
         self._transactions.reset()
 
-    @gen.coroutine
+    @events.to_its_end
     def flush(self, timeout=None):
         """
         Send all that was produced so far, and wait until it is known what became of it.
