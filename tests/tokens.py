@@ -29,6 +29,7 @@ class Signer(object):
         key = rsa.generate_private_key(public_exponent=65537, key_size=2048, backend=default_backend())
         self.pem = key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.TraditionalOpenSSL, serialization.NoEncryption())
+        self._key = key
         numbers = key.public_key().public_numbers()
         self.path = os.path.join(directory, "jwks.json")
         with open(self.path, "w") as target:
@@ -60,7 +61,7 @@ class Signer(object):
         """Return a signed token."""
         now = int(time.time())
         claims = dict({"iss": ISSUER, "aud": AUDIENCE, "sub": "alice", "iat": now, "exp": now + lifetime}, **claims)
-        token = self._jwt.encode(claims, self.pem, algorithm="RS256", headers={"kid": kid})
+        token = self._jwt.encode(claims, self._key, algorithm="RS256", headers={"kid": kid})
         return token if isinstance(token, str) else token.decode("ascii")
 
 

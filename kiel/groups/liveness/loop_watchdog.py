@@ -147,7 +147,7 @@ class LoopWatchdog(object):
         again = " (%d times more since the last warning)" % untold if untold else ""
         log.warning(
             "%s: the IOLoop has been blocked for more than %.1f s by %s%s. Its stack, innermost last:\n%s",
-            self.about, self.blocked, self.culprit, again, stack.rstrip()
+            self.about, now - self._asked, self.culprit, again, stack.rstrip()
         )
 
 

@@ -145,6 +145,7 @@ def test_the_same_handler_is_not_named_again_and_again():
     assert len(warnings(lines)) == 3
 
     watchdog = LoopWatchdog(None, 0.1)
+    watchdog._asked = loop_watchdog.monotonic()
     with lines_of("kiel.groups.liveness.loop_watchdog") as lines:
         for quiet_time in (60, 60, 0):
             with patched(loop_watchdog, QUIET_TIME=quiet_time):
