@@ -32,7 +32,8 @@ ALL = [0, 1, 2, 3]
 told = []
 
 def make(**settings):
-    return clients.GroupedConsumer(hosts, topic, topics=[topic], group_protocol=protocol, deserializer=bytes,
+    settings.setdefault("deserializer", bytes)
+    return clients.GroupedConsumer(hosts, topic, topics=[topic], group_protocol=protocol,
                                    session_timeout=30, heartbeat_interval=0.2, max_wait_time=100, slow_callback=None,
                                    on_lost=told.append, **settings)
 
@@ -54,6 +55,14 @@ def take(consumer):
     while not messages:
         messages = yield loop.within(20, consumer.consume(topic))
     raise gen.Return(messages)
+
+@gen.coroutine
+def is_left():
+    admin = clients.Admin(hosts)
+    yield admin.connect()
+    described = yield admin.describe_groups([topic])
+    assert described[topic].state in ("Empty", "Dead"), described
+    yield admin.close()
 
 def on_a_new_loop(work):
     own = ioloop.IOLoop(make_current=False)
@@ -95,12 +104,10 @@ def third():
 def last():
     admin = clients.Admin(hosts)
     yield admin.connect()
-    described = yield admin.describe_groups([topic])
-    assert described[topic].state == "Empty", described
     assert (yield admin.committed_offsets(topic))[topic, 0] == 2
     yield admin.close()
 
-for work in (first, second, third, last):
+for work in (first, second, third, last, is_left):
     on_a_new_loop(work)
 print("went on")
 """
@@ -163,30 +170,125 @@ print("went on")
 """
 
 
+INTERRUPTED = BEGIN + """
+import time
+
+def interrupt(*args):
+    if args != ({}, {topic: ALL}):
+        raise KeyboardInterrupt()
+
+@gen.coroutine
+def handler(member):
+    yield take(member)
+    interrupt()
+
+@gen.coroutine
+def joined(member):
+    yield member.connect()
+    yield owns(member, 4)
+
+for settings in (dict(deserializer=interrupt), dict(on_rebalance=interrupt), {}):
+    member, own = make(**settings), ioloop.IOLoop(make_current=False)
+    own.run_sync(lambda: joined(member), timeout=30)
+    on_a_new_loop(lambda: produce(b"a"))
+    other = make()
+    try:
+        if "on_rebalance" in settings:  # it is told that partitions go
+            own.run_sync(lambda: [joined(other), gen.sleep(30)][1], timeout=30)
+        else:
+            own.run_sync(lambda: handler(member), timeout=30)
+    except KeyboardInterrupt:
+        print("interrupted")
+    begun = time.time()
+    own.run_sync(member.close, timeout=30)
+    took = time.time() - begun
+    assert took < 10, took
+    own.run_sync(other.close, timeout=30)
+    own.run_sync(is_left, timeout=10)
+    loop.close(own)
+print("went on")
+"""
+
+ANY_ORDER = BEGIN + """
+@gen.coroutine
+def main():
+    member = make()
+    yield loop.within(5, member.close())
+    connecting = member.connect()
+    yield gen.moment
+    yield loop.within(5, member.close())
+    yield loop.raises(exc.ClosedError, connecting)
+    yield loop.within(20, member.connect())
+    yield owns(member, 4)
+    closing, connecting = member.close(), member.connect()
+    yield loop.within(20, [closing, connecting, member.connect()])
+    yield owns(member, 4)
+    yield loop.within(20, [member.close(), member.close()])
+    nobody = clients.GroupedConsumer("127.0.0.1:1", topic, connect_timeout=1)
+    yield loop.raises(exc.NoBrokersError, nobody.connect())
+    yield loop.within(5, nobody.close())
+
+for work in (main, is_left):
+    on_a_new_loop(work)
+print("went on")
+"""
+
+
+PROGRAMS = {"loops": ANOTHER_LOOP, "orders": ANY_ORDER}
+if sys.version_info[0] > 2:  # Tornado's own loop does not run again after a KeyboardInterrupt
+    PROGRAMS["interrupts"] = INTERRUPTED
+if hasattr(os, "fork"):
+    PROGRAMS["forks"] = FORK
+
+PROTOCOLS = ("classic", "consumer")
+
+
 @pytest.fixture(scope="module", params=RELEASES)
-def kafka(request):
-    with testing.Kafka(request.param, settings=BRISK) as cluster:
-        yield cluster
+def outputs(request):
+    """What the programs print, which run at the same time: they mostly wait. {(name, protocol): a function}"""
+    with testing.Kafka(request.param, settings=BRISK) as kafka:
+        processes = {}
+        for name in PROGRAMS:
+            for protocol in PROTOCOLS:
+                topic = "%s-%s" % (name, protocol)
+                kafka.create_topic(topic, partitions=4)
+                processes[name, protocol] = subprocess.Popen(
+                    [sys.executable, "-c", PROGRAMS[name], ",".join(kafka.bootstrap), protocol, topic], cwd=ROOT,
+                    stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+                )
+
+        def output(name, protocol):
+            process = processes.pop((name, protocol))
+            text = process.communicate()[0].decode("utf-8")
+            assert process.returncode == 0 and "went on" in text, text
+            return text
+
+        try:
+            yield output
+        finally:
+            for process in processes.values():
+                process.kill()
+                process.communicate()
 
 
-def output(kafka, program, protocol, topic):
-    kafka.create_topic(topic, partitions=4)
-    process = subprocess.Popen(
-        [sys.executable, "-c", program, ",".join(kafka.bootstrap), protocol, topic], cwd=ROOT,
-        stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-    )
-    text = process.communicate()[0].decode("utf-8")
-    assert process.returncode == 0 and "went on" in text, text
-    return text
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_member_goes_on_on_another_loop_where_its_own_is_closed(outputs, protocol):
+    outputs("loops", protocol)
 
 
-@pytest.mark.parametrize("protocol", ["classic", "consumer"])
-def test_a_member_goes_on_on_another_loop_where_its_own_is_closed(kafka, protocol):
-    output(kafka, ANOTHER_LOOP, protocol, "loops-" + protocol)
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
-@pytest.mark.parametrize("protocol", ["classic", "consumer"])
-def test_a_forked_member_is_another_member_and_leaves_the_parents_alone(kafka, protocol):
-    text = output(kafka, FORK, protocol, "forks-" + protocol)
+@pytest.mark.skipif("forks" not in PROGRAMS, reason="needs fork")
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_a_forked_member_is_another_member_and_leaves_the_parents_alone(outputs, protocol):
+    text = outputs("forks", protocol)
     assert "closed in the child" in text and "shared with the child" in text, text
+
+
+@pytest.mark.skipif("interrupts" not in PROGRAMS, reason="needs a loop that runs again after Ctrl-C")
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_after_ctrl_c_in_a_callback_close_takes_the_member_out(outputs, protocol):
+    assert outputs("interrupts", protocol).count("interrupted") == 3
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS)
+def test_connect_and_close_in_any_order(outputs, protocol):
+    outputs("orders", protocol)
