@@ -18,7 +18,9 @@ from tornado import gen, ioloop
 import kiel
 from kiel import compression, exc, speedups
 from kiel.clients.admin import Admin
-from kiel.commands import acls, cluster, configs, connecting, groups, topics, transactions, users
+from kiel.commands import (
+    acls, cluster, configs, connecting, consume, groups, produce, topics, transactions, users
+)
 from kiel.commands.showing import DONE, FAILED, INTERRUPTED, MISUSED, CommandError, NotThere, complain
 from kiel.events import first, ignore
 from kiel.service.stop import GracefulStop
@@ -26,7 +28,7 @@ from kiel.service.stop import GracefulStop
 log = logging.getLogger(__name__)
 
 #: the kinds of commands, in the order in which the help tells them
-KINDS = (topics, groups, configs, cluster, acls, users, transactions)
+KINDS = (topics, produce, consume, groups, configs, cluster, acls, users, transactions)
 
 
 def parser():

@@ -14,8 +14,10 @@ from tornado import gen
 
 from kiel import command, exc, sasl
 from kiel.clients.admin import Lag, Listing, Reset
+from kiel.clients.consuming.record import Record
 from kiel.clients.grouping.group_view import GroupDescription, Member
 from kiel.clients.offsets import BEGINNING, END
+from kiel.commands import envelope, formats
 from kiel.security import tls
 
 MEMBER = Member("m-1", None, u"w\xf6rker", "/10.0.0.1", None, ["t"], {"t": [0, 1], "u": [2]}, None, None, "classic")
@@ -329,3 +331,60 @@ def test_a_full_disk_is_a_failure(monkeypatch, capsys):
     assert "of the tests" in capsys.readouterr()[1]
     assert command.main("topics list -b b:1".split(), Full(errno.EPIPE)) == 0
     assert capsys.readouterr()[1] == ""
+
+
+# -- messages --
+
+RECORD = Record("t", 3, 7, 1700000000000, b"k", b"v\xff", (("a", b"1"), ("b", None)))
+NULLS = Record("t", 0, 8, -1, None, None, ())
+
+
+@pytest.mark.parametrize("text,first,second", [
+    ("%s\\n", b"v\xff\n", b"\n"), ("%S %K", b"2 1", b"-1 -1"), ("%t[%p]@%o %T", b"t[3]@7 1700000000000", b"t[0]@8 -1"),
+    ("%k\\t%h\\x00", b"k\ta=1,b=NULL\0", b"\t\0"), ("100%% \\\\ \\q", b"100% \\ \\q", b"100% \\ \\q"),
+])
+def test_format_strings(text, first, second):
+    write = formats.writer(text)
+    assert (write(RECORD), write(NULLS)) == (first, second)
+    assert formats.writer("%k %s", formats.hexadecimal)(RECORD) == b"6b 76ff"
+
+
+def test_a_format_that_there_is_not():
+    with pytest.raises(ValueError) as error:
+        formats.writer("%s %x")
+    assert "%x" in str(error.value)
+
+
+def test_delimiters():
+    for text, wanted in (("\\n", b"\n"), ("\\0", b"\0"), ("\\x1f--", b"\x1f--"), ("%%", b"%%"), (";", b";"),
+                         ("", b"")):
+        assert formats.unescaped(text) == wanted
+
+
+@pytest.mark.parametrize("record", [
+    RECORD, NULLS, Record("t", 0, 0, 5, u"\u20ac".encode("utf-8"), b"", (("h", b"\0"),))])
+def test_what_an_envelope_holds_comes_out_again(record):
+    packed = envelope.pack(record)
+    assert b"\n" not in packed
+    assert envelope.unpack(packed) == (
+        record.key, record.value, list(record.headers), None if record.timestamp < 0 else record.timestamp,
+        record.partition)
+
+
+def test_an_envelope_by_hand():
+    assert envelope.unpack(b'{"value": {"b": [1, true]}}') == (None, b'{"b": [1, true]}', [], None, None)
+    assert envelope.unpack(b'{"value": "x", "key": 5}')[0] == b"5"
+    for wrong in b"x", b"[]", b"{}", b'{"value": 1, "headers": [1]}', b'{"value": {"base64": 5}}', b"\xff":
+        with pytest.raises(ValueError):
+            envelope.unpack(wrong)
+
+
+@pytest.mark.parametrize("text,words", [
+    ("consume t --json --hex", "JSON"), ("consume t -f %q", "%q"), ("consume t -c 0", "--count"),
+    ("consume t -G g -o 5", "a group"), ("consume t -o 5 --from-time 5", "not both"),
+    ("consume t --to-offset 5 --to-time 5", "not both"), ("produce t --whole", "files"),
+    ("produce t --json -K :", "JSON"), ("produce t --message-key a -K :", "not both"), ("produce t -D ", "empty"),
+])
+def test_messages_that_make_no_sense(text, words, capsys):
+    assert command.main(text.split(" ") + ["-b", "127.0.0.1:1"], six.StringIO()) == 2
+    assert words in capsys.readouterr()[1]

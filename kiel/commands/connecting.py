@@ -225,3 +225,10 @@ def first_line(path):
             return source.readline().rstrip("\r\n")
     except (EnvironmentError, UnicodeDecodeError) as error:
         raise CommandError("the password can't be read: %s" % error)
+
+
+def octets(text):
+    """Return what the command line has as text as bytes, whatever they are; None stays."""
+    if text is None or isinstance(text, bytes):
+        return text
+    return os.fsencode(text)

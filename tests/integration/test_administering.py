@@ -6,14 +6,20 @@ there.
 """
 from __future__ import absolute_import
 
+import io
+import json
 import os
+import signal
 import subprocess
+import sys
+import tempfile
 import uuid
 
 import pytest
+import six
 from tornado import gen
 
-from kiel import clients, exc, sasl
+from kiel import clients, command, exc, sasl
 from kiel.clients import offsets
 from kiel.clients.administering.configs import Append, Resource, Subtract
 from kiel.clients.administering.topics import NewPartitions, NewTopic
@@ -459,3 +465,141 @@ def test_members_are_removed(kafka):
         assert (yield admin.describe_groups([group]))[group].members == []
         assert (yield admin.remove_members(group)) == {}
     run(kafka, body)
+
+
+# -- the command --
+
+def kiel(kafka, *args, **given):
+    """Run the command; return its exit code, and what it wrote to both outputs. ``stdin`` comes from a file."""
+    out, errors, before = io.TextIOWrapper(io.BytesIO()), six.StringIO(), sys.stderr
+    with tempfile.NamedTemporaryFile() as source:
+        if "stdin" in given:
+            source.write(given["stdin"])
+            source.flush()
+            args += ("-i", source.name)
+        sys.stderr = errors
+        try:
+            code = command.main(list(args) + ["-b", ",".join(kafka.plaintext)], out if six.PY3 else out.buffer)
+        finally:
+            sys.stderr = before
+    return code, out.buffer.getvalue(), errors.getvalue()
+
+
+def started(kafka, *args, **more):
+    return subprocess.Popen(
+        [sys.executable, "-m", "kiel"] + list(args), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        env=dict(os.environ, KIEL_BROKERS=",".join(kafka.plaintext)), **more)
+
+
+@pytest.fixture
+def topics(kafka):
+    """The names of two topics of two partitions."""
+    names = [unique("one"), unique("two")]
+    for name in names:
+        kafka.create_topic(name, 2)
+    return names
+
+
+def test_messages_go_round_byte_for_byte(kafka, topics):
+    """Null keys and values, binary, headers, time stamps: what the second topic has is what the first one has."""
+    first, second = topics
+    sent = [
+        (None, b"plain"), (b"", b""), (b"key", None),
+        (bytes(bytearray(range(256))), bytes(bytearray(range(255, -1, -1)))),
+        (u"schl\xfcssel".encode("utf-8"), u"w\u20acrt\n".encode("utf-8")), (b"\xff", b'{"base64": "eA=="}'),
+    ]
+    with_headers = peer.release(kafka) >= (0, 11)
+    headers = [("h", b"1"), ("h", None), (u"\u20ac", b"\xff\0")] if with_headers else []
+
+    def body(admin, start):
+        producer = yield start(clients.Producer, serializer=lambda value: value)
+        for number, (key, value) in enumerate(sent):
+            yield (yield producer.produce(first, value, key=key, partition=number % 2, headers=headers or None,
+                                          timestamp=1700000000000 + number))
+    run(kafka, body)
+    code, lines, errors = kiel(kafka, "consume", first, "-e", "--json")
+    assert (code, errors) == (0, "")
+    assert kiel(kafka, "produce", second, "--json", "--keep-partition", stdin=lines)[::2] == (
+        0, "%d messages were written.\n" % len(sent))
+    again = kiel(kafka, "consume", second, "-e", "-J")[1]
+
+    def told(text):
+        found = [json.loads(each.decode("utf-8")) for each in text.splitlines()]
+        names = ("partition", "offset", "key", "value", "headers", "timestamp")
+        return sorted(([each[name] for name in names] for each in found), key=lambda each: each[:2])
+    assert told(lines) == told(again) and len(told(again)) == len(sent)
+
+    def check(admin, start):
+        consumer = yield start(clients.SingleConsumer, deserializer=bytes)
+        found = yield peer.gather(consumer, second, len(sent), start=clients.BEGINNING, records=True)
+        assert sorted([(each.timestamp, each.key, each.value, tuple(each.headers)) for each in found],
+                      key=lambda each: each[0]) == [
+            (1700000000000 + number, key, value, tuple(headers)) for number, (key, value) in enumerate(sent)]
+    run(kafka, check)
+
+
+def test_what_is_consumed(kafka, topics):
+    name = topics[0]
+    lines = b"".join(b"k%d=v%d\n" % (number, number) for number in range(6))
+    assert kiel(kafka, "produce", name, "-K", "=", "-p", "0", "--quiet", stdin=lines) == (0, b"", "")
+
+    def read(*args):
+        code, out, errors = kiel(kafka, "consume", name, *args)
+        assert (code, errors) == (0, ""), errors
+        return out
+    assert read("-e") == b"".join(b"v%d\n" % number for number in range(6))
+    assert read("-c", "2", "-f", "%t/%p/%o %k:%K=%s:%S%%\\t") == "".join(
+        "%s/0/%d k%d:2=v%d:2%%\t" % (name, number, number, number) for number in range(2)).encode("ascii")
+    assert read("-e", "-o", "-2", "-p", "0", "-D", ";") == b"v4;v5;"
+    assert read("-o", "1", "--to-offset", "3", "-p", "0", "-K", " ") == b"k1 v1\nk2 v2\n"
+    assert read("-e", "--only-key", "k3", "--hex") == b"7633\n"
+    assert read("-e", "-o", "end") == b""
+    assert read("-e", "--from-time", "2200-01-01") == b"" and read("-e", "--to-time", "2001-01-01") == b""
+    assert len(read("-e", "--from-time", "2001-01-01").splitlines()) == 6
+    for args, words in ((("-p", "7"), "no partition 7"), (("-f", "%x"), "%x"), (("-G", "g", "-o", "1"), "a group")):
+        code, out, errors = kiel(kafka, "consume", name, "-e", *args)
+        assert code in (1, 2) and out == b"" and words in errors
+    code, out, errors = kiel(kafka, "consume", unique("gone"), "-e")
+    assert (code, out) == (1, b"") and "is not there" in errors
+
+
+def test_a_group_consumes_what_is_new(kafka, topics):
+    name, group = topics[0], unique("group")
+    for wanted in (b"1\n2\n", b"3\n"):
+        assert kiel(kafka, "produce", name, stdin=wanted)[0] == 0
+        code, out, errors = kiel(kafka, "consume", name, "-G", group, "-e")
+        assert (code, out, errors) == (0, wanted, "")
+    code, out, errors = kiel(kafka, "groups", "lag", group, "--json")
+    assert code == 0 and sum(row["lag"] or 0 for row in json.loads(out.decode("utf-8"))) == 0
+
+
+def test_the_command_ends_in_good_order(kafka, topics):
+    name = topics[0]
+    assert kiel(kafka, "produce", name, stdin=b"1\n2\n" * 20000)[0] == 0
+    process = started(kafka, "consume", name)  # and follows
+    assert process.stdout.readline() in (b"1\n", b"2\n")
+    process.stdout.close()  # as head does
+    kiel(kafka, "produce", name, stdin=b"3\n" * 20000)
+    assert process.stderr.read() == b"" and process.wait() == 0
+    process.stderr.close()
+
+    process = started(kafka, "consume", name)
+    assert process.stdout.readline() in (b"1\n", b"2\n", b"3\n")
+    process.send_signal(signal.SIGINT)
+    assert process.communicate()[1] == b"" and process.returncode == 130
+    with open("/dev/full", "wb") as full:
+        failed = subprocess.Popen([sys.executable, "-m", "kiel", "consume", name, "-e", "-b", kafka.plaintext[0]],
+                                  stdout=full, stderr=subprocess.PIPE)
+        assert "No space left" in failed.communicate()[1].decode("utf-8") and failed.returncode == 1
+
+
+def test_one_transaction_or_none(kafka, topics):
+    if peer.release(kafka) < (0, 11):
+        pytest.skip("transactions came with 0.11")
+    name, transactional_id = topics[0], unique("id")
+    lines = b'{"value": "a"}\n{"value": {"b": 1}}\n'
+    args = "produce", name, "-J", "--transactional-id", transactional_id
+    code, _, errors = kiel(kafka, *args, stdin=lines + b"nonsense\n")
+    assert code == 2 and "no JSON" in errors
+    assert kiel(kafka, *(args + ("-z", "gzip")), stdin=lines)[0] == 0
+    assert sorted(kiel(kafka, "consume", name, "-e", "--committed")[1].splitlines()) == [b"a", b'{"b": 1}']

@@ -1,0 +1,268 @@
+"""``kiel consume``: messages out of a topic, to standard output."""
+from __future__ import absolute_import, print_function
+
+import argparse
+import sys
+import time
+
+from tornado import gen
+
+from kiel import clients, exc
+from kiel.clients.consuming.offset_lookup import BEGINNING, END
+from kiel.commands import connecting, envelope, formats, line
+from kiel.commands.showing import INTERRUPTED, CommandError, NotThere
+from kiel.events import first, ignore
+
+#: milliseconds that one question waits for messages
+WAIT = 500
+
+#: bytes that are taken at a time
+PIECE = 4 * 1024 * 1024
+
+#: seconds after which a group commits what was written
+COMMIT_AFTER = 5
+
+
+def where(text):
+    """Return where reading begins: `BEGINNING`, `END`, an offset, or so many before the end as a negative number."""
+    if text in ("beginning", "end"):
+        return BEGINNING if text == "beginning" else END
+    try:
+        return ("offset", int(text))
+    except ValueError:
+        raise argparse.ArgumentTypeError("expected beginning, end, an offset, or -N for the last N, not %r" % text)
+
+
+def add(kinds, shared):
+    """Add the parser of this command."""
+    command = kinds.add_parser(
+        "consume", parents=[shared], help="messages of a topic, to standard output",
+        description="Messages of a topic, to standard output. With --json, or -J, each is a line of JSON that `kiel "
+        "produce --json` reads.")
+    command.add_argument("topic")
+    command.add_argument("-p", "--partition", type=int, action="append", help="only this; may be given several times")
+    command.add_argument("-o", "--offset", type=where, metavar="OFFSET",
+                         help="beginning (default), end, an offset, or -N: the last N of each partition")
+    command.add_argument("--from-time", type=line.moment, metavar="TIME",
+                         help="from then on: milliseconds since 1970 or UTC as 2026-01-31T12:00")
+    command.add_argument("--to-offset", type=int, metavar="OFFSET", help="up to, and without, this one")
+    command.add_argument("--to-time", type=line.moment, metavar="TIME", help="up to then, or the end there is now")
+    command.add_argument("-e", "--exit", action="store_true", help="end where all that there was at the start is read")
+    command.add_argument("-c", "--count", type=int, metavar="N", help="end after so many messages")
+    command.add_argument("-G", "--group", help="as a member of this group, which commits what was written")
+    command.add_argument("--only-key", metavar="KEY", help="only messages with this key")
+    command.add_argument("-f", "--format", help="%%s value, %%S its length, %%k key, %%K its length, %%t topic, "
+                         "%%p partition, %%o offset, %%T time stamp, %%h headers")
+    command.add_argument("-D", "--delimiter", default="\\n", metavar="TEXT", help="behind each message (a new line)")
+    command.add_argument("-K", "--key-delimiter", metavar="TEXT", help="write the key, and this, before the value")
+    command.add_argument("-J", "--envelope", action="store_true", help="the same as --json")
+    command.add_argument("--hex", action="store_true", help="keys and values as hexadecimal digits")
+    command.add_argument("--committed", action="store_true", help="only messages of committed transactions")
+    command.set_defaults(run=run, connects=True)
+
+
+def _writer(args):
+    """Return a function of a record that returns what is written; None where values and delimiters will do."""
+    if args.json or args.envelope:
+        if args.format or args.hex or args.key_delimiter:
+            raise CommandError("JSON has a form of its own: leave --format, --hex and --key-delimiter away")
+        return lambda record: envelope.pack(record) + b"\n"
+    write = formats.hexadecimal if args.hex else formats.plain
+    if args.format:
+        return formats.writer(args.format, write)
+    if args.key_delimiter is None and not args.hex:
+        return None
+    before = formats.unescaped(args.key_delimiter) if args.key_delimiter is not None else None
+    behind = formats.unescaped(args.delimiter)
+    if before is None:
+        return lambda record: write(record[5]) + behind
+    return lambda record: write(record[4]) + before + write(record[5]) + behind
+
+
+def _check(args):
+    """Refuse options that exclude each other."""
+    if args.count is not None and args.count < 1:
+        raise CommandError("--count has to be at least 1")
+    if args.group and (args.offset or args.from_time is not None or args.partition or args.to_offset is not None
+                       or args.to_time is not None):
+        raise CommandError("a group knows itself where it reads: leave offsets, times and partitions away")
+    if args.offset and args.from_time is not None:
+        raise CommandError("--offset or --from-time, not both")
+    if args.to_offset is not None and args.to_time is not None:
+        raise CommandError("--to-offset or --to-time, not both")
+
+
+@gen.coroutine
+def run(made, args, out):
+    """Consume until it is enough."""
+    _check(args)
+    write = _writer(args)
+    settings = dict(made, deserializer=bytes, max_wait_time=WAIT, max_bytes=PIECE, allow_auto_create_topics=False,
+                    isolation_level="read_committed" if args.committed else "read_uncommitted")
+    group = args.group or None
+    if group:
+        consumer = clients.GroupedConsumer(
+            args.brokers, group, topics=[args.topic], autocommit=False,
+            offset_reset={"latest": "end"}.get(args.found.get("offset_reset"), "beginning"), **settings)
+    else:
+        consumer = clients.SingleConsumer(args.brokers, **settings)
+    session = Session(consumer, args, write, getattr(out, "buffer", out))
+    try:
+        yield consumer.connect()
+        if args.topic not in consumer.cluster.topics:
+            raise consumer.cluster.topic_errors.get(args.topic) or NotThere("topic %s is not there" % args.topic)
+        code = yield session.run()
+    finally:
+        yield consumer.close()
+    raise gen.Return(code)
+
+
+class Session(object):
+    """
+    Messages from a consumer to a file.
+
+    :param consumer: the connected consumer
+    :param args: the options
+    :param write: see `_writer`
+    :param sink: the file, of bytes
+    """
+
+    def __init__(self, consumer, args, write, sink):
+        self.consumer = consumer
+        self.args = args
+        self.topic = args.topic
+        self.write = write
+        self.sink = sink
+        self.delimiter = formats.unescaped(args.delimiter)
+        self.key = connecting.octets(args.only_key)
+        #: partition -> the first offset that is not wanted any more; empty where it goes on
+        self.ends = {}
+        #: how many more are wanted; None for all
+        self.left = args.count
+        self.committed_at = time.time()
+
+    @gen.coroutine
+    def run(self):
+        """Consume until it is enough; return the exit code."""
+        wanted = self.topic
+        if not self.args.group:
+            partitions = yield self._locate()
+            if self.args.partition:
+                wanted = {self.topic: partitions}
+        # values alone are cheaper, and enough where nothing else is looked at
+        plain = (self.write is None and self.key is None and wanted is self.topic and not self.args.group
+                 and self.args.to_offset is None and self.args.to_time is None)
+        read = self.consumer.consume if plain else self.consumer.consume_records
+        start = BEGINNING
+        if self.args.group and self.args.found.get("offset_reset") == "latest":
+            start = END
+        code = None
+        while not self._enough():
+            coming = ignore(read(wanted, start))
+            yield first(coming, self.args.stopped)
+            if not coming.done():
+                code = INTERRUPTED
+                break
+            found = coming.result()
+            if found is None:
+                break
+            self._put(found if plain else self._chosen(found), plain)
+            if self.args.group:
+                yield self._commit(not found)
+                if self.args.exit and not found and not any(
+                        self.consumer.lag(self.topic, each) for each in self.consumer.allocation.get(self.topic, ())):
+                    break
+        self.sink.flush()
+        if self.args.group:
+            yield self._commit(True)
+        raise gen.Return(code)
+
+    # -- where to read --
+
+    @gen.coroutine
+    def _locate(self):
+        """Look up where each partition begins and ends, and go there; return the partitions."""
+        consumer, args = self.consumer, self.args
+        there = consumer.cluster.topics[self.topic]
+        partitions = sorted(set(args.partition)) if args.partition else list(there)
+        gone = [each for each in partitions if each not in there]
+        if gone:
+            raise NotThere("topic %s has no partition %s; it has 0 to %d" % (self.topic, gone[0], max(there)))
+        low, high = yield [consumer.beginning_offsets(self.topic), consumer.end_offsets(self.topic)]
+        starts = yield self._starts(low, high)
+        if args.exit:
+            self.ends = high
+        if args.to_offset is not None:
+            self.ends = dict((each, min(self.ends.get(each, args.to_offset), args.to_offset)) for each in partitions)
+        if args.to_time is not None:
+            found = yield consumer.offsets_for_times(self.topic, args.to_time)
+            self.ends = dict((each, high[each] if found.get(each) is None else found[each][0]) for each in partitions)
+        self.ends = dict((each, self.ends[each]) for each in partitions if each in self.ends)
+        for each in partitions:
+            consumer.seek(self.topic, each, starts[each])
+        raise gen.Return(partitions)
+
+    @gen.coroutine
+    def _starts(self, low, high):
+        """Return the offset at which each partition begins."""
+        wanted = self.args.offset
+        if self.args.from_time is not None:
+            found = yield self.consumer.offsets_for_times(self.topic, self.args.from_time)
+            raise gen.Return(dict((each, high[each] if found.get(each) is None else found[each][0]) for each in low))
+        if wanted == END:
+            raise gen.Return(high)
+        if not isinstance(wanted, tuple):
+            raise gen.Return(low)
+        number = wanted[1]
+        raise gen.Return(dict(
+            (each, max(low[each], high[each] + number) if number < 0 else number) for each in low))
+
+    # -- what to write --
+
+    def _enough(self):
+        """Whether all that is wanted was read."""
+        if self.left == 0:
+            return True
+        if not self.ends:
+            return False
+        return all((self.consumer.position(self.topic, each) or 0) >= end for each, end in self.ends.items())
+
+    def _chosen(self, records):
+        """Return those of the records that are wanted."""
+        ends = self.ends
+        if ends and (self.args.to_offset is not None or self.args.to_time is not None):
+            records = [record for record in records if record[2] < ends.get(record[1], 0)]
+        if self.key is not None:
+            records = [record for record in records if record[4] == self.key]
+        return records
+
+    def _put(self, found, plain):
+        """Write messages."""
+        if self.left is not None:
+            found = found[:self.left]
+            self.left -= len(found)
+        if not found:
+            return
+        if self.write is not None:
+            self.sink.write(b"".join([self.write(record) for record in found]))
+        else:
+            values = found if plain else [record[5] for record in found]
+            if None in values:
+                values = [value or b"" for value in values]
+            self.sink.write(self.delimiter.join(values) + self.delimiter)
+        if plain and len(found) > 100:
+            return  # more is coming, and goes out together with it
+        self.sink.flush()
+
+    @gen.coroutine
+    def _commit(self, now):
+        """Commit what was written, now and then."""
+        if self.left == 0 and not now:
+            return
+        if now or time.time() - self.committed_at > COMMIT_AFTER:
+            self.sink.flush()
+            self.committed_at = time.time()
+            try:
+                yield self.consumer.commit_offsets()
+            except exc.NotOwnedError as error:  # another member writes them again
+                print("kiel: %s" % error, file=sys.stderr)

@@ -1,0 +1,292 @@
+"""``kiel produce``: messages into a topic, from standard input or files."""
+from __future__ import absolute_import, print_function
+
+import os
+import sys
+import threading
+
+from six.moves import queue
+from tornado import concurrent, gen, ioloop
+
+from kiel import clients, exc, partitioners
+from kiel.commands import connecting, envelope, formats, line
+from kiel.commands.showing import DONE, FAILED, INTERRUPTED, CommandError, complain, say
+from kiel.events import first, ignore, settle
+
+#: bytes that are read at a time
+BLOCK = 1024 * 1024
+
+#: seconds for which messages wait for others
+LINGER = 0.05
+
+#: blocks whose messages are under way at a time
+UNDER_WAY = 16
+
+
+def add(kinds, shared):
+    """Add the parser of this command."""
+    command = kinds.add_parser(
+        "produce", parents=[shared], help="messages into a topic, from standard input or files",
+        description="Messages into a topic, a line each, from standard input or files. With --json, or -J, each line "
+        "is what `kiel consume --json` writes.")
+    command.add_argument("topic")
+    command.add_argument("-i", "--file", action="append", default=[],
+                         help="instead of standard input; may be given several times")
+    command.add_argument("--whole", action="store_true", help="each file is one message")
+    command.add_argument("-p", "--partition", type=int, help="into this; default: by the key, else by chance")
+    command.add_argument("-D", "--delimiter", default="\\n", metavar="TEXT", help="between messages (a new line)")
+    command.add_argument("-K", "--key-delimiter", metavar="TEXT", help="what is before it is the key")
+    command.add_argument("-k", "--message-key", metavar="KEY", help="the key of all messages")
+    command.add_argument("-H", "--header", type=line.pair, action="append", default=[], metavar="NAME=VALUE",
+                         help="of all messages; may be given several times")
+    command.add_argument("-Z", "--null", action="store_true", help="an empty value is null, a tombstone")
+    command.add_argument("-J", "--envelope", action="store_true", help="the same as --json")
+    command.add_argument("--keep-partition", action="store_true", help="with --json: into the partition that it names")
+    command.add_argument("-z", "--compression", choices=("none", "gzip", "snappy", "lz4", "zstd"))
+    command.add_argument("--acks", type=int, choices=(-1, 0, 1), help="-1: all replicas (default), 1: the leader, 0")
+    command.add_argument("--transactional-id", metavar="ID", help="all in one transaction, which an error aborts")
+    command.add_argument("--quiet", action="store_true", help="do not say how many there were")
+    command.set_defaults(run=run, connects=True)
+
+
+def _settings(made, args):
+    """Return the keyword arguments of the producer."""
+    found = args.found
+    compression = args.compression or found.get("compression") or "none"
+    acks = args.acks if args.acks is not None else {"all": -1}.get(found.get("acks", "all"), found.get("acks"))
+    settings = dict(
+        made, serializer=bytes_or_none, compression=None if compression == "none" else compression,
+        required_acks=int(acks), linger=float(found["linger"]) / 1000 if "linger" in found else LINGER,
+        batch_size=100000, transactional_id=args.transactional_id or found.get("transactional_id"),
+        delivery_timeout=max(1, args.timeout)
+    )
+    if settings["transactional_id"] is None:
+        del settings["transactional_id"]
+    if args.message_key is None and args.key_delimiter is None and not (args.json or args.envelope):
+        settings["serializer"] = bytes if not args.null else bytes_or_none
+    else:
+        settings["partitioner"] = partitioners.murmur2  # where Java's clients put them
+    return settings
+
+
+def bytes_or_none(value):
+    """Return a value as it is."""
+    return value
+
+
+@gen.coroutine
+def run(made, args, out):
+    """Produce all that there is to read."""
+    if args.whole and not args.file:
+        raise CommandError("--whole needs files")
+    if (args.json or args.envelope) and (args.key_delimiter is not None or args.whole or args.null):
+        raise CommandError("JSON tells keys and nulls itself: leave --key-delimiter, --null and --whole away")
+    if args.message_key is not None and args.key_delimiter is not None:
+        raise CommandError("--message-key or --key-delimiter, not both")
+    if not formats.unescaped(args.delimiter):
+        raise CommandError("--delimiter is empty; --whole makes one message of a file")
+    producer = clients.Producer(args.brokers, **_settings(made, args))
+    session = Session(producer, args)
+    try:
+        yield producer.connect()
+        code = yield session.run(_sources(args))
+    finally:
+        yield producer.close()
+    if not args.quiet:
+        say(sys.stderr, "%d messages were written%s." % (
+            session.written, ", %d were not" % session.failed if session.failed else ""))
+    raise gen.Return(code)
+
+
+def _sources(args):
+    """Open what is to be read: a list of file descriptors."""
+    if not args.file:
+        return [os.dup(sys.stdin.fileno())]
+    return [os.dup(sys.stdin.fileno()) if name == "-" else os.open(name, os.O_RDONLY) for name in args.file]
+
+
+class Session(object):
+    """
+    Messages from files to a producer.
+
+    :param producer: the connected `kiel.clients.Producer`
+    :param args: the options
+    """
+
+    def __init__(self, producer, args):
+        self.producer = producer
+        self.args = args
+        self.topic = args.topic
+        self.delimiter = formats.unescaped(args.delimiter)
+        self.key_delimiter = None if args.key_delimiter is None else formats.unescaped(args.key_delimiter)
+        self.key = connecting.octets(args.message_key)
+        self.headers = [(name, connecting.octets(value)) for name, value in args.header]
+        self.json = args.json or args.envelope
+        #: deliveries of each block that is under way, the oldest first
+        self.under_way = []
+        self.written = self.failed = 0
+        #: the first error of a message
+        self.error = None
+
+    @gen.coroutine
+    def run(self, sources):
+        """Produce all that the files hold; return the exit code."""
+        transaction = self.producer.transactional_id is not None
+        if transaction:
+            yield self.producer.begin()
+        code = DONE
+        try:
+            for source in sources:
+                whole = yield self._produce_file(Blocks(source))
+                if not whole:
+                    code = INTERRUPTED
+                    break
+            yield self._settled(0)
+            if transaction:
+                if code or self.error:
+                    yield self.producer.abort()
+                    self.failed, self.written = self.failed + self.written, 0
+                else:
+                    yield self.producer.commit()
+        except (ValueError, exc.KielError):
+            if transaction:
+                yield self.producer.abort()
+            raise
+        if self.error is not None:
+            complain(self.error)
+            code = FAILED
+        raise gen.Return(code)
+
+    @gen.coroutine
+    def _produce_file(self, blocks):
+        """Produce the messages of one file; return False where a signal ended it."""
+        rest = []
+        while True:
+            coming = blocks.next()
+            yield first(coming, self.args.stopped)
+            if not coming.done():
+                raise gen.Return(False)
+            block = coming.result()
+            if self.args.whole:
+                if not block:
+                    yield self._take([b"".join(rest)])
+                    raise gen.Return(True)
+                rest.append(block)
+                continue
+            if not block:
+                break
+            if len(self.delimiter) == 1 and self.delimiter not in block:
+                rest.append(block)
+                continue
+            messages = b"".join(rest + [block]).split(self.delimiter)
+            rest = [messages.pop()]
+            yield self._take(messages)
+        last = b"".join(rest)
+        if last:
+            yield self._take([last])
+        raise gen.Return(True)
+
+    @gen.coroutine
+    def _take(self, messages):
+        """Hand messages to the producer."""
+        if not messages:
+            return
+        if self.json:
+            deliveries = yield self._take_lines(messages)
+        elif self.headers:
+            deliveries = []
+            for value in messages:
+                key, value = self._split(value)
+                deliveries.append((yield self.producer.produce(
+                    self.topic, value, key=key, partition=self.args.partition, headers=self.headers)))
+        else:
+            keys = None
+            if self.key_delimiter is not None:
+                keys, messages = zip(*[self._split(value) for value in messages])
+            elif self.args.null:
+                messages = [value or None for value in messages]
+            if self.key is not None:
+                keys = [self.key] * len(messages)
+            deliveries = yield self.producer.produce_many(self.topic, messages, keys, self.args.partition)
+        self.under_way.append(deliveries)
+        yield self._settled(UNDER_WAY)
+
+    def _split(self, message):
+        """Return key and value of one message."""
+        key = self.key
+        if self.key_delimiter is not None:
+            before, found, behind = message.partition(self.key_delimiter)
+            if found:
+                key, message = before, behind
+        return key, None if self.args.null and not message else message
+
+    @gen.coroutine
+    def _take_lines(self, messages):
+        """Hand messages of JSON to the producer; return their deliveries."""
+        deliveries = []
+        for text in messages:
+            if not text.strip():
+                continue
+            key, value, headers, timestamp, partition = envelope.unpack(text)
+            deliveries.append((yield self.producer.produce(
+                self.topic, value, key=key if self.key is None else self.key, headers=headers + self.headers,
+                timestamp=timestamp, partition=partition if self.args.keep_partition else self.args.partition)))
+        raise gen.Return(deliveries)
+
+    @gen.coroutine
+    def _settled(self, most):
+        """Wait until no more than so many blocks are under way; count what became of the others."""
+        while len(self.under_way) > most:
+            deliveries = self.under_way.pop(0)
+            if hasattr(deliveries, "finished"):
+                yield deliveries.finished()
+            for delivery in deliveries:
+                try:
+                    if not delivery.done():
+                        yield delivery
+                    delivery.result()
+                except exc.KielError as error:
+                    self.failed += 1
+                    self.error = self.error or error
+                else:
+                    self.written += 1
+
+
+class Blocks(object):
+    """
+    Reads a file on a thread, so that the loop goes on while nothing comes.
+
+    :param number: the file descriptor, which is closed at the end
+    """
+
+    def __init__(self, number):
+        self._number = number
+        self._loop = ioloop.IOLoop.current()
+        self._wanted = queue.Queue()
+        thread = threading.Thread(target=self._read, name="kiel-produce-reads")
+        thread.daemon = True  # one that waits for a terminal does not keep the process
+        thread.start()
+
+    def next(self):
+        """Return a Future of the next block of bytes; an empty one is the end."""
+        future = concurrent.Future()
+        self._wanted.put(future)
+        return ignore(future)
+
+    def _read(self):
+        """The thread: a block for each Future."""
+        ended = False
+        while not ended:
+            future = self._wanted.get()
+            block, error = b"", None
+            try:
+                block = os.read(self._number, BLOCK)
+            except EnvironmentError as failure:
+                error = failure
+            ended = not block
+            if ended:
+                os.close(self._number)
+            try:
+                self._loop.add_callback(settle, future, block, error)
+            except RuntimeError:  # the loop has ended meanwhile
+                return
