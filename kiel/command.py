@@ -19,7 +19,7 @@ import kiel
 from kiel import compression, exc, speedups
 from kiel.clients.admin import Admin
 from kiel.commands import (
-    acls, cluster, configs, connecting, consume, groups, produce, topics, transactions, users
+    acls, cluster, configs, connecting, consume, groups, move_offsets, produce, topics, transactions, users
 )
 from kiel.commands.showing import DONE, FAILED, INTERRUPTED, MISUSED, CommandError, NotThere, complain
 from kiel.events import first, ignore
@@ -28,7 +28,7 @@ from kiel.service.stop import GracefulStop
 log = logging.getLogger(__name__)
 
 #: the kinds of commands, in the order in which the help tells them
-KINDS = (topics, produce, consume, groups, configs, cluster, acls, users, transactions)
+KINDS = (topics, produce, consume, groups, configs, cluster, acls, users, transactions, move_offsets)
 
 
 def parser():

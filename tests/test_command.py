@@ -388,3 +388,27 @@ def test_an_envelope_by_hand():
 def test_messages_that_make_no_sense(text, words, capsys):
     assert command.main(text.split(" ") + ["-b", "127.0.0.1:1"], six.StringIO()) == 2
     assert words in capsys.readouterr()[1]
+
+
+def test_offsets_that_are_moved(line, capsys):
+    class Group(object):
+        found = {("t", 0): 5, ("t", 1): None}
+
+        def committed_offsets(self, keys):
+            assert sorted(keys) == [("t", 0), ("t", 1)]
+            return gen.maybe_future(self.found)
+
+        def commit(self, offsets, metadata):
+            assert offsets == {("t", 0): 5}
+            return gen.maybe_future({("t", 0): True})
+
+    class Both(Scripted):
+        cluster = type("Cluster", (), {"topics": {"t": [0, 1]}})
+
+        def group(self, name):
+            return Group()
+    command.Admin = Both  # the fixture puts it back
+    assert line("move-offsets g -b b:1") == (0, "t:0 at 5\n1 partitions of group g are in every store\n")
+    assert Scripted.made[-1].settings["zookeeper_offsets"] is True
+    Group.found = {("t", 0): None, ("t", 1): None}
+    assert line("move-offsets g -b b:1")[0] == 1 and "nothing" in capsys.readouterr()[1]
