@@ -122,25 +122,33 @@ def _note(found, name, value, where):
 
 
 def _take_security(args, found):
-    """Fill in how to log in, where no option says it."""
+    """Fill in how to connect and log in, where no option says it."""
     protocol = found.pop("protocol", "").upper()
     if protocol not in ("", "PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"):
         raise CommandError("security.protocol is %s, which there is not" % protocol)
     args.tls = args.tls or protocol in ("SSL", "SASL_SSL")
+    _take_tls(args, found)
+    _take_login(args, found, protocol in ("", "SASL_PLAINTEXT", "SASL_SSL"))
+
+
+def _take_tls(args, found):
+    """Take over what is about TLS."""
     if found.pop("pem", "PEM").upper() != "PEM":
         raise CommandError("certificates have to be PEM files; Java's keystores can't be read")
-    for name in "ca_file", "cert", "key":
-        setattr(args, name, getattr(args, name) or found.pop(name, None))
-    args.key_password = found.pop("key_password", None)
-    args.check_host = found.pop("host_check", "https").lower() not in ("", "none")
     if found.pop("verify", "true").lower() != "true":
         raise CommandError("certificates are always checked: name the authority in ssl.ca.location")
-    mechanism, user, secret = found.pop("sasl", None), found.pop("user", None), found.pop("password", None)
-    jaas = found.pop("jaas", None)
-    if jaas is not None:
-        words = dict(re.findall(r"""(\w+)\s*=\s*["']([^"']*)["']""", jaas))
-        user, secret = user or words.get("username"), secret or words.get("password")
-    wanted = protocol.startswith("SASL_") or not protocol
+    for name in "ca_file", "cert", "key":
+        given = found.pop(name, None)
+        setattr(args, name, getattr(args, name) or given)
+    args.key_password = found.pop("key_password", None)
+    args.check_host = found.pop("host_check", "https").lower() not in ("", "none")
+
+
+def _take_login(args, found, wanted):
+    """Take over what is about a login, where one is wanted."""
+    words = dict(re.findall(r"""(\w+)\s*=\s*["']([^"']*)["']""", found.pop("jaas", "")))
+    mechanism, user = found.pop("sasl", None), found.pop("user", words.get("username"))
+    args.password = found.pop("password", words.get("password"))
     if args.sasl is None and mechanism and wanted:
         args.sasl = mechanism.upper()
         if args.sasl not in sasl.mechanisms:
@@ -148,7 +156,6 @@ def _take_security(args, found):
                 mechanism, ", ".join(sorted(sasl.mechanisms))))
     if args.sasl is not None:
         args.user = args.user or user
-    args.password = secret
 
 
 def settings(args, found):
@@ -205,17 +212,29 @@ def password(args):
     """
     if args.password_env and args.password_file:
         raise CommandError("--password-env or --password-file, not both")
-    if args.password_env and args.password_env not in os.environ:
-        raise CommandError("the environment has no %s" % args.password_env)
+    if args.password_env:
+        return variable(args.password_env)
     if args.password_file:
         return first_line(args.password_file)
-    found = os.environ.get(args.password_env or ENVIRONMENT["password"], args.password)
-    if found is None and sys.stdin is not None and sys.stdin.isatty():
+    found = os.environ.get(ENVIRONMENT["password"], args.password)
+    if found is None and on_terminal():
         found = getpass.getpass("Password of %s: " % args.user)
     if not found:
         raise CommandError("--sasl needs a password: --password-file, $KIEL_PASSWORD or --password-env, a file of "
                            "properties, or a terminal to ask on")
     return found
+
+
+def on_terminal():
+    """Return whether there is somebody to ask."""
+    return sys.stdin is not None and sys.stdin.isatty()
+
+
+def variable(name):
+    """Return what the environment has."""
+    if name not in os.environ:
+        raise CommandError("the environment has no %s" % name)
+    return os.environ[name]
 
 
 def first_line(path):

@@ -2,7 +2,6 @@
 from __future__ import absolute_import, print_function
 
 import argparse
-import sys
 import time
 
 from tornado import gen
@@ -10,7 +9,7 @@ from tornado import gen
 from kiel import clients, exc
 from kiel.clients.consuming.offset_lookup import BEGINNING, END
 from kiel.commands import connecting, envelope, formats, line
-from kiel.commands.showing import INTERRUPTED, CommandError, NotThere
+from kiel.commands.showing import INTERRUPTED, CommandError, NotThere, complain
 from kiel.events import first, ignore
 
 #: milliseconds that one question waits for messages
@@ -18,6 +17,9 @@ WAIT = 500
 
 #: bytes that are taken at a time
 PIECE = 4 * 1024 * 1024
+
+#: messages upon which more follow at once
+MANY = 100
 
 #: seconds after which a group commits what was written
 COMMIT_AFTER = 5
@@ -70,25 +72,23 @@ def _writer(args):
     write = formats.hexadecimal if args.hex else formats.plain
     if args.format:
         return formats.writer(args.format, write)
-    if args.key_delimiter is None and not args.hex:
-        return None
-    before = formats.unescaped(args.key_delimiter) if args.key_delimiter is not None else None
     behind = formats.unescaped(args.delimiter)
-    if before is None:
-        return lambda record: write(record[5]) + behind
-    return lambda record: write(record[4]) + before + write(record[5]) + behind
+    if args.key_delimiter is not None:
+        before = formats.unescaped(args.key_delimiter)
+        return lambda record: write(record[4]) + before + write(record[5]) + behind
+    return (lambda record: write(record[5]) + behind) if args.hex else None
 
 
 def _check(args):
     """Refuse options that exclude each other."""
     if args.count is not None and args.count < 1:
         raise CommandError("--count has to be at least 1")
-    if args.group and (args.offset or args.from_time is not None or args.partition or args.to_offset is not None
-                       or args.to_time is not None):
+    places = [args.offset, args.partition, args.from_time, args.to_offset, args.to_time]
+    if args.group and places != [None] * len(places):
         raise CommandError("a group knows itself where it reads: leave offsets, times and partitions away")
-    if args.offset and args.from_time is not None:
+    if None not in (args.offset, args.from_time):
         raise CommandError("--offset or --from-time, not both")
-    if args.to_offset is not None and args.to_time is not None:
+    if None not in (args.to_offset, args.to_time):
         raise CommandError("--to-offset or --to-time, not both")
 
 
@@ -99,10 +99,9 @@ def run(made, args, out):
     write = _writer(args)
     settings = dict(made, deserializer=bytes, max_wait_time=WAIT, max_bytes=PIECE, allow_auto_create_topics=False,
                     isolation_level="read_committed" if args.committed else "read_uncommitted")
-    group = args.group or None
-    if group:
+    if args.group:
         consumer = clients.GroupedConsumer(
-            args.brokers, group, topics=[args.topic], autocommit=False,
+            args.brokers, args.group, topics=[args.topic], autocommit=False,
             offset_reset={"latest": "end"}.get(args.found.get("offset_reset"), "beginning"), **settings)
     else:
         consumer = clients.SingleConsumer(args.brokers, **settings)
@@ -135,6 +134,11 @@ class Session(object):
         self.sink = sink
         self.delimiter = formats.unescaped(args.delimiter)
         self.key = connecting.octets(args.only_key)
+        self.group = args.group
+        #: whether values are all that is looked at: without records they are cheaper
+        self.plain = (write is None and self.key is None
+                      and (args.group, args.partition, args.to_offset, args.to_time) == (None,) * 4)
+        self.start = END if args.group and args.found.get("offset_reset") == "latest" else BEGINNING
         #: partition -> the first offset that is not wanted any more; empty where it goes on
         self.ends = {}
         #: how many more are wanted; None for all
@@ -144,38 +148,48 @@ class Session(object):
     @gen.coroutine
     def run(self):
         """Consume until it is enough; return the exit code."""
-        wanted = self.topic
-        if not self.args.group:
+        if self.group:
+            code = yield self._read(self.consumer.consume_records, self.topic, self._done_with_group)
+            self.sink.flush()
+            yield self._commit()
+        else:
             partitions = yield self._locate()
             if self.args.partition:
-                wanted = {self.topic: partitions}
-        # values alone are cheaper, and enough where nothing else is looked at
-        plain = (self.write is None and self.key is None and wanted is self.topic and not self.args.group
-                 and self.args.to_offset is None and self.args.to_time is None)
-        read = self.consumer.consume if plain else self.consumer.consume_records
-        start = BEGINNING
-        if self.args.group and self.args.found.get("offset_reset") == "latest":
-            start = END
-        code = None
+                code = yield self._read(self.consumer.consume_records, {self.topic: partitions}, self._done)
+            else:
+                read = self.consumer.consume if self.plain else self.consumer.consume_records
+                code = yield self._read(read, self.topic, self._done)
+            self.sink.flush()
+        raise gen.Return(code)
+
+    @gen.coroutine
+    def _read(self, read, wanted, done):
+        """Write what is read until a signal comes or nothing more is wanted; return the exit code."""
         while not self._enough():
-            coming = ignore(read(wanted, start))
+            coming = ignore(read(wanted, self.start))
             yield first(coming, self.args.stopped)
             if not coming.done():
-                code = INTERRUPTED
-                break
+                raise gen.Return(INTERRUPTED)
             found = coming.result()
             if found is None:
                 break
-            self._put(found if plain else self._chosen(found), plain)
-            if self.args.group:
-                yield self._commit(not found)
-                if self.args.exit and not found and not any(
-                        self.consumer.lag(self.topic, each) for each in self.consumer.allocation.get(self.topic, ())):
-                    break
-        self.sink.flush()
-        if self.args.group:
-            yield self._commit(True)
-        raise gen.Return(code)
+            self._put(found)
+            if (yield done(found)):
+                break
+
+    def _done(self, found):
+        """Where it ends without a group is known beforehand, see `_enough`."""
+        return gen.maybe_future(False)
+
+    @gen.coroutine
+    def _done_with_group(self, found):
+        """Commit now and then; return whether all that there is was read, where that is the end."""
+        if not found or time.time() - self.committed_at > COMMIT_AFTER:
+            self.sink.flush()
+            yield self._commit()
+        own = self.consumer.allocation.get(self.topic, ())
+        raise gen.Return(self.args.exit and not found and not any(
+            self.consumer.lag(self.topic, each) for each in own))
 
     # -- where to read --
 
@@ -190,25 +204,34 @@ class Session(object):
             raise NotThere("topic %s has no partition %s; it has 0 to %d" % (self.topic, gone[0], max(there)))
         low, high = yield [consumer.beginning_offsets(self.topic), consumer.end_offsets(self.topic)]
         starts = yield self._starts(low, high)
-        if args.exit:
-            self.ends = high
-        if args.to_offset is not None:
-            self.ends = dict((each, min(self.ends.get(each, args.to_offset), args.to_offset)) for each in partitions)
-        if args.to_time is not None:
-            found = yield consumer.offsets_for_times(self.topic, args.to_time)
-            self.ends = dict((each, high[each] if found.get(each) is None else found[each][0]) for each in partitions)
-        self.ends = dict((each, self.ends[each]) for each in partitions if each in self.ends)
+        ends = yield self._ends(high)
+        self.ends = dict((each, ends[each]) for each in partitions if each in ends)
         for each in partitions:
             consumer.seek(self.topic, each, starts[each])
         raise gen.Return(partitions)
+
+    @gen.coroutine
+    def _ends(self, high):
+        """Return the offset at which each partition ends; nothing where it goes on."""
+        ends = high if self.args.exit else {}
+        if self.args.to_offset is not None:
+            ends = dict((each, min(ends.get(each, self.args.to_offset), self.args.to_offset)) for each in high)
+        if self.args.to_time is not None:
+            ends = yield self._at(self.args.to_time, high)
+        raise gen.Return(ends)
+
+    @gen.coroutine
+    def _at(self, when, high):
+        """Return the first offset at or after a time in each partition, else the end."""
+        found = yield self.consumer.offsets_for_times(self.topic, when)
+        raise gen.Return(dict((each, high[each] if found.get(each) is None else found[each][0]) for each in high))
 
     @gen.coroutine
     def _starts(self, low, high):
         """Return the offset at which each partition begins."""
         wanted = self.args.offset
         if self.args.from_time is not None:
-            found = yield self.consumer.offsets_for_times(self.topic, self.args.from_time)
-            raise gen.Return(dict((each, high[each] if found.get(each) is None else found[each][0]) for each in low))
+            raise gen.Return((yield self._at(self.args.from_time, high)))
         if wanted == END:
             raise gen.Return(high)
         if not isinstance(wanted, tuple):
@@ -236,33 +259,33 @@ class Session(object):
             records = [record for record in records if record[4] == self.key]
         return records
 
-    def _put(self, found, plain):
-        """Write messages."""
+    def _put(self, found):
+        """Write messages: values where they are `plain`, else records."""
+        if not self.plain:
+            found = self._chosen(found)
         if self.left is not None:
             found = found[:self.left]
             self.left -= len(found)
         if not found:
             return
+        self.sink.write(self._joined(found))
+        if not self.plain or len(found) < MANY:  # else more is coming, and goes out together with it
+            self.sink.flush()
+
+    def _joined(self, found):
+        """Return messages as they are written."""
         if self.write is not None:
-            self.sink.write(b"".join([self.write(record) for record in found]))
-        else:
-            values = found if plain else [record[5] for record in found]
-            if None in values:
-                values = [value or b"" for value in values]
-            self.sink.write(self.delimiter.join(values) + self.delimiter)
-        if plain and len(found) > 100:
-            return  # more is coming, and goes out together with it
-        self.sink.flush()
+            return b"".join([self.write(record) for record in found])
+        values = found if self.plain else [record[5] for record in found]
+        if None in values:
+            values = [value or b"" for value in values]
+        return self.delimiter.join(values) + self.delimiter
 
     @gen.coroutine
-    def _commit(self, now):
-        """Commit what was written, now and then."""
-        if self.left == 0 and not now:
-            return
-        if now or time.time() - self.committed_at > COMMIT_AFTER:
-            self.sink.flush()
-            self.committed_at = time.time()
-            try:
-                yield self.consumer.commit_offsets()
-            except exc.NotOwnedError as error:  # another member writes them again
-                print("kiel: %s" % error, file=sys.stderr)
+    def _commit(self):
+        """Commit what was written."""
+        self.committed_at = time.time()
+        try:
+            yield self.consumer.commit_offsets()
+        except exc.NotOwnedError as error:  # another member writes them again
+            complain(error)

@@ -32,12 +32,16 @@ def unpack(line):
         raise ValueError("no JSON: %r" % line[:60])
     if not isinstance(found, dict) or "value" not in found:
         raise ValueError("no JSON object with a value: %r" % line[:60])
-    headers = found.get("headers") or ()
-    if not isinstance(headers, (list, tuple)) or not all(isinstance(each, list) and len(each) == 2 for each in headers):
-        raise ValueError("headers are a list of [name, value]: %r" % (headers,))
     timestamp = found.get("timestamp")
-    return (_meant(found.get("key")), _meant(found["value"]), [(name, _meant(value)) for name, value in headers],
-            None if timestamp in (None, -1) else timestamp, found.get("partition"))
+    return (_meant(found.get("key")), _meant(found["value"]), _headers(found.get("headers") or ()),
+            None if timestamp == -1 else timestamp, found.get("partition"))
+
+
+def _headers(given):
+    """Return the headers of a line."""
+    if not isinstance(given, (list, tuple)) or not all(isinstance(each, list) and len(each) == 2 for each in given):
+        raise ValueError("headers are a list of [name, value]: %r" % (given,))
+    return [(name, _meant(value)) for name, value in given]
 
 
 def _shown(value):

@@ -51,17 +51,16 @@ def add(kinds, shared):
 
 def _settings(made, args):
     """Return the keyword arguments of the producer."""
-    found = args.found
-    compression = args.compression or found.get("compression") or "none"
-    acks = args.acks if args.acks is not None else {"all": -1}.get(found.get("acks", "all"), found.get("acks"))
+    found = dict(dict(acks="all", compression="none", linger=LINGER * 1000), **args.found)
+    for name in "compression", "acks", "transactional_id":
+        if getattr(args, name) is not None:
+            found[name] = getattr(args, name)
     settings = dict(
-        made, serializer=bytes_or_none, compression=None if compression == "none" else compression,
-        required_acks=int(acks), linger=float(found["linger"]) / 1000 if "linger" in found else LINGER,
-        batch_size=100000, transactional_id=args.transactional_id or found.get("transactional_id"),
-        delivery_timeout=max(1, args.timeout)
+        made, serializer=bytes_or_none, batch_size=100000, linger=float(found["linger"]) / 1000,
+        compression={"none": None}.get(found["compression"], found["compression"]),
+        required_acks=int({"all": -1}.get(found["acks"], found["acks"])), delivery_timeout=max(1, args.timeout),
+        transactional_id=found.get("transactional_id")
     )
-    if settings["transactional_id"] is None:
-        del settings["transactional_id"]
     if args.message_key is None and args.key_delimiter is None and not (args.json or args.envelope):
         settings["serializer"] = bytes if not args.null else bytes_or_none
     else:
@@ -74,9 +73,8 @@ def bytes_or_none(value):
     return value
 
 
-@gen.coroutine
-def run(made, args, out):
-    """Produce all that there is to read."""
+def _check(args):
+    """Refuse options that exclude each other."""
     if args.whole and not args.file:
         raise CommandError("--whole needs files")
     if (args.json or args.envelope) and (args.key_delimiter is not None or args.whole or args.null):
@@ -85,6 +83,12 @@ def run(made, args, out):
         raise CommandError("--message-key or --key-delimiter, not both")
     if not formats.unescaped(args.delimiter):
         raise CommandError("--delimiter is empty; --whole makes one message of a file")
+
+
+@gen.coroutine
+def run(made, args, out):
+    """Produce all that there is to read."""
+    _check(args)
     producer = clients.Producer(args.brokers, **_settings(made, args))
     session = Session(producer, args)
     try:
@@ -122,6 +126,7 @@ class Session(object):
         self.key = connecting.octets(args.message_key)
         self.headers = [(name, connecting.octets(value)) for name, value in args.header]
         self.json = args.json or args.envelope
+        self.keyed = self.key is not None or self.key_delimiter is not None
         #: deliveries of each block that is under way, the oldest first
         self.under_way = []
         self.written = self.failed = 0
@@ -201,12 +206,10 @@ class Session(object):
                     self.topic, value, key=key, partition=self.args.partition, headers=self.headers)))
         else:
             keys = None
-            if self.key_delimiter is not None:
+            if self.keyed:
                 keys, messages = zip(*[self._split(value) for value in messages])
             elif self.args.null:
                 messages = [value or None for value in messages]
-            if self.key is not None:
-                keys = [self.key] * len(messages)
             deliveries = yield self.producer.produce_many(self.topic, messages, keys, self.args.partition)
         self.under_way.append(deliveries)
         yield self._settled(UNDER_WAY)

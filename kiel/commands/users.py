@@ -2,8 +2,6 @@
 from __future__ import absolute_import, print_function
 
 import getpass
-import os
-import sys
 
 from tornado import gen
 
@@ -46,12 +44,10 @@ def _list(admin, args, out):
 def _new_password(args):
     """Return the password that somebody is to have."""
     if args.new_password_env:
-        if args.new_password_env not in os.environ:
-            raise CommandError("the environment has no %s" % args.new_password_env)
-        return os.environ[args.new_password_env]
+        return connecting.variable(args.new_password_env)
     if args.new_password_file:
         return connecting.first_line(args.new_password_file)
-    if sys.stdin is None or not sys.stdin.isatty():
+    if not connecting.on_terminal():
         raise CommandError("--new-password-env or --new-password-file, or a terminal to ask on")
     given = getpass.getpass("New password of %s: " % args.name)
     if given != getpass.getpass("The same again: "):
@@ -80,17 +76,22 @@ def _quotas(admin, args, out):
     named = dict((part, DEFAULT if value == "" else value) for part, value in (
         ("user", args.of_user), ("client_id", args.of_client_id), ("ip", args.of_ip)) if value is not None)
     if args.set or args.unset:
-        entity = Entity(**named)
-        changes = dict((name, float(value)) for name, value in args.set)
-        changes.update((name, None) for name in args.unset)
-        found = yield admin.alter_client_quotas({entity: changes}, validate_only=args.dry_run)
-        raise gen.Return(outcomes(
-            args, out, [(_columns(entity), found[entity])],
-            lambda row: "%s the quotas." % ("Could change" if args.dry_run else "Changed")))
+        code = yield _change_quotas(admin, args, out, Entity(**named))
+        raise gen.Return(code)
     found = yield admin.describe_client_quotas(named)
     rows = [dict(_columns(entity), quota=name, value=found[entity][name])
             for entity in sorted(found, key=str) for name in sorted(found[entity])]
     show(args, out, rows, ("user", "client_id", "ip", "quota", "value"), "No quotas.")
+
+
+@gen.coroutine
+def _change_quotas(admin, args, out, entity):
+    changes = dict((name, float(value)) for name, value in args.set)
+    changes.update((name, None) for name in args.unset)
+    found = yield admin.alter_client_quotas({entity: changes}, validate_only=args.dry_run)
+    raise gen.Return(outcomes(
+        args, out, [(_columns(entity), found[entity])],
+        lambda row: "%s the quotas." % ("Could change" if args.dry_run else "Changed")))
 
 
 def _columns(entity):
