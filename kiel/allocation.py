@@ -170,12 +170,17 @@ def describe(topics):
     return ", ".join("%s:%d" % key for key in sorted((topic, int(i)) for topic, ids in topics.items() for i in ids))
 
 
-def log_change(group, revoked, assigned):
-    """Tell in the log of partitions that come and go: topic -> partition ids, as for `Allocator.on_change`."""
+def log_change(group, revoked, assigned, identity=("", -1)):
+    """
+    Tell in the log of partitions that come and go: topic -> partition ids, as for `Allocator.on_change`.
+
+    :param identity: the member's id and generation
+    """
+    extra = dict(group=group, member=identity[0], generation=identity[1])
     if revoked:
-        log.info("Group %s: revoked %s", group, describe(revoked))
+        log.info("Group %s: revoked %s", group, describe(revoked), extra=extra)
     if assigned:
-        log.info("Group %s: assigned %s", group, describe(assigned))
+        log.info("Group %s: assigned %s", group, describe(assigned), extra=extra)
 
 
 def split(item):

@@ -62,7 +62,7 @@ class Cluster(Topics):
         #: called, without arguments and on the loop, after every answer that was taken over
         self.listeners = []
         #: whether any broker answers, and what is said on the log meanwhile
-        self.outage = Outage()
+        self.outage = Outage(self.settings.client_id)
         self._resting = Resting()
         self._absent = Resting(ABSENT)
         #: topics that were there: who deletes one does not want it back by our asking for it
@@ -92,8 +92,28 @@ class Cluster(Topics):
         return self.settings.cluster_id
 
     def warn(self, text, *args):
-        """Warn about a request that failed; while no broker answers, once a minute with a count."""
-        self.outage.warn(text, text, *args)
+        """
+        Warn about a request that failed, once a minute with a count: the last argument is the error.
+
+        What failed for want of a connection is one trouble, whatever was asked; `answered` ends it.
+        """
+        error = args[-1] if args else None
+        if isinstance(error, exc.BrokerConnectionError):
+            self.outage.warn((error.host, error.port), text, *args, broker=error.broker_id)
+        else:
+            self.outage.warn((text,) + args[:-1], text, *args)
+
+    def reached(self, broker, *about):
+        """
+        A broker answered: what was told of it is over.
+
+        :param about: what `warn` was given of such requests, but for the error
+        """
+        if self.outage.troubled:
+            self.outage.over((broker.host, broker.port), "Broker %s at %s:%d answers again", broker.broker_id,
+                             broker.host, broker.port, broker=broker.broker_id)
+            if about:
+                self.outage.over(about, about[0].rpartition(" failed")[0] + " works again", *about[1:])
 
     def __getitem__(self, broker_id):
         return self.conns[broker_id]
@@ -304,6 +324,15 @@ class Cluster(Topics):
                 self._absent.worked(name)
         return missing
 
+    def _tell_absent(self, name):
+        """A topic is not there: once a minute."""
+        self.outage.tell(
+            log, ("topic", name), logging.INFO, "Topic %s is not there, or not yet", (name,), dict(topic=name))
+
+    def _tell_there(self, name):
+        """A topic is there that was not, or had an error."""
+        self.outage.over(("topic", name), "Topic %s is there", name, topic=name)
+
     def get_metadata(self, topics=None, create=True):
         """
         Ask one broker after the other until one answers, the least busy first; at last the bootstrap hosts.
@@ -358,11 +387,11 @@ class Cluster(Topics):
         try:
             yield conn.connect()
         except (exc.AuthenticationError, exc.CredentialsError) as error:
-            self.outage.warn((conn.host, conn.port), "Broker %s: %s", conn.broker_id, error)
+            self.outage.warn((conn.host, conn.port), "Broker %s: %s", conn.broker_id, error, broker=conn.broker_id)
             failed.add(conn.broker_id)
             self.outage.error = error
         except exc.KielError as error:
-            self.outage.warn((conn.host, conn.port), "Broker %s: %s", conn.broker_id, error)
+            self.outage.warn((conn.host, conn.port), "Broker %s: %s", conn.broker_id, error, broker=conn.broker_id)
             failed.add(conn.broker_id)
             self._resting.failed((conn.host, conn.port))
             self.outage.error = error
@@ -370,7 +399,9 @@ class Cluster(Topics):
                 self._drop(conn.broker_id)
         else:
             self._resting.worked((conn.host, conn.port))
-            log.info("Connected to broker %s at %s:%d", conn.broker_id, conn.host, conn.port)
+            log.info("Connected to broker %s at %s:%d", conn.broker_id, conn.host, conn.port,
+                     extra=dict(client=self.settings.client_id, broker=conn.broker_id))
+            self.reached(conn)
 
     def _drop(self, broker_id):
         """Takes a broker out of the books; that it has gone already is no error."""

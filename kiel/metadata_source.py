@@ -139,7 +139,13 @@ class MetadataSource(object):
             ", ".join("%s:%d" % address for address in hosts), error))
 
     def _warn(self, conn, text, *args):
-        self.outage.warn((conn.host, conn.port), text, *args)
+        self.outage.warn((conn.host, conn.port), text, *args, broker=conn.broker_id)
+
+    def _tell_over(self, conn):
+        """A broker answered, and with metadata."""
+        self.outage.over((conn.host, conn.port), "Broker %s:%d answers again", conn.host, conn.port,
+                         broker=conn.broker_id)
+        self.outage.over(("Metadata refresh failed: %s",), "Metadata came again")
 
     @gen.coroutine
     def _ask_one(self, conn, topics, create):
@@ -159,6 +165,8 @@ class MetadataSource(object):
         if error is not None:
             raise error
         self.outage.end()
+        if self.outage.troubled:
+            self._tell_over(conn)
         raise gen.Return(response)
 
     def _of_another_cluster(self, conn, response):

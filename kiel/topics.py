@@ -54,10 +54,17 @@ class Topics(object):
                 self._forget(name)
         return missing
 
+    def _tell_absent(self, name):
+        """A topic is not there."""
+        log.info("Topic %s is not there, or not yet", name)
+
+    def _tell_there(self, name):
+        """A topic is there that was not, or had an error."""
+
     def _process_topic(self, missing, with_epochs, name, code, topic_id, found):
         """Takes over one topic."""
         if code == errors.unknown_topic_or_partition:
-            log.info("Topic %s is not there, or not yet", name)
+            self._tell_absent(name)
             self._forget(name)
             self.topic_errors[name] = exc.for_code(code, "topic %s" % name, "metadata", topic=name)
             return
@@ -71,7 +78,8 @@ class Topics(object):
             return
         if code == errors.replica_not_available:
             missing.add(name)
-        self.topic_errors.pop(name, None)
+        if self.topic_errors.pop(name, None) is not None:
+            self._tell_there(name)
         partitions, leaders, epochs = [], {}, {}
         conns = self.conns
         for partition_id, leader, epoch in found:

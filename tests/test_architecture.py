@@ -38,6 +38,7 @@ RULES = (
     ("kiel.arguments",        IO + SHELL + ("kiel.protocol",)),
     ("kiel.iterables",        IO + SHELL + ("kiel.protocol",)),
     ("kiel.hooks",            IO + SHELL + ("kiel.protocol",)),
+    ("kiel.fields",           IO + SHELL + ("kiel.protocol",)),
     ("kiel.observer",         IO + SHELL + ("kiel.protocol",)),
     # wraps what producers do, from outside
     ("kiel.tracing",          FACES + ("kiel.connection", "kiel.cluster", "kiel.groups", "kiel.zookeeper",

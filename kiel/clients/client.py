@@ -20,6 +20,8 @@ log = logging.getLogger(__name__)
 #: seconds that `Client.close` waits for a `connect` that it came in between of
 GIVING_UP = 1.0
 
+REQUEST_FAILED = "Request '%s' to broker %s failed: %s"
+
 
 class Client(object):
     """
@@ -430,9 +432,11 @@ class Client(object):
             failures.append(error)
             return
         except Exception as error:
-            self.cluster.warn("Request '%s' to broker %s failed: %s", request.api, broker_id, error)
+            self.cluster.warn(REQUEST_FAILED, request.api, broker_id, error)
             self.heal_cluster = True
             return
+        if self.cluster.outage.troubled and broker_id in self.cluster:
+            self.cluster.reached(self.cluster[broker_id], REQUEST_FAILED, request.api, broker_id)
         try:
             result = yield outcome_of(handle(response))
         except Exception as error:

@@ -135,7 +135,7 @@ class GroupedConsumer(BaseConsumer):
         #: which partitions are this member's, and the allocator that says so
         self._assignment = Assignment(
             group, self._fetcher, self._progress, rebalance_timeout, self._commit_before_release, self._cursors_of,
-            self._allocation_changed, self._zk_hosts, self._settings.hooks
+            self._allocation_changed, self._zk_hosts, self._settings.hooks, self._settings.client_id
         )
         self._assignment.on_rebalance = on_rebalance
         self._assignment.on_lost = on_lost
@@ -375,7 +375,7 @@ class GroupedConsumer(BaseConsumer):
             self._subscription.stop()
             yield self.allocator.stop()
             raise
-        log.info("Group %s: %s is connected", self.group_name, self.name)
+        log.info("Group %s: %s is connected", self.group_name, self.name, extra=self._assignment.fields())
 
     @gen.coroutine
     def _reach_a_broker(self):
@@ -422,7 +422,7 @@ class GroupedConsumer(BaseConsumer):
             yield self._group_coordinator.find()
         except exc.KielError as error:
             self.last_error = error
-            log.error("No coordinator of group %s: %s", self.group_name, error)
+            log.error("No coordinator of group %s: %s", self.group_name, error, extra=self._assignment.fields())
             raise gen.Return(False)
         raise gen.Return(True)
 
@@ -432,7 +432,8 @@ class GroupedConsumer(BaseConsumer):
             return
         self.last_error = error
         if topic is not None:
-            log.error("Group %s: subscribing to %s failed: %s", self.group_name, topic, error)
+            log.error("Group %s: subscribing to %s failed: %s", self.group_name, topic, error,
+                      extra=dict(self._assignment.fields(), topic=topic))
             self._fetcher.wake(topic)
 
     def _topic_gone(self, topic):
@@ -737,7 +738,7 @@ class GroupedConsumer(BaseConsumer):
         if error is not None:
             log.error("Offsets of group %s could not be committed, %s: %s", self.group_name,
                       "and are not any more" if closing else "later commits will",
-                      str(error) or type(error).__name__)
+                      str(error) or type(error).__name__, extra=self._assignment.fields())
 
     @gen.coroutine
     def _call_commit_offsets(self):

@@ -259,7 +259,8 @@ def log_error(record, error):
     except Exception:
         text = "(its text can't be had)"
     log.error("Message %s:%s at %s does not deserialise and is skipped: %s: %s",
-              record.topic, record.partition, record.offset, type(error).__name__, text)
+              record.topic, record.partition, record.offset, type(error).__name__, text,
+              extra=dict(topic=record.topic, partition=record.partition))
 
 
 def synchronous(deserializer):

@@ -7,6 +7,7 @@ from kiel import constants, exc
 from kiel.clients import observed
 from kiel.clients.consuming import isolation
 from kiel.clients.consuming.log_validator import ERROR
+from kiel.outage import PATIENCE
 from kiel.protocol import errors, messages
 from kiel.retry import monotonic
 
@@ -73,6 +74,8 @@ class FetchResponses(object):
             cursor.replica_until = monotonic() + self.client.cluster.metadata_max_age
             log.debug("%s:%s is read from broker %s", cursor.topic, cursor.partition, cursor.replica)
             crowded = True  # it has more to say
+        if self.client.cluster.outage.troubled:
+            self._tell_over(cursor)
         cursor.high_watermark = part.highwater_mark_offset
         cursor.last_stable = cursor.end = part.last_stable_offset
         if cursor.end < 0 or self.limits.isolation_level != constants.READ_COMMITTED:
@@ -121,6 +124,20 @@ class FetchResponses(object):
         self.client.last_error = error
         self.fetcher.wake(cursor.topic)
 
+    def _tell(self, cursor, error):
+        """Warn of a partition's error, once a minute; what passes of itself, as a leader's move, when it has not."""
+        self.client.cluster.outage.tell(
+            log, ("fetch", cursor.topic, cursor.partition), logging.WARNING, "%s", (error,),
+            dict(topic=cursor.topic, partition=cursor.partition), PATIENCE if error.retriable else 0
+        )
+
+    def _tell_over(self, cursor):
+        """Tell that a partition is read again, if it was not."""
+        self.client.cluster.outage.over(
+            ("fetch", cursor.topic, cursor.partition), "%s:%s is read again", cursor.topic, cursor.partition,
+            topic=cursor.topic, partition=cursor.partition
+        )
+
     def _refused(self, cursor, error):
         """Deal with one partition's error. Returns whether metadata is out of date."""
         if self.client.cluster.settings.hooks is not None:
@@ -140,7 +157,7 @@ class FetchResponses(object):
             self.validator.begin_anew(cursor)
             self.fetcher.wake(cursor.topic)
             return False
-        log.warning("%s", error)
+        self._tell(cursor, error)
         cursor.failed()
         if not error.retriable:
             cursor.error = error

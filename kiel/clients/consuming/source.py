@@ -13,6 +13,8 @@ from kiel.retry import monotonic
 
 log = logging.getLogger(__name__)
 
+FETCH_FAILED = "Fetch from broker %s failed: %s"
+
 #: Lanes of fetches to one broker. While the first holds a long poll of idle partitions, the second serves the busy
 #: ones, with a short wait so that they join the first again when they fall idle.
 LANES = ("fetch", "fetch-busy")
@@ -178,6 +180,8 @@ class Source(object):
             session.answered(response.session_id)
         if self.client.cluster.settings.hooks is not None:
             observed.fetch_answered(self.client.cluster.settings.hooks, conn.broker_id, response, fetch)
+        if self.client.cluster.outage.troubled:
+            self.client.cluster.reached(conn, FETCH_FAILED, self.broker_id)
         self.fetcher.responses.handle(response, fetch)
         self._adapt(fetch)
 
@@ -196,7 +200,7 @@ class Source(object):
     def failed(self, error, cursors):
         """A request for some cursors failed as a whole."""
         if not self.client.closing:
-            self.client.cluster.warn("Fetch from broker %s failed: %s", self.broker_id, error)
+            self.client.cluster.warn(FETCH_FAILED, self.broker_id, error)
         self.client.last_error = error
         if self.client.cluster.settings.hooks is not None:
             observed.failed(self.client.cluster.settings.hooks, error)

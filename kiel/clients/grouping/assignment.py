@@ -41,16 +41,18 @@ class Assignment(object):
     :param changed: called without arguments whenever the allocator changed the allocation
     :param zk_hosts: the ZooKeeper that the group meets in, as errors name it; None for one that meets in Kafka
     :param hooks: the client's `kiel.hooks.Hooks`; None where nobody listens
+    :param client_id: the client's name, for the log
     """
 
     def __init__(self, group, fetcher, progress, rebalance_timeout, commit, cursors, changed, zk_hosts=None,
-                 hooks=None):
+                 hooks=None, client_id=None):
         self.group = group
         self.fetcher = fetcher
         self.progress = progress
         self.rebalance_timeout = rebalance_timeout
         self.zk_hosts = zk_hosts
         self.hooks = hooks
+        self._client_id = client_id
         #: the application's callbacks, see `kiel.clients.grouped.GroupedConsumer`; may be set
         self.on_rebalance = None
         self.on_lost = None
@@ -67,6 +69,11 @@ class Assignment(object):
         self._announced = set()
         #: (topic, partition) -> the term, an object of its own
         self._terms = {}
+
+    def fields(self):
+        """Return the fields of lines in the log that are about this member, see `kiel.fields`."""
+        member, generation = self.allocator.identity
+        return dict(client=self._client_id, group=self.group, member=member, generation=generation)
 
     def obey(self, allocator):
         """Go by an allocator from now on."""
@@ -200,7 +207,7 @@ class Assignment(object):
         for topic, partition in keys:
             self.fetcher.revoke(topic, partition)
         log.warning("Group %s: this member lost %s; what was not committed of them is handed out again by their next "
-                    "owner", self.group, names_of(keys))
+                    "owner", self.group, names_of(keys), extra=self.fields())
         self._releasing -= keys
         self.forget(keys)
         observed.Change(self.hooks, self, lost=lost).ended()
@@ -221,7 +228,7 @@ class Assignment(object):
                 yield events.within(seconds, gen.multi(working))
             except gen.TimeoutError:
                 log.warning("Group %s: messages of %s were not processed within %g s; their new owner gets them again",
-                            self.group, ", ".join(sorted(working)), seconds)
+                            self.group, ", ".join(sorted(working)), seconds, extra=self.fields())
 
 
 class Signature(object):

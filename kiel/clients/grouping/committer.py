@@ -82,7 +82,8 @@ class Committer(object):
         )
         for key, outcome in result.items():
             if isinstance(outcome, exc.KielError):
-                log.error("Commit of %s:%s at %s failed: %s", key[0], key[1], offsets[key], outcome)
+                log.error("Commit of %s:%s at %s failed: %s", key[0], key[1], offsets[key], outcome,
+                          extra=dict(self.assignment.fields(), topic=key[0], partition=key[1]))
             elif outcome:
                 self.progress.committed(key, offsets[key])
         if self.hooks is not None:

@@ -250,6 +250,7 @@ class _UnseenFailure(object):
 
     def __init__(self, batch, error):
         self.error = error
+        self.place = dict(topic=batch.topic, partition=batch.partition)
         self.what = "%d message%s for %s:%s" % (
             len(batch) or 1, "" if len(batch) < 2 else "s", batch.topic, batch.partition
         )
@@ -257,7 +258,7 @@ class _UnseenFailure(object):
     def __del__(self):
         if self.error is not None:
             try:
-                log.error("%s not delivered: %s", self.what, self.error)
+                log.error("%s not delivered: %s", self.what, self.error, extra=self.place)
             except Exception:  # the interpreter is going down
                 pass
 

@@ -122,7 +122,10 @@ class Retries(object):
             delay = max(delay, queue.clock.delay())
             if error.cure == "metadata":
                 topics.add(queue.topic)
-            log.info("%s:%s is retried in %.1f s: %s", queue.topic, queue.partition, delay, error)
+            self._cluster.outage.tell(
+                log, ("produce", queue.topic, queue.partition), logging.INFO, "%s:%s is retried in %.1f s: %s",
+                (queue.topic, queue.partition, delay, error), dict(topic=queue.topic, partition=queue.partition)
+            )
         try:
             yield gen.sleep(delay)
             yield self._cure(topics)
@@ -135,6 +138,12 @@ class Retries(object):
             queue.remove_done()
             effects.moved.append(queue)
         self._act(effects)
+
+    def over(self, queue):
+        """The head of a queue that failed before is written."""
+        queue.clock = None
+        self._cluster.outage.over(("produce", queue.topic, queue.partition), "%s:%s is written again", queue.topic,
+                                  queue.partition, topic=queue.topic, partition=queue.partition)
 
     @gen.coroutine
     def _cure(self, topics):

@@ -512,7 +512,8 @@ class Sender(object):
         """A batch arrived."""
         self._finish(batch, effects, None, offset, timestamp)
         queue.remove(batch)
-        queue.clock = None
+        if queue.clock is not None:
+            self._retries.over(queue)
 
     def _send_next(self, broker_queue, effects):
         """A request to this broker is over, so another may start."""

@@ -76,7 +76,7 @@ class ClassicAssignment(object):
     def _tell(self, revoked, assigned):
         """Call `on_change` and wait for it, as long as the group does. Return False when that was too short."""
         seconds = self.release_time()
-        log_change(self.allocator.group, revoked, assigned)
+        log_change(self.allocator.group, revoked, assigned, self.allocator.identity)
         try:
             yield events.within(seconds, self.allocator.changed(revoked, assigned))
         except gen.TimeoutError:

@@ -8,6 +8,7 @@ from tornado import gen, ioloop, locks
 
 from kiel import allocation, events, exc
 from kiel.callbacks import safe_text
+from kiel.fields import of_member
 from kiel.groups import refusals
 from kiel.groups.classic.assignment import ClassicAssignment
 from kiel.groups.classic.coordinator_client import ClassicCoordinatorClient
@@ -48,6 +49,7 @@ class ClassicAllocator(allocation.Allocator):
         self.group = coordinator.key
         self.membership = membership
         self.settings = settings
+        self._log = of_member(log, settings, self)
         self.instance_id = membership.instance_id
         self.cooperative = all(assignor.cooperative for assignor in membership.assignors)
         self.error = None
@@ -87,7 +89,7 @@ class ClassicAllocator(allocation.Allocator):
     def _event(self, name):
         """Go from state to state by the table."""
         before, self.state = self.state, TRANSITIONS[self.state][name]
-        log.debug("Group %s: %s, so this member is %s, not %s", self.group, name, self.state, before)
+        self._log.debug("Group %s: %s, so this member is %s, not %s", self.group, name, self.state, before)
 
     @property
     def identity(self):
@@ -170,7 +172,7 @@ class ClassicAllocator(allocation.Allocator):
         The commit may have been signed with an older generation than the present one, so its error proves nothing.
         """
         if self.state == STABLE:
-            log.info("Group %s: a commit was refused: %s", self.group, error)
+            self._log.info("Group %s: a commit was refused: %s", self.group, error)
             self._coordinator_client.beat(*self.identity)
 
     def stop(self):
@@ -237,7 +239,7 @@ class ClassicAllocator(allocation.Allocator):
                 self._reason = self._reason or reason
                 yield self._join_failed(error, failures)
         except Exception as error:
-            log.exception("Group %s: a rebalance failed", self.group)
+            self._log.exception("Group %s: a rebalance failed", self.group)
             if run is self._run and self.error is None:
                 self._fail(exc.KielError("group %s: a rebalance failed: %s: %s" % (
                     self.group, type(error).__name__, safe_text(error))))
@@ -258,7 +260,7 @@ class ClassicAllocator(allocation.Allocator):
         if isinstance(error, exc.MemberIdRequiredError) and failures >= refusals.ATTEMPTS:
             self._fail(error)
         elif error.cure == "rejoin":
-            log.info("Group %s: joins again: %s", self.group, error)
+            self._log.info("Group %s: joins again: %s", self.group, error)
             if not isinstance(error, exc.RebalanceInProgressError):
                 self._lose(error)
         elif error.retriable or (refusals.is_unexpected(error) and failures < refusals.ATTEMPTS):
@@ -270,7 +272,7 @@ class ClassicAllocator(allocation.Allocator):
     @gen.coroutine
     def _join(self, run, reason):
         """Take part in one rebalance."""
-        log.info("Group %s: %s joins: %s", self.group, self.identity[0] or "a new member", reason)
+        self._log.info("Group %s: %s joins: %s", self.group, self.identity[0] or "a new member", reason)
         was_away = self.state == AWAY
         if self.state == STABLE:
             self._event("rebalance")
@@ -303,8 +305,10 @@ class ClassicAllocator(allocation.Allocator):
         self._session.stood_still = False
         self._pauses.reset()
         self._last = assigned, joined.generation_id
-        log.info("Group %s: generation %d by %s, member %s%s: %s", self.group, joined.generation_id, joined.protocol,
-                 joined.member_id, " (leader)" if self.is_leader else "", assigned)
+        self._log.info(
+            "Group %s: generation %d by %s, member %s%s: %s", self.group, joined.generation_id, joined.protocol,
+            joined.member_id, " (leader)" if self.is_leader else "", assigned
+        )
         yield self._take(run, assigned, topics)
 
     def _expect(self, run, state):
@@ -378,12 +382,12 @@ class ClassicAllocator(allocation.Allocator):
         self._event(event)
         lost = self._assignment.lose()
         if lost:
-            log.info("Group %s: lost %s: %s", self.group, lost, error)
+            self._log.info("Group %s: lost %s: %s", self.group, lost, error)
         self._session.tell()
 
     def _fail(self, error):
         """End the membership by an error; if that may pass, the next `subscribe` tries again after a pause."""
-        log.error("Group %s: membership ends: %s", self.group, error)
+        self._log.error("Group %s: membership ends: %s", self.group, error)
         self._not_before = monotonic() + refusals.pause(self._pauses, error)
         self.error = error
         request = self._requests.leave(self.identity[0], "failed: %s" % error)
@@ -401,7 +405,7 @@ class ClassicAllocator(allocation.Allocator):
             yield stopping
         limit = self.settings.request_timeout
         self._event("leave")
-        log.info("Group %s: %s leaves", self.group, self.identity[0] or "the member")
+        self._log.info("Group %s: %s leaves", self.group, self.identity[0] or "the member")
         self._session.stop()
         try:
             yield events.within(limit, self._coordinator_client.learn_id())
@@ -410,11 +414,11 @@ class ClassicAllocator(allocation.Allocator):
                 yield events.within(limit, driver)
             yield events.within(limit, self._assignment.revoke(self._assignment.owned))
         except gen.TimeoutError:
-            log.warning("Group %s: the member leaves without waiting any longer", self.group)
+            self._log.warning("Group %s: the member leaves without waiting any longer", self.group)
         except Exception:
-            log.exception("Group %s: leaving went wrong", self.group)
+            self._log.exception("Group %s: leaving went wrong", self.group)
         if (yield self._coordinator_client.leave(self._requests.leave(self.identity[0], "the consumer was closed"))):
-            log.info("Group %s: %s has left", self.group, self.identity[0] or "the member")
+            self._log.info("Group %s: %s has left", self.group, self.identity[0] or "the member")
         self._assignment = ClassicAssignment(self, self._release_time)
         self._requests.identity = ("", NO_GENERATION)
         self._last = {}, NO_GENERATION

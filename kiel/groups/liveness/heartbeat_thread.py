@@ -61,6 +61,9 @@ class HeartbeatThread(object):
         )
         period = min(IDLE_PERIOD, (self.max_poll_interval or IDLE_PERIOD) / 4.0)
         self.watchdog = LoopWatchdog(heartbeat.io_loop, heartbeat.slow_callback, period, "group %s" % self.group)
+        #: of the lines in the log, see `kiel.fields`
+        self.fields = dict(client=heartbeat.settings.client_id, group=self.group)
+        self.watchdog.fields = self.fields
         self.watchdog.on_check = self.check_progress
         if self.hooks is not None:
             self.watchdog.on_turning = self._tell_blocked
@@ -337,7 +340,7 @@ class HeartbeatThread(object):
             reason = "consume() was not called (max_records= bounds what a call has to be worked on)"
         log.warning(
             "Group %s: no progress for %.1f s (max_poll_interval is %g s), %s: the member leaves the group, "
-            "and joins again when it goes on", self.group, stalled, self.max_poll_interval, reason
+            "and joins again when it goes on", self.group, stalled, self.max_poll_interval, reason, extra=self.fields
         )
 
     def _leave_abandoned(self):
@@ -349,7 +352,7 @@ class HeartbeatThread(object):
                      self.group)
         else:
             log.error("Group %s: the consumer was dropped without being closed: its member leaves; "
-                      "`yield consumer.close()` leaves at once", self.group)
+                      "`yield consumer.close()` leaves at once", self.group, extra=self.fields)
         if self.liveness.state == BEATING:
             self.liveness.change("leave")
             self._leave()

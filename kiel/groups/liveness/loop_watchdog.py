@@ -48,6 +48,8 @@ class LoopWatchdog(object):
         self.about = about
         #: called after every check with the seconds by which it came late; 0 where it was in time
         self.on_check = None
+        #: of the lines in the log, see `kiel.fields`
+        self.fields = {}
         #: called with the culprit and the seconds of a blockage that is over
         self.on_turning = lambda culprit, seconds: None
         #: "file:line (function)" of the handler that was named during this blockage; None while the loop turns
@@ -115,7 +117,7 @@ class LoopWatchdog(object):
         if number == self._number:
             if self.culprit is not None:
                 log.info("%s: the IOLoop turns again; %s blocked it for %.1f s", self.about, self.culprit,
-                         when - self._asked)
+                         when - self._asked, extra=self.fields)
                 self.on_turning(self.culprit, when - self._asked)
                 self.culprit = None
             self._ask()
@@ -147,7 +149,7 @@ class LoopWatchdog(object):
         again = " (%d times more since the last warning)" % untold if untold else ""
         log.warning(
             "%s: the IOLoop has been blocked for more than %.1f s by %s%s. Its stack, innermost last:\n%s",
-            self.about, now - self._asked, self.culprit, again, stack.rstrip()
+            self.about, now - self._asked, self.culprit, again, stack.rstrip(), extra=self.fields
         )
 
 

@@ -14,6 +14,7 @@ from tornado import gen, ioloop
 
 from kiel import events, exc
 from kiel.allocation import Allocator, log_change
+from kiel.fields import of_member
 from kiel.groups import refusals
 from kiel.groups.next_gen.assignment import from_answer
 from kiel.groups.next_gen.states import (
@@ -47,6 +48,7 @@ class ConsumerAllocator(Allocator):
         self.membership = membership
         self.instance_id = membership.instance_id
         self.settings = settings
+        self._log = of_member(log, settings, self)
         #: one of `TRANSITIONS`
         self.state = OUT
         self.allocation = {}
@@ -118,7 +120,7 @@ class ConsumerAllocator(Allocator):
         """Go from state to state by the table."""
         before, self.state = self.state, TRANSITIONS[self.state][event]
         if before != self.state:
-            log.debug("Group %s: %s, so this member is %s, not %s", self.group, event, self.state, before)
+            self._log.debug("Group %s: %s, so this member is %s, not %s", self.group, event, self.state, before)
 
     # -- what the consumer asks --
 
@@ -165,7 +167,7 @@ class ConsumerAllocator(Allocator):
     def rejoin(self, error):
         """A commit was refused: ask the coordinator at once what it takes this member for."""
         if self.state in INSIDE:
-            log.info("Group %s: a commit was refused (%s)", self.group, error)
+            self._log.info("Group %s: a commit was refused (%s)", self.group, error)
             self._event("told")
             self._coordinator_client.say()
 
@@ -184,7 +186,7 @@ class ConsumerAllocator(Allocator):
     def _join(self):
         """Have the heartbeat start, once there is a coordinator."""
         life = self._life
-        log.info("Group %s: %s joins", self.group, self._coordinator_client.member_id or "a new member")
+        self._log.info("Group %s: %s joins", self.group, self._coordinator_client.member_id or "a new member")
         if self._ending is not None:
             yield self._ending
         if self._not_before > monotonic():
@@ -212,8 +214,8 @@ class ConsumerAllocator(Allocator):
             return
         self._coordinator_client.note_answer(request, answer)
         if self.identity[1] != answer.member_epoch:
-            log.info("Group %s: epoch %d, member %s", self.group, answer.member_epoch,
-                     self._coordinator_client.member_id)
+            self._log.info("Group %s: epoch %d, member %s", self.group, answer.member_epoch,
+                           self._coordinator_client.member_id)
         self.identity = (self._coordinator_client.member_id, answer.member_epoch)
         self._unreleased = None
         self._to_leave = False
@@ -236,18 +238,18 @@ class ConsumerAllocator(Allocator):
     def _refused(self, request, error):
         """An error came in place of an answer, or in it."""
         if error.retriable:
-            log.info("Group %s: a heartbeat failed and is sent again: %s", self.group, error)
+            self._log.info("Group %s: a heartbeat failed and is sent again: %s", self.group, error)
             return
         code = getattr(error, "code", None)
         if code in (errors.fenced_member_epoch, errors.unknown_member_id) or (
                 code == errors.group_id_not_found and request.member_epoch > 0):
-            log.info("Group %s does not have this member any more: %s", self.group, error)
+            self._log.info("Group %s does not have this member any more: %s", self.group, error)
             self._spawn(self._fenced())
         elif code == errors.unreleased_instance_id:
             self._wait_for_release(error)
         elif refusals.is_unexpected(error) and self._unexpected < refusals.ATTEMPTS:
             self._unexpected += 1
-            log.warning("Group %s: a heartbeat failed and is sent again: %s", self.group, error)
+            self._log.warning("Group %s: a heartbeat failed and is sent again: %s", self.group, error)
             self.io_loop.call_later(self._coordinator_client.clock.delay(), self._say_again, self._life)
         elif code == errors.group_id_not_found:
             self._fail(exc.UnsupportedVersionError(
@@ -260,7 +262,7 @@ class ConsumerAllocator(Allocator):
         """A member that was killed still has this one's instance id, until its session is over."""
         if self._unreleased is None:
             self._unreleased = self.settings.retry.start()
-            log.info("Group %s: %s", self.group, error)
+            self._log.info("Group %s: %s", self.group, error)
         delay = self._coordinator_client.clock.delay()
         if self._unreleased.over:
             self._fail(error)
@@ -299,7 +301,7 @@ class ConsumerAllocator(Allocator):
 
     def _fail(self, error):
         """End the membership by an error; if that may pass, the next `subscribe` tries again after a pause."""
-        log.error("Group %s: membership ends: %s", self.group, error)
+        self._log.error("Group %s: membership ends: %s", self.group, error)
         # it may be in even where it was refused by a code that says nothing of members
         member = self.state in INSIDE or (refusals.is_unexpected(error) and self.state in ALIVE)
         self._event("failed")
@@ -334,7 +336,7 @@ class ConsumerAllocator(Allocator):
         try:
             yield self._tell(gen.maybe_future(self.on_lost(lost)), "on_lost")
         except Exception:
-            log.exception("on_lost(%s) failed", lost)
+            self._log.exception("on_lost(%s) failed", lost)
 
     # -- what the member has, and is to have --
 
@@ -362,7 +364,7 @@ class ConsumerAllocator(Allocator):
                 try:
                     yield self.cluster.heal()
                 except exc.KielError as error:
-                    log.info("Group %s: no names of new topics yet: %s", self.group, error)
+                    self._log.info("Group %s: no names of new topics yet: %s", self.group, error)
                 self._check_assignment()
                 yield gen.sleep(clock.delay())
         finally:
@@ -381,7 +383,7 @@ class ConsumerAllocator(Allocator):
                 else:
                     assignment.take(assigned)
                 self.allocation = assignment.allocation
-                log_change(self.group, assignment.by_name(revoked), assignment.by_name(assigned))
+                log_change(self.group, assignment.by_name(revoked), assignment.by_name(assigned), self.identity)
                 changed = self.changed(assignment.by_name(revoked), assignment.by_name(assigned))
                 yield self._tell(changed, "on_change")
                 if life is self._life:
@@ -402,8 +404,8 @@ class ConsumerAllocator(Allocator):
         try:
             yield events.within(self.membership.rebalance_timeout, future)
         except gen.TimeoutError:
-            log.warning("Group %s: %s was not done within %g s; the rebalance goes on without it",
-                        self.group, name, self.membership.rebalance_timeout)
+            self._log.warning("Group %s: %s was not done within %g s; the rebalance goes on without it",
+                              self.group, name, self.membership.rebalance_timeout)
 
     def _resolve_waiters(self):
         """Resolve the Futures of those who wait for a subscription, if it holds."""
@@ -424,14 +426,14 @@ class ConsumerAllocator(Allocator):
         self._event("stopped")
         self._subscription.end(exc.ClosedError("group %s is being left" % self.group))
         released, self.allocation = self.allocation, {}
-        log.info("Group %s: %s leaves", self.group, self.identity[0] or "the member")
+        self._log.info("Group %s: %s leaves", self.group, self.identity[0] or "the member")
         if self._reconciling is not None:
             yield self._tell(self._reconciling, "on_change")
-        log_change(self.group, released, {})
+        log_change(self.group, released, {}, self.identity)
         yield self._tell(self.changed(released, {}), "on_change")
         if member:
             if (yield self._coordinator_client.leave()):
-                log.info("Group %s: %s has left", self.group, self.identity[0])
+                self._log.info("Group %s: %s has left", self.group, self.identity[0])
         elif self._ending is not None:
             yield self._ending
         yield self.heartbeat.stop()

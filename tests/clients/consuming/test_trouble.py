@@ -170,7 +170,7 @@ def test_a_cluster_that_is_gone_is_told_of_now_and_then(cluster):
         yield consumer.consume("t")
         cluster.stop()
         outage, failed = consumer.cluster.outage, 0
-        while failed < 3 or outage.since is None or sum(given[1] for given in outage._given.values()) < 3:
+        while failed < 3 or outage.since is None or outage.held < 3:
             try:
                 yield loop.within(5, consumer.consume("t"))
             except exc.NoBrokersError:
