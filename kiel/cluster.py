@@ -109,7 +109,7 @@ class Cluster(Topics):
 
         :param about: what `warn` was given of such requests, but for the error
         """
-        if self.outage.troubled:
+        if self.outage.troubles:
             self.outage.over((broker.host, broker.port), "Broker %s at %s:%d answers again", broker.broker_id,
                              broker.host, broker.port, broker=broker.broker_id)
             if about:

@@ -165,7 +165,7 @@ class MetadataSource(object):
         if error is not None:
             raise error
         self.outage.end()
-        if self.outage.troubled:
+        if self.outage.troubles:
             self._tell_over(conn)
         raise gen.Return(response)
 

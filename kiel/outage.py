@@ -51,18 +51,13 @@ class Outage(object):
         #: when the last broker was lost (`kiel.retry.monotonic`); None while one answers
         self.since = None
         self._client_id = client_id
-        #: what it is about -> `Trouble`
-        self._troubles = {}
-
-    @property
-    def troubled(self):
-        """Whether there is any trouble that `over` may end: for whoever would have to ask often."""
-        return bool(self._troubles)
+        #: what it is about -> `Trouble`; whoever would call `over` often looks here first
+        self.troubles = {}
 
     @property
     def held(self):
         """How many lines are held back."""
-        return sum(trouble.held for trouble in self._troubles.values())
+        return sum(trouble.held for trouble in self.troubles.values())
 
     def begin(self, error):
         """No broker answers."""
@@ -74,7 +69,7 @@ class Outage(object):
         """A broker answered."""
         if self.since is not None:
             log.info("A broker answers again, after %.1f s%s", monotonic() - self.since,
-                     _and_held(self._troubles.pop(ALL, None)), extra=self._fields({}))
+                     _and_held(self.troubles.pop(ALL, None)), extra=self._fields({}))
         self.error = self.since = None
 
     def warn(self, about, text, *args, **fields):
@@ -93,9 +88,9 @@ class Outage(object):
         :param level: of the line; INFO until the trouble has lasted for ``patience`` seconds
         """
         now = monotonic()
-        trouble = self._troubles.get(about)
+        trouble = self.troubles.get(about)
         if trouble is None or now - trouble.last > QUIET:  # nobody said that it is over
-            trouble = self._troubles[about] = Trouble(now)
+            trouble = self.troubles[about] = Trouble(now)
         trouble.last, trouble.log = now, logger
         if now - trouble.begun < patience:
             level = min(level, logging.INFO)
@@ -111,7 +106,7 @@ class Outage(object):
 
     def over(self, about, text, *args, **fields):
         """Tell that a trouble is over, if there was one."""
-        trouble = self._troubles.pop(about, None)
+        trouble = self.troubles.pop(about, None)
         if trouble is not None:
             trouble.log.info(text + ", after %.1f s%s", *(args + (monotonic() - trouble.begun, _and_held(trouble))),
                              extra=self._fields(fields))

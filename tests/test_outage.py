@@ -72,7 +72,7 @@ def test_it_is_told_once_a_minute_with_a_count_and_once_when_it_is_over(clock):
         ("INFO", "Broker 2 is back, after 130.0 s (9 lines held back)"),
     ]
     assert [(record.client, record.broker) for record in lines.records] == [("me", 2)] * 4
-    assert not mine.troubled and not mine.held
+    assert not mine.troubles and not mine.held
 
 
 def test_what_may_pass_of_itself_is_a_warning_when_it_has_not(clock):
@@ -124,14 +124,19 @@ def test_a_broker_that_is_killed_and_back_is_a_warning_and_a_line_for_each_clien
         yield consumers.gather(consumer, 20)
         yield [client.cluster.heal() for client in (producer, consumer)]
         cluster[2].start()
+        for number in (1, 3):
+            cluster.log("t", number).leader = 2
         for client in (producer, consumer):
-            while 2 not in client.cluster:
-                yield client.cluster.heal()
-        yield loop.until(lambda: not producer.cluster.outage.troubled and not consumer.cluster.outage.troubled)
+            yield client.cluster.heal()
+        for number in range(4):
+            yield producer.produce("t", b"x", partition=number)
+        yield consumers.gather(consumer, 4)
+        yield loop.until(lambda: not producer.cluster.outage.troubles and not consumer.cluster.outage.troubles)
     warnings = [(record.client, record.broker) for record in lines.records if record.levelname == "WARNING"]
-    assert sorted(warnings) == [("c", 2), ("p", 2)], lines.told
+    assert warnings.count(("c", 2)) == 1 and len(warnings) == len(set(warnings)) and set(warnings) <= {
+        ("c", 2), ("p", 2)}, lines.told  # the producer's, where it happens to ask that broker for metadata
     back = [record.client for record in lines.records if "answers again" in record.getMessage()]
-    assert sorted(back) == ["c", "p"], lines.told
+    assert sorted(back) == sorted(client for client, _ in warnings), lines.told
     yield producer.close()
     yield consumer.close()
 
@@ -146,7 +151,7 @@ def test_partitions_that_are_read_and_written_again_say_so(cluster):
         cluster[1].on("fetch", error(74), times=4)
         yield producer.produce("t", b"x")
         yield consumers.gather(consumer, 1)
-        yield loop.until(lambda: not producer.cluster.outage.troubled)
+        yield loop.until(lambda: not producer.cluster.outage.troubles)
     told = [(record.levelname, record.client, record.topic, record.partition, record.getMessage().split(",")[0])
             for record in lines.records if getattr(record, "topic", None)]
     assert [line for line in told if line[1] == "p"][1] == ("INFO", "p", "t", 0, "t:0 is written again")

@@ -435,7 +435,7 @@ class Client(object):
             self.cluster.warn(REQUEST_FAILED, request.api, broker_id, error)
             self.heal_cluster = True
             return
-        if self.cluster.outage.troubled and broker_id in self.cluster:
+        if self.cluster.outage.troubles and broker_id in self.cluster:
             self.cluster.reached(self.cluster[broker_id], REQUEST_FAILED, request.api, broker_id)
         try:
             result = yield outcome_of(handle(response))

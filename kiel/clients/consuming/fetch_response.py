@@ -74,7 +74,7 @@ class FetchResponses(object):
             cursor.replica_until = monotonic() + self.client.cluster.metadata_max_age
             log.debug("%s:%s is read from broker %s", cursor.topic, cursor.partition, cursor.replica)
             crowded = True  # it has more to say
-        if self.client.cluster.outage.troubled:
+        if self.client.cluster.outage.troubles:
             self._tell_over(cursor)
         cursor.high_watermark = part.highwater_mark_offset
         cursor.last_stable = cursor.end = part.last_stable_offset

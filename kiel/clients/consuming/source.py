@@ -180,7 +180,7 @@ class Source(object):
             session.answered(response.session_id)
         if self.client.cluster.settings.hooks is not None:
             observed.fetch_answered(self.client.cluster.settings.hooks, conn.broker_id, response, fetch)
-        if self.client.cluster.outage.troubled:
+        if self.client.cluster.outage.troubles:
             self.client.cluster.reached(conn, FETCH_FAILED, self.broker_id)
         self.fetcher.responses.handle(response, fetch)
         self._adapt(fetch)
