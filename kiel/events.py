@@ -104,6 +104,9 @@ def detached(future, copy=None):
     copy = concurrent.Future() if copy is None else copy
 
     def take(done):
+        if done.cancelled():  # the loop ends, and what the work waited for was cancelled
+            copy.cancel()
+            return
         error = done.exception()
         if copy.done():
             return

@@ -268,6 +268,7 @@ class Client(object):
         if self.io_loop is not None:
             if self._pid != os.getpid() or events.is_closed(self.io_loop):
                 self._begin_anew()
+                self.io_loop = ioloop.IOLoop.current()  # it counts as connected here, and is closed now
             elif events.is_elsewhere(self.io_loop):
                 refused = concurrent.Future()
                 refused.set_exception(self._made_elsewhere())

@@ -319,6 +319,9 @@ class BaseConsumer(Client):
     def _finish(self, call, outcome, future):
         """A call is done: its Future is resolved, unless nobody waits any more."""
         self._forget_call(call)
+        if future.cancelled():  # the loop ends
+            outcome.cancel()
+            return
         error = future.exception()
         if outcome.done():
             return

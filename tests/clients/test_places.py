@@ -237,6 +237,44 @@ def test_a_client_is_closed_on_another_loop_where_the_first_is_closed(kind):
         run_on_a_loop_of_its_own(lambda: loop.within(3, client.close()))
 
 
+def test_a_consumer_that_was_closed_on_another_loop_gives_none():
+    with served() as (_, hosts):
+        one = single(hosts)
+        run_on_a_loop_of_its_own(one.connect)
+        run_on_a_loop_of_its_own(lambda: loop.within(3, one.close()))
+        assert run_on_a_loop_of_its_own(lambda: loop.within(3, one.consume("t"))) is None
+
+
+@pytest.mark.skipif(sys.version_info < (3, 7), reason="needs asyncio.run")
+def test_a_run_of_asyncio_each_time():
+    import asyncio
+    namespace = {"clients": clients, "asyncio": asyncio}
+    exec("""
+async def main(one, reader, number):
+    if not number:
+        await one.connect()
+    asyncio.ensure_future(reader.consume("t", clients.BEGINNING) if reader.io_loop else reader.connect())  # cut off
+    deliveries = [await one.produce("t", b"%d" % at) for at in range(100 * number, 100 * number + 100)]
+    await one.flush()
+    assert [await delivery for delivery in deliveries][-1].offset == 100 * number + 100
+
+async def read(reader):
+    found = []
+    while len(found) < 501:
+        found += await reader.consume("t", clients.BEGINNING, max_records=150)
+    await reader.close()
+    return found
+""", namespace)
+    with served() as (_, hosts):
+        one, reader = producer(hosts, linger=0.002), single(hosts)
+        for number in range(5):
+            asyncio.run(asyncio.wait_for(namespace["main"](one, reader, number), 5))
+        found = asyncio.run(asyncio.wait_for(namespace["read"](reader), 5))
+        assert found == [b"a"] + [b"%d" % number for number in range(500)]
+        asyncio.run(asyncio.wait_for(one.close(), 5))
+        assert one.undelivered == {}
+
+
 def test_what_was_not_delivered_on_the_closed_loop_is_told_once():
     with served() as (_, hosts):
         one = producer(hosts, linger=60)

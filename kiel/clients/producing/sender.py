@@ -259,7 +259,11 @@ class Sender(object):
         """
         while broker_queue.ready and broker_queue.in_flight < MAX_IN_FLIGHT and not broker_queue.blocked:
             broker = self._cluster.conns.get(broker_queue.broker_id)
-            if broker is None:
+            moving = self._client._moving if broker is None else None
+            if moving is not None:  # the client begins anew on another loop
+                broker_queue.blocked = True
+                moving.add_done_callback(functools.partial(self._unblocked, broker_queue, asked=False))
+            elif broker is None:
                 gone = exc.LeaderNotAvailableError("broker %s is gone" % broker_queue.broker_id)
                 self._fail_ready(broker_queue, gone, effects)
             elif broker.closing:
@@ -295,8 +299,9 @@ class Sender(object):
         """The connection or the producer id this broker queue was waiting for is ready, or failed."""
         broker_queue.blocked = False
         effects = Effects()
-        if future.exception() is not None:
-            self._fail_ready(broker_queue, future.exception(), effects)
+        error = None if future.cancelled() else future.exception()
+        if error is not None:
+            self._fail_ready(broker_queue, error, effects)
         else:
             self._send_ready(broker_queue, effects, asked)
         self._act(effects)
