@@ -36,6 +36,8 @@ MOST_LINKS = 128
 #: the header that says which trace a message belongs to
 TRACEPARENT = "traceparent"
 
+_current = context.get_current
+
 
 class Tracing(object):
     """
@@ -165,8 +167,14 @@ class Producing(object):
 
     def produce(self, topic, message, key=None, partition=None, headers=None, timestamp=None, timeout=None):
         """See `kiel.clients.producer.Producer.produce`."""
-        sending = self._sending(topic, message, key, headers)
-        future = self._produce(topic, message, key, partition, sending.added_to(headers), timestamp, timeout)
+        if headers is not None and headers.__class__ is not list:
+            headers = listed(headers)
+        sending = self._open.get(topic)
+        if sending is None or sending.left <= 0 or sending.context is not _current() or has_context(headers):
+            sending = self._sending(topic, message, key, headers)
+        carried = sending.headers
+        future = self._produce(
+            topic, message, key, partition, carried if not headers else sending.added_to(headers), timestamp, timeout)
         if future.done():
             self._accepted(sending, future)
         else:
@@ -176,6 +184,7 @@ class Producing(object):
 
     def produce_nowait(self, topic, message, key=None, partition=None, headers=None, timestamp=None):
         """See `kiel.clients.producer.Producer.produce_nowait`."""
+        headers = headers if headers is None else listed(headers)
         sending = self._sending(topic, message, key, headers)
         try:
             delivery = self._produce_nowait(topic, message, key, partition, sending.added_to(headers), timestamp)
@@ -211,15 +220,13 @@ class Producing(object):
             return Sending(self._tracer, self._producer, topic, message, key, trace.SpanKind.CLIENT, headers)
         if self._share == 1:
             return Sending(self._tracer, self._producer, topic, message, key)
-        sending = self._open.get(topic)
-        if (sending is None or sending.ended or sending.count >= self._share
-                or sending.context is not context.get_current()):
-            sending = self._open[topic] = Sending(self._tracer, self._producer, topic, None, None)
+        sending = self._open[topic] = Sending(self._tracer, self._producer, topic, None, None)
+        sending.left = self._share
         return sending
 
     def _accepted(self, sending, future):
         """A message was taken, or not."""
-        error = exception_of(future)
+        error = None if future._exception is None and not future.cancelled() else exception_of(future)
         if error is not None:
             sending.failed(error)
         else:
@@ -243,13 +250,15 @@ class Sending(object):
     :param own: headers with a context that the span is linked to
     """
 
-    __slots__ = ("context", "count", "pending", "ended", "_producer", "_span", "_recording", "_headers", "_batches",
-                 "_last", "_error")
+    __slots__ = ("context", "count", "left", "pending", "ended", "headers", "_producer", "_span", "_recording",
+                 "_batches", "_last", "_error")
 
     def __init__(self, tracer, producer, topic, message, key, kind=trace.SpanKind.PRODUCER, own=None):
         self.context = context.get_current()
         #: how many messages it has
         self.count = 0
+        #: how many more may join it; 0 once it has ended
+        self.left = 0
         #: how many batches, and messages that wait for room, are not done
         self.pending = 0
         self.ended = False
@@ -265,19 +274,23 @@ class Sending(object):
             found["messaging.kafka.message.key"] = text_of(key)
         self._span = tracer.start_span("send %s" % topic, self.context, kind, found, links)
         self._recording = self._span.is_recording()
-        self._headers = [] if own is not None else injected(trace.set_span_in_context(self._span, self.context))
+        #: what hands the context on
+        self.headers = None
+        if own is None:
+            self.headers = injected(trace.set_span_in_context(self._span, self.context)) or None
 
     def added_to(self, headers):
         """Return a message's headers with the context to hand on."""
-        if not self._headers:
+        if self.headers is None:
             return headers
         if not headers:
-            return self._headers
-        return list(headers.items() if hasattr(headers, "items") else headers) + self._headers
+            return self.headers
+        return headers + self.headers if headers.__class__ is list else headers
 
     def take(self, delivery):
         """A message was accepted."""
         self.count += 1
+        self.left -= 1
         if not self._recording:
             return
         self._last = delivery
@@ -311,6 +324,7 @@ class Sending(object):
         if self.ended:
             return
         self.ended = True
+        self.left = 0
         if self._recording:
             if self._error is not None:
                 failed(self._span, self._error)
@@ -407,19 +421,29 @@ def injected(from_context):
     return [(name, value.encode("utf-8")) for name, value in carrier.items()]
 
 
+def listed(headers):
+    """Return headers as a list; what are none as they are, which the producer refuses."""
+    try:
+        return list(headers.items() if hasattr(headers, "items") else headers)
+    except TypeError:
+        return headers
+
+
 def has_context(headers):
-    """Return whether headers hand on a context already."""
-    if not headers:
-        return False
-    names = headers if hasattr(headers, "items") else [pair[0] for pair in headers]
-    return TRACEPARENT in names
+    """Return whether a list of headers hands on a context already."""
+    try:
+        for pair in headers or ():
+            if pair[0] == TRACEPARENT:
+                return True
+    except (TypeError, IndexError):  # the producer says what is wrong with them
+        pass
+    return False
 
 
 def links_of(headers):
     """Return a link to the context in headers."""
-    pairs = headers.items() if hasattr(headers, "items") else headers
     encoded = [(name, value if value is None or isinstance(value, bytes) else str(value).encode("utf-8"))
-               for name, value in pairs]
+               for name, value in headers]
     found = trace.get_current_span(propagate.extract(encoded, context.Context(), _getter)).get_span_context()
     return [trace.Link(found)] if found.is_valid else []
 

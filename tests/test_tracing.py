@@ -186,6 +186,20 @@ def test_a_context_of_ones_own_is_not_touched(cluster):
     assert ["%032x" % link.context.trace_id for link in first.links] == ["4bf92f3577b34da6a3ce929d0e0e4736"]
 
 
+@with_cluster(topics={"t": 1})
+def test_headers_of_any_kind_are_taken_or_refused_as_without_traces(cluster):
+    world = World()
+    producer = yield producers.connected(cluster, hooks=[world.tracing])
+    for headers in (iter([("a", b"1")]), (("a", b"1"),), {"a": b"1"}, [("a", b"1")]):
+        yield producer.produce("t", b"x", headers=headers)
+    for headers in (7, [5], [("a",)], "a"):
+        future = producer.produce("t", b"x", headers=headers)
+        assert isinstance((yield loop.raises(Exception, future)), (TypeError, ValueError))
+    assert [sorted(header) for header in headers_of(cluster)] == [["a", "traceparent"]] * 4
+    assert len(world.spans("send t")) == 8
+    yield producer.close()
+
+
 @with_cluster(topics={"t": 2})
 def test_many_messages_may_share_a_span(cluster):
     from opentelemetry import trace
