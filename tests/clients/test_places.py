@@ -264,6 +264,9 @@ async def read(reader):
         found += await reader.consume("t", clients.BEGINNING, max_records=150)
     await reader.close()
     return found
+
+async def close(one):
+    await one.close()
 """, namespace)
     with served() as (_, hosts):
         one, reader = producer(hosts, linger=0.002), single(hosts)
@@ -271,7 +274,7 @@ async def read(reader):
             asyncio.run(asyncio.wait_for(namespace["main"](one, reader, number), 5))
         found = asyncio.run(asyncio.wait_for(namespace["read"](reader), 5))
         assert found == [b"a"] + [b"%d" % number for number in range(500)]
-        asyncio.run(asyncio.wait_for(one.close(), 5))
+        asyncio.run(asyncio.wait_for(namespace["close"](one), 5))
         assert one.undelivered == {}
 
 
