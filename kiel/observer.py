@@ -8,7 +8,7 @@ class Observer(object):
     """
     Notes when each request of a connection was sent, and tells the hooks.
 
-    :param hooks: has ``tell``, as `kiel.hooks.Hooks` does
+    :param hooks: has ``tell`` and ``pass_on``, as `kiel.hooks.Hooks` does
     :param conn: has ``broker_id``, ``host`` and ``port``
     """
 
@@ -76,8 +76,11 @@ class Observer(object):
 
     def sent(self, request, sent):
         """A request was handed to the socket."""
-        self._tell("request_sent", api=request.api, version=sent.version, correlation_id=request.correlation_id,
-                   bytes=sent.size, queued=sent.queued)
+        self._hooks.pass_on("request_sent", {
+            "broker_id": self._broker_id, "host": self._host, "port": self._port, "api": request.api,
+            "version": sent.version, "correlation_id": request.correlation_id, "bytes": sent.size,
+            "queued": sent.queued,
+        })
 
     def answered(self, request, correlation_id, size, reading):
         """
@@ -91,13 +94,12 @@ class Observer(object):
             return
         now = monotonic()
         reading = now - reading if reading else 0.0
-        writing = max(0.0, sent.written - sent.begun)
-        at_broker = max(0.0, now - reading - sent.written)
-        self._tell(
-            "request_answered", api=request.api, version=sent.version, correlation_id=correlation_id, bytes=size,
-            queued=sent.queued, writing=writing, at_broker=at_broker, reading=reading,
-            seconds=now - sent.begun + sent.queued
-        )
+        self._hooks.pass_on("request_answered", {
+            "broker_id": self._broker_id, "host": self._host, "port": self._port, "api": request.api,
+            "version": sent.version, "correlation_id": correlation_id, "bytes": size, "queued": sent.queued,
+            "writing": max(0.0, sent.written - sent.begun), "at_broker": max(0.0, now - reading - sent.written),
+            "reading": reading, "seconds": now - sent.begun + sent.queued,
+        })
 
 
 class Sent(object):

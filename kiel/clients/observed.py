@@ -29,12 +29,12 @@ def batch_ended(hooks, batch, options, leaders, error, offset):
                    attempts=batch.attempts, error=error, seconds=seconds)
         failed(hooks, error, (batch.topic, batch.partition))
     elif hooks.wants("batch_written"):
-        hooks.tell(
-            "batch_written", topic=batch.topic, partition=batch.partition, records=records,
-            broker_id=leaders.get(batch.topic, {}).get(batch.partition), bytes=batch.records.encoded,
-            compressed=sum(map(len, batch.data)), attempts=batch.attempts, offset=offset, seconds=seconds,
-            fill=min(1.0, (batch.size - BATCH_OVERHEAD) / float(batch_limit(options)))
-        )
+        hooks.pass_on("batch_written", {
+            "topic": batch.topic, "partition": batch.partition, "records": records,
+            "broker_id": leaders.get(batch.topic, {}).get(batch.partition), "bytes": batch.records.encoded,
+            "compressed": sum(map(len, batch.data)), "attempts": batch.attempts, "offset": offset, "seconds": seconds,
+            "fill": min(1.0, (batch.size - BATCH_OVERHEAD) / float(batch_limit(options))),
+        })
 
 
 def batch_retried(hooks, batch, error):

@@ -9,6 +9,7 @@ from __future__ import absolute_import
 
 import bisect
 import collections
+import functools
 import time
 import weakref
 
@@ -133,10 +134,38 @@ class Histogram(object):
                 "buckets": dict(("%g" % bound, count) for bound, count in found)}
 
 
+class Asked(object):
+    """What was counted of one api's requests to one broker: in one place, since there are so many of them."""
+
+    __slots__ = ("requests", "bytes", "responses", "response_bytes", "queued", "seconds", "at_broker")
+
+    def __init__(self):
+        self.requests = self.bytes = self.responses = self.response_bytes = 0
+        self.queued = Histogram(SECONDS)
+        self.seconds = Histogram(SECONDS)
+        self.at_broker = Histogram(SECONDS)
+
+
+class Sent(object):
+    """What was counted of the batches of one topic, likewise."""
+
+    __slots__ = ("batches", "records", "bytes", "compressed", "sizes", "fill", "seconds")
+
+    def __init__(self):
+        self.batches = self.records = self.bytes = self.compressed = 0
+        self.sizes = Histogram(RECORDS)
+        self.fill = Histogram(SHARE)
+        self.seconds = Histogram(SECONDS)
+
+
 class Numbers(object):
     """What was counted of one client."""
 
     def __init__(self):
+        #: (broker id, api) -> `Asked`
+        self.asked = {}
+        #: topic -> `Sent`
+        self.sent = {}
         #: name -> {label values: number or `Histogram`}
         self.counted = dict((name, {}) for name, row in TABLE.items() if row[0] in (COUNTER, HISTOGRAM))
         #: (topic, partition) -> the newest time stamp that was handed out, in milliseconds
@@ -158,6 +187,35 @@ class Numbers(object):
         if histogram is None:
             histogram = found[labels] = Histogram(TABLE[name][4])
         histogram.add(value)
+
+    def asked_of(self, event):
+        """Return the `Asked` of a request."""
+        key = event.broker_id, event.api
+        found = self.asked.get(key)
+        if found is None:
+            found = self.asked[key] = Asked()
+        return found
+
+    def totals(self):
+        """Return all that was counted: {name: {label values: number or `Histogram`}}."""
+        found = dict((name, dict(values)) for name, values in self.counted.items())
+        for (broker_id, api), asked in self.asked.items():
+            broker = "bootstrap" if broker_id is None else str(broker_id)
+            for name, number in (("requests", asked.requests), ("request_bytes", asked.bytes),
+                                 ("responses", asked.responses), ("response_bytes", asked.response_bytes)):
+                found[name][broker, api] = number
+            _include(found["queue_seconds"], (api,), asked.queued)
+            _include(found["request_seconds"], (api,), asked.seconds)
+            if api not in WAITING:
+                _include(found["broker_seconds"], (broker,), asked.at_broker)
+        for topic, sent in self.sent.items():
+            for name, number in (("sent_records", sent.records), ("sent_batches", sent.batches),
+                                 ("sent_bytes", sent.bytes), ("sent_compressed_bytes", sent.compressed)):
+                found[name][topic,] = number
+            for name, histogram in (("batch_records", sent.sizes), ("batch_fill", sent.fill),
+                                    ("delivery_seconds", sent.seconds)):
+                _include(found[name], (), histogram)
+        return found
 
     def handed(self, key, handed, to_commit):
         """Messages of a partition were handed out, whose offsets are to be committed, or not."""
@@ -204,20 +262,25 @@ class Metrics(object):
     """
 
     def __init__(self):
-        self._numbers = weakref.WeakKeyDictionary()
+        #: id of a client -> its `Numbers`, and a weak reference to it, which removes both when it goes
+        self._numbers = {}
+        self._clients = {}
 
     @property
     def clients(self):
         """The clients that have done anything yet and are not dropped: a list."""
-        return list(self._numbers)
+        found = [reference() for reference in list(self._clients.values())]
+        return [client for client in found if client is not None]
 
     def of(self, client):
         """Return the `Numbers` of a client."""
-        if client is None:  # it was dropped meanwhile
-            return Numbers()
-        found = self._numbers.get(client)
+        key = id(client)
+        found = self._numbers.get(key)
         if found is None:
-            found = self._numbers[client] = Numbers()
+            found = Numbers()
+            if client is not None:  # it was dropped meanwhile, then
+                self._numbers[key] = found
+                self._clients[key] = weakref.ref(client, functools.partial(_forget, self._numbers, self._clients, key))
         return found
 
     # -- the hooks --
@@ -241,20 +304,18 @@ class Metrics(object):
 
     def request_sent(self, event):
         """Counted."""
-        numbers, labels = self.of(event.client), (broker_of(event), event.api)
-        numbers.add("requests", labels)
-        numbers.add("request_bytes", labels, event.bytes)
-        numbers.observe("queue_seconds", event.queued, (event.api,))
+        asked = self.of(event.client).asked_of(event)
+        asked.requests += 1
+        asked.bytes += event.bytes
+        asked.queued.add(event.queued)
 
     def request_answered(self, event):
         """Counted."""
-        numbers, broker = self.of(event.client), broker_of(event)
-        labels = broker, event.api
-        numbers.add("responses", labels)
-        numbers.add("response_bytes", labels, event.bytes)
-        numbers.observe("request_seconds", event.seconds, (event.api,))
-        if event.api not in WAITING:
-            numbers.observe("broker_seconds", event.at_broker, (broker,))
+        asked = self.of(event.client).asked_of(event)
+        asked.responses += 1
+        asked.response_bytes += event.bytes
+        asked.seconds.add(event.seconds)
+        asked.at_broker.add(event.at_broker)
 
     def throttled(self, event):
         """Counted."""
@@ -266,14 +327,17 @@ class Metrics(object):
 
     def batch_written(self, event):
         """Counted."""
-        numbers, labels = self.of(event.client), (event.topic,)
-        numbers.add("sent_records", labels, event.records)
-        numbers.add("sent_batches", labels)
-        numbers.add("sent_bytes", labels, event.bytes)
-        numbers.add("sent_compressed_bytes", labels, event.compressed)
-        numbers.observe("batch_records", event.records)
-        numbers.observe("batch_fill", event.fill)
-        numbers.observe("delivery_seconds", event.seconds)
+        topics = self.of(event.client).sent
+        sent = topics.get(event.topic)
+        if sent is None:
+            sent = topics[event.topic] = Sent()
+        sent.batches += 1
+        sent.records += event.records
+        sent.bytes += event.bytes
+        sent.compressed += event.compressed
+        sent.sizes.add(event.records)
+        sent.fill.add(event.fill)
+        sent.seconds.add(event.seconds)
 
     def batch_retried(self, event):
         """Counted."""
@@ -343,9 +407,10 @@ class Metrics(object):
         numbers = self.of(client)
         gauges = client._gauges()
         numbers.state(gauges)
+        counted = numbers.totals()
         found = collections.OrderedDict()
         for name, (kind, _, labels, _, bounds) in TABLE.items():
-            values = gauges.get(name, {}) if kind in (GAUGE, PEAK) else numbers.counted[name]
+            values = gauges.get(name, {}) if kind in (GAUGE, PEAK) else counted[name]
             if not values and not labels and kind in (COUNTER, HISTOGRAM):
                 values = {(): 0 if bounds is None else Histogram(bounds)}
             if values:
@@ -369,6 +434,22 @@ def report(client):
     else:
         found = client._gauges()
     return dict((name, _nested(values)) for name, values in found.items())
+
+
+def _include(values, labels, histogram):
+    """Add a histogram to what else has these labels, without changing either."""
+    if labels in values:
+        whole = Histogram(histogram.bounds)
+        whole.include(values[labels])
+        whole.include(histogram)
+        histogram = whole
+    values[labels] = histogram
+
+
+def _forget(numbers, clients, key, _):
+    """A client is gone."""
+    numbers.pop(key, None)
+    clients.pop(key, None)
 
 
 def _nested(values):

@@ -136,7 +136,8 @@ class Wire(object):
 
     def measured(self, request, pieces):
         """Return a request's version and the bytes of what `send` gave for it, for who counts them."""
-        return self.version(request), sum(map(len, pieces))
+        pending = self.pending.get(request.correlation_id)
+        return self.version(request) if pending is None else pending[1], sum(map(len, pieces))
 
     @staticmethod
     def frame_size(prefix):

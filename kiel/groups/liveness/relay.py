@@ -25,6 +25,10 @@ class Relay(object):
 
     def tell(self, name, **values):
         """Have `kiel.hooks.Hooks.tell` called on the application's loop."""
+        self.pass_on(name, values)
+
+    def pass_on(self, name, values):
+        """The same with the attributes in a dict."""
         events.call_on_loop(self._io_loop, _deliver, self._hooks, name, values)
 
 
