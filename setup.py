@@ -69,6 +69,7 @@ setup(
     ext_modules=speedups,
     cmdclass={"build_ext": OptionalBuild},
     include_package_data=True,
+    package_data={"": ["py.typed", "*.pyi"]},
     exclude_package_data={"kiel": ["*.c"]},
     zip_safe=False,
     entry_points={"console_scripts": ["kiel = kiel.command:main"]},
@@ -109,5 +110,6 @@ setup(
         "Programming Language :: Python :: Implementation :: CPython",
         "Topic :: Software Development :: Libraries :: Python Modules",
         "Topic :: System :: Distributed Computing",
+        "Typing :: Typed",
     ],
 )

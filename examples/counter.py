@@ -64,7 +64,7 @@ def run(args):
     """Consumes and counts until Ctrl-C, then closes."""
     stopping = interrupt()
     consumer = clients.SingleConsumer(args.brokers.split(","))
-    counts = collections.Counter()
+    counts = collections.Counter()  # type: collections.Counter
     ticker = ioloop.PeriodicCallback(lambda: tell(counts), args.status_interval * 1000)
     try:
         yield consumer.connect()

@@ -32,11 +32,14 @@ log = logging.getLogger("service")
 class EventHandler(web.RequestHandler):
     """Produces what is posted."""
 
+    def initialize(self, producer):
+        self.producer = producer
+
     @gen.coroutine
     def post(self):
         event = json.loads(self.request.body.decode("utf-8"))
         try:
-            yield self.application.producer.produce(options.options.topic, event)
+            yield self.producer.produce(options.options.topic, event)
         except exc.NoBrokersError:
             self.set_status(503)
         else:
@@ -47,9 +50,9 @@ class Service(web.Application):
     """The web application, its producer and its worker."""
 
     def __init__(self):
-        super(Service, self).__init__([("/events", EventHandler)])
         brokers = options.options.brokers.split(",")
         self.producer = clients.Producer(brokers, key_maker=lambda event: str(event["id"]))
+        super(Service, self).__init__([("/events", EventHandler, {"producer": self.producer})])
         self.consumer = clients.GroupedConsumer(
             brokers, options.options.group, options.options.zk_hosts.split(","), autocommit=False, max_wait_time=500)
         self.done = 0

@@ -138,6 +138,10 @@ class BaseConsumer(Client):
         self._streams = Streams(self, self._fetcher, self._positions.paused, self._lookup)
         self.cluster.listeners.append(self._on_metadata)
 
+    def __class_getitem__(cls, kind):
+        """``SingleConsumer[bytes]`` in an annotation: what the type stubs say, Python need not know."""
+        return cls
+
     # -- settings that are the reader's --
 
     @property

@@ -101,3 +101,12 @@ def test_how_they_show_themselves(cluster):
     assert repr(member) == "<GroupedConsumer %s group='g' connected (stable)>" % brokers
     yield member.close()
     assert repr(object.__new__(clients.GroupedConsumer)) == "<GroupedConsumer ? group=None not connected>"
+
+
+@pytest.mark.skipif(six.PY2, reason="types are Python 3's")
+def test_annotations_may_name_what_is_consumed():
+    if not hasattr(type, "__class_getitem__") and not hasattr(list, "__class_getitem__"):
+        pytest.skip("needs Python 3.9")
+    assert clients.SingleConsumer[bytes] is clients.SingleConsumer
+    assert clients.GroupedConsumer[bytes] is clients.GroupedConsumer
+    assert clients.Record[bytes]

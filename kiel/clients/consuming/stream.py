@@ -140,6 +140,10 @@ class Stream(object):
     def __repr__(self):
         return "Stream(%s%s)" % (", ".join(self.topics or ()), ", ended" if self.ended else "")
 
+    def __class_getitem__(cls, kind):
+        """``Stream[bytes]`` in an annotation."""
+        return cls
+
     # -- for the application --
 
     def __aiter__(self):

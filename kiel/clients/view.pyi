@@ -1,0 +1,9 @@
+from typing import Any, Callable, Generic, TypeVar
+
+_T_co = TypeVar("_T_co", covariant=True)
+
+class View(Generic[_T_co]):
+    def __init__(self, read: Callable[[Any], _T_co]) -> None: ...
+    def __get__(self, client: Any, owner: Any = ...) -> _T_co: ...
+
+def refuse_taken(client: Any) -> None: ...

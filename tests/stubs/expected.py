@@ -1,0 +1,120 @@
+"""What type checkers are to infer; read by them alone, see tests/stubs/test_stubs.py."""
+import asyncio
+import datetime
+import json
+import re
+from typing import Any, Dict, List, Optional, Tuple
+
+from typing_extensions import assert_type
+
+import kiel
+from kiel import exc
+from kiel.clients import (
+    BEGINNING, END, Admin, Delivery, GroupedConsumer, Producer, Record, RecordMetadata, SingleConsumer
+)
+from kiel.retry import Backoff
+
+
+class Color:
+    """What an application deserialises."""
+
+    def __init__(self, value: Optional[bytes]) -> None:
+        self.value = value
+
+
+def number(value: Optional[bytes]) -> int:
+    """Another deserialiser."""
+    return int(value or b"0")
+
+
+async def consuming() -> None:
+    """Lists of what the deserialiser makes."""
+    raw = SingleConsumer(["localhost:9092"], deserializer=bytes)
+    assert_type(raw, SingleConsumer[bytes])
+    assert_type(await raw.consume("colors"), List[bytes])
+    assert_type(await raw.consume_records("colors", start=BEGINNING), List[Record[bytes]])
+    numbers = SingleConsumer("localhost:9092", number, max_wait_time=100)
+    assert_type(await numbers.consume(["colors", "shapes"], max_records=5), List[int])
+    assert_type(await numbers.consume(re.compile("c")), List[int])
+    assert_type(await numbers.consume({"colors": [0], "shapes": None}), List[int])
+    colors = SingleConsumer(["localhost:9092"], deserializer=Color)
+    assert_type(await colors.consume("colors"), List[Color])
+    decoded = SingleConsumer(["localhost:9092"])
+    assert_type(await decoded.consume("colors"), List[Any])
+    same = SingleConsumer(["localhost:9092"], deserializer=json.loads)
+    assert_type(await same.consume("colors"), List[Any])
+    for record in await numbers.consume_records("colors"):
+        assert_type(record.value, int)
+        assert_type(record.key, Optional[bytes])
+        assert_type(record.offset, int)
+        assert_type(record.headers, Tuple[Tuple[str, Optional[bytes]], ...])
+    assert_type(await raw.end_offsets("colors"), Dict[int, int])
+    assert_type(raw.position("colors", 0), Optional[int])
+    raw.seek("colors", 0, datetime.timedelta(hours=1))
+    await raw.connect(timeout=5)
+    await raw.close()
+
+
+async def streams() -> None:
+    """Loops."""
+    async with SingleConsumer(["localhost:9092"], deserializer=number) as consumer:
+        assert_type(consumer, SingleConsumer[int])
+        async for message in consumer.stream("colors", until=END):
+            assert_type(message, int)
+        async for record in consumer.stream_records(["colors"]):
+            assert_type(record, Record[int])
+        async for messages in consumer.stream("colors", batches=True):
+            assert_type(messages, List[int])
+        stream = consumer.stream("colors", until={0: 5})
+        while await stream.more():
+            assert_type(await stream.next(), int)
+        stream.close()
+
+
+async def groups() -> None:
+    """Members."""
+    async with GroupedConsumer(["localhost:9092"], "g", deserializer=bytes, autocommit="processed") as member:
+        assert_type(member, GroupedConsumer[bytes])
+        assert_type(await member.consume("colors"), List[bytes])
+        assert_type(await member.commit_offsets(), None)
+        assert_type(member.health(), Dict[str, Any])
+    plain = GroupedConsumer("localhost:9092", "g", ["zookeeper:2181"], autocommit=False)
+    assert_type(await plain.consume("colors"), List[Any])
+    GroupedConsumer("localhost:9092", "g", autocommit="sometimes")  # type: ignore[call-overload]  # pyright: ignore
+    GroupedConsumer("localhost:9092", "g", retry=Backoff(first=0.1), ssl=kiel.ssl(cafile="ca.pem"))
+
+
+async def producing() -> None:
+    """Deliveries can be awaited."""
+    async with Producer(["localhost:9092"], linger=0.01, compression="gzip", partitioner="murmur2") as producer:
+        assert_type(producer, Producer)
+        delivery = await producer.produce("colors", {"name": "red"}, key=b"k", headers={"h": b"1"}, timeout=1)
+        assert_type(delivery, Delivery)
+        assert_type(await delivery, RecordMetadata)
+        assert_type((await producer.produce_and_wait("colors", "red")).offset, int)
+        task = asyncio.create_task(producer.produce("colors", "red"))
+        assert_type(await task, Delivery)
+        async with asyncio.TaskGroup() as group:
+            other = group.create_task(producer.produce_and_wait("colors", "red"))
+        assert_type(other.result(), RecordMetadata)
+        assert_type((await asyncio.gather(producer.produce("colors", "red")))[0], Delivery)
+        deliveries = await producer.produce_many("colors", ["red"], keys=["k"])
+        assert_type(await deliveries, List[RecordMetadata])
+        assert_type(producer.produce_nowait("colors", "red"), Delivery)
+        async with producer.transaction():
+            await producer.flush(timeout=datetime.timedelta(seconds=5))
+        assert_type(producer.buffered, int)
+        producer.compression = "zstd"
+        try:
+            await producer.close()
+        except exc.TopicAuthorizationFailedError as error:
+            assert_type(error.retriable, bool)
+        except exc.BrokerError as failure:
+            assert_type(failure.code, int)
+
+
+async def administering() -> None:
+    """An Admin."""
+    async with Admin("localhost:9092") as admin:
+        assert_type(await admin.beginning_offsets("colors"), Dict[int, int])
+        await admin.list_topics()
