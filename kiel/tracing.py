@@ -19,7 +19,6 @@ installed no SDK, nothing is traced. Attributes are those of the semantic conven
 """
 from __future__ import absolute_import
 
-import functools
 import sys
 import time
 
@@ -119,8 +118,8 @@ class Tracing(object):
 
         :param handler: a function of a record: a plain one, or one of any kind of coroutine
         """
-        @functools.wraps(handler)
         def traced(record):
+            """Have the handler work within a span."""
             working = self.process(record, consumer)
             working.__enter__()
             try:
@@ -137,6 +136,8 @@ class Tracing(object):
             else:
                 working.__exit__(None, None, None)
             return result
+        # not by `functools.wraps`, through whose `__wrapped__` a worker would find the handler alone
+        traced.__name__ = getattr(handler, "__name__", type(handler).__name__)
         return traced
 
 

@@ -363,3 +363,31 @@ async def native(record):
 def test_a_share_is_a_number():
     with pytest.raises(ValueError):
         World(share=0)
+
+
+@pytest.mark.parametrize("kind", ["plain", "tornado", "native"])
+def test_a_workers_handler_is_traced(kind):
+    from opentelemetry import trace
+    from tests.worker.working import with_stage
+    seen = []
+
+    def plain(record):
+        seen.append(trace.get_current_span().get_span_context().span_id)
+
+    @gen.coroutine
+    def tornado(record):
+        yield gen.moment
+        plain(record)
+
+    names = dict(plain=plain, gen=gen)
+    exec("async def native(record):\n    await gen.sleep(0.001)\n    plain(record)\n", names)
+    names.update(tornado=tornado)
+
+    @with_stage
+    def run(stage):
+        world = World()
+        stage.put(1, 2, 3)
+        stage.start(world.tracing.processing(names[kind]))
+        yield stage.commits(3)
+        assert sorted(seen) == sorted(id_of(span) for span in world.spans("process t")) and len(seen) == 3
+    run()
