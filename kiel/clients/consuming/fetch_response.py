@@ -152,6 +152,10 @@ class FetchResponses(object):
             cursor.failed()
             return error.cure == "metadata"
         self.client.last_error = error
+        if error.code == errors.unknown_topic_or_partition:
+            self.client.positions.note_gone(cursor.topic)
+        elif error.code == errors.offset_out_of_range and self.client.positions.beyond_the_log(cursor.topic):
+            return False
         if error.code == errors.offset_out_of_range and self.limits.offset_reset != ERROR:
             log.warning("%s: looking for a position anew", error)
             self.validator.begin_anew(cursor)

@@ -45,6 +45,9 @@ class Positions(object):
         self._early = {}
         #: topic -> the id that it had when we got the first position in it (KIP-516)
         self._topic_ids = {}
+        #: topic that was said not to be there while it was read -> {partition: its position then}; where brokers have
+        #: no ids, it may be another one when it is there again
+        self._gone = {}
         #: (topic, partition) of those that the application paused
         self.paused = set()
 
@@ -99,18 +102,50 @@ class Positions(object):
 
         The new one is read from its beginning, as whatever comes while a topic is read.
         """
-        ids = self.client.cluster.topic_ids
+        cluster = self.client.cluster
         for topic in list(self.fetcher.cursors):
-            known, found = self._topic_ids.get(topic), ids.get(topic)
-            if found is None or found == known:
-                continue
-            self._topic_ids[topic] = found
-            if known is None:
-                continue
-            log.warning("Topic %s was deleted and made again: it is read from its beginning", topic)
-            for cursor in self.fetcher.of(topic):
-                cursor.seek(BEGINNING)
-                self._sought(topic, cursor.partition, None)
+            known, found = self._topic_ids.get(topic), cluster.topic_ids.get(topic)
+            if found is None:
+                if topic not in cluster.topics:
+                    self._gone.pop(topic, None)
+                    self.note_gone(topic)
+                elif topic in self._gone and self._is_younger(topic):
+                    self._made_again(topic)
+            elif found != known:
+                self._topic_ids[topic] = found
+                if known is not None:
+                    self._made_again(topic)
+
+    def note_gone(self, topic):
+        """A broker said that a topic is not there, which may mean no more than that it has not heard of it yet."""
+        self._gone.setdefault(topic, dict((cursor.partition, cursor.handed) for cursor in self.fetcher.of(topic)))
+
+    def _is_younger(self, topic):
+        """Whether a partition's leader is of an older epoch than messages that were read, as only in a new topic."""
+        epochs = self.client.cluster.leader_epochs.get(topic, {})
+        return any(0 <= epochs.get(cursor.partition, -1) < cursor.epoch for cursor in self.fetcher.of(topic))
+
+    def beyond_the_log(self, topic):
+        """
+        A position is out of range. Return whether that is since the topic was made again: all of it is read anew then.
+
+        For brokers without topic ids: with those, `topics_changed` tells.
+        """
+        if topic not in self._gone or topic in self.client.cluster.topic_ids:
+            return False
+        self._made_again(topic)
+        return True
+
+    def _made_again(self, topic):
+        """A topic is another one than that which was read."""
+        before = self._gone.pop(topic, {})
+        log.warning("Topic %s was deleted and made again: it is read from its beginning", topic)
+        for cursor in self.fetcher.of(topic):
+            if before.get(cursor.partition) == 0:
+                continue  # it was empty, so the new one is read from its beginning already
+            cursor.seek(BEGINNING)
+            self._sought(topic, cursor.partition, None)
+        self.fetcher.wake(topic)
 
     def abandon(self):
         """Give up the look-ups that are under way: their answers will not come any more."""

@@ -35,6 +35,56 @@ def test_a_topic_made_again_is_read_from_its_beginning(cluster, consumer):
     assert consumer.offsets["t"][0] == 3
 
 
+@pytest.mark.parametrize("seen", ["by metadata", "by a fetch"])
+@pytest.mark.parametrize("release", ["0.9", "0.11", "2.4"])
+def test_a_topic_made_again_where_there_are_no_ids_is_told_by_its_end(release, seen):
+    @with_consumer(topics={"t": 2}, versions=release)
+    def check(cluster, consumer):
+        cluster.log("t").put(b"0")
+        yield consumer.consume("t", consumer.END)
+        yield consumer.consume("t", consumer.END)
+        cluster.log("t").put(b"1", b"2")
+        assert (yield gather(consumer, 2, start=consumer.END)) == [b"1", b"2"]
+        cluster.topics.pop("t")
+        if seen == "by metadata":
+            yield consumer.cluster.heal()
+        else:
+            yield consumer.consume("t", consumer.END)
+        cluster.create("t", 2)
+        cluster.log("t").put(b"new 1", b"new 2")
+        cluster.log("t", 1).put(b"new 3")
+        yield consumer.cluster.heal()
+        found = yield gather(consumer, 3, start=consumer.END)
+        assert sorted(found) == [b"new 1", b"new 2", b"new 3"]
+        assert consumer.offsets["t"] == {0: 2, 1: 1}
+    check()
+
+
+@with_consumer(topics={"t": 1}, versions="2.4")
+def test_a_topic_made_again_where_there_are_no_ids_is_told_by_its_epoch(cluster, consumer):
+    cluster.log("t").epoch = 5
+    cluster.log("t").put(b"1", b"2")
+    assert (yield gather(consumer, 2)) == [b"1", b"2"]
+    cluster.topics.pop("t")
+    yield consumer.cluster.heal()
+    cluster.create("t", 1)
+    cluster.log("t").put(b"new 1", b"new 2", b"new 3")  # it has gone beyond the position already
+    yield consumer.cluster.heal()
+    assert (yield gather(consumer, 3, start=consumer.END)) == [b"new 1", b"new 2", b"new 3"]
+
+
+@with_consumer(topics={"t": 1}, versions="2.4")
+def test_a_topic_that_only_seemed_to_be_gone_is_read_on(cluster, consumer):
+    cluster.log("t").put(b"1", b"2")
+    assert (yield gather(consumer, 2)) == [b"1", b"2"]
+    kept = cluster.topics.pop("t")
+    yield consumer.cluster.heal()
+    cluster.topics["t"] = kept
+    cluster.log("t").put(b"3")
+    yield consumer.cluster.heal()
+    assert (yield gather(consumer, 1)) == [b"3"]
+
+
 @with_member(dict(autocommit=False), topics={"t": 1})
 def test_a_topic_made_again_in_a_group(cluster, consumer):
     cluster.log("t").put(b"1", b"2")
