@@ -24,8 +24,13 @@ def text(*path):
 package = {}
 exec(text("kiel", "__init__.py"), package)
 
-# python-snappy 0.7 stands on cramjam, which has no Python 2
-snappy = ['cramjam; python_version >= "3"', 'python-snappy<0.7; python_version < "3"']
+# python-snappy 0.7 stands on cramjam, which has no Python 2; of later cramjams the pip that Python 3.6 comes with knows
+# no wheel, and would want a compiler of Rust
+snappy = [
+    'cramjam; python_version >= "3.7"',
+    'cramjam<2.6; python_version >= "3" and python_version < "3.7"',
+    'python-snappy<0.7; python_version < "3"',
+]
 lz4 = ["lz4"]
 zstd = ["zstandard"]
 crc32c = ["crc32c"]
@@ -65,9 +70,17 @@ setup(
     long_description_content_type="text/x-rst",
     author="The kiel maintainers",
     license="Apache-2.0",
+    url="https://github.com/wglass/kiel",
+    project_urls={
+        "Source": "https://github.com/wglass/kiel",
+        "Issues": "https://github.com/wglass/kiel/issues",
+        "Changelog": "https://github.com/wglass/kiel/blob/master/CHANGELOG.rst",
+    },
     packages=find_packages(include=["kiel", "kiel.*"]),
     ext_modules=speedups,
     cmdclass={"build_ext": OptionalBuild},
+    # without the extension it is one wheel for every Python
+    options={} if speedups else {"bdist_wheel": {"python_tag": "py2.py3"}},
     include_package_data=True,
     package_data={"": ["py.typed", "*.pyi"]},
     exclude_package_data={"kiel": ["*.c"]},
@@ -104,8 +117,12 @@ setup(
         "Programming Language :: Python :: 2.7",
         "Programming Language :: Python :: 3",
         "Programming Language :: Python :: 3.6",
+        "Programming Language :: Python :: 3.7",
         "Programming Language :: Python :: 3.8",
+        "Programming Language :: Python :: 3.9",
+        "Programming Language :: Python :: 3.10",
         "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
         "Programming Language :: Python :: 3.13",
         "Programming Language :: Python :: Implementation :: CPython",
         "Topic :: Software Development :: Libraries :: Python Modules",
