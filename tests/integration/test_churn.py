@@ -7,7 +7,7 @@ import random
 import pytest
 from tornado import ioloop
 
-from tests.churn import run
+from tests.churn import run, work
 from tests.integration import peer
 
 
@@ -34,3 +34,21 @@ def test_nothing_is_lost_and_nobody_does_anothers_work(kafka, tmpdir, protocol, 
     print(", ".join("%d %s" % (checker.counts[name], name) for name in sorted(checker.counts)))
     assert not checker.problems, "\n".join(checker.problems[:50])
     assert checker.counts["done"] > 500 and checker.counts["closing"]
+
+
+@pytest.mark.parametrize("protocol", ["classic", "consumer"])
+def test_workers_lose_nothing_and_keep_order(kafka, tmpdir, protocol):
+    """Workers come, go and die, and the broker is started anew; a long run is ``python -m tests.churn.work``."""
+    plan = work.PLAN if protocol == "consumer" else [step for step in work.PLAN if step[1] not in ("kill", "restart")]
+    working = work.Work(
+        kafka, str(tmpdir), dict(group_protocol=protocol), seconds=8.0 if protocol == "consumer" else 4.0, plan=plan,
+        name="worked-" + protocol)
+    loop = ioloop.IOLoop(make_current=False)
+    try:
+        check = loop.run_sync(working.main)
+    finally:
+        loop.close()
+    print(", ".join("%d %s" % (check.counts[name], name) for name in sorted(check.counts)))
+    assert not check.problems, "\n".join(check.problems[:50])
+    assert check.counts["done"] > 300 and check.counts["dead"] and check.counts["failed"]
+    assert protocol == "consumer" or not check.counts["twice"]
