@@ -1,22 +1,27 @@
 #!/usr/bin/env python
 """
-Prints a topic's events, shared with every other worker of the group, until Ctrl-C.
+Prints a topic's events, shared with every other worker of the group, until SIGTERM or Ctrl-C.
 
-Start it several times: ZooKeeper tells the workers of each other, and they share the partitions. Offsets are committed
-after the events were printed, so that an event whose worker dies is printed by another one: at least once.
+Start it several times: the workers share the partitions. An event that fails is tried again for a while, and then put
+into the topic of dead letters; offsets are committed after that, so that an event whose worker dies is printed by
+another one: at least once.
 
-    python examples/worker.py localhost:9092 localhost:2181 colors
+    python examples/worker.py localhost:9092 colors
+
+With --zk_hosts the workers meet in ZooKeeper, as those of kiel 0.9 do.
 """
 from __future__ import absolute_import, print_function
 
 import argparse
 import logging
-import signal
 import sys
 
 from tornado import gen, ioloop
 
 from kiel import clients
+from kiel.retry import Backoff
+from kiel.service import GracefulStop
+from kiel.worker import Reject, Worker
 
 log = logging.getLogger("worker")
 
@@ -34,52 +39,42 @@ def arguments():
     """What the command line says."""
     parser = argparse.ArgumentParser(description="Print a topic's events as one worker of a group, until Ctrl-C.")
     parser.add_argument("brokers", metavar="BROKERS", help="comma-separated host:port of some brokers")
-    parser.add_argument("zk_hosts", metavar="ZK_HOSTS", help="comma-separated host:port of ZooKeeper")
-    parser.add_argument("topic", metavar="TOPIC", help="the topic to work on")
+    parser.add_argument("topic", metavar="TOPIC", help="the topic to work on; dead letters go to TOPIC.dead")
+    parser.add_argument("--zk_hosts", help="comma-separated host:port of ZooKeeper, for a group that meets there")
+    parser.add_argument("--group", default="worker-group", help="who shares the topic (default: %(default)s)")
     parser.add_argument("--debug", type=flag, nargs="?", const=True, default=False,
                         help="true or false: log what happens in detail (default: false)")
     return parser.parse_args()
 
 
-def interrupt():
-    """An empty list that Ctrl-C fills, so that what runs can end in order; a second Ctrl-C is the usual one."""
-    seen = []
-
-    def note(*_):
-        seen.append(True)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    signal.signal(signal.SIGINT, note)
-    return seen
+def handle(record):
+    """Prints an event; it may as well be a coroutine that stores it."""
+    if record.value is None:
+        raise Reject("an event without a value")  # trying again does not help
+    log.debug("%s:%d at %d", record.topic, record.partition, record.offset)
+    print(record.value)
+    sys.stdout.flush()
 
 
 @gen.coroutine
 def run(args):
-    """Consumes, prints and commits until Ctrl-C; then closes, which leaves the group."""
-    stopping = interrupt()
+    """Works until a signal comes; then ends in order."""
     consumer = clients.GroupedConsumer(
-        args.brokers.split(","),
-        group="worker-group",
-        zk_hosts=args.zk_hosts.split(","),
-        autocommit=False,
-    )
+        args.brokers.split(","), args.group, args.zk_hosts and args.zk_hosts.split(","), topics=[args.topic],
+        autocommit=False)
+    worker = Worker(consumer, handle, retry=Backoff(deadline=30), dead_letters=args.topic + ".dead", timeout=60)
+    stop = GracefulStop(seconds=25)
+    stop.watch(worker.run())
+    stop.then(lambda: worker.drain(20))
     try:
-        yield consumer.connect()
-        while not stopping:
-            messages = yield consumer.consume(args.topic)
-            for message in messages:
-                print(message)
-            sys.stdout.flush()
-            log.debug("consumed %d messages", len(messages))
-            if messages:
-                yield consumer.commit_offsets()
+        yield stop.wait()
     finally:
-        yield consumer.close()
-        print("closed")
+        print("closed after %(done)d events, %(dead)d of them dead letters" % dict(
+            worker.numbers, done=worker.numbers["done"] + worker.numbers["dead"]))
 
 
 def main():
-    """Runs the consumer on this thread's IOLoop."""
+    """Runs the worker on this thread's IOLoop."""
     args = arguments()
     logging.basicConfig(level=logging.DEBUG if args.debug else logging.INFO)
     ioloop.IOLoop.current().run_sync(lambda: run(args))

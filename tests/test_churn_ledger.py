@@ -3,7 +3,9 @@ from __future__ import absolute_import
 
 import pytest
 
-from tests.churn import ledger, run
+from kiel.clients import Record
+
+from tests.churn import ledger, run, work as workers
 
 PATIENCE = 4.0
 
@@ -128,3 +130,65 @@ def test_a_seed_says_what_happens():
                 assert list(state.values()).count("up") >= 2
     assert set(what for _, _, what in run.schedule(1, 300, 8, 2)) == {"start", "leave", "kill", "pause", "resume"}
     assert run.schedule(1, 60, 6, 1.5) != run.schedule(2, 60, 6, 1.5)
+
+
+# -- workers --
+
+def written(*values):
+    """What was written: (key, value), the offsets in order."""
+    return [Record("t", 0, offset, key=key, value=value) for offset, (key, value) in enumerate(values)]
+
+
+FINE, FAILS, POISON = b'{"how": "fine"}', b'{"how": "fails"}', b"{poison"
+WRITTEN = written((b"a", FINE), (b"a", FINE), (b"b", FAILS), (b"b", POISON))
+
+
+def call(t, m, offset, seconds=.1, e="done"):
+    """A handler's call."""
+    return [entry(t, m, "begin", p=0, o=offset), entry(t + seconds, m, e, p=0, o=offset)]
+
+
+def letter(offset, value, key=b"b", kind=b"ValueError"):
+    """A dead letter."""
+    return Record("t.dead", 0, 0, key=key, value=value, headers=(
+        ("kiel.error.partition", b"0"), ("kiel.error.offset", b"%d" % offset), ("kiel.error.type", kind)))
+
+
+DEAD = [letter(2, FAILS), letter(3, POISON)]
+WORKED = call(1, A, 0) + call(2, A, 1) + call(1, A, 2, e="failed") + call(3, A, 2, e="failed")
+
+WORKERS = {
+    "sound": (WORKED, DEAD, None),
+    "killed, and done again": (
+        WORKED + [entry(2.5, A, "kill")] + call(9, B, 1) + call(9, B, 2, e="failed"), DEAD + DEAD[:1], None),
+    "killed at work": (
+        call(1, A, 0) + [entry(2, A, "begin", p=0, o=1), entry(2.5, A, "kill")] + call(9, B, 1)
+        + call(9, B, 2, e="failed"), DEAD, None),
+    "lost": (call(1, A, 0) + call(1, A, 2, e="failed"), DEAD, "1 of 4 messages lost"),
+    "twice without a kill": (WORKED + call(9, B, 1), DEAD, "was done by"),
+    "two of one key at once": (WORKED[:2] + call(1.05, A, 1) + WORKED[4:], DEAD, "while"),
+    "out of order": (call(2, A, 0) + call(1, A, 1) + WORKED[4:], DEAD, "was begun after"),
+    "never ended": (WORKED + [entry(5, A, "begin", p=0, o=1)], DEAD, "never ended"),
+    "no dead letter": (WORKED, DEAD[:1], "no dead letters"),
+    "a dead letter that is none": (WORKED, DEAD + [letter(0, FINE, b"a")], "not meant to be"),
+    "a dead letter of another value": (WORKED, [DEAD[0], letter(3, b"{")], "not what was written"),
+    "dead twice without a kill": (WORKED, DEAD + DEAD[:1], "twice"),
+    "dead of something else": (WORKED, [DEAD[0], letter(3, POISON, kind=b"KeyError")], "is dead of"),
+}
+
+
+@pytest.mark.parametrize("name", sorted(WORKERS))
+def test_the_ledgers_of_workers(name):
+    entries, dead, word = WORKERS[name]
+    check = workers.Check(WRITTEN, dead, sorted(entries, key=lambda one: one["t"]))
+    if word is None:
+        assert not check.problems
+    else:
+        assert any(word in problem for problem in check.problems), check.problems
+
+
+def test_a_plan_by_chance_is_the_same_for_the_same_seed():
+    plan = workers.at_random(3, 100, 5, 2.0)
+    assert plan == workers.at_random(3, 100, 5, 2.0) and set(step[1] for step in plan) == {
+        "start", "leave", "kill", "restart"}
+    assert "kill" not in set(step[1] for step in workers.at_random(3, 100, 5, 2.0, kills=False))

@@ -9,13 +9,14 @@ import sys
 import pytest
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-EXAMPLES = sorted(os.path.basename(path) for path in glob.glob(os.path.join(ROOT, "examples", "*.py")))
+EXAMPLES = sorted(os.path.basename(path) for path in glob.glob(os.path.join(ROOT, "examples", "*.py"))
+                  if not os.path.basename(path).startswith("test_"))
 #: the arguments without which each does not start
 NEEDED = {
     "maker.py": ["b1:9092,b2:9092", "colors"],
     "counter.py": ["b1:9092", "colors"],
     "transform.py": ["b1:9092", "colors", "shades"],
-    "worker.py": ["b1:9092", "z1:2181,z2:2181", "colors"],
+    "worker.py": ["b1:9092", "colors"],
 }
 
 
@@ -46,8 +47,8 @@ def parsed(monkeypatch, name, *arguments):
 
 
 def test_all_are_there():
-    assert EXAMPLES == ["counter.py", "demo.py", "maker.py", "move_offsets.py", "service.py", "transform.py",
-                        "worker.py"]
+    assert EXAMPLES == ["counter.py", "demo.py", "last_hour.py", "maker.py", "move_offsets.py", "processes.py",
+                        "service.py", "transform.py", "web.py", "worker.py"]
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
@@ -56,7 +57,10 @@ def test_help(name):
     assert code == 0, out
     for option in {"maker.py": ["--compression", "--batch_size", "--status_interval", "--debug"],
                    "counter.py": ["--status_interval", "--debug"],
-                   "worker.py": ["--debug"],
+                   "worker.py": ["--zk_hosts", "--group", "--debug"],
+                   "web.py": ["--port"],
+                   "last_hour.py": ["--minutes"],
+                   "processes.py": ["--processes"],
                    "move_offsets.py": ["GROUP"],
                    "transform.py": ["--id", "--debug"],
                    "service.py": ["--brokers", "--zk", "--topic", "--group", "--port"],
@@ -81,7 +85,7 @@ def test_a_wrong_debug_is_refused(monkeypatch, name, capsys):
 
 
 def test_places_of_the_arguments(monkeypatch):
-    args = parsed(monkeypatch, "worker.py", *NEEDED["worker.py"])
+    args = parsed(monkeypatch, "worker.py", *(NEEDED["worker.py"] + ["--zk_hosts", "z1:2181,z2:2181"]))
     assert (args.brokers, args.zk_hosts, args.topic) == ("b1:9092", "z1:2181,z2:2181", "colors")
 
 
@@ -100,3 +104,13 @@ def test_maker_makes_keys_and_picks_partitions():
     assert len(set(maker["COLORS"])) == 8
     assert maker["key_maker"]({"counter": 7, "color": "red"}) == "7"
     assert [maker["partitioner"](str(key), [0, 1, 2]) for key in range(5)] == [0, 1, 2, 0, 1]
+
+
+def test_the_web_services_own_tests():
+    """Those that need no broker; tests/integration/test_examples.py runs all."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "kiel.testing.fixtures",
+         os.path.join("examples", "test_web.py"), "-k", "Handlers"],
+        stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=ROOT, env=dict(os.environ, PYTHONPATH=ROOT))
+    out, _ = process.communicate()
+    assert process.returncode == 0 and b"3 passed" in out, out.decode("utf-8")

@@ -27,7 +27,8 @@ class Working(object):
         self.rnd = random.Random(name)
         order = options.pop("order")
         consumer = clients.GroupedConsumer(
-            bootstrap.split(","), group, topics=[topic], autocommit=False, max_wait_time=200, **options)
+            bootstrap.split(","), group, topics=[topic], autocommit=False, max_wait_time=200,
+            retry=Backoff(deadline=60), **options)
         self.worker = Worker(
             consumer, self.handle, concurrency=8, order=order, retry=Backoff(first=.02, most=.1, deadline=1),
             dead_letters=topic + ".dead", timeout=5)

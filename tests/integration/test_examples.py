@@ -1,6 +1,7 @@
 """The examples, and what the README shows, against a real Kafka."""
 from __future__ import absolute_import
 
+import json
 import os
 import re
 import signal
@@ -11,12 +12,14 @@ import time
 import uuid
 
 import pytest
+from six.moves.urllib.request import urlopen
 from tornado import gen, ioloop
 
 from kiel import clients, testing
 from kiel.clients import Admin
 from kiel.clients.grouping import committed_offsets, coordinator
 from kiel.protocol import fetch, messages
+from kiel.testing import ports
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 sys.path.insert(0, os.path.join(ROOT, "docs"))
@@ -83,9 +86,13 @@ class Script(object):
         self.reader.join(5)
         return self.process.returncode
 
-    def interrupt(self):
+    def terminate(self):
+        """Sends SIGTERM; the program has to end in order."""
+        self.interrupt(signal.SIGTERM)
+
+    def interrupt(self, number=signal.SIGINT):
         """Sends Ctrl-C; the program has to end in order."""
-        self.process.send_signal(signal.SIGINT)
+        self.process.send_signal(number)
         assert self.end() == 0, self.text
         assert "Traceback" not in self.text
 
@@ -185,40 +192,120 @@ def test_counter(kafka, topic):
     assert counter.lines[-1] == "closed"
 
 
-def test_worker_goes_on_where_the_one_before_stopped(kafka, zookeeper, topic):
+@pytest.mark.parametrize("meets", ["in Kafka", "in ZooKeeper"])
+def test_worker_goes_on_where_the_one_before_stopped(request, kafka, topic, meets):
     brokers = ",".join(kafka.bootstrap)
-    with example("maker.py", brokers, topic) as maker:
-        with example("worker.py", brokers, zookeeper.hosts, topic) as worker:
-            worker.wait_for("'counter': 20[,}]")
+    command = ["worker.py", brokers, topic, "--group", topic]
+    if meets == "in ZooKeeper":
+        command += ["--zk_hosts", request.getfixturevalue("zookeeper").hosts]
+    for number in range(2):
+        with example(*command) as worker, example("maker.py", brokers, topic) as maker:
+            worker.wait_for("'counter': 5[,}]")
             maker.interrupt()
             made = int(re.search(r"closed after (\d+) events", maker.text).group(1))
             worker.wait_for("'counter': %d[,}]" % (made - 1))
-            time.sleep(1)
-            worker.interrupt()
-    assert worker.lines[-1] == "closed"
-    assert "DEBUG:" not in worker.text
-    counters = [int(number) for number in re.findall(r"'counter': (\d+)", worker.text)]
-    assert sorted(counters) == list(range(made))
+            while len(re.findall(r"'counter': \d+", worker.text)) < made:
+                time.sleep(0.05)
+            worker.terminate() if number else worker.interrupt()
+        assert worker.lines[-1] == "closed after %d events, 0 of them dead letters" % made
+        counters = [int(number) for number in re.findall(r"'counter': (\d+)", worker.text)]
+        assert sorted(counters) == list(range(made)), "what was committed came again"
 
-    with example("worker.py", brokers, zookeeper.hosts, topic, "--debug", "true") as worker:
-        worker.wait_for("^DEBUG:worker:consumed 0 messages$")
+
+def test_a_worker_puts_aside_what_is_no_event(kafka, topic):
+    brokers = ",".join(kafka.bootstrap)
+    on_loop(write, kafka.bootstrap, topic, [b'{"a": 1}', b"no json", b'{"a": 2}'])
+    with example("worker.py", brokers, topic, "--group", topic, "--debug") as worker:
+        worker.wait_for("'a': 2")
+        worker.wait_for("failed for good")
+        dead = []
+        while not dead:
+            dead = on_loop(values, kafka.bootstrap, topic + ".dead")
+        worker.process.send_signal(signal.SIGTERM)
+        assert worker.end() == 0, worker.text
+    assert dead == [b"no json"]
+    assert worker.lines[-1] == "closed after 3 events, 1 of them dead letters"
+
+
+@gen.coroutine
+def write(brokers, topic, messages):
+    """Writes raw values."""
+    producer = clients.Producer(brokers, serializer=bytes)
+    yield producer.connect()
+    for message in messages:
+        yield producer.produce(topic, message, partition=0)
+    yield producer.close()
+
+
+@gen.coroutine
+def values(brokers, topic):
+    """What is in a topic, raw."""
+    consumer = clients.SingleConsumer(brokers, deserializer=bytes)
+    yield consumer.connect()
+    found = yield consumer.consume(topic, start=consumer.BEGINNING)
+    yield consumer.close()
+    raise gen.Return(found)
+
+
+def test_an_idle_worker_can_be_interrupted(kafka, topic):
+    with example("worker.py", ",".join(kafka.bootstrap), topic, "--group", topic) as worker:
+        worker.wait_for("assigned %s:" % topic)
+        worker.interrupt()
+    assert worker.lines[-1] == "closed after 0 events, 0 of them dead letters"
+
+
+def test_a_web_service_and_its_probes(kafka, topic):
+    port, = ports.take(1)
+    with example("web.py", ",".join(kafka.bootstrap), topic, "--port", str(port)) as service:
+        service.wait_for("^ready$")
+        root = "http://127.0.0.1:%d" % port
+        written = json.loads(urlopen(root + "/events", b'{"id": 7}').read().decode("utf-8"))
+        assert written["offset"] == 0
+        for what in ("live", "ready"):
+            body = json.loads(urlopen(root + "/health/" + what).read().decode("utf-8"))
+            assert body["status"] == "ok" and body["clients"]["Producer"]["connected"]
+        service.terminate()
+    assert service.lines[-1] == "closed"
+    assert on_loop(values, kafka.bootstrap, topic) == [b'{"id": 7}']
+
+
+def test_the_web_services_own_test_with_a_broker(kafka, topic):
+    """Called with this module's Kafka, to start no other; tests/test_examples.py runs those without one."""
+    path = os.path.join(ROOT, "examples", "test_web.py")
+    names = {"__name__": "example", "__file__": path}
+    with open(path) as source:
+        exec(compile(source.read(), path, "exec"), names)
+    names["test_an_event_arrives"](kafka, topic + "-new")
+
+
+def test_the_last_hour(kafka, topic):
+    brokers = ",".join(kafka.bootstrap)
+    with example("maker.py", brokers, topic) as maker:
+        maker.wait_for(r"^[1-9]\d* events")
+        maker.interrupt()
+    made = re.search(r"closed after (\d+) events", maker.text).group(1)
+    for minutes, count in (("60", made), ("0.000001", "0")):
+        with example("last_hour.py", brokers, topic, "--minutes", minutes) as script:
+            assert script.end() == 0, script.text
+        assert script.lines[-1] == count + " events"
+
+
+def test_several_processes(kafka, topic):
+    brokers = ",".join(kafka.bootstrap)
+    with example("processes.py", brokers, topic, "--group", topic) as processes:
         with example("maker.py", brokers, topic) as maker:
-            worker.wait_for("'counter': 5[,}]")
+            processes.wait_for("'counter': 20[,}]")
+            deadline = time.time() + PATIENCE
+            while len(set(re.findall(r"^(\d+): ", processes.text, re.M))) < 2 and time.time() < deadline:
+                time.sleep(0.05)
             maker.interrupt()
         made = int(re.search(r"closed after (\d+) events", maker.text).group(1))
-        worker.wait_for("'counter': %d[,}]" % (made - 1))
-        time.sleep(1)
-        worker.interrupt()
-    counters = [int(number) for number in re.findall(r"^{.*'counter': (\d+)", worker.text, re.M)]
-    assert sorted(counters) == list(range(made)), "what was committed came again"
-
-
-def test_an_idle_worker_can_be_interrupted(kafka, zookeeper, topic):
-    with example("worker.py", ",".join(kafka.bootstrap), zookeeper.hosts, topic, "--debug") as worker:
-        worker.wait_for("^DEBUG:worker:consumed 0 messages$")
-        time.sleep(3)
-        worker.interrupt()
-    assert worker.lines[-1] == "closed"
+        while len(re.findall(r"'counter': \d+", processes.text)) < made and time.time() < deadline:
+            time.sleep(0.05)
+        processes.terminate()
+    assert processes.lines[-1] == "closed"
+    assert len(set(re.findall(r"^(\d+): ", processes.text, re.M))) == 2
+    assert sorted(int(number) for number in re.findall(r"'counter': (\d+)", processes.text)) == list(range(made))
 
 
 @gen.coroutine
