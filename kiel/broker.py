@@ -110,6 +110,10 @@ class Broker(object):
             return failed(self._refusal())
         return self._send_when_open(name, request)
 
+    def began(self, lane):
+        """When the answer that is just being read on a lane began to come (`monotonic`), 0 where it came at once."""
+        return self.lanes[lane].stream.began
+
     @gen.coroutine
     def _send_when_open(self, name, request):
         """Sends once the lane is there; those who wait for it are served in their order."""

@@ -6,6 +6,7 @@ import sys
 
 from kiel.clients.consuming.fetch_session import NO_SESSION
 from kiel.protocol import fetch, topic_ids
+from kiel.retry import monotonic
 
 #: the least bytes that a fetch asks for where many leaders share the buffer, unless ``max_bytes`` is less
 LEAST_LIMIT = 16 * 1024
@@ -31,7 +32,8 @@ class Fetch(object):
         share is for those that are behind, in equal parts, so that none waits until another has all it wants
     """
 
-    __slots__ = ("cursors", "share", "limit", "least", "room", "request", "sent", "due", "busy", "full", "starved")
+    __slots__ = ("cursors", "share", "limit", "least", "room", "request", "sent", "due", "busy", "full", "starved",
+                 "waited", "took")
 
     def __init__(self, cursors, share, by_partition, bound, least):
         self.cursors = cursors
@@ -43,6 +45,8 @@ class Fetch(object):
         self.full = False
         #: whether somebody waited for the answer, with nothing in the buffer
         self.starved = False
+        #: seconds until the answer began to come, and until all of it was there
+        self.waited = self.took = 0
         #: bytes that a partition is asked for, but for those that need more: one that is behind, another
         self.limit = max(least, share // (behind or 1))
         self.least = least
@@ -115,6 +119,16 @@ class Fetch(object):
                 cursor.epoch if tells and epoch >= 0 else -1
             )
         return wanted, all_ids
+
+    def came(self, began):
+        """
+        The answer is here.
+
+        :param began: when its first bytes came (`kiel.retry.monotonic`); 0: just now, with all others
+        """
+        now = monotonic()
+        self.waited = (began or now) - self.sent
+        self.took = now - began if began else 0
 
     def awaiting(self):
         """Return the cursors that still wait for this fetch's answer."""

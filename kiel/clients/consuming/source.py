@@ -16,17 +16,21 @@ log = logging.getLogger(__name__)
 FETCH_FAILED = "Fetch from broker %s failed: %s"
 
 #: Lanes of fetches to one broker. While the first holds a long poll of idle partitions, the second serves the busy
-#: ones, with a short wait so that they join the first again when they fall idle.
+#: ones, with a short wait so that they join the first again when they fall idle. Where answers are full, each serves
+#: half of those that are behind: one answer is read while the other is on its way.
 LANES = ("fetch", "fetch-busy")
 
 #: milliseconds that a fetch on the second lane waits for data
 BUSY_WAIT = 50
 
-#: Seconds from which on an answer took long: where it was full, and waited for, the next is asked to bring more.
+#: Seconds from which on it takes long until an answer begins to come: then fetches that bring more are worth it.
 LONG = 0.005
 
-#: how many times as much that is
+#: how many times as much the next brings
 GROWTH = 4
+
+#: of how many answers the time is about the shortest: what else the loop was busy with does not count
+MEMORY = 16
 
 #: Partitions in one fetch from which on a session is worth it: brokers keep no more than 1000 sessions in all.
 WORTH_A_SESSION = 8
@@ -59,16 +63,20 @@ class Source(object):
         self._cold = 0
         #: bytes that one fetch may bring, where a round trip takes so long that the usual ones would not fill it
         self._grown = 0
+        #: about the least seconds until a full answer begins to come; None before the first
+        self._distance = None
+        #: whether the last answer brought as much as it might
+        self._full = False
 
     def fetch(self, cursors, idle):
         """
-        Send one fetch when a lane and room in the buffer are free.
+        Send a fetch, or one on each lane, when lanes and room in the buffer are free.
 
         :param cursors: those that are worth a fetch now; those whose messages wait to be taken come last
         :param idle: others of the same topics, which are not worth a fetch now but may stay in a session
         """
-        lane = next((lane for lane in LANES if lane not in self.under_way), None)
-        if lane is None:
+        free = [lane for lane in LANES if lane not in self.under_way]
+        if not free:
             return
         conn = self.client.cluster.conns[self.broker_id]
         share = self._share()
@@ -78,6 +86,20 @@ class Source(object):
                 return
         if self._should_join(cursors):
             return
+        for lane, part in self._by_lane(free, cursors):
+            self._begin(conn, lane, part, idle, share)
+
+    def _by_lane(self, free, cursors):
+        """Return ``(lane, cursors)`` of the fetches to send: one, or two where there is more than a fetch can bring."""
+        if self._full and len(free) == len(LANES):
+            second = set([cursor for cursor in cursors if cursor.behind][1::2])
+            if second:
+                return zip(LANES, ([cursor for cursor in cursors if cursor not in second],
+                                   [cursor for cursor in cursors if cursor in second]))
+        return [(free[0], cursors)]
+
+    def _begin(self, conn, lane, cursors, idle, share):
+        """Send one fetch, if there is room for it in the buffer."""
         if lane == LANES[1]:
             self._cold = sum(not cursor.hot for cursor in cursors)
         elif len(cursors) + len(idle) >= WORTH_A_SESSION and conn.reaches("fetch", 7):
@@ -87,7 +109,11 @@ class Source(object):
             cursors = self.validator.check(conn, cursors)
         if not cursors:
             return
-        most = share if self._grown <= share else max(share, min(self._grown, self._most(), self.fetcher.room))
+        most = self._wanted(share)
+        if most > share and self.fetcher.room < most:
+            if any(fetch.busy for fetch in self.under_way.values()):
+                return  # that is soon here, and what is in the buffer soon taken: a fetch of little would take as long
+            most = max(share, self.fetcher.room)
         fetch = Fetch(cursors, most, not conn.reaches("fetch", 3), self.limits.buffer_bytes, share)
         if self.fetcher.reserve(fetch.room):
             self._send(conn, lane, fetch, tells)
@@ -96,9 +122,13 @@ class Source(object):
         """
         Return those that may be asked for, though messages of some wait to be taken: the fewer bytes, the earlier.
 
-        Of none there is much more in the buffer than one answer, while another is under way.
+        Of none there is much more in the buffer than one answer, while another is under way. And none is asked for
+        ahead while the application has more to read than two answers bring: what lies about for longer is cold when it is
+        read.
         """
-        most = max(share, min(self._grown, self._most()))
+        most = self._wanted(share)
+        if self.fetcher.buffered >= 2 * most * len(self.fetcher.sources):
+            return [cursor for cursor in cursors if not cursor.size]
         return sorted((cursor for cursor in cursors if cursor.size < 2 * most), key=lambda cursor: cursor.size)
 
     def _should_join(self, cursors):
@@ -125,14 +155,23 @@ class Source(object):
         """The bytes that one fetch may grow to: the buffer takes as much again, and other leaders have their part."""
         return self.limits.buffer_bytes // (2 * len(self.fetcher.sources))
 
+    def _wanted(self, share):
+        """The bytes that one fetch should bring."""
+        return share if (self._distance or 0) <= LONG else max(share, min(self._grown, self._most()))
+
     def _adapt(self, fetch):
         """
-        Ask for more where full answers take long and are waited for: then it is the way that takes the time. Ask for
-        less again where they come faster than they are taken.
+        Ask for more where full answers are waited for, and it is the way that takes the time, not what comes over it.
+        Ask for less again where they come faster than they are taken.
         """
+        self._full = fetch.full
         if not fetch.full:
             return
-        if fetch.starved and monotonic() - fetch.sent > LONG:
+        if self._distance is None or fetch.waited < self._distance:
+            self._distance = fetch.waited
+        else:
+            self._distance += (fetch.waited - self._distance) / MEMORY
+        if fetch.starved and self._distance > LONG and fetch.took < 2 * self._distance:
             self._grown = max(self._grown, min(GROWTH * fetch.share, self._most()))
         elif self._grown and not fetch.starved and self.fetcher.buffered > 2 * fetch.share:
             self._grown //= 2
@@ -145,6 +184,7 @@ class Source(object):
         fetch.ask(self.client.cluster, self.limits, wait, tells, session, conn.reaches("fetch", 13))
         for cursor in fetch.cursors:
             cursor.send(fetch)
+        fetch.request.on_answer = lambda response: fetch.came(conn.began(lane))
         fetch.sent = monotonic()
         fetch.due = fetch.sent + wait / 1000.0
         self.under_way[lane] = fetch

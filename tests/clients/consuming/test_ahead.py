@@ -235,7 +235,7 @@ def asked(cluster, topic="t"):
 
 def far(monkeypatch):
     """Each answer takes long."""
-    monkeypatch.setattr(source, "LONG", 0)
+    monkeypatch.setattr(source, "LONG", -1)
 
 
 def test_fetches_grow_where_answers_take_long(monkeypatch):
@@ -268,17 +268,20 @@ def test_partitions_that_are_behind_share_what_a_fetch_has_grown_to(monkeypatch)
 
 @with_consumer(dict(SMALL, buffer_bytes=20000), topics={"t": 1})
 def test_how_far_fetches_grow(cluster, consumer):
-    """Up to half of the buffer, by full answers that somebody waited for, and not in vain."""
+    """Up to half of the buffer, by full answers that somebody waited for, while the way takes longer than the bytes."""
     cluster.log("t").put(VALUES[0])
     yield gather(consumer, 1)
     one = consumer.fetcher.sources[1]
-    one._grown, grown = 0, []
-    for full, starved in ((False, True), (True, False), (True, True), (True, True), (True, True), (True, True)):
-        fetch = Fetch([consumer.fetcher.find("t", 0)], one._grown or 200, False, 20000, 200)
-        fetch.full, fetch.starved = full, starved
+    one._grown, one._distance, grown = 0, None, []
+    for full, starved, waited, took in (
+        (False, True, 1, 0), (True, False, 1, 0), (True, True, 1, 2), (True, True, 1, 1), (True, True, 1, 0),
+        (True, True, 1, 0), (True, True, 1, 0), (True, True, 0.001, 0),
+    ):
+        fetch = Fetch([consumer.fetcher.find("t", 0)], one._wanted(200), False, 20000, 200)
+        fetch.full, fetch.starved, fetch.waited, fetch.took = full, starved, waited, took
         one._adapt(fetch)
-        grown.append(one._grown)
-    assert grown == [0, 0, 800, 3200, 10000, 10000]
+        grown.append(one._wanted(200))
+    assert grown == [200, 200, 200, 800, 3200, 10000, 10000, 200]
 
 
 def test_fetches_do_not_grow_where_answers_are_quick(monkeypatch):
@@ -306,6 +309,7 @@ def test_fetches_shrink_where_they_are_not_taken_as_fast(monkeypatch):
         fetch = Fetch([consumer.fetcher.find("t", 0)], 200, False, 20000, 200)
         fetch.full = True
         assert one._grown > 200
+        one._distance = 1
         for _ in range(20):
             one._adapt(fetch)
         assert one._grown < 200
@@ -329,10 +333,54 @@ def test_a_fetch_is_busy_where_the_broker_has_something():
 
 @with_consumer(SMALL, topics={"t": 2})
 def test_partitions_at_their_end_go_with_those_that_are_behind(cluster, consumer):
-    """No long poll of the one keeps the other's lane, and none is sent meanwhile."""
+    """It is not asked for again and again by itself."""
     for value in VALUES:
         cluster.log("t", 1).put(value)
     cluster.log("t", 0).put(b"only")
     assert sorted((yield gather(consumer, 10))) == sorted(VALUES + [b"only"])
-    for _, parts in asked(cluster)[2:-1]:
-        assert 1 in parts
+    alone = [parts for _, parts in asked(cluster) if 1 not in parts]
+    assert len(alone) <= 1  # the long poll that it waits in, should nobody take what is here of the other
+
+
+@pytest.mark.parametrize("release", ["0.8", "2.4", "4.4"])
+@pytest.mark.parametrize("partitions", [4, 20])
+def test_partitions_that_are_behind_are_shared_out_to_both_lanes(partitions, release):
+    """While one fetch is on its way, the other's messages are read; no partition is in both."""
+    @with_consumer(SMALL, topics={"t": partitions}, versions=release)
+    def check(cluster, consumer):
+        for partition in range(partitions):
+            for value in VALUES:
+                cluster.log("t", partition).put(b"%02d" % partition + value)
+        both = []
+
+        @gen.coroutine
+        def note(call):
+            under_way = consumer.fetcher.sources[1].under_way
+            yield gen.moment
+            if len(under_way) == 2:
+                both.append([set(fetch.cursors) for fetch in under_way.values()])
+
+        cluster[1].on("fetch", note)
+        messages = yield gather(consumer, 9 * partitions)
+        for partition in range(partitions):
+            assert [each[2:] for each in messages if each.startswith(b"%02d" % partition)] == VALUES
+        assert both and not any(one & other for one, other in both)
+    check()
+
+
+@with_consumer(dict(SMALL, max_bytes=100), topics={"t": 2})
+def test_a_fetch_that_would_bring_little_waits_for_one_that_is_soon_back(cluster, consumer):
+    for partition in (0, 1):
+        for value in VALUES:
+            cluster.log("t", partition).put(value)
+    one = consumer.fetcher._source(1)
+    one._grown, one._full, one._distance = 50000, True, 1
+    cursors = [consumer.fetcher.cursor("t", partition) for partition in (0, 1)]
+    for cursor in cursors:
+        cursor.locate(0)
+        cursor.end = 9
+    consumer.fetcher._reserved = 40000
+    one.fetch(cursors, [])
+    assert [fetch.share for fetch in one.under_way.values()] == [50000]
+    consumer.fetcher._reserved -= 40000
+    assert len((yield gather(consumer, 18))) == 18
