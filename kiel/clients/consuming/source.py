@@ -123,8 +123,8 @@ class Source(object):
         Return those that may be asked for, though messages of some wait to be taken: the fewer bytes, the earlier.
 
         Of none there is much more in the buffer than one answer, while another is under way. And none is asked for
-        ahead while the application has more to read than two answers bring: what lies about for longer is cold when it is
-        read.
+        ahead while the application has more to read than two answers bring: what lies about for longer is cold when it
+        is read.
         """
         most = self._wanted(share)
         if self.fetcher.buffered >= 2 * most * len(self.fetcher.sources):
