@@ -9,10 +9,13 @@ from __future__ import absolute_import
 import io
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
 import tempfile
+import textwrap
+import time
 import uuid
 
 import pytest
@@ -24,10 +27,11 @@ from kiel.clients import offsets
 from kiel.clients.administering.configs import Append, Resource, Subtract
 from kiel.clients.administering.topics import NewPartitions, NewTopic
 from kiel.clients.administering.users import ANY, DEFAULT, Credential, Entity, NoCredential
+from kiel.commands import formats
 from kiel.testing import admin as testing
 from kiel.testing import java, maven
 
-from tests import loop
+from tests import loop, syntax
 from tests.integration import peer
 
 #: seconds that a test may take
@@ -603,3 +607,35 @@ def test_one_transaction_or_none(kafka, topics):
     assert code == 2 and "no JSON" in errors
     assert kiel(kafka, *(args + ("-z", "gzip")), stdin=lines)[0] == 0
     assert sorted(kiel(kafka, "consume", name, "-e", "--committed")[1].splitlines()) == [b"a", b'{"b": 1}']
+
+
+def transcript():
+    """The lines that the docs show, each with what it prints: ``(input or None, arguments, text)``."""
+    with io.open(os.path.join(syntax.ROOT, "docs", "command.rst"), encoding="utf-8") as page:
+        block = page.read().split(".. code-block:: console\n\n")[1].split("\nMessages\n")[0]
+    found = []
+    for line in textwrap.dedent(block).rstrip("\n").split("\n"):
+        if not line.startswith("$ "):
+            found[-1][2].append(line)
+            continue
+        before, _, behind = str(line[2:]).rpartition(" | ")
+        given = formats.unescaped(shlex.split(before)[1]) if before else None
+        found.append((given, shlex.split(behind)[1:], []))
+    return [(given, args, "\n".join(lines) + "\n") for given, args, lines in found]
+
+
+def test_the_transcript_of_the_docs(kafka):
+    if peer.release(kafka) < (4, 0):
+        pytest.skip("the docs show 4.x")
+    lines = transcript()
+    assert len(lines) > 10
+    for given, args, text in lines:
+        deadline = time.time() + PATIENCE
+        while True:  # brokers learn of a change one after the other
+            code, out, errors = kiel(kafka, *args, **({} if given is None else {"stdin": given}))
+            told = out.decode("utf-8") or errors
+            if told == text or "produce" in args or "-G" in args or time.time() > deadline:
+                break
+            time.sleep(0.05)
+        assert (args, told) == (args, text)
+        assert code == (1 if "nobody" in args else 0)
