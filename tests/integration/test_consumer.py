@@ -17,7 +17,7 @@ import pytest
 from tornado import gen
 
 from kiel import constants, events, exc
-from kiel.clients import SingleConsumer
+from kiel.clients import GroupedConsumer, SingleConsumer
 from kiel.clients.consuming import offset_lookup as offsets
 from kiel.connection import Connection
 from kiel.testing import Kafka, admin
@@ -435,4 +435,70 @@ def test_any_of_several_leaders(three, topic):
             yield gen.sleep(0.1 * (number % 2))
         yield writer.put(topic, 0, values_of(99))
         assert (yield loop.within(1, waiting)) == values_of(99)
+    run(three, body)
+
+
+# -- streams --
+
+@gen.coroutine
+def drain(stream, most=None):
+    """Take what a stream gives, to its end or so many."""
+    found = []
+    while len(found) != most and (yield loop.within(20, stream.more())):
+        found.append((yield loop.within(20, stream.next())))
+    raise gen.Return(found)
+
+
+def test_streams_of_several_topics_and_bounded_ones(kafka, topic):
+    other = topic + "-other"
+    for name in (topic, other):
+        kafka.create_topic(name, partitions=2)
+
+    def body(writer, start):
+        for name, first in ((topic, 0), (other, 100)):
+            for partition in range(2):
+                begun = first + 10 * partition
+                yield writer.put(name, partition, values_of(*range(begun, begun + 10)))
+        consumer = yield start(SingleConsumer)
+        bounded = consumer.stream([topic, other], start=BEGINNING, until=END)
+        found = yield drain(bounded, 5)
+        yield writer.put(topic, 0, values_of(500))
+        found += yield drain(bounded)
+        assert sorted(found) == sorted(values_of(*(list(range(20)) + list(range(100, 120)))))
+        yield consumer.close()
+        again = yield start(SingleConsumer)
+        records = yield drain(again.stream_records({topic: [1]}, start=BEGINNING, until={1: 4}))
+        assert [(record.partition, record.offset) for record in records] == [(1, offset) for offset in range(4)]
+        stream = again.stream(topic, start=BEGINNING)
+        assert len((yield drain(stream, 17))) == 17  # four were given by the other
+        waiting = stream.next()
+        yield writer.put(topic, 1, values_of(600))
+        assert (yield loop.within(20, waiting)) == values_of(600)[0]
+    run(kafka, body)
+
+
+def test_a_partition_goes_to_another_member_between_two_messages(three, topic):
+    """Of two members that stream, each message is processed by one of them: what is committed is what was given."""
+    three.create_topic(topic, partitions=4)
+    given = {"first": [], "second": []}
+
+    def body(writer, start):
+        for partition in range(4):
+            yield writer.put(topic, partition, values_of(*range(100 * partition, 100 * partition + 40)))
+
+        @gen.coroutine
+        def member(name):
+            consumer = yield start(GroupedConsumer, topic, autocommit="processed", group_protocol="classic",
+                                   heartbeat_interval=0.2, topics=[topic])
+            stream = consumer.stream(topic)
+            while (yield stream.more()):
+                given[name].append((yield stream.next()))
+                yield gen.sleep(0.01)
+        first = events.ignore(member("first"))
+        yield loop.until(lambda: len(given["first"]) > 20, 20)
+        second = events.ignore(member("second"))
+        yield loop.until(lambda: len(given["first"]) + len(given["second"]) >= 160 or first.done() or second.done(), 40)
+        assert given["second"]
+        assert sorted(given["first"] + given["second"]) == sorted(
+            values_of(*[100 * partition + number for partition in range(4) for number in range(40)]))
     run(three, body)
