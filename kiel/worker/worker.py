@@ -28,6 +28,9 @@ AHEAD, LEAST_AHEAD = 10, 100
 #: the part of the time for a rebalance that messages at work are waited for; the rest is for committing
 SHARE = 0.75
 
+#: seconds that the commit of partitions that go may take at most
+LAST_COMMIT = 5.0
+
 #: the pauses after a `consume` that failed in passing
 PATIENCE = Backoff(first=0.1, most=2.0, deadline=None)
 
@@ -384,6 +387,8 @@ class Worker(object):
     def _on_rebalance(self, revoked, assigned):
         """Partitions go: finish what is at work on them, and commit. Or they have come."""
         for key in keys_of(assigned):
+            if key in self._parts:  # of a term that ended without waiting for us; what comes now is of another
+                self._lose(self._parts[key])
             self._resume(key)
         parts = [self._parts[key] for key in keys_of(revoked) if key in self._parts]
         for part in parts:
@@ -396,7 +401,12 @@ class Worker(object):
             if late:
                 log.warning("Messages of %s were still at work when these had to go; their next owner gets them again",
                             names_of(part.key for part in parts if part.pending))
-            yield self._commits.commit()
+            committing = events.ignore(self._commits.commit())
+            try:
+                yield events.within(min(LAST_COMMIT, (1 - SHARE) * self.consumer.rebalance_timeout / 2), committing)
+            except gen.TimeoutError:
+                log.warning("Offsets of %s were not committed in time; their next owner gets some messages again",
+                            names_of(part.key for part in parts))
             for part in parts:
                 self._lose(part)
         if self._hooks[0] is not None:

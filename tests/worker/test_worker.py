@@ -692,6 +692,21 @@ def test_what_takes_too_long_is_left_to_the_next_owner(stage):
 
 
 @with_stage
+def test_a_partition_that_comes_again_before_its_last_commit_is_through_is_read(stage):
+    """A rebalance goes on without a commit that takes too long; what is read then must not count as the old term's."""
+    stage.cluster[1].on("offset_commit", error(14))
+    stage.put(0)
+    stage.start(member=dict(rebalance_timeout=0.1, retry=Backoff(first=0.6, most=0.6, deadline=10)))
+    yield loop.until(lambda: stage.values() == [0] and stage.cluster.count("offset_commit"))
+    yield loop.within(2, stage.consumer.allocator.give(t=[1]))
+    stage.put(1, 2)
+    yield stage.consumer.allocator.give(t=[0, 1])
+    yield loop.until(lambda: stage.values()[-2:] == [1, 2])
+    stage.cluster[1].on("offset_commit", None)
+    yield stage.commits(3)
+
+
+@with_stage
 def test_nothing_of_a_lost_partition_is_committed(stage):
     gate = Gate()
     stage.put(0, 1)
