@@ -122,6 +122,15 @@ class Broker(object):
         response = yield connection.send(request)
         raise gen.Return(response)
 
+    def is_open(self, api):
+        """Whether the lane of an api is open, so that its requests go out in the order in which they are sent."""
+        connection = self.lanes.get(LANES.get(api, QUICK))
+        return connection is not None and connection.ready
+
+    def open(self, api):
+        """Opens the lane of an api, when it is not open; gives a Future. It raises as `connect`."""
+        return self._open(LANES.get(api, QUICK))
+
     def _open(self, name):
         """Return a Future of a lane that is open."""
         connection = self.lanes.get(name)

@@ -21,7 +21,7 @@ class PartitionLog(object):
         self.magic = magic
         self.start = 0  # the first offset that is kept
         self.end = 0  # the offset that comes next
-        self.producers = {}  # producer id -> (epoch, first and following number of the last batch, its offset)
+        self.producers = {}  # producer id -> (epoch, [first and following number, offset] of the last five batches)
         self.batches = []  # (first offset, last offset, greatest timestamp, bytes)
         self.aborted = []  # (producer id, first offset, offset of the marker) of aborted transactions
         self.followers = []  # brokers that serve fetches besides the leader
@@ -60,23 +60,35 @@ class PartitionLog(object):
         """
         Adds what a producer sent if its numbers are next, as a broker does (KIP-98); gives (error code, first offset).
 
-        A batch that is the last one of its producer again is not added: its answer is the one of the first time.
+        A batch that is one of the last five of its producer is not added again: it gets the answer of the first time.
+        Of a producer that it does not know, a broker takes any number, from 2.5 on; seen with 4.4.
         """
         if self.magic < 2:
             return 0, self.produced(data)
         producer_id, epoch, sequence, count = struct.unpack_from(">qhii", data, 43)
         if producer_id < 0:
             return 0, self.produced(data)
-        last_epoch, last, next_sequence, offset = self.producers.get(producer_id, (-1, -1, 0, -1))
+        last_epoch, recent = self.producers.get(producer_id, (epoch, []))
+        following = (sequence + count) & 0x7fffffff
         if epoch < last_epoch:
             return 47, -1
-        if (epoch, sequence, (sequence + count) & 0x7fffffff) == (last_epoch, last, next_sequence):
-            return 0, offset
-        if sequence != (next_sequence if epoch == last_epoch else 0):
+        if epoch > last_epoch:
+            recent = []
+            if sequence:
+                return 45, -1
+        for first, behind, offset in recent:
+            if (first, behind) == (sequence, following):
+                return 0, offset
+        if recent and sequence != recent[-1][1]:
             return 45, -1
         offset = self.produced(data)
-        self.producers[producer_id] = (epoch, sequence, (sequence + count) & 0x7fffffff, offset)
+        self.producers[producer_id] = (epoch, (recent + [(sequence, following, offset)])[-5:])
         return 0, offset
+
+    def restart(self):
+        """Knows no more than the last batch of each producer, as a broker that was stopped and started."""
+        for producer_id, (epoch, recent) in self.producers.items():
+            self.producers[producer_id] = (epoch, recent[-1:])
 
     def produced(self, data):
         """Adds what a producer sent, with offsets as a broker gives them; gives the first offset."""

@@ -51,8 +51,8 @@ def _producer(this, **more):
     """A producer for throughput: what waits is no more than fits a processor's cache."""
     return clients.Producer(
         this.bootstrap, serializer=bytes, batch_size=this.options.get("batch_size", 50000), linger=0.005,
-        max_request_bytes=1000000, buffer_bytes=1800000, compression=this.options.get("codec"),
-        **more
+        max_request_bytes=1000000, buffer_bytes=this.options.get("buffer_bytes", 1800000),
+        compression=this.options.get("codec"), **more
     )
 
 

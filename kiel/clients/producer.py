@@ -106,6 +106,11 @@ class Producer(Client):
     :param transactional_id: a name that is the same whenever this producer is started again, and no
         other's; with it, messages are produced in transactions: `begin`, `commit`, `abort`
     :param transaction_timeout: seconds after which the brokers abort a transaction by themselves
+    :param max_in_flight: the most batches of one partition that are on their way at once. ``None``:
+        five where the producer is idempotent and the broker is Kafka 1.0 or newer, which keeps their
+        order whatever happens; otherwise one. A larger number without idempotence is faster where a
+        round trip takes long, and gives the order up: what has to be sent again is written behind what
+        followed it.
     :raises TypeError: for a setting of a wrong type
     :raises ValueError: for a ``compression`` or ``required_acks`` that there is not, or for settings
         that exclude each other
@@ -121,7 +126,7 @@ class Producer(Client):
         self, brokers, serializer=None, key_maker=None, partitioner=None, batch_size=1,
         compression=None, required_acks=-1, ack_timeout=500, linger=None,
         max_request_bytes=1000000, buffer_bytes=32 * 1024 * 1024, delivery_timeout=120,
-        idempotent=None, transactional_id=None, transaction_timeout=60, **settings
+        idempotent=None, transactional_id=None, transaction_timeout=60, max_in_flight=None, **settings
     ):
         super(Producer, self).__init__(brokers, **settings)
         #: makes text or bytes of a message; may be set
@@ -130,7 +135,7 @@ class Producer(Client):
         self._lost = {}  # the same, of what was lost with the loop that was closed
         self._options = options = Options(
             compression, required_acks, ack_timeout, linger, max_request_bytes, buffer_bytes, delivery_timeout,
-            idempotent, transactional_id, transaction_timeout
+            idempotent, transactional_id, transaction_timeout, max_in_flight
         )
         self._turn = Turn()
         self._run = AppendRun(self._count_run, self._run_began)

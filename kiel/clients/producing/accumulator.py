@@ -9,7 +9,7 @@ from kiel import arguments, exc
 from kiel.clients.producing.batch import BATCH_OVERHEAD, MOST_RECORDS, failure
 from kiel.callbacks import callback_failure
 from kiel.clients.producing.delivery import BatchBarrier, Delivery
-from kiel.clients.producing.partition_queue import IDLE
+from kiel.clients.producing.partition_queue import IDLE, IN_FLIGHT
 from kiel.clients.producing.pending_record import PendingRecord
 from kiel.clients.producing.routes import FULL, Routes
 from kiel.clients.producing.topic_lookups import TopicLookups
@@ -104,7 +104,7 @@ class Accumulator(object):
         batch.size += size
         admission.buffered += size
         self.unflushed += 1
-        if not index and queue.state is IDLE:
+        if not index and (queue.state is IDLE or queue.state is IN_FLIGHT):
             self._sender.added(queue)
         delivery = _new(Delivery)  # half the time of its constructor
         delivery.batch = batch
@@ -192,6 +192,7 @@ class Accumulator(object):
         if batch is not None:
             # before there is a new one, which must not be sent empty
             queue.close_open()
+            self._sender.filled(queue)
             self.start_sending()
         return self._sender.begin(queue)
 
@@ -300,12 +301,16 @@ class Accumulator(object):
 
     # -- sending off --
 
-    def start_sending(self):
-        """Send all that is there."""
+    def start_sending(self, urgent=False):
+        """
+        Send all that is there.
+
+        :param urgent: also what would go with more that comes, while others are under way
+        """
         if self._run.batch is not None:
             self._run.end()
         self.unflushed = 0
-        self._sender.release()
+        self._sender.release(urgent)
 
     def set_off(self):
         """
@@ -375,7 +380,7 @@ class Accumulator(object):
         waiting = [pending.future for pending in self.pending]
         for futures in (waiting, ()):
             barrier = self.watch(BatchBarrier())
-            self.start_sending()
+            self.start_sending(urgent=True)
             if barrier.left:
                 yield barrier.future
             error = error or barrier.error
@@ -399,7 +404,7 @@ class Accumulator(object):
         self.refuse_pending(error)
         batches = self._sender.batches()
         barrier = self.watch(BatchBarrier(retrieves=False))
-        self.start_sending()
+        self.start_sending(urgent=True)
         if barrier.left:
             yield barrier.future
         for batch in batches:

@@ -41,8 +41,8 @@ class Batch(object):
 
     __slots__ = (
         "topic", "partition", "records", "count", "size", "limit", "run", "opened", "deadline", "data", "version",
-        "identity", "sequence", "doubtful", "last_error", "done", "error", "offset", "timestamp",
-        "timestamps", "parts", "barriers", "attempts", "_waiters", "_unseen",
+        "identity", "sequence", "doubtful", "in_flight", "refusal", "last_error", "done", "error", "offset",
+        "timestamp", "timestamps", "parts", "barriers", "attempts", "_waiters", "_unseen",
     )
 
     def __init__(self, topic, partition, opened=0.0, deadline=0.0, limit=0):
@@ -70,6 +70,10 @@ class Batch(object):
         self.sequence = None
         #: whether it may have been written though no answer said so
         self.doubtful = False
+        #: whether it is in a request that has no answer yet
+        self.in_flight = False
+        #: why it was not taken, while others of its round are under way: a `kiel.clients.producing.retries.Refusal`
+        self.refusal = None
         #: why the last attempt failed
         self.last_error = None
         #: changes once, for good; either `error` is set then, or `offset`
@@ -103,6 +107,10 @@ class Batch(object):
         if self.run is not None:
             self.run.end()
         self.count = len(self.records.values)
+
+    def is_old(self, since):
+        """Return whether its last message has a time stamp before that time, in seconds since 1970."""
+        return bool(self.records.values) and self.records.stamp < 1000 * since
 
     def leaf(self, index):
         """Return the batch in which a message was sent in the end, and the message's index there."""
@@ -225,6 +233,9 @@ class Batch(object):
             part.size += sum(record_size(*record[:3]) for record in part.records)
             part.last_error = self.last_error
             part.attempts = self.attempts
+            if self.sequence is not None:  # of numbers that were not written, each part has its own
+                part.identity = self.identity
+                part.sequence = (self.sequence + start) & 0x7fffffff
             part._waiters = [(i - start, result, future) for i, result, future in self._waiters or ()
                              if start <= i < end] or None
             part.barriers = list(self.barriers or ())

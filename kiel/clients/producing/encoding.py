@@ -84,7 +84,7 @@ def encode(batch, version, codec, state):
                 "produce", (3, 13), (0, version)
             )
         return
-    if batch.version == (magic, codec) and numbered == (batch.sequence is not None):
+    if batch.data is not None and batch.version == (magic, codec) and numbered == (batch.sequence is not None):
         return
     if codec == constants.ZSTD and version < 7:
         raise exc.UnsupportedVersionError(
@@ -92,19 +92,21 @@ def encode(batch, version, codec, state):
         )
     if magic < 2 and any(batch.records.headers or ()):
         raise HeadersNotSupported(batch.records)
-    if batch.sequence is not None:
-        state.give_back(batch)
     if not numbered:
+        state.drop(batch)
         batch.data = messages.encode_pieces(batch.records, magic, codec)
     else:
-        state.number(batch)
+        fresh = batch.sequence is None  # others behind it may have been numbered already: its numbers stay
+        if fresh:
+            state.number(batch)
         try:
             batch.data = messages.encode_pieces(
                 batch.records, magic, codec, -1, batch.identity[0], batch.identity[1],
                 batch.sequence, state.transactional
             )
         except Exception:
-            state.give_back(batch)
+            if fresh:
+                state.give_back(batch)
             raise
     batch.version = (magic, codec)
 

@@ -7,6 +7,9 @@ from kiel.clients.producing import encoding
 #: seconds for which a part-filled batch waits when no ``linger`` was given
 LINGER = 0.05
 
+#: the most batches of a partition in flight where they are numbered: a broker knows a batch again among the last five
+MOST_NUMBERED = 5
+
 
 class Options(object):
     """
@@ -19,7 +22,7 @@ class Options(object):
     def __init__(
         self, compression=None, required_acks=-1, ack_timeout=500, linger=None, max_request_bytes=1000000,
         buffer_bytes=32 * 1024 * 1024, delivery_timeout=120, idempotent=None, transactional_id=None,
-        transaction_timeout=60
+        transaction_timeout=60, max_in_flight=None
     ):
         codec = encoding.codec(compression)
         required_acks = arguments.integer("required_acks", required_acks, -1, 0x7fff)
@@ -41,6 +44,11 @@ class Options(object):
         self.transactional_id = transactional_id or None
         #: seconds
         self.transaction_timeout = arguments.seconds("transaction_timeout", transaction_timeout)
+        #: batches of a partition, or None: as many as keep the order
+        self.max_in_flight = None if max_in_flight is None else arguments.integer("max_in_flight", max_in_flight, 1)
+        if (idempotent or transactional_id) and (max_in_flight or 0) > MOST_NUMBERED:
+            raise ValueError("an idempotent producer has max_in_flight=%d at most: brokers know no more of its batches "
+                             "again" % MOST_NUMBERED)
 
     @property
     def linger_time(self):

@@ -1,8 +1,11 @@
 """
-The batches that wait to be written to one partition, and the state of the first of them.
+The batches that wait to be written to one partition, and how far they are.
 
-No socket and no loop in here; `kiel.clients.producing.sender` moves the queues along. A batch that failed and may be
-retried stays at the head, and only the head is ever sent: that alone keeps the order.
+No socket and no loop in here; `kiel.clients.producing.sender` moves the queues along. Batches are sent in their order,
+several one behind the other; the first so many of a queue, `PartitionQueue.sent`, are or were under way in this round.
+Once one of them fails, nothing follows before all that is under way has ended: then `kiel.clients.producing.retries`
+decides, from the first to the last, what is sent again, and a new round begins with the oldest. That alone keeps the
+order.
 """
 from __future__ import absolute_import
 
@@ -10,21 +13,27 @@ import collections
 
 from kiel.clients.producing.batch import Batch
 
-IDLE, LINGERING, READY, IN_FLIGHT, BACKING_OFF = "idle", "lingering", "ready", "in flight", "backing off"
+IDLE, LINGERING, READY, IN_FLIGHT = "idle", "lingering", "ready", "in flight"
+DRAINING, BACKING_OFF = "draining", "backing off"
 
 #: The life of a queue: state -> {event: next state}. An event that is not listed is a bug and raises.
 TRANSITIONS = {
-    # nothing to send
+    # nothing to send, nothing under way
     IDLE: {"added": LINGERING},
-    # waits for more messages, or for its linger time
-    LINGERING: {"due": READY, "emptied": IDLE},
-    # stands in the queue of its leader
-    READY: {"sent": IN_FLIGHT, "failed": BACKING_OFF, "moved": LINGERING},
-    # the head is in a request that has no answer yet
-    IN_FLIGHT: {"answered": LINGERING, "failed": BACKING_OFF},
-    # the head failed and is retried after a delay
+    # what is next to be sent waits for more messages, or for its linger time; others may be under way
+    LINGERING: {"due": READY, "emptied": IDLE, "waits": IN_FLIGHT, "failed": DRAINING},
+    # what is next stands in the queue of its leader; others may be under way
+    READY: {"sent": LINGERING, "moved": LINGERING, "failed": DRAINING},
+    # batches are under way, and what is next, if anything, waits for an answer or its pace
+    IN_FLIGHT: {"answered": LINGERING, "added": LINGERING, "paced": LINGERING, "failed": DRAINING},
+    # a batch failed: nothing follows before all that is under way has ended
+    DRAINING: {"drained": BACKING_OFF, "moved": LINGERING},
+    # nothing is under way; the oldest batch is sent again after a delay
     BACKING_OFF: {"retried": LINGERING},
 }
+
+#: stands for the producer in `PartitionQueue.proven` that no partition has heard of
+NOBODY = object()
 
 
 class PartitionQueue(object):
@@ -35,19 +44,38 @@ class PartitionQueue(object):
     :param partition: the partition's id
     """
 
-    __slots__ = ("topic", "partition", "batches", "open", "state", "due", "clock")
+    __slots__ = (
+        "topic", "partition", "batches", "open", "state", "sent", "flying", "leader", "sent_at", "proven", "due",
+        "urgent", "paced", "hindrance", "clock"
+    )
 
     def __init__(self, topic, partition):
         self.topic = topic
         self.partition = partition
-        #: the batches, oldest first; one leaves when it is done
+        #: the batches, oldest first; one leaves when it is done, and nothing of it is under way
         self.batches = collections.deque()
         #: the last batch while it takes more messages, else None
         self.open = None
         #: a key of `TRANSITIONS`; changes in `go` only
         self.state = IDLE
-        #: whether what is here is sent without lingering; False again once nothing is left behind the head
+        #: how many batches, from the first on, were sent in this round
+        self.sent = 0
+        #: how many of those have no answer yet
+        self.flying = 0
+        #: the id of the broker that they went to
+        self.leader = None
+        #: when the last one was sent (`kiel.retry.monotonic`)
+        self.sent_at = 0.0
+        #: the producer id of the last batch that was written, None without one; `NOBODY` before, and after a failure
+        self.proven = NOBODY
+        #: whether what is here is sent without lingering; False again once all of it is sent
         self.due = False
+        #: whether it is sent without keeping to the pace, too
+        self.urgent = False
+        #: whether the sender's timer will look at it
+        self.paced = False
+        #: why nothing could be sent, where that is no batch's own failure
+        self.hindrance = None
         #: the `kiel.retry.Clock` of the attempts with the head; None while none has failed
         self.clock = None
 
@@ -69,37 +97,88 @@ class PartitionQueue(object):
             self.open.close()
             self.open = None
 
-    def close_head(self):
-        """Return the head, which takes no more messages from now on."""
-        batch = self.batches[0]
+    # -- what goes out, and what comes back --
+
+    @property
+    def next(self):
+        """The batch that is to be sent next, None when all are sent."""
+        return self.batches[self.sent] if self.sent < len(self.batches) else None
+
+    def close_next(self):
+        """Return the batch that is to be sent next, which takes no more messages from now on."""
+        batch = self.batches[self.sent]
         batch.close()
         if batch is self.open:
             self.open = None
         return batch
 
+    def launch(self, leader, now):
+        """The next batch was sent to a broker."""
+        self.batches[self.sent].in_flight = True
+        self.sent += 1
+        self.flying += 1
+        self.leader = leader
+        self.sent_at = now
+        if self.sent == len(self.batches):
+            self.due = self.urgent = False
+        self.go("sent")
+
+    def land(self, batch):
+        """A batch has its answer, or will get none any more."""
+        batch.in_flight = False
+        self.flying -= 1
+
+    def proved_by(self, batch):
+        """
+        Return the batches of this round that were refused or lost, and were written since this one behind them was.
+
+        The broker takes a numbered batch only behind all those before it, if it has taken any of the producer's.
+        """
+        if self.sent < 2 or batch.sequence is None:
+            return []
+        found = []
+        for number in range(self.sent):
+            earlier = self.batches[number]
+            if earlier is batch:
+                break
+            if earlier.doubtful and not (earlier.in_flight or earlier.done) and earlier.identity == batch.identity:
+                found.append(earlier)
+        return found
+
+    def recall(self):
+        """End a round, of which nothing is under way; return what has not left, in its order."""
+        count, self.sent = self.sent, 0
+        return [self.batches[i] for i in range(count)]
+
     def remove(self, batch):
         """Take out a batch that is done."""
+        for number in range(self.sent):
+            if self.batches[number] is batch:
+                self.sent -= 1
+                break
         self.batches.remove(batch)
         if batch is self.open:
             self.close_open()
 
     def remove_done(self):
-        """Take out all batches that are done, but for a head in flight, which still holds its place."""
-        head = self.batches[0] if self.state is IN_FLIGHT else None
-        for batch in [batch for batch in self.batches if batch.done and batch is not head]:
+        """Take out all batches that are done, but for those sent in this round, which still hold their place."""
+        for batch in [batch for batch in list(self.batches)[self.sent:] if batch.done]:
             self.remove(batch)
 
-    def split(self, cuts):
-        """Put smaller batches in the place of the head; return them."""
-        parts = self.batches[0].split(cuts)
+    def split(self, batch, cuts):
+        """Put smaller batches in the place of one that is not sent; return them."""
+        at = list(self.batches).index(batch)
+        parts = batch.split(cuts)
+        self.batches.rotate(-at)
         self.batches.popleft()
         self.batches.extendleft(reversed(parts))
+        self.batches.rotate(at)
         return parts
 
     @property
     def waiting(self):
         """The batches that are not in flight, oldest first: a list."""
-        return list(self.batches)[1 if self.state is IN_FLIGHT else 0:]
+        return [batch for batch in self.batches if not batch.in_flight]
 
     @property
     def unsent(self):
@@ -107,8 +186,8 @@ class PartitionQueue(object):
         return sum(len(batch) for batch in self.waiting)
 
     def __repr__(self):
-        return "PartitionQueue(%s:%s, %s, %d batches)" % (
-            self.topic, self.partition, self.state, len(self.batches)
+        return "PartitionQueue(%s:%s, %s, %d batches, %d in flight)" % (
+            self.topic, self.partition, self.state, len(self.batches), self.flying
         )
 
 

@@ -8,7 +8,11 @@ by the producer's id, its epoch, and a sequence number that counts up in each pa
   it is, never encoded again.
 - A numbered batch that is given up leaves a hole in the numbers, or, worse, was written after all. So no number of that
   epoch is used any more: outside of transactions the producer takes the next epoch by itself (KIP-360), and every
-  partition counts from 0 again with its next new batch.
+  partition counts from 0 again with its next new batch, once all that it has of the epoch before is through.
+
+And a third where several batches of a partition are under way: the broker takes none before the one that precedes it.
+So one that was written tells that those before it were; and where one was refused for numbers that are missing, those
+behind it can't have been written.
 """
 from __future__ import absolute_import
 
@@ -175,6 +179,11 @@ class ProducerState(object):
             if batch.doubtful:
                 raise AssertionError("%r may have been written" % batch)
             self._next[batch.topic, batch.partition] = batch.identity + (batch.sequence,)
+        self.drop(batch)
+
+    @staticmethod
+    def drop(batch):
+        """Take the numbers of a batch away; nobody else gets them."""
         batch.data = batch.version = batch.identity = batch.sequence = None
 
     def judge(self, batch, code, log_start=-1):
@@ -182,8 +191,8 @@ class ProducerState(object):
         Return what a broker's error on a batch leads to: a value of `VERDICTS`, or None for what it means by itself.
 
         As Java's client does (``TransactionManager.canRetry``), but for one thing: a batch that may have been written
-        is not made again because the broker has forgotten the producer. Numbers out of order do settle the doubt: of
-        one batch at a time, the broker has neither this one nor what came before it.
+        is not made again because the broker has forgotten the producer. Numbers out of order do settle the doubt of the
+        oldest batch, where no other is in doubt: the broker has neither this one nor what came before it.
 
         :param log_start: the partition's first offset, -1 where the broker does not say
         """
@@ -199,11 +208,17 @@ class ProducerState(object):
             return None
         return verdict
 
-    def remake(self, batch):
-        """Number a batch anew in a new epoch: the broker misses numbers before it, or has forgotten its producer."""
+    def remake(self, batch, following=()):
+        """
+        Number a batch anew in a new epoch: the broker misses numbers before it, or has forgotten its producer.
+
+        :param following: those behind it that were numbered in the same epoch: where this one was not written, the
+            broker has not taken them either
+        """
         current = batch.identity == (self.producer_id, self.epoch)
-        batch.doubtful = False
-        self.give_back(batch)
+        for one in [batch] + list(following):
+            one.doubtful = False
+            self.drop(one)
         if current and self.state == READY:
             self.bump()
 

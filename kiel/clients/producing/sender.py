@@ -1,8 +1,9 @@
 """
 Takes batches from the queues of their partitions to the leaders, and brings the answers back.
 
-A partition queue whose head is ready stands in the queue of its leader; the heads of as many as fit go in one
-ProduceRequest. What failed and may be retried stays at the head of its queue.
+A partition queue whose next batch is ready stands in the queue of its leader; those of as many as fit go in one
+ProduceRequest. Others may be under way: `kiel.clients.producing.pipeline` says how many. What failed and may be retried
+stays in its place.
 """
 from __future__ import absolute_import
 
@@ -15,10 +16,12 @@ from kiel import exc
 from kiel.clients import observed
 from kiel.clients.producing import encoding
 from kiel.clients.producing.batch import BATCH_OVERHEAD, failure, resolve, timed_out
-from kiel.clients.producing.broker_queue import MAX_IN_FLIGHT, BrokerQueue, InFlight
+from kiel.clients.producing.broker_queue import FREELY, BrokerQueue, InFlight
 from kiel.callbacks import safe_text
-from kiel.clients.producing.partition_queue import IN_FLIGHT, LINGERING, Effects, PartitionQueue
-from kiel.clients.producing.retries import Retries
+from kiel.clients.producing.partition_queue import DRAINING, IN_FLIGHT, LINGERING, NOBODY, Effects, PartitionQueue
+from kiel.clients.producing.pipeline import REMEMBERED, Pipeline
+from kiel.clients.producing.producer_state import WRITTEN
+from kiel.clients.producing.retries import Refusal, Retries
 from kiel.events import outcome_of, settle, weakly
 from kiel.protocol import produce
 from kiel.retry import monotonic
@@ -59,7 +62,10 @@ class Sender(object):
         self._own_handler = own_handler
         self._hooks = client.cluster.settings.hooks  # None where nobody listens
         self._retries = Retries(
-            client.cluster, transactions, client.cluster.settings.retry, self._finish, trouble, self._act)
+            client.cluster, transactions, client.cluster.settings.retry, self._finish, trouble, self._withdraw,
+            self._act
+        )
+        self._pipeline = Pipeline(client, options, transactions, self._on_pace)
         self._queues = {}  # (topic, partition id) -> PartitionQueue
         self._broker_queues = {}  # broker id -> BrokerQueue
         self._postponed = []  # the broker queues that wait for the loop to have its turn
@@ -85,21 +91,37 @@ class Sender(object):
         return queue.begin(now, now + patience, encoding.batch_limit(self._options))
 
     def added(self, queue):
-        """A message came to a queue that was idle."""
+        """The first message of a batch came to a queue that is idle, or has nothing else but what is under way."""
         queue.go("added")
         self.active.add(queue)
         effects = Effects()
         effects.moved.append(queue)
         self._act(effects)
 
-    def release(self):
-        """Send all that is there without lingering any longer."""
-        if self.prompt and self._linger_timer is None:
+    def filled(self, queue):
+        """What a queue is to send next may be full now."""
+        if queue.flying and queue.state is IN_FLIGHT:
+            queue.go("added")
+            effects = Effects()
+            effects.moved.append(queue)
+            self._act(effects)
+
+    def release(self, urgent=False):
+        """
+        Send all that is there without lingering any longer.
+
+        :param urgent: without keeping to a pace, too
+        """
+        if self.prompt and self._linger_timer is None and not urgent:
             return  # nothing lingers
         self._cancel_linger()
         effects = Effects()
         for queue in self.active:
             queue.due = True
+            if urgent and queue.next is not None:
+                queue.urgent = True
+                if queue.state is IN_FLIGHT:
+                    queue.go("added")
             if queue.state is LINGERING:
                 effects.moved.append(queue)
         self._act(effects)
@@ -116,6 +138,7 @@ class Sender(object):
         """Fail whatever is left; return ``{(topic, partition id): number of messages}``."""
         self._retries.stopped = True
         self._cancel_linger()
+        self._pipeline.stop()
         if self._deadline_timer is not None:
             self._client.io_loop.remove_timeout(self._deadline_timer)
             self._deadline_timer = None
@@ -142,6 +165,7 @@ class Sender(object):
         self.sent.clear()
         self._postponed = []
         self._linger_timer = self._deadline_timer = None
+        self._pipeline.forget()
         for future, result, failed in outcome:
             settle(future, result, failed)
 
@@ -153,7 +177,8 @@ class Sender(object):
             moved, effects.moved = effects.moved, []
             broker_queues = []
             for queue in moved:
-                self._advance(queue, broker_queues, effects)
+                if queue.state is LINGERING:
+                    self._advance(queue, broker_queues, effects)
             for broker_queue in broker_queues:
                 self._send_ready(broker_queue, effects)
         if effects.failed:
@@ -165,29 +190,53 @@ class Sender(object):
         resolve(effects.outcome)
 
     def _advance(self, queue, broker_queues, effects):
-        """Take a queue that is LINGERING on: to its leader's queue, to idleness, or to wait for the timer."""
+        """Take a queue that is LINGERING on: to its leader's queue, to idleness, or to wait."""
         if not queue.batches:
             queue.go("emptied")
-            queue.due = False
+            queue.due = queue.urgent = False
             self.active.discard(queue)
-        elif not (self.prompt or queue.due):
+            return
+        broker_id = self._cluster.leaders.get(queue.topic, {}).get(queue.partition)
+        if queue.flying:
+            if queue.next is None or not self._pipeline.may_follow(queue, self._broker_queues.get(broker_id)):
+                queue.go("waits")
+                return
+        elif queue.sent and not self._retries.is_probing(queue):
+            self._retries.hold(queue, effects)
+            return
+        if not (self.prompt or queue.due):
             if self._linger_timer is None:
-                waited = monotonic() - queue.batches[0].opened
+                waited = monotonic() - queue.next.opened
                 self._linger_timer = self._client.io_loop.call_later(
                     max(0.0, self._options.linger_time - waited), self._on_linger
                 )
         else:
             queue.go("due")
-            broker_id = self._cluster.leaders.get(queue.topic, {}).get(queue.partition)
             if broker_id is None:
-                self._retries.failed(queue, self._leaderless(queue), effects, whole=True)
+                self._retries.failed(queue, self._leaderless(queue), effects)
                 return
             broker_queue = self._broker_queues.get(broker_id)
             if broker_queue is None:
                 broker_queue = self._broker_queues[broker_id] = BrokerQueue(broker_id)
             broker_queue.ready.append(queue)
+            if queue.urgent or not queue.next.limit:
+                broker_queue.hurries = True
             if broker_queue not in broker_queues:
                 broker_queues.append(broker_queue)
+
+    def _withdraw(self, queue):
+        """A queue does not stand in that of its leader any more."""
+        for broker_queue in self._broker_queues.values():
+            if queue in broker_queue.ready:
+                broker_queue.ready.remove(queue)
+
+    def _on_pace(self, queues, broker_queues):
+        """It is time for what would not go before."""
+        effects = Effects()
+        effects.moved.extend(queues)
+        for broker_queue in broker_queues:
+            self._send_ready(broker_queue, effects)
+        self._act(effects)
 
     def _on_linger(self):
         """The oldest message has lingered for long enough."""
@@ -257,7 +306,9 @@ class Sender(object):
         :param asked: the broker has just been asked what it serves
         :param due: one request is sent now, however long others have taken
         """
-        while broker_queue.ready and broker_queue.in_flight < MAX_IN_FLIGHT and not broker_queue.blocked:
+        while broker_queue.ready and not broker_queue.blocked:
+            if not (broker_queue.in_flight < FREELY or broker_queue.hurries or self._pipeline.may_go(broker_queue)):
+                return
             broker = self._cluster.conns.get(broker_queue.broker_id)
             moving = self._client._moving if broker is None else None
             if moving is not None:  # the client begins anew on another loop
@@ -268,10 +319,12 @@ class Sender(object):
                 self._fail_ready(broker_queue, gone, effects)
             elif broker.closing:
                 self._fail_ready(broker_queue, broker.error, effects)
-            elif not asked and "produce" not in broker.wire.versions:
-                # what it speaks decides how messages are written
+            elif not asked and not broker.is_open(produce.ProduceRequest.api):
+                # What it speaks decides how messages are written. And what is sent before the lane is open would go
+                # behind what is sent just after.
                 broker_queue.blocked = True
-                broker.connect().add_done_callback(functools.partial(self._unblocked, broker_queue, asked=True))
+                broker.open(produce.ProduceRequest.api).add_done_callback(
+                    functools.partial(self._unblocked, broker_queue, asked=True))
             elif not (due or asked) and self._is_loop_due():
                 broker_queue.blocked = True
                 if not self._postponed:
@@ -282,7 +335,7 @@ class Sender(object):
                 try:
                     waits = self._prepared(broker, broker_queue.ready)
                     if waits is None:
-                        self._send_heads(broker_queue, broker, effects)
+                        self._send_next_batches(broker_queue, broker, effects)
                     else:
                         broker_queue.blocked = True
                         waits.add_done_callback(functools.partial(self._unblocked, broker_queue, asked=False))
@@ -329,44 +382,54 @@ class Sender(object):
         waiting = list(broker_queue.ready)
         broker_queue.ready.clear()
         for queue in waiting:
-            self._retries.failed(queue, error, effects, whole=True)
+            self._retries.failed(queue, error, effects)
 
-    def _send_heads(self, broker_queue, broker, effects):
-        """Send the heads of as many queues as fit into one request."""
+    def _send_next_batches(self, broker_queue, broker, effects):
+        """Send the next batches of as many queues as fit into one request."""
         version = broker.wire.version(produce.ProduceRequest)
         batches = []
         size = 0
+        now = monotonic()
         ready = broker_queue.ready
         while ready:
             queue = ready[0]
             leader = self._cluster.leaders.get(queue.topic, {}).get(queue.partition)
-            if not queue.batches or leader != broker_queue.broker_id:
+            following = queue.next
+            if following is None or leader != broker_queue.broker_id or not self._is_in_turn(queue):
                 ready.popleft()
                 queue.go("moved")
                 effects.moved.append(queue)
                 continue
             if batches:
-                queue.batches[0].end_run()
-                if size + queue.batches[0].size > self._options.max_request_bytes or self._is_loop_due():
+                following.end_run()
+                if size + following.size > self._options.max_request_bytes or self._is_loop_due():
                     break
-            batch = queue.close_head()
+            batch = queue.close_next()
             if not self._encode(queue, batch, version, effects):
                 continue
             ready.popleft()
-            queue.go("sent")
-            if len(queue.batches) == 1:
-                queue.due = False
+            queue.launch(broker_queue.broker_id, now)
+            effects.moved.append(queue)
             size += batch.size
             self._encoded += batch.size
             batches.append((queue, batch))
+        if not ready:
+            broker_queue.hurries = False
         if batches:
-            self._send(broker_queue, broker, batches)
+            self._send(broker_queue, broker, batches, now)
 
-    def _send(self, broker_queue, broker, batches):
+    def _is_in_turn(self, queue):
+        """Return whether what is next in a READY queue may still go, whatever has happened since."""
+        if queue.flying:
+            return queue.leader == self._cluster.leaders.get(queue.topic, {}).get(queue.partition)
+        return not queue.sent or self._retries.is_probing(queue)
+
+    def _send(self, broker_queue, broker, batches, now):
         """Send one request."""
         request = encoding.request(self._options, self._transactions.state, self._cluster.topic_ids, batches)
-        in_flight = InFlight(broker_queue, batches, request)
+        in_flight = InFlight(broker_queue, batches, request, now)
         broker_queue.in_flight += 1
+        broker_queue.sent_at = now
         self.sent[request.correlation_id] = in_flight
         # the Future of the answer comes a turn of the loop later; that is for what has no answer
         request.on_answer = self._on_answer if self._own_handler is None else self._on_answer_to_handle
@@ -379,13 +442,13 @@ class Sender(object):
             future.add_done_callback(functools.partial(self._on_done, in_flight))
 
     def _encode(self, queue, batch, version, effects):
-        """Encode a head; return False when it can't be, and the head is another one now."""
+        """Encode a batch; return False when it can't be, and another one is the next now."""
         try:
             encoding.encode(batch, version, self._options.compression or 0, self._transactions.state)
             return True
         except encoding.HeadersNotSupported as found:
             # the messages with headers fail, all others are kept
-            for part, refused in zip(queue.split(found.cuts), found.flags):
+            for part, refused in zip(queue.split(batch, found.cuts), found.flags):
                 if refused:
                     self._finish(part, effects, failure(found.error, part.topic, part.partition))
                     queue.remove(part)
@@ -470,15 +533,24 @@ class Sender(object):
         self._ended(in_flight)
         effects = Effects()
         for queue, batch in in_flight.batches:
-            if queue.state is IN_FLIGHT and queue.batches[0] is batch:
-                batch.doubtful = True
-                self._retries.failed(queue, error, effects)
-        self._send_next(in_flight.broker_queue, effects)
+            if batch.in_flight:
+                queue.land(batch)
+                if batch.done:  # given up meanwhile
+                    queue.remove(batch)
+                else:
+                    self._retries.refused(queue, batch, Refusal(error), effects)
+                self._landed(queue, effects)
+        self._send_more(in_flight.broker_queue, effects)
 
     def _answered(self, in_flight, response):
         """The answer came; ``None`` is that of a request that asked for none, and has been written."""
         if not self._ended(in_flight):
             return
+        broker_queue, took = in_flight.broker_queue, monotonic() - in_flight.sent_at
+        if took < broker_queue.round_trip or not broker_queue.round_trip:
+            broker_queue.round_trip = took
+        else:  # it took longer behind large requests
+            broker_queue.round_trip += (took - broker_queue.round_trip) / 16
         parts = {}
         for topic in response.topics if response is not None else ():
             for part in topic.partitions:
@@ -489,38 +561,57 @@ class Sender(object):
                 part = parts.get((queue.topic, queue.partition))
                 if in_flight.error is not None:
                     batch.fail_waiters(in_flight.error)
-                if self._is_ended(queue, batch, response, part, effects):
-                    queue.go("answered")
-                    effects.moved.append(queue)
+                queue.land(batch)
+                try:
+                    self._judge(queue, batch, response, part, effects)
+                except Exception as wrong:
+                    # nothing that was under way may be forgotten, whatever is wrong
+                    log.exception("What a ProduceResponse says of %r could not be handled", batch)
+                    self._retries.refused(queue, batch, Refusal(wrong), effects)
+                self._landed(queue, effects)
         finally:  # what is done is told, whatever may be wrong with the rest
-            self._send_next(in_flight.broker_queue, effects)
+            self._send_more(broker_queue, effects)
 
-    def _is_ended(self, queue, batch, response, part, effects):
-        """Handle what an answer says of one batch; return False when the queue has moved on already."""
-        if batch.done:  # given up meanwhile
-            queue.remove(batch)
-        elif response is None:
+    def _judge(self, queue, batch, response, part, effects):
+        """Handle what an answer says of one batch."""
+        state = self._transactions.state
+        if response is None:
             self._written(queue, batch, -1, -1, effects)
         elif part is not None and part.error_code == 0:
             self._written(queue, batch, part.offset, part.timestamp, effects)
-        elif encoding.may_be_split(batch, part):
-            self._transactions.state.give_back(batch)
-            queue.split([len(batch) // 2])
-            queue.due = True
-        elif self._retries.refused(queue, batch, part, effects):
+        elif part is not None and state.judge(batch, part.error_code, part.log_start_offset) == WRITTEN:
             self._written(queue, batch, -1, -1, effects)
+        elif batch.done:  # given up meanwhile
+            queue.remove(batch)
         else:
-            return False
-        return True
+            error = encoding.error_of(part, batch, queue.topic, state.transactional_id)
+            self._retries.refused(queue, batch, Refusal(error, part), effects)
 
     def _written(self, queue, batch, offset, timestamp, effects):
-        """A batch arrived."""
-        self._finish(batch, effects, None, offset, timestamp)
-        queue.remove(batch)
+        """A batch arrived; so have those before it that may have: it would not have been taken without them."""
+        for earlier in queue.proved_by(batch):
+            self._finish(earlier, effects)
+            queue.remove(earlier)
+        if queue.state is not DRAINING:
+            queue.proven = NOBODY if batch.is_old(time.time() - REMEMBERED) else batch.identity and batch.identity[0]
         if queue.clock is not None:
             self._retries.over(queue)
+        if not batch.done:  # given up meanwhile
+            self._finish(batch, effects, None, offset, timestamp)
+        queue.remove(batch)
 
-    def _send_next(self, broker_queue, effects):
+    def _landed(self, queue, effects):
+        """A batch is not under way any more: what follows in its queue may go, or what failed is looked at."""
+        if queue.state is DRAINING:
+            if not queue.flying:
+                self._retries.settle(queue, effects)
+            return
+        if queue.state is IN_FLIGHT:
+            queue.go("answered")
+        if queue.state is LINGERING:
+            effects.moved.append(queue)
+
+    def _send_more(self, broker_queue, effects):
         """A request to this broker is over, so another may start."""
         if broker_queue.ready:
             self._send_ready(broker_queue, effects)

@@ -299,27 +299,6 @@ def test_a_batch_in_doubt_is_not_split(cluster):
     yield producer.close()
 
 
-@with_cluster(topics={"t": 1})
-def test_one_batch_in_flight_per_partition(cluster):
-    most = []
-
-    @gen.coroutine
-    def slowly(call):
-        most.append(1)
-        assert len(most) == 1
-        yield gen.sleep(0.02)
-        most.pop()
-
-    cluster[1].on("produce", slowly)
-    producer = yield connected(cluster, linger=0)
-    for i in range(20):
-        yield producer.produce("t", b"%d" % i if str is not bytes else str(i))
-        yield gen.sleep(0.003)
-    yield producer.flush()
-    assert len(values(cluster)) == 20 and cluster.count("produce") > 2
-    yield producer.close()
-
-
 # -- clusters that do not let us --
 
 

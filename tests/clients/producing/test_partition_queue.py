@@ -12,12 +12,14 @@ from kiel.clients.producing import batch as batches
 from kiel.clients.producing.batch import Batch, resolve
 from kiel.clients.producing.delivery import BatchBarrier, Deliveries, Delivery, RecordMetadata
 from kiel.clients.producing.partition_queue import (
-    BACKING_OFF, IDLE, IN_FLIGHT, LINGERING, READY, TRANSITIONS, PartitionQueue
+    BACKING_OFF, DRAINING, IDLE, IN_FLIGHT, LINGERING, NOBODY, READY, TRANSITIONS, PartitionQueue
 )
 from kiel.protocol.columns import Columns
 from tests import loop
 
-EVENTS = ("added", "due", "sent", "failed", "moved", "answered", "retried", "emptied")
+EVENTS = (
+    "added", "due", "sent", "failed", "moved", "waits", "paced", "answered", "drained", "retried", "emptied",
+)
 
 
 def batch(*values, **kwargs):
@@ -28,9 +30,12 @@ def batch(*values, **kwargs):
 
 @pytest.mark.parametrize("state,event,after", [
     (IDLE, "added", LINGERING),
-    (LINGERING, "due", READY), (LINGERING, "emptied", IDLE),
-    (READY, "sent", IN_FLIGHT), (READY, "failed", BACKING_OFF), (READY, "moved", LINGERING),
-    (IN_FLIGHT, "answered", LINGERING), (IN_FLIGHT, "failed", BACKING_OFF),
+    (LINGERING, "due", READY), (LINGERING, "emptied", IDLE), (LINGERING, "waits", IN_FLIGHT),
+    (LINGERING, "failed", DRAINING),
+    (READY, "sent", LINGERING), (READY, "failed", DRAINING), (READY, "moved", LINGERING),
+    (IN_FLIGHT, "answered", LINGERING), (IN_FLIGHT, "added", LINGERING), (IN_FLIGHT, "paced", LINGERING),
+    (IN_FLIGHT, "failed", DRAINING),
+    (DRAINING, "drained", BACKING_OFF), (DRAINING, "moved", LINGERING),
     (BACKING_OFF, "retried", LINGERING),
 ])
 def test_transition(state, event, after):
@@ -42,7 +47,7 @@ def test_transition(state, event, after):
 
 def test_no_other_transition_is_there():
     allowed = set((state, event) for state, events in TRANSITIONS.items() for event in events)
-    assert len(allowed) == 9
+    assert len(allowed) == 15
     for state in TRANSITIONS:
         for event in EVENTS:
             if (state, event) not in allowed:
@@ -153,14 +158,14 @@ def test_a_batch_split_in_two_keeps_its_promises():
         futures = [delivery.future() for delivery in deliveries]
         barrier = BatchBarrier()
         assert made.watch(barrier) == 1
-        one, two = box.split([2])
+        one, two = box.split(made, [2])
         assert [len(each) for each in box.batches] == [2, 3, 1]
         assert barrier.left == 2
         resolve(one.finish(offset=10))
         assert [delivery.done() for delivery in deliveries] == [True, True, False, False, False]
         # and once more
         box.batches.popleft()
-        three, four = box.split([1])
+        three, four = box.split(two, [1])
         resolve(three.finish(exc.InvalidRecordError("bad")))
         assert not barrier.future.done()
         resolve(four.finish(offset=20))
@@ -184,26 +189,85 @@ def test_sizes_of_parts_add_up():
     assert sum(part.size - batches.BATCH_OVERHEAD for part in parts) == whole
 
 
-def test_remove_done_keeps_a_head_in_flight():
+def several(*numbers):
+    """A queue of batches of one message each, numbered so, the first two of which are in flight."""
     box = PartitionQueue("t", 3)
-    box.batches.extend([batch(b"a"), batch(b"b"), batch(b"c")])
-    for made in list(box.batches)[:2]:
+    for number in numbers:
+        made = batch(b"x")
+        made.sequence = number
+        made.identity = (7, 0)
+        box.batches.append(made)
+    box.state = READY
+    for _ in range(2):
+        box.launch(1, 5.0)
+        box.state = READY
+    return box
+
+
+def test_what_goes_out_and_comes_back():
+    box = several(0, 1, 2)
+    one, two, three = box.batches
+    assert (box.sent, box.flying, box.leader, box.sent_at, box.next) == (2, 2, 1, 5.0, three)
+    assert one.in_flight and two.in_flight and box.waiting == [three] and box.unsent == 1
+    box.land(one)
+    box.remove(one)
+    assert (box.sent, box.flying, box.next, list(box.batches)) == (1, 1, three, [two, three])
+    box.due = box.urgent = True
+    box.launch(1, 6.0)
+    assert box.next is None and not box.due and not box.urgent and box.state is LINGERING
+    box.land(two)
+    box.land(three)
+    assert box.recall() == [two, three] and (box.sent, box.flying) == (0, 0) and box.next is two
+
+
+def test_remove_done_keeps_what_was_sent():
+    box = several(0, 1, 2, 3)
+    for made in (box.batches[1], box.batches[2]):
         made.finish(exc.ClosedError("late")) and made.retrieve_error()
-    box.state = IN_FLIGHT
     box.remove_done()
-    assert len(box.batches) == 2 and box.batches[0].done
-    box.state = LINGERING
+    assert len(box.batches) == 3 and box.batches[1].done and box.sent == 2
+    box.land(box.batches[0])
+    box.land(box.batches[1])
+    box.recall()
     box.remove_done()
-    assert len(box.batches) == 1 and not box.batches[0].done
+    assert [made.sequence for made in box.batches] == [0, 3]
+
+
+def test_one_that_was_written_proves_those_before_it():
+    box = several(0, 1)
+    one, two = box.batches
+    assert box.proved_by(two) == []  # in flight: its answer comes by itself
+    box.land(one)
+    box.land(two)
+    assert box.proved_by(two) == []  # it was refused, and is not in doubt
+    one.doubtful = True
+    assert box.proved_by(two) == [one] and box.proved_by(one) == []
+    one.identity = (7, 1)
+    assert box.proved_by(two) == []  # another epoch tells nothing
+
+
+def test_parts_of_a_numbered_batch_share_its_numbers():
+    box = several(0, 5)
+    made = box.batches[1]
+    made.records.add(b"y", 1000)
+    made.records.add(b"z", 1000)
+    box.recall()
+    box.split(made, [1])
+    assert [(len(part), part.identity, part.sequence) for part in box.batches] == [
+        (1, (7, 0), 0), (1, (7, 0), 5), (2, (7, 0), 6)]
+
+
+def test_nobody_has_proved_anything_at_first():
+    assert PartitionQueue("t", 0).proven is NOBODY
 
 
 def test_the_head_takes_no_more_messages_once_it_is_sent():
     box = PartitionQueue("t", 3)
     made = box.begin(0.0, 1.0, 1000)
     assert box.open is made and made.limit == 1000
-    assert box.close_head() is made and box.open is None and made.limit == 0
+    assert box.close_next() is made and box.open is None and made.limit == 0
     second = box.begin(0.0, 1.0, 1000)
-    assert box.close_head() is made and box.open is second
+    assert box.close_next() is made and box.open is second
     third = box.begin(0.0, 1.0, 1000)
     assert box.open is third and second.limit == 0 and third.limit == 1000
 

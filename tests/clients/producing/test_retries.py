@@ -120,13 +120,13 @@ def test_d76_a_message_in_flight_is_given_up_in_time_too(cluster):
 
 @pytest.mark.parametrize("seed", range(int(os.environ.get("KIEL_SEEDS", 4))))
 def test_whatever_happens_all_is_written_in_order(seed):
-    """Faults by chance: no message vanishes, none passes another, and nothing is left behind."""
+    """Faults by chance: no message vanishes, none comes twice or passes another, and nothing is left behind."""
     @with_cluster(brokers=3, topics={"t": 6}, timeout=60)
     def run(cluster):
         chance = random.Random(seed)
         producer = yield connected(
             cluster, linger=chance.choice([0, 0.005]), batch_size=chance.choice([1, 20]),
-            max_request_bytes=chance.choice([2000, 100000]), buffer_bytes=8000,
+            max_request_bytes=chance.choice([600, 2000, 100000]), buffer_bytes=8000,
             request_timeout=0.1, connect_timeout=0.3
         )
         faults = [error(6), error(7), error(19), error(5), CLOSE, CUT, MUTE, fake.delay(0.02)]
@@ -142,8 +142,10 @@ def test_whatever_happens_all_is_written_in_order(seed):
                     broker.on("produce", chance.choice(faults), times=chance.randint(1, 2))
                 elif what < 0.8:
                     cluster.log("t", chance.randrange(6)).leader = chance.randint(1, 3)
-                elif what < 0.9:
+                elif what < 0.85:
                     broker.hang_up()
+                elif what < 0.9:
+                    cluster.log("t", chance.randrange(6)).restart()
                 else:
                     cluster.log("t", chance.randrange(6)).leader = -1
             for number in range(6):
@@ -168,10 +170,9 @@ def test_whatever_happens_all_is_written_in_order(seed):
         for partition in range(6):
             found = records(cluster, partition=partition)
             numbers = [int(record[3][:6]) for record in found]
-            once = [n for i, n in enumerate(numbers) if n not in numbers[:i]]
-            assert once == list(range(partition, 300, 6)), "seed %d" % seed
-            for number in once:
-                assert numbers[metadata[number].offset] == number
+            assert numbers == list(range(partition, 300, 6)), "seed %d" % seed
+            for number in numbers:
+                assert metadata[number].offset == -1 or numbers[metadata[number].offset] == number
         assert settled(producer)
         assert (yield producer.close()) == {}
     run()

@@ -12,7 +12,7 @@ from kiel.protocol import messages
 
 from tests import loop
 from tests.clients.producing.producers import connected, settled, values
-from tests.fake import MUTE, with_cluster
+from tests.fake import MUTE, delay, with_cluster
 
 
 @with_cluster(topics={"t": 1})
@@ -131,25 +131,16 @@ def test_d78_a_batch_too_large_for_the_broker_is_split(cluster):
 
 @with_cluster(topics={"t": 3})
 def test_d78_flights_are_bounded(cluster):
-    now, most = [0], [0]
-
-    @gen.coroutine
-    def slow(call):
-        now[0] += 1
-        most[0] = max(most[0], now[0])
-        yield gen.sleep(0.01)
-        now[0] -= 1
-
-    cluster[1].on("produce", slow)
+    cluster[1].on("produce", delay(0.01))
     producer = yield connected(cluster, linger=0)
     for i in range(300):
         yield producer.produce("t", b"x", partition=i % 3)
         if i % 10 == 0:
             yield gen.sleep(0.001)
-        assert len(producer.sent) <= 2
         underway = [pid for topics in producer.sent.values() for pid in topics["t"]]
-        assert len(underway) == len(set(underway))  # each partition in one of them at most
+        assert max([underway.count(pid) for pid in underway] or [0]) <= 5
     yield producer.flush()
+    assert cluster.count("produce") <= 100  # what comes in between goes together
     yield producer.close()
 
 
