@@ -117,8 +117,9 @@ def run_fault(kafka, fault, messages, rate, rnd, partitions=PARTITIONS, say=None
     logger.addHandler(watcher)
     logger.setLevel(logging.INFO)
     book = ledger.Book()
+    # batches so small that they are full before the answer to the one before is there: several are under way
     wide = dict(settings, serializer=bytes, linger=0.005, batch_size=500, request_timeout=3, connect_timeout=3,
-                delivery_timeout=PATIENCE)
+                delivery_timeout=PATIENCE, max_request_bytes=1500)
     if fault.work == "transactions":
         world.producer = clients.Producer(kafka.bootstrap, transactional_id="id-" + topic, **wide)
     else:
