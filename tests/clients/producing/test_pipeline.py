@@ -45,14 +45,34 @@ def begun(cluster, **settings):
 
 
 @gen.coroutine
-def under_way(producer, *chosen, **where):
-    """Sends these messages, a batch each, and waits until they are under way; gives their deliveries and a flush."""
-    requests = where.pop("requests", len(chosen))
+def under_way(cluster, producer, *chosen, **where):
+    """
+    Sends these messages, a batch each; the first is answered once all are under way. Gives deliveries and a flush.
+    """
+    partition, requests = where.get("partition", 0), where.get("requests", len(chosen))
+    broker = cluster[cluster.log("t", partition).leader]
+    usual, all_sent = broker.handlers.get("produce"), concurrent.Future()
+
+    @gen.coroutine
+    def hold(call):
+        yield all_sent
+        if usual is None:
+            del broker.handlers["produce"]
+        else:
+            broker.handlers["produce"] = usual
+        answer = broker.handler("produce")
+        answer = answer(call) if callable(answer) else answer
+        if concurrent.is_future(answer):
+            answer = yield answer
+        raise gen.Return(answer)
+
+    broker.on("produce", hold)
     deliveries = []
     for number in chosen:
-        deliveries.append((yield producer.produce("t", text(number), partition=where.get("partition", 0))))
+        deliveries.append((yield producer.produce("t", text(number), partition=partition)))
     flushed = producer.flush()
     yield loop.until(lambda: len(producer.sent) >= requests)
+    all_sent.set_result(None)
     raise gen.Return((deliveries, flushed))
 
 
@@ -115,7 +135,7 @@ def test_so_many_batches_of_a_partition_are_under_way(release, settings, most):
         producer = yield begun(cluster, **settings)
         closed = gate()
         cluster[1].on("produce", closed)
-        deliveries, flushed = yield under_way(producer, *range(1, 10), requests=most)
+        deliveries, flushed = yield under_way(cluster, producer, *range(1, 10), requests=most)
         yield gen.sleep(0.02)
         assert len(producer.sent) == most
         closed.open()
@@ -257,7 +277,7 @@ def test_a_broker_that_has_none_of_those_in_doubt_gets_them_under_new_numbers(cl
         log.producers[1000] = (0, [(7, 8, 0)])
 
     cluster[1].on("produce", swallow(3, lose), times=1)
-    deliveries, flushed = yield under_way(producer, 1, 2, 3)
+    deliveries, flushed = yield under_way(cluster, producer, 1, 2, 3)
     yield flushed
     assert numbers(cluster) == [1, 2, 3] and epochs(cluster) == [(1, 0), (1, 1), (1, 2)]
     assert [delivery.result().offset for delivery in deliveries] == [0, 1, 2]
@@ -272,7 +292,7 @@ def test_a_passing_error_of_one_of_three(which, code):
     def run(cluster):
         producer = yield begun(cluster)
         cluster[1].on("produce", in_turn(*[None] * which + [error(code)]))
-        deliveries, flushed = yield under_way(producer, 1, 2, 3)
+        deliveries, flushed = yield under_way(cluster, producer, 1, 2, 3)
         yield flushed
         assert numbers(cluster) == [0, 1, 2, 3]
         assert epochs(cluster) == [(0, 0), (0, 1), (0, 2), (0, 3)]
@@ -287,7 +307,7 @@ def test_an_error_of_one_that_was_written_all_the_same(cluster):
     """Those behind it would not have been taken otherwise."""
     producer = yield begun(cluster)
     cluster[1].on("produce", in_turn(lambda call: accept(call) and error(20)(call)))
-    deliveries, flushed = yield under_way(producer, 1, 2, 3)
+    deliveries, flushed = yield under_way(cluster, producer, 1, 2, 3)
     yield flushed
     assert numbers(cluster) == [0, 1, 2, 3] and cluster.count("produce") == 4
     assert [delivery.result().offset for delivery in deliveries] == [-1, 2, 3]
@@ -301,7 +321,7 @@ def test_an_error_for_good_of_one_of_three(which):
     def run(cluster):
         producer = yield begun(cluster)
         cluster[1].on("produce", in_turn(*[None] * which + [error(87)]))
-        deliveries, flushed = yield under_way(producer, 1, 2, 3)
+        deliveries, flushed = yield under_way(cluster, producer, 1, 2, 3)
         yield loop.raises(exc.InvalidRecordError, flushed)
         left = [number for number in (1, 2, 3) if number != which + 1]
         assert numbers(cluster) == [0] + left
@@ -318,7 +338,7 @@ def test_an_error_for_good_of_one_of_three(which):
 def test_one_that_is_refused_for_good_behind_one_that_is_sent_again(cluster):
     producer = yield begun(cluster)
     cluster[1].on("produce", in_turn(error(6), error(87)))
-    deliveries, flushed = yield under_way(producer, 1, 2, 3, 4)
+    deliveries, flushed = yield under_way(cluster, producer, 1, 2, 3, 4)
     yield loop.raises(exc.InvalidRecordError, flushed)
     assert numbers(cluster) == [0, 1, 3, 4]
     assert [delivery.exception() is not None for delivery in deliveries] == [False, True, False, False]
@@ -335,7 +355,7 @@ def test_one_of_three_is_split(cluster):
             call.error_at = (10, None, None)
 
     cluster[1].on("produce", limit)
-    deliveries, flushed = yield under_way(producer, *range(1, 13), requests=3)
+    deliveries, flushed = yield under_way(cluster, producer, *range(1, 13), requests=3)
     yield flushed
     assert numbers(cluster) == list(range(13))
     assert [epoch for epoch, _ in epochs(cluster)] == [0] * len(epochs(cluster))
@@ -355,7 +375,7 @@ def test_a_broker_that_forgot_the_producer_of_three_in_flight(cluster):
 
     producer = yield begun(cluster)
     cluster[1].on("produce", in_turn(forgetful, forgetful, forgetful))
-    deliveries, flushed = yield under_way(producer, 1, 2, 3)
+    deliveries, flushed = yield under_way(cluster, producer, 1, 2, 3)
     yield flushed
     assert numbers(cluster) == [0, 1, 2, 3] and epochs(cluster) == [(0, 0), (1, 0), (1, 1), (1, 2)]
     assert [delivery.result().offset for delivery in deliveries] == [1, 2, 3]
@@ -367,7 +387,7 @@ def test_another_leader_with_three_in_flight(cluster):
     producer = yield begun(cluster)
     closed = gate()
     cluster[1].on("produce", closed)
-    deliveries, flushed = yield under_way(producer, 1, 2, 3)
+    deliveries, flushed = yield under_way(cluster, producer, 1, 2, 3)
     cluster.log("t").leader = 2
     yield producer.cluster.heal()
     late = yield producer.produce("t", text(4))
@@ -391,7 +411,7 @@ def test_an_epoch_begins_once_the_one_before_is_through(cluster):
     # partition 1 has two under way, the first of which is refused once, when partition 0 loses one for good
     closed = gate(error(6))
     cluster[1].on("produce", in_turn(closed, None, error(87)))
-    deliveries, flushed = yield under_way(producer, 1, 2, partition=1)
+    deliveries, flushed = yield under_way(cluster, producer, 1, 2, partition=1)
     broken = yield producer.produce("t", text(9), partition=0)
     lost = producer.flush()
     yield loop.until(lambda: len(producer.sent) == 3)
@@ -415,7 +435,7 @@ def test_an_epoch_begins_once_the_one_before_is_through(cluster):
 def test_three_in_flight_are_given_up_in_time(cluster):
     producer = yield begun(cluster, delivery_timeout=0.3, request_timeout=0.6, ack_timeout=50)
     cluster[1].on("produce", MUTE, times=1)
-    deliveries, flushed = yield under_way(producer, 1, 2, 3)
+    deliveries, flushed = yield under_way(cluster, producer, 1, 2, 3)
     yield loop.raises(exc.DeliveryTimeoutError, flushed)
     assert all(isinstance(delivery.exception(), exc.DeliveryTimeoutError) for delivery in deliveries)
     yield loop.until(lambda: not producer.sent)
@@ -433,7 +453,7 @@ def test_closing_with_several_in_flight(end):
     def run(cluster):
         producer = yield begun(cluster)
         cluster[1].on("produce", delay(0.01) if end == "close" else MUTE)
-        deliveries, flushed = yield under_way(producer, 1, 2, 3, 4)
+        deliveries, flushed = yield under_way(cluster, producer, 1, 2, 3, 4)
         left = yield producer.close(0.1 if end != "close" else 5)
         if end == "close":
             yield flushed
@@ -459,7 +479,7 @@ def test_aborting_with_several_in_flight(fault):
         producer = yield begun(cluster, transactional_id="x")
         closed = gate()
         cluster[1].on("produce", in_turn(closed, *[error(fault)] * (fault is not None)))
-        deliveries, flushed = yield under_way(producer, 1, 2, 3)
+        deliveries, flushed = yield under_way(cluster, producer, 1, 2, 3)
         aborted = producer.abort()
         closed.open()
         yield aborted
@@ -470,7 +490,7 @@ def test_aborting_with_several_in_flight(fault):
         assert cluster.ended[-1][0] is False and settled(producer)
         assert all(delivery.done() for delivery in deliveries)
         yield producer.begin()
-        deliveries, flushed = yield under_way(producer, 4, 5, 6, requests=1)
+        deliveries, flushed = yield under_way(cluster, producer, 4, 5, 6, requests=1)
         yield flushed
         yield producer.commit()
         assert numbers(cluster)[-3:] == [4, 5, 6] and cluster.ended[-1][0] is True
@@ -484,7 +504,7 @@ def test_a_transaction_with_several_in_flight(code, commits):
     def run(cluster):
         producer = yield begun(cluster, transactional_id="x")
         cluster[1].on("produce", in_turn(None, error(code)))
-        deliveries, flushed = yield under_way(producer, 1, 2, 3, 4)
+        deliveries, flushed = yield under_way(cluster, producer, 1, 2, 3, 4)
         if commits:
             yield flushed
             yield producer.commit()
@@ -506,7 +526,7 @@ def test_a_child_that_was_forked_with_several_in_flight(cluster):
     producer = yield begun(cluster)
     closed = gate()
     cluster[1].on("produce", closed)
-    deliveries, flushed = yield under_way(producer, 1, 2, 3)
+    deliveries, flushed = yield under_way(cluster, producer, 1, 2, 3)
     producer._pid = -1  # what it is to a child
     producer.on_fork()
     yield loop.raises(exc.ClosedError, producer.produce("t", text(4)))
@@ -514,7 +534,7 @@ def test_a_child_that_was_forked_with_several_in_flight(cluster):
     yield loop.raises(exc.ClosedError, flushed)
     assert all(isinstance(delivery.exception(), exc.ClosedError) for delivery in deliveries) and settled(producer)
     closed.open()
-    deliveries, flushed = yield under_way(producer, 5, 6, 7, requests=1)
+    deliveries, flushed = yield under_way(cluster, producer, 5, 6, 7, requests=1)
     yield flushed
     assert [number for number in numbers(cluster) if number > 3] == [5, 6, 7]
     yield producer.close()
@@ -537,7 +557,7 @@ def test_without_acknowledgements(cluster):
 def test_the_order_is_given_up_where_that_was_asked_for_and_nothing_else(cluster):
     producer = yield begun(cluster, idempotent=False, max_in_flight=3)
     cluster[1].on("produce", in_turn(error(6)))
-    deliveries, flushed = yield under_way(producer, 1, 2, 3)
+    deliveries, flushed = yield under_way(cluster, producer, 1, 2, 3)
     yield flushed
     assert numbers(cluster) == [0, 2, 3, 1] and settled(producer)
     assert [delivery.result().offset for delivery in deliveries] == [3, 1, 2]
