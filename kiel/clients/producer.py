@@ -166,7 +166,7 @@ class Producer(Client):
         self.batch_size = batch_size
         if partitioner is not None:
             self.partitioner = partitioner
-        self.cluster.listeners.append(self._accumulator.refresh)
+        self.cluster.listeners.extend([self._accumulator.refresh, self._transactions.ask_early])
 
     # -- settings --
 

@@ -325,13 +325,13 @@ class Sender(object):
                 broker_queue.blocked = True
                 broker.open(produce.ProduceRequest.api).add_done_callback(
                     functools.partial(self._unblocked, broker_queue, asked=True))
-            elif not (due or asked) and self._is_loop_due():
+            elif not due and self._is_loop_due():
                 broker_queue.blocked = True
                 if not self._postponed:
                     self._client.io_loop.add_callback(self._go_on)
                 self._postponed.append(broker_queue)
             else:
-                due = False
+                due = asked = False
                 try:
                     waits = self._prepared(broker, broker_queue.ready)
                     if waits is None:

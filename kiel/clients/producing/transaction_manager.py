@@ -117,6 +117,25 @@ class TransactionManager(object):
         """Go on without idempotence."""
         self._ids.fall_back(error)
 
+    @gen.coroutine
+    def ask_early(self):
+        """
+        Ask for the id that the first message needs, if a broker is connected, so that it does not wait for that.
+
+        Never fails.
+        """
+        if self.state.transactional or self.state.state != UNKNOWN or self._client.closing:
+            return
+        for broker in self._client.cluster.conns.values():
+            if broker.is_open(init_producer_id.InitProducerIdRequest.api):
+                try:
+                    waits = self._ids.ask(broker)
+                    if waits is not None:
+                        yield waits
+                except exc.KielError as error:  # it is asked for again, and whoever needs it is told
+                    log.debug("No producer id yet: %s", error)
+                return
+
     # -- the id and epoch of a transactional producer --
 
     @gen.coroutine
