@@ -23,7 +23,10 @@ class BrokerQueue(object):
     :param broker_id: the broker's id
     """
 
-    __slots__ = ("broker_id", "ready", "in_flight", "blocked", "hurries", "round_trip", "sent_at", "paced")
+    __slots__ = (
+        "broker_id", "ready", "in_flight", "blocked", "hurries", "round_trip", "sent_at", "paced",
+        "waits_since"
+    )
 
     def __init__(self, broker_id):
         self.broker_id = broker_id
@@ -41,6 +44,8 @@ class BrokerQueue(object):
         self.sent_at = 0.0
         #: whether the sender's timer will look at it
         self.paced = False
+        #: since when the first request waits for the connection; None when it does not
+        self.waits_since = None
 
     def wait(self, part, since, now):
         """

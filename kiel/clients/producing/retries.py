@@ -115,9 +115,10 @@ class Retries(object):
             effects.moved.append(queue)
             return
         for batch in list(queue.batches)[:queue.sent]:
-            if self._wants_words(batch):
-                self._explain(queue, batch)
             if batch.refusal is not None and batch.refusal.asking:
+                return
+            if self._wants_words(batch):
+                self._explain(queue, batch)  # comes back here, maybe at once
                 return
         causes = [] if queue.hindrance is None else [queue.hindrance]  # what a delay is for
         queue.hindrance = None

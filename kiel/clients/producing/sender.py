@@ -323,6 +323,7 @@ class Sender(object):
                 # What it speaks decides how messages are written. And what is sent before the lane is open would go
                 # behind what is sent just after.
                 broker_queue.blocked = True
+                broker_queue.waits_since = broker_queue.waits_since or monotonic()
                 broker.open(produce.ProduceRequest.api).add_done_callback(
                     functools.partial(self._unblocked, broker_queue, asked=True))
             elif not due and self._is_loop_due():
@@ -430,6 +431,7 @@ class Sender(object):
         in_flight = InFlight(broker_queue, batches, request, now)
         broker_queue.in_flight += 1
         broker_queue.sent_at = now
+        request.asked, broker_queue.waits_since = broker_queue.waits_since, None
         self.sent[request.correlation_id] = in_flight
         # the Future of the answer comes a turn of the loop later; that is for what has no answer
         request.on_answer = self._on_answer if self._own_handler is None else self._on_answer_to_handle
