@@ -68,6 +68,7 @@ class Producer(Client):
         idempotent: Optional[bool] = ...,
         transactional_id: Optional[str] = ...,
         transaction_timeout: float = ...,
+        max_in_flight: Optional[int] = ...,
         *,
         client_id: str = ...,
         connect_timeout: Union[float, timedelta] = ...,
