@@ -9,7 +9,7 @@ from kiel import arguments, exc
 from kiel.clients.producing.batch import BATCH_OVERHEAD, MOST_RECORDS, failure
 from kiel.callbacks import callback_failure
 from kiel.clients.producing.delivery import BatchBarrier, Delivery
-from kiel.clients.producing.partition_queue import IDLE, IN_FLIGHT
+from kiel.clients.producing.partition_queue import UNTOLD
 from kiel.clients.producing.pending_record import PendingRecord
 from kiel.clients.producing.routes import FULL, Routes
 from kiel.clients.producing.topic_lookups import TopicLookups
@@ -104,7 +104,7 @@ class Accumulator(object):
         batch.size += size
         admission.buffered += size
         self.unflushed += 1
-        if not index and (queue.state is IDLE or queue.state is IN_FLIGHT):
+        if not index and queue.state in UNTOLD:
             self._sender.added(queue)
         delivery = _new(Delivery)  # half the time of its constructor
         delivery.batch = batch

@@ -233,9 +233,7 @@ class Batch(object):
             part.size += sum(record_size(*record[:3]) for record in part.records)
             part.last_error = self.last_error
             part.attempts = self.attempts
-            if self.sequence is not None:  # of numbers that were not written, each part has its own
-                part.identity = self.identity
-                part.sequence = (self.sequence + start) & 0x7fffffff
+            part.share_numbers(self, start)
             part._waiters = [(i - start, result, future) for i, result, future in self._waiters or ()
                              if start <= i < end] or None
             part.barriers = list(self.barriers or ())
@@ -247,6 +245,12 @@ class Batch(object):
         self.data = self._waiters = self.barriers = None
         self.parts = parts
         return parts
+
+    def share_numbers(self, whole, start):
+        """Take those of the numbers of a batch that was not written which are this part's; it begins at an index."""
+        if whole.sequence is not None:
+            self.identity = whole.identity
+            self.sequence = (whole.sequence + start) & 0x7fffffff
 
     def __repr__(self):
         return "Batch(%s:%s, %d messages, %d bytes)" % (

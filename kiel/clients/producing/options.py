@@ -45,15 +45,23 @@ class Options(object):
         #: seconds
         self.transaction_timeout = arguments.seconds("transaction_timeout", transaction_timeout)
         #: batches of a partition, or None: as many as keep the order
-        self.max_in_flight = None if max_in_flight is None else arguments.integer("max_in_flight", max_in_flight, 1)
-        if (idempotent or transactional_id) and (max_in_flight or 0) > MOST_NUMBERED:
-            raise ValueError("an idempotent producer has max_in_flight=%d at most: brokers know no more of its batches "
-                             "again" % MOST_NUMBERED)
+        self.max_in_flight = _in_flight(max_in_flight, idempotent or transactional_id)
 
     @property
     def linger_time(self):
         """Seconds for which a batch that is not full waits for more messages."""
         return LINGER if self.linger is None else self.linger
+
+
+def _in_flight(most, numbered):
+    """Return ``max_in_flight``, checked."""
+    if most is None:
+        return None
+    if arguments.integer("max_in_flight", most, 1) > MOST_NUMBERED and numbered:
+        raise ValueError(
+            "an idempotent producer has max_in_flight=%d at most: brokers know no more of its batches again"
+            % MOST_NUMBERED)
+    return most
 
 
 def _check_idempotence(idempotent, transactional_id, required_acks):

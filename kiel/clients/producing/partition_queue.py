@@ -32,6 +32,9 @@ TRANSITIONS = {
     BACKING_OFF: {"retried": LINGERING},
 }
 
+#: states in which the first message of a batch is news to the sender
+UNTOLD = (IDLE, IN_FLIGHT)
+
 #: stands for the producer in `PartitionQueue.proven` that no partition has heard of
 NOBODY = object()
 

@@ -64,14 +64,9 @@ class Pipeline(object):
             return False
         if queue.flying >= self.window(queue, broker_queue.broker_id):
             return False
-        state = self._transactions.state
         batch = queue.next
-        if batch.sequence is not None:
-            identity = batch.identity
-        else:
-            identity = (state.producer_id, state.epoch) if state.numbering else None
         # what an epoch ends with has to be through before the next begins
-        if identity != queue.batches[queue.sent - 1].identity:
+        if self._identity(batch) != queue.batches[queue.sent - 1].identity:
             return False
         if not batch.limit or queue.urgent:
             return True
@@ -82,6 +77,13 @@ class Pipeline(object):
             self._queues.append(queue)
             self._set_timer(wait)
         return wait == 0
+
+    def _identity(self, batch):
+        """Return the producer id and epoch that a batch has, or will have when it is sent now."""
+        state = self._transactions.state
+        if batch.sequence is not None:
+            return batch.identity
+        return (state.producer_id, state.epoch) if state.numbering else None
 
     def may_go(self, broker_queue):
         """Return whether one more request may go to a broker by the pace; if not, it is looked at again."""
