@@ -110,6 +110,11 @@ class Broker(object):
             return failed(self._refusal())
         return self._send_when_open(name, request)
 
+    @property
+    def round_trip(self):
+        """Seconds that the first question took until its answer came; None where none was asked."""
+        return self.lanes[QUICK].round_trip
+
     def began(self, lane):
         """When the answer that is just being read on a lane began to come (`monotonic`), 0 where it came at once."""
         return self.lanes[lane].stream.began

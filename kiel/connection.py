@@ -65,6 +65,8 @@ class Connection(object):
         self.wire = Wire()
         #: the `kiel.stream.Stream`, while the socket is open
         self.stream = None
+        #: seconds until the broker's first answer came; None where it was not asked for versions
+        self.round_trip = None
         #: the requests that wait for their answers
         self.requests = PendingRequests(self._overdue)
         #: the session of our login, which brokers may end

@@ -12,6 +12,7 @@ from tornado import gen, iostream
 from kiel import constants, exc, identity
 from kiel.protocol import api_versions, metadata
 from kiel.protocol.wire import SERVED_BY_0_8, SERVED_BY_0_9, Wire
+from kiel.retry import monotonic
 
 log = logging.getLogger(__name__)
 
@@ -65,7 +66,9 @@ def _hung_up(conn, error):
 @gen.coroutine
 def _ask_versions(conn):
     """Sends ApiVersions, in the version that the broker prefers after at most one refusal (KIP-511)."""
+    begun = monotonic()
     response = yield conn.transmit(api_versions.ApiVersionsRequest(**identity.expected(conn)))
+    conn.round_trip = monotonic() - begun
     if response.error_code == 35:
         highest = 0
         for served in response.api_keys:

@@ -167,7 +167,11 @@ class Source(object):
         self._full = fetch.full
         if not fetch.full:
             return
-        if self._distance is None or fetch.waited < self._distance:
+        if self._distance is None:
+            conn = self.client.cluster.conns.get(self.broker_id)
+            # the first answer alone does not tell: the lane was to be opened, the broker to read from its disk
+            self._distance = min(fetch.waited, getattr(conn, "round_trip", None) or fetch.waited)
+        elif fetch.waited < self._distance:
             self._distance = fetch.waited
         else:
             self._distance += (fetch.waited - self._distance) / MEMORY

@@ -272,7 +272,7 @@ def test_how_far_fetches_grow(cluster, consumer):
     cluster.log("t").put(VALUES[0])
     yield gather(consumer, 1)
     one = consumer.fetcher.sources[1]
-    one._grown, one._distance, grown = 0, None, []
+    one._grown, one._distance, grown = 0, 1, []
     for full, starved, waited, took in (
         (False, True, 1, 0), (True, False, 1, 0), (True, True, 1, 2), (True, True, 1, 1), (True, True, 1, 0),
         (True, True, 1, 0), (True, True, 1, 0), (True, True, 0.001, 0),
@@ -384,3 +384,21 @@ def test_a_fetch_that_would_bring_little_waits_for_one_that_is_soon_back(cluster
     assert [fetch.share for fetch in one.under_way.values()] == [50000]
     consumer.fetcher._reserved -= 40000
     assert len((yield gather(consumer, 18))) == 18
+
+
+@pytest.mark.parametrize("far", [False, True])
+def test_the_first_answer_alone_does_not_tell_how_far_a_broker_is(far):
+    """It may take long since the connection was to be opened; what the broker was asked before did not."""
+    @with_consumer(dict(SMALL, buffer_bytes=20000), topics={"t": 1})
+    def check(cluster, consumer):
+        cluster.log("t").put(VALUES[0])
+        yield gather(consumer, 1)
+        conn, one = consumer.cluster.conns[1], consumer.fetcher.sources[1]
+        assert 0 < conn.round_trip < 5
+        conn.lanes["quick"].round_trip = 0.5 if far else 0.001
+        one._grown, one._distance = 0, None
+        fetch = Fetch([consumer.fetcher.find("t", 0)], 200, False, 20000, 200)
+        fetch.full, fetch.starved, fetch.waited = True, True, 1
+        one._adapt(fetch)
+        assert one._wanted(200) == (800 if far else 200)
+    check()
