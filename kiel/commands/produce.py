@@ -241,18 +241,30 @@ class Session(object):
         """Wait until no more than so many blocks are under way; count what became of the others."""
         while len(self.under_way) > most:
             deliveries = self.under_way.pop(0)
-            if hasattr(deliveries, "finished"):
+            if isinstance(deliveries, list):
+                written, error = yield self._looked_at(deliveries)
+            else:
                 yield deliveries.finished()
-            for delivery in deliveries:
-                try:
-                    if not delivery.done():
-                        yield delivery
+                written, error = deliveries.tally()
+            self.written += written
+            self.failed += len(deliveries) - written
+            self.error = self.error or error
+
+    @staticmethod
+    @gen.coroutine
+    def _looked_at(deliveries):
+        """Return how many messages were written, and the first error of the others."""
+        written, first_error = 0, None
+        for delivery in deliveries:
+            try:
+                if delivery.done():
                     delivery.result()
-                except exc.KielError as error:
-                    self.failed += 1
-                    self.error = self.error or error
                 else:
-                    self.written += 1
+                    yield delivery
+                written += 1
+            except exc.KielError as error:
+                first_error = first_error or error
+        raise gen.Return((written, first_error))
 
 
 class Blocks(object):

@@ -287,6 +287,22 @@ def test_many_deliveries_without_an_object_each():
     with pytest.raises(IndexError):
         many[4]
     assert many.done()
+    assert many.tally() == (4, None)
+
+
+def test_a_tally_of_what_was_written_and_what_was_not():
+    whole, refused, split = batch(b"a", b"b"), batch(b"c"), batch(b"d", b"e", b"f")
+    many = Deliveries()
+    for each in whole, refused, split:
+        many.add(each, 0, len(each))
+    first, second = batch(b"d"), batch(b"e", b"f")
+    split.parts = [first, second]
+    error, other = exc.MessageSizeTooLargeError("t:0"), exc.NetworkExceptionError("t:0")
+    whole.finish(offset=1)
+    refused.finish(error)
+    first.finish(offset=3)
+    second.finish(other)
+    assert many.tally() == (3, error)
 
 
 def test_errors_say_where():
