@@ -22,7 +22,8 @@ class FakeProducer(object):
     """Takes messages as a producer does, and keeps them."""
 
     def __init__(self):
-        self.taken, self.error = [], None
+        self.taken = []
+        self.error = None  # type: Exception | None
 
     @gen.coroutine
     def produce_and_wait(self, topic, message, key=None, timeout=None):

@@ -13,6 +13,8 @@ from kiel.clients import (
     BEGINNING, END, Admin, Delivery, GroupedConsumer, Producer, Record, RecordMetadata, SingleConsumer
 )
 from kiel.retry import Backoff
+from kiel.service import GracefulStop
+from kiel.worker import Reject, Worker
 
 
 class Color:
@@ -118,3 +120,19 @@ async def administering() -> None:
     async with Admin("localhost:9092") as admin:
         assert_type(await admin.beginning_offsets("colors"), Dict[int, int])
         await admin.list_topics()
+
+
+async def handle(record: Record[int]) -> None:
+    """A worker's handler."""
+    if record.value < 0:
+        raise Reject("too small")
+
+
+async def working() -> None:
+    """A worker takes records of what its consumer deserialises."""
+    consumer = GroupedConsumer("localhost:9092", "g", deserializer=number, topics=["colors"], autocommit=False)
+    worker = Worker(consumer, handle, concurrency=20, retry=Backoff(deadline=5.0), dead_letters="colors.dead")
+    assert_type(worker, Worker[int])
+    stop = GracefulStop(seconds=20)
+    stop.then(worker.drain)
+    assert_type(await worker.run(), None)

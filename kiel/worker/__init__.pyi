@@ -1,0 +1,4 @@
+from kiel.worker.errors import HandlerTimeoutError as HandlerTimeoutError, Reject as Reject
+from kiel.worker.worker import Worker as Worker
+
+__all__ = ["HandlerTimeoutError", "Reject", "Worker"]
