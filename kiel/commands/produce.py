@@ -139,7 +139,7 @@ class Session(object):
         transaction = self.producer.transactional_id is not None
         if transaction:
             yield self.producer.begin()
-        code = DONE
+        code, failure = DONE, None
         try:
             for source in sources:
                 whole = yield self._produce_file(Blocks(source))
@@ -153,10 +153,12 @@ class Session(object):
                     self.failed, self.written = self.failed + self.written, 0
                 else:
                     yield self.producer.commit()
-        except (ValueError, exc.KielError):
+        except (ValueError, exc.KielError) as error:
+            failure = error
+        if failure is not None:
             if transaction:
                 yield self.producer.abort()
-            raise
+            raise failure
         if self.error is not None:
             complain(self.error)
             code = FAILED
