@@ -24,6 +24,10 @@ COUNT, WAITED = 100000, 1500
 DELAYS = (0.5, 10, 50)
 DELAYED = 60000
 
+#: kiel's default for what waits to be acknowledged: over a distance, what fits a processor's cache is less than a round
+#: trip brings
+FAR_BUFFER = 32 * 1024 * 1024
+
 #: peers have no call for many messages: kiel's is held against their call a message
 STANDS_FOR = {"produce_mixed_many": "produce_mixed"}
 
@@ -141,7 +145,8 @@ def delayed(kafka, through, target, delay, partitions, task, peers):
             with proxy.running(through.port, target, 0):
                 kafka.create_topic(topic, partitions=partitions)
         with proxy.running(through.port, target, delay):
-            found[peer] = speed(runs.run(peer, task, through, topic, DELAYED, 0, partitions=partitions))
+            found[peer] = speed(runs.run(
+                peer, task, through, topic, DELAYED, 0, partitions=partitions, buffer_bytes=FAR_BUFFER))
         runs.say("%g ms, %d partitions, %s, %s" % (2 * delay, partitions, task, peer))
     return "  round trip %5.0f ms, %d partition%s %-8s %s" % (
         2 * delay, partitions, ": " if partitions == 1 else "s:", "produce" if task != "consume" else task,
