@@ -129,7 +129,7 @@ class Allocator(object):
 
 def naive_allocator(members, partitions):
     """
-    Deals the partitions out one by one, in the order of their ``"topic:id"`` strings, to the members in turn.
+    Deal the partitions out one by one, in the order of their ``"topic:id"`` strings, to the members in turn.
 
     :returns: member -> topic -> [ids], nested defaultdicts; a member that got nothing may be missing
     """

@@ -77,20 +77,20 @@ class Broker(object):
         return self.lanes[QUICK].stream
 
     def version(self, request):
-        """The version in which a request would go out; see `kiel.protocol.wire.Wire.version`."""
+        """Return the version in which a request would go out; see `kiel.protocol.wire.Wire.version`."""
         return self.wire.version(request)
 
     def supports(self, api, version):
-        """Whether the broker serves that version of an api."""
+        """Return whether the broker serves that version of an api."""
         return self.wire.supports(api, version)
 
     def reaches(self, api, version):
-        """Whether the broker serves that version of an api or a later one."""
+        """Return whether the broker serves that version of an api or a later one."""
         return self.wire.reaches(api, version)
 
     def connect(self):
         """
-        Opens the quick lane, when it is not open; gives a Future.
+        Open the quick lane, when it is not open; return a Future.
 
         :raises kiel.exc.KielError: as `kiel.connection.Connection.connect`; the broker is `closing` then
         """
@@ -98,7 +98,7 @@ class Broker(object):
 
     def send(self, request, lane=None):
         """
-        Sends a request over the lane of its api; gives a Future of its response at once.
+        Send a request over the lane of its api; return a Future of its response at once.
 
         :param lane: the name of another lane
         """
@@ -121,7 +121,7 @@ class Broker(object):
 
     @gen.coroutine
     def _send_when_open(self, name, request):
-        """Sends once the lane is there; those who wait for it are served in their order."""
+        """Send once the lane is there; those who wait for it are served in their order."""
         request.asked = monotonic()
         connection = yield self._open(name)
         response = yield connection.send(request)
@@ -133,7 +133,7 @@ class Broker(object):
         return connection is not None and connection.ready
 
     def open(self, api):
-        """Opens the lane of an api, when it is not open; gives a Future. It raises as `connect`."""
+        """Open the lane of an api, when it is not open; return a Future. It raises as `connect`."""
         return self._open(LANES.get(api, QUICK))
 
     def _open(self, name):
@@ -167,7 +167,7 @@ class Broker(object):
         raise gen.Return(connection)
 
     def _refusal(self):
-        """The error of a request to a broker that was given up."""
+        """Return the error of a request to a broker that was given up."""
         return exc.BrokerConnectionError(
             self.host, self.port, self.broker_id, cause=getattr(self.error, "cause", None),
             hint=getattr(self.error, "hint", None)
@@ -192,7 +192,7 @@ class Broker(object):
                 log.debug("%r may not have read all that was sent: %s", self, error)
 
     def close(self):
-        """Closes every lane; what is pending fails with `kiel.exc.BrokerConnectionError`."""
+        """Close every lane; what is pending fails with `kiel.exc.BrokerConnectionError`."""
         self.abort()
 
     def abort(self, error=None):
@@ -200,7 +200,7 @@ class Broker(object):
         self.fail(error or exc.BrokerConnectionError(self.host, self.port, self.broker_id))
 
     def fail(self, error):
-        """Gives the broker up: fails all that is pending on any lane."""
+        """Give the broker up: fail all that is pending on any lane."""
         if self.closing:
             return
         self.closing = True
@@ -225,7 +225,7 @@ class Lane(Connection):
 
     @gen.coroutine
     def prepare(self):
-        """Opens the socket with the versions that the broker's first connection knows."""
+        """Open the socket with the versions that the broker's first connection knows."""
         quick = yield self.broker.connect()
         self.wire.versions = quick.wire.versions
         yield super(Lane, self).prepare()

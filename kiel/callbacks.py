@@ -31,5 +31,5 @@ def safe_text(error):
 
 
 def _cancels(error):
-    """Whether this is a CancelledError, of whichever module: on Python 3.7 and older it is an Exception."""
+    """Return whether this is a CancelledError, of whichever module: on Python 3.7 and older it is an Exception."""
     return type(error).__name__ in ("CancelledError", "StopAsyncIteration", "Return")

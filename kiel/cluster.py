@@ -129,7 +129,7 @@ class Cluster(Topics):
     @gen.coroutine
     def start(self):
         """
-        Finds the cluster through the bootstrap hosts. May be called again.
+        Find the cluster through the bootstrap hosts. May be called again.
 
         :raises kiel.exc.NoBrokersError: when none of them answers, or none of the brokers that they name
         :raises kiel.exc.AuthenticationError: when that is why
@@ -152,7 +152,7 @@ class Cluster(Topics):
 
     @gen.coroutine
     def drain(self):
-        """Waits a moment for brokers to have read what asked for no answer; see `kiel.broker.Broker.drain`."""
+        """Wait a moment for brokers to have read what asked for no answer; see `kiel.broker.Broker.drain`."""
         yield [conn.drain() for conn in list(self.conns.values())]
 
     def forget(self):
@@ -166,7 +166,7 @@ class Cluster(Topics):
         self._source.give_up()
 
     def stop(self):
-        """Closes every connection; what is pending on them fails."""
+        """Close every connection; what is pending on them fails."""
         self._stopped = self._source.stopped = True
         self._source.give_up()
         if self._refresh is not None:
@@ -193,7 +193,7 @@ class Cluster(Topics):
                 yield first(future, limit)
 
     def _schedule_refresh(self):
-        """Sets the timer of the next refresh."""
+        """Set the timer of the next refresh."""
         loop = ioloop.IOLoop.current()
         if self._refresh is not None:
             self._refresh[0].remove_timeout(self._refresh[1])
@@ -202,7 +202,7 @@ class Cluster(Topics):
 
     @gen.coroutine
     def _on_refresh(self):
-        """Asks for metadata because it is old."""
+        """Ask for metadata because it is old."""
         self._refresh = None
         try:
             yield self.heal()
@@ -216,7 +216,7 @@ class Cluster(Topics):
 
     def heal(self, response=None):
         """
-        Brings brokers, topics and leaders up to date; gives a Future.
+        Bring brokers, topics and leaders up to date; return a Future.
 
         Callers that come while a run is under way share it. What is missing in an answer (a leader, a broker that
         can't be reached) is asked for again for about a second; then the rest goes on without it.
@@ -252,7 +252,7 @@ class Cluster(Topics):
             yield gen.sleep(delay)
 
     def _tell_listeners(self):
-        """Calls all `listeners`; one that fails does not keep the others from hearing."""
+        """Call all `listeners`; one that fails does not keep the others from hearing."""
         if self.settings.hooks is not None:
             self.settings.hooks.tell("metadata_refreshed", brokers=len(self.conns), topics=len(self.topics))
         for listener in list(self.listeners):
@@ -351,7 +351,7 @@ class Cluster(Topics):
     @gen.coroutine
     def process_brokers(self, brokers):
         """
-        Connects to the brokers of a metadata answer that are new or have moved, all at once.
+        Connect to the brokers of a metadata answer that are new or have moved, all at once.
 
         Brokers no longer named are aborted and forgotten. Gives the set of ids that can't be reached now; a broker
         that takes long to connect to is not waited for beyond a second, so that it holds up nobody else.
@@ -404,7 +404,7 @@ class Cluster(Topics):
             self.reached(conn)
 
     def _drop(self, broker_id):
-        """Takes a broker out of the books; that it has gone already is no error."""
+        """Take a broker out of the books; that it has gone already is no error."""
         self.conns.pop(broker_id, None)
 
 

@@ -139,7 +139,7 @@ def to_its_end(generator):
 
 
 def is_closed(io_loop):
-    """Whether an IOLoop is closed for good."""
+    """Return whether an IOLoop is closed for good."""
     asyncio_loop = getattr(io_loop, "asyncio_loop", None)
     if asyncio_loop is not None:
         return asyncio_loop.is_closed()
@@ -147,7 +147,7 @@ def is_closed(io_loop):
 
 
 def is_running(io_loop):
-    """Whether an IOLoop is being run at this moment; True for None, and where that can't be told."""
+    """Return whether an IOLoop is being run at this moment; True for None, and where that can't be told."""
     asyncio_loop = getattr(io_loop, "asyncio_loop", None)
     if asyncio_loop is not None:
         return asyncio_loop.is_running()
@@ -164,7 +164,7 @@ def running_loop():
 
 def is_elsewhere(io_loop):
     """
-    Whether a call comes from another IOLoop than this one, or this one is closed.
+    Return whether a call comes from another IOLoop than this one, or this one is closed.
 
     Where none runs, as between two runs of one, only a closed one is elsewhere.
     """
@@ -196,7 +196,7 @@ def weakly(method):
 
 def wait_on_event(event, timeout=None):
     """
-    Waits on a `threading.Event`; always gives ``None``.
+    Wait on a `threading.Event`; always gives ``None``.
 
     On Python 2 a wait without a time-out can't be interrupted by a signal, so there it is a very long one,
     repeated.
@@ -215,7 +215,7 @@ def wait_on_event(event, timeout=None):
 
 def call_on_loop(io_loop, callback, *args):
     """
-    Has ``callback(*args)`` called on the given IOLoop, from whichever thread.
+    Have ``callback(*args)`` called on the given IOLoop, from whichever thread.
 
     Calls from one thread run in their order. When that loop is closed the call is dropped: nobody is left
     to care.
@@ -229,7 +229,7 @@ def call_on_loop(io_loop, callback, *args):
 
 def run_blocking(io_loop, fn, *args, **kwargs):
     """
-    Runs ``fn(*args, **kwargs)`` in a thread and gives a Tornado Future of its result or exception.
+    Run ``fn(*args, **kwargs)`` in a thread and return a Tornado Future of its result or exception.
 
     The Future is resolved on ``io_loop``; an exception that nobody fetches from it is not logged. The thread is
     a daemon of its own, so that a call that hangs holds up neither another call nor the end of the process.
@@ -252,7 +252,7 @@ def run_blocking(io_loop, fn, *args, **kwargs):
 
 def within(seconds, future):
     """
-    A Future of the same result, or of `tornado.gen.TimeoutError` after so many seconds.
+    Return a Future of the same result, or of `tornado.gen.TimeoutError` after so many seconds.
 
     What the first Future ends with after that is of no interest any more and is not logged.
     """
@@ -260,7 +260,7 @@ def within(seconds, future):
 
 
 def _fail(future, error, exc_info):
-    """Puts the exception into the Future, with its traceback where Python 2 would lose it."""
+    """Put the exception into the Future, with its traceback where Python 2 would lose it."""
     if future.done():
         return
     if hasattr(future, "set_exc_info"):
@@ -299,7 +299,7 @@ class Outcome(concurrent.Future):
         return cancelled
 
     def result(self, *args, **kwargs):
-        """The result, which is taken by that."""
+        """Return the result, which is taken by that."""
         if not self._awaited and self.done():
             self._work = None
         return super(Outcome, self).result(*args, **kwargs)
@@ -311,7 +311,7 @@ class Outcome(concurrent.Future):
     __iter__ = __await__
 
     def take(self):
-        """The result, for the task that awaits it."""
+        """Return the result, for the task that awaits it."""
         self._work = None
         return super(Outcome, self).result()
 

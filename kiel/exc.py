@@ -323,7 +323,7 @@ by_code = {}
 
 def for_code(code, message=None, api=None, **names):
     """
-    The exception for an error number of a response, known or not; ``None`` for 0.
+    Return the exception for an error number of a response, known or not; ``None`` for 0.
 
     :param message: the broker's own words or the place where it happened, shown in the text
     :param api: what was asked: it tells which right is missing, where the error is that
@@ -343,7 +343,7 @@ def for_code(code, message=None, api=None, **names):
 
 
 def _define():
-    """Makes a class for each row of the error table and puts it into this module."""
+    """Make a class for each row of the error table and put it into this module."""
     for code, name, retriable, cure in constants.ERRORS:
         if code == 0:
             continue
@@ -400,7 +400,7 @@ def _readable(to_text):
 
 
 def _plain_text(error):
-    """The text of an error without a ``__str__`` of its own."""
+    """Return the text of an error without a ``__str__`` of its own."""
     if len(error.args) == 1 and isinstance(error.args[0], six.text_type):
         return error.args[0]
     return Exception.__str__(error)

@@ -32,19 +32,19 @@ class Turn(object):
         self._watching = False
 
     def forget(self):
-        """Begins anew on the loop that runs next: the one before is closed, and will not turn any more."""
+        """Begin anew on the loop that runs next: the one before is closed, and will not turn any more."""
         self.io_loop = None
         self._watching = False
 
     def tick(self, now):
-        """Notes the time, as `time.time` gives it; it may have jumped."""
+        """Note the time, as `time.time` gives it; it may have jumped."""
         self.last = now
         self.next = now + 0.001
         self.ms = int(now * 1000)
 
     def over(self, now):
         """
-        Whether answers have been ready for long enough, so that the next has to wait for the loop.
+        Return whether answers have been ready for long enough, so that the next has to wait for the loop.
 
         Only for answers that are ready: one that waits for a broker anyway gives the loop its turn
         by itself.
@@ -65,7 +65,7 @@ class Turn(object):
 
     def later(self, value, future=None):
         """
-        A Future of a value that is there already; resolves after the loop has turned.
+        Return a Future of a value that is there already; resolves after the loop has turned.
 
         :param future: the Future to use
         """

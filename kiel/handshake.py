@@ -24,7 +24,7 @@ OLD_PROBE_TIMEOUT = 0.25
 @gen.coroutine
 def negotiate(conn):
     """
-    Asks for the versions that the broker serves.
+    Ask for the versions that the broker serves.
 
     Kafka 0.8 hangs up on the question and 0.9 never answers it. Either is believed only when another connection
     answers a Metadata request of version 0 at that very time, and never where another broker of the same cluster
@@ -56,7 +56,7 @@ def negotiate(conn):
 
 
 def _hung_up(conn, error):
-    """Whether the broker closed the connection upon the probe, as 0.8 does; brokers with SASL are newer."""
+    """Return whether the broker closed the connection upon the probe, as 0.8 does; brokers with SASL are newer."""
     return conn.settings.sasl is None and (
         isinstance(error.cause, iostream.StreamClosedError) or
         getattr(error.cause, "errno", None) in (errno.ECONNRESET, errno.EPIPE)
@@ -65,7 +65,7 @@ def _hung_up(conn, error):
 
 @gen.coroutine
 def _ask_versions(conn):
-    """Sends ApiVersions, in the version that the broker prefers after at most one refusal (KIP-511)."""
+    """Send ApiVersions, in the version that the broker prefers after at most one refusal (KIP-511)."""
     begun = monotonic()
     response = yield conn.transmit(api_versions.ApiVersionsRequest(**identity.expected(conn)))
     conn.round_trip = monotonic() - begun
@@ -86,7 +86,7 @@ def _ask_versions(conn):
 
 @gen.coroutine
 def _ask_old(conn, versions):
-    """Asks for metadata over another connection, as an old broker that serves ``versions`` takes it."""
+    """Ask for metadata over another connection, as an old broker that serves ``versions`` takes it."""
     old = conn.companion(versions)
     try:
         yield old.open()
@@ -98,7 +98,7 @@ def _ask_old(conn, versions):
 
 @gen.coroutine
 def _reopen(conn, versions):
-    """Dials once more, an old broker: nothing more can be asked over the connection of the probe."""
+    """Dial once more, an old broker: nothing more can be asked over the connection of the probe."""
     if conn.closing:  # closed meanwhile
         raise conn.error
     log.info("%r does not know ApiVersions: taken for Kafka 0.%d", conn, 9 if "heartbeat" in versions else 8)

@@ -4,7 +4,7 @@ from __future__ import absolute_import
 
 def drain(iterable):
     """
-    Empties a collection while yielding what was in it.
+    Empty a collection while yielding what was in it.
 
     Takes from the left of a deque, pairs ``(key, value)`` from a dict, from the end of a list and in any
     order from a set. What is added while draining is yielded too; what was not reached when the caller

@@ -21,7 +21,7 @@ _M = 0x5bd1e995
 
 def random_partition(key, partitions):
     """
-    A partition by chance, whatever the key, as in kiel 0.9.
+    Return a partition by chance, whatever the key, as in kiel 0.9.
 
     The producer prefers partitions that have a leader when it uses this one.
     """
@@ -30,7 +30,7 @@ def random_partition(key, partitions):
 
 def murmur2(key, partitions):
     """
-    The partition where Java's client puts the same key, so that producers of both kinds agree.
+    Return the partition where Java's client puts the same key, so that producers of both kinds agree.
 
     A key that is not bytes counts as the bytes it is written as: text in UTF-8, other values as
     their text. Without a key (``None``) chance decides, as it does in Java.
@@ -44,7 +44,7 @@ def murmur2(key, partitions):
 
 def given_keys(key, partitions):
     """
-    The default: a key that is given with its message decides, as `murmur2` has it; otherwise chance does.
+    Return the default: a key that is given with its message decides, as `murmur2` has it; otherwise chance does.
 
     That includes keys made by a ``key_maker``, which the producer does not hand to this one: they had no say in kiel
     0.9, and messages of one key are where they are.
@@ -81,7 +81,7 @@ BY_NAME = {"murmur2": murmur2, "random": random_partition}
 
 def to_bytes(value):
     """
-    A key or a value as bytes: bytes as they are, text in UTF-8, ``None`` as it is, anything else by
+    Return a key or a value as bytes: bytes as they are, text in UTF-8, ``None`` as it is, anything else by
     its text.
 
     That is what kiel 0.9 wrote.

@@ -26,7 +26,7 @@ class Backoff(object):
         self.deadline = deadline
 
     def start(self, deadline=None):
-        """Gives the `Clock` of one run, which ends after ``deadline`` seconds (default: the plan's own)."""
+        """Return the `Clock` of one run, which ends after ``deadline`` seconds (default: the plan's own)."""
         return Clock(self, self.deadline if deadline is None else deadline)
 
     def __repr__(self):
@@ -58,7 +58,7 @@ class Clock(object):
 
     def delay(self):
         """
-        The seconds to wait before the next attempt, or ``None`` when it would begin after the deadline.
+        Return the seconds to wait before the next attempt, or ``None`` when it would begin after the deadline.
 
         Each call counts as an attempt that failed.
         """
@@ -73,7 +73,7 @@ class Clock(object):
         return wait
 
     def reset(self):
-        """Begins again with the first delay, after something succeeded; the deadline stays."""
+        """Begin again with the first delay, after something succeeded; the deadline stays."""
         self.attempts = 0
 
 

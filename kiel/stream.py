@@ -60,12 +60,12 @@ class Stream(object):
         self._on_end = on_end
 
     def closed(self):
-        """Whether it is closed, by either side."""
+        """Return whether it is closed, by either side."""
         return self._dialled.closed()
 
     def write(self, data, future=None):
         """
-        Writes bytes, at once as far as the socket takes them.
+        Write bytes, at once as far as the socket takes them.
 
         :param future: given None once all is written
         :raises EnvironmentError: when the connection is broken
@@ -83,14 +83,14 @@ class Stream(object):
             future.set_result(None)
 
     def close(self):
-        """Ends the connection; gives the Futures of what was not written."""
+        """End the connection; return the Futures of what was not written."""
         self._over = True
         queue, self._queue = self._queue, collections.deque()
         self._dialled.close()  # takes the handler of its socket from the loop
         return [future for _, future in queue if future is not None]
 
     def _send(self, data):
-        """Writes what the socket takes; gives how much that was."""
+        """Write what the socket takes; return how much that was."""
         try:
             return self.socket.send(data)
         except EnvironmentError as error:
@@ -99,7 +99,7 @@ class Stream(object):
             raise
 
     def _flush(self):
-        """Writes what waits, as far as the socket takes it."""
+        """Write what waits, as far as the socket takes it."""
         while self._queue:
             data, future = self._queue[0]
             sent = self._send(data)
@@ -127,7 +127,7 @@ class Stream(object):
 
     def receive(self):
         """
-        Goes through the frames that have come; each is to be dealt with before the next is asked for.
+        Go through the frames that have come; each is to be dealt with before the next is asked for.
 
         :raises EnvironmentError: when the connection is over
         :raises kiel.exc.ProtocolError: at a size that no broker sends

@@ -30,12 +30,12 @@ class Topics(object):
         self.topic_errors = {}
 
     def get_leader(self, topic, partition_id):
-        """Gives the id of a partition's leader; KeyError when there is none, or none is known."""
+        """Return the id of a partition's leader; KeyError when there is none, or none is known."""
         return self.leaders[topic][partition_id]
 
     def process_topics(self, response_topics, asked=(), with_epochs=True):
         """
-        Takes over the topics of a metadata answer; gives the set of names with something missing.
+        Take over the topics of a metadata answer; return the set of names with something missing.
 
         :param response_topics: the answer's topics, or what is `known_of` each
         :param asked: the names that were asked for; with none the answer is about all topics, so that topics it does
@@ -62,7 +62,7 @@ class Topics(object):
         """A topic is there that was not, or had an error."""
 
     def _process_topic(self, missing, with_epochs, name, code, topic_id, found):
-        """Takes over one topic."""
+        """Take over one topic."""
         if code == errors.unknown_topic_or_partition:
             self._tell_absent(name)
             self._forget(name)
@@ -103,14 +103,14 @@ class Topics(object):
             self.topic_ids.pop(name, None)
 
     def _forget(self, name):
-        """Takes a topic out of the books."""
+        """Take a topic out of the books."""
         for book in (self.topics, self.leaders, self.leader_epochs, self.topic_ids, self.topic_errors):
             book.pop(name, None)
 
 
 def known_of(topic):
     """
-    What the cluster keeps of a topic of a metadata answer: ``(name, error code, id, partitions)``.
+    Return what the cluster keeps of a topic of a metadata answer: ``(name, error code, id, partitions)``.
 
     A partition is ``(id, leader, leader epoch)``. Plain tuples, since the garbage collector has no business with them.
     """

@@ -398,12 +398,12 @@ class _Headers(textmap.Getter):
     """Reads a message's headers."""
 
     def get(self, carrier, key):
-        """The values of a header as texts."""
+        """Return the values of a header as texts."""
         found = [value.decode("utf-8", "replace") for name, value in carrier if name == key and value is not None]
         return found or None
 
     def keys(self, carrier):
-        """The names."""
+        """Return the names."""
         return [name for name, _ in carrier]
 
 

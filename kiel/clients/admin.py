@@ -98,7 +98,7 @@ class Admin(Client):
 
     def describe_groups(self, names):
         """
-        Describes groups, classic ones and those of the next generation.
+        Describe groups, classic ones and those of the next generation.
 
         Gives ``{name: GroupDescription}``; a group that is not there is "Dead".
 
@@ -140,7 +140,7 @@ class Admin(Client):
 
     def delete_offsets(self, group, partitions):
         """
-        Forgets what a group has committed in some partitions (Kafka 2.4 and later, KIP-496).
+        Forget what a group has committed in some partitions (Kafka 2.4 and later, KIP-496).
 
         :param partitions: ``(topic, partition)`` pairs
         :raises kiel.exc.GroupSubscribedToTopicError: when a live member is subscribed to the topic; the other

@@ -312,7 +312,7 @@ class Client(object):
 
     @gen.coroutine
     def _enter(self):
-        """The work of `__aenter__`."""
+        """Return the work of `__aenter__`."""
         try:
             yield outcome_of(self.connect())
         except Exception as error:
@@ -355,7 +355,7 @@ class Client(object):
 
     def health(self):
         """
-        How this client is, as a dict of plain values that may go out as JSON.
+        Return how this client is, as a dict of plain values that may go out as JSON.
 
         - ``connected``: whether `connect` has succeeded and `close` was not called
         - ``ready``: whether it is connected and nothing is wrong at present
@@ -375,7 +375,7 @@ class Client(object):
         return health.report(self._trouble, self.cluster.outage, connected, ended)
 
     def wind_down(self):
-        """What a kind of client does before its connections close; gives a Future."""
+        """What a kind of client does before its connections close; return a Future."""
         raise NotImplementedError
 
     @gen.coroutine
@@ -448,7 +448,7 @@ class Client(object):
     @gen.coroutine
     def attempt(self, keys, round, deadline=None, plan=None, coordinator=None, closing=False):
         """
-        Repeats a round until every key has a result: the only retry loop of kiel's requests.
+        Repeat a round until every key has a result: the only retry loop of kiel's requests.
 
         ``round(wanted)`` gives, plainly or as a Future, ``{key: value or KielError}`` for the keys still wanted. A key
         that is missing there, or whose error is retriable, stays wanted: the error's ``cure`` is run, and after the
@@ -503,7 +503,7 @@ class Client(object):
 
     @gen.coroutine
     def _cure(self, cures, coordinator=None):
-        """Renews what errors said has to be; failing to is no error, since the next round shows it anyway."""
+        """Renew what errors said has to be; failing to is no error, since the next round shows it anyway."""
         if "coordinator" in cures and coordinator is not None:
             coordinator.lose()
         elif "coordinator" in cures:
@@ -515,7 +515,7 @@ class Client(object):
                 self.cluster.warn("Metadata refresh failed: %s", error)
 
     def lose_coordinator(self):
-        """Forgets the group's coordinator, where a client has one; it is looked up at the next need."""
+        """Forget the group's coordinator, where a client has one; it is looked up at the next need."""
 
 
 def _kinds(cls=Client):

@@ -187,7 +187,7 @@ class BaseConsumer(Client):
         raise NotImplementedError()
 
     def reset_start(self, cursor):
-        """Where a partition begins anew when its position is out of range: by default, what it began with."""
+        """Return where a partition begins anew when its position is out of range: by default, what it began with."""
         return cursor.start if self.offset_reset is None else self.offset_reset
 
     def log_error(self, record, error):
@@ -376,7 +376,7 @@ class BaseConsumer(Client):
         self._moved(cursor, offset)
 
     def _is_committed(self, cursor, offset):
-        """Whether an offset was committed when the messages before it came."""
+        """Return whether an offset was committed when the messages before it came."""
         return False
 
     def _sought(self, topic, partition, offset):
@@ -384,7 +384,7 @@ class BaseConsumer(Client):
 
     @gen.coroutine
     def _consume(self, topic, start, call):
-        """The loop of `consume`: takes what is there, or waits."""
+        """The loop of `consume`: take what is there, or wait."""
         while not (self.closing or call.given_up):
             cursors = self._own_cursors(topic, start)
             self._raise_pending(cursors)
@@ -488,7 +488,7 @@ class BaseConsumer(Client):
         return self._positions.cursors(topic, start)
 
     def _start_of(self, topic, partition, start, late):
-        """Where a partition begins; in one that came ``late``, all came while we were reading the topic."""
+        """Return where a partition begins; in one that came ``late``, all came while we were reading the topic."""
         return BEGINNING if late else start
 
     # -- finding topics and positions --
@@ -655,7 +655,7 @@ class BaseConsumer(Client):
             self._fetcher.pump()
 
     def _some(self, topic, partition):
-        """The cursors of one partition or of all."""
+        """Return the cursors of one partition or of all."""
         topic = arguments.topic(topic)
         if partition is not None:
             partition = arguments.partition(partition)
@@ -664,7 +664,7 @@ class BaseConsumer(Client):
         return [cursor for cursor in own if partition is None or cursor.partition == partition]
 
     def position(self, topic, partition):
-        """The offset that is handed out next; None when it is not looked up yet."""
+        """Return the offset that is handed out next; None when it is not looked up yet."""
         cursor = self._fetcher.find(topic, partition)
         return None if cursor is None or cursor.handed is None else int(cursor.handed)
 

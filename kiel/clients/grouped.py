@@ -274,7 +274,7 @@ class GroupedConsumer(BaseConsumer):
 
     def health(self):
         """
-        How this member is, as a dict of plain values that may go out as JSON.
+        Return how this member is, as a dict of plain values that may go out as JSON.
 
         What every client tells (`kiel.clients.client.Client.health`), and:
 
@@ -485,7 +485,7 @@ class GroupedConsumer(BaseConsumer):
 
     @gen.coroutine
     def _consume_and_commit(self, topic, start, call):
-        """The work of `_consume`, between the signs of progress."""
+        """Return the work of `_consume`, between the signs of progress."""
         if self.allocator.by_topic:
             self._subscription.want(topic, self.max_wait_time / 1000.0)
         if self.autocommit == "processed":
@@ -602,7 +602,7 @@ class GroupedConsumer(BaseConsumer):
             self.allocator.heartbeat.working = True
 
     def _is_committed(self, cursor, offset):
-        """Whether an offset is committed, so that nobody else hands out the messages before it."""
+        """Return whether an offset is committed, so that nobody else hands out the messages before it."""
         return self._progress.is_committed((cursor.topic, cursor.partition), offset)
 
     def _allocation_changed(self):
@@ -713,7 +713,7 @@ class GroupedConsumer(BaseConsumer):
         )
 
     def _metadata(self, text=None):
-        """The text to keep beside offsets."""
+        """Return the text to keep beside offsets."""
         return "committed by %s" % self.name if text is None else text
 
     def _commit_due(self, metadata=None, deadline=None, closing=False):

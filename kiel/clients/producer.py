@@ -59,7 +59,7 @@ _encode_json = json.JSONEncoder(sort_keys=True).encode
 
 
 def serialize_json(message):
-    """The default serializer: JSON with sorted keys."""
+    """Return the default serializer: JSON with sorted keys."""
     return _encode_json(message)
 
 
@@ -247,7 +247,7 @@ class Producer(Client):
 
     @View
     def transactional_id(self):
-        """The name under which messages are produced in transactions, or ``None``."""
+        """Return the name under which messages are produced in transactions, or ``None``."""
         return self._options.transactional_id
 
     # -- taking messages --
@@ -540,12 +540,12 @@ class Producer(Client):
 
     @View
     def identity(self):
-        """The `kiel.clients.producing.producer_state.ProducerState`: id, epoch and transaction."""
+        """Return the `kiel.clients.producing.producer_state.ProducerState`: id, epoch and transaction."""
         return self._transactions.state
 
     def transaction(self):
         """
-        A transaction as a block: committed at its end, aborted where an exception leaves it.
+        Return a transaction as a block: committed at its end, aborted where an exception leaves it.
 
         ``async with producer.transaction():``, or, in a coroutine of Python 2 too::
 
@@ -721,7 +721,7 @@ class Producer(Client):
 
     @gen.coroutine
     def _end_client(self, connecting):
-        """The work of `close`."""
+        """Return the work of `close`."""
         if self._pid != os.getpid():
             self._begin_anew()
         yield super(Producer, self)._end_client(connecting)
@@ -778,7 +778,7 @@ class Producer(Client):
 
     def health(self):
         """
-        How this producer is, as a dict of plain values that may go out as JSON.
+        Return how this producer is, as a dict of plain values that may go out as JSON.
 
         What every client tells (`kiel.clients.client.Client.health`), and ``buffered``: bytes of the messages that wait
         or are under way. ``error`` is one of writing, until the first batch is written; it is ``ended`` when its
@@ -792,7 +792,7 @@ class Producer(Client):
 
     @View
     def buffered(self):
-        """Bytes of the messages that wait or are under way."""
+        """Return bytes of the messages that wait or are under way."""
         return self._admission.buffered + self._run.uncounted
 
     @property

@@ -243,7 +243,7 @@ class Session(object):
     # -- what to write --
 
     def _enough(self):
-        """Whether all that is wanted was read."""
+        """Return whether all that is wanted was read."""
         if self.left == 0:
             return True
         if not self.ends:

@@ -111,7 +111,7 @@ def show_group(out, group):
 
 
 def _words(group):
-    """A group's own properties as text."""
+    """Return a group's own properties as text."""
     if group["state"] == DEAD:
         return "not there"
     words = [group["state"], group["type"] or ""]

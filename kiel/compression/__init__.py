@@ -49,7 +49,7 @@ class Codec(object):
 
     def require(self):
         """
-        The module that does it, when it can.
+        Return the module that does it, when it can.
 
         :raises kiel.exc.MissingCodecError: with what to install, when it can't
         """
@@ -62,12 +62,12 @@ class Codec(object):
         return module
 
     def compress(self, data):
-        """The compressed form of bytes."""
+        """Return the compressed form of bytes."""
         return self.require().compress(data)
 
     def decompress(self, data, limit=LIMIT):
         """
-        What compressed bytes hold.
+        Return what compressed bytes hold.
 
         :raises kiel.exc.CorruptMessageError: when it can't be read, or would be longer than
             ``limit`` bytes
@@ -90,7 +90,7 @@ codecs = {
 
 def get(flag):
     """
-    The codec of a number.
+    Return the codec of a number.
 
     :raises kiel.exc.CorruptMessageError: for a number that is no codec's
     """
@@ -101,10 +101,10 @@ def get(flag):
 
 
 def compress(flag, data):
-    """Compresses bytes by the codec of a number."""
+    """Compress bytes by the codec of a number."""
     return get(flag).compress(data)
 
 
 def decompress(flag, data, limit=LIMIT):
-    """Decompresses bytes by the codec of a number."""
+    """Decompress bytes by the codec of a number."""
     return get(flag).decompress(data, limit)

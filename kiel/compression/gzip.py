@@ -21,14 +21,14 @@ def available():
 
 
 def compress(data):
-    """Compresses bytes."""
+    """Compress bytes."""
     squeezer = zlib.compressobj(zlib.Z_DEFAULT_COMPRESSION, zlib.DEFLATED, _GZIP)
     return squeezer.compress(data) + squeezer.flush()
 
 
 def decompress(data, limit=compression.LIMIT):
     """
-    Decompresses bytes, of one gzip member or several.
+    Decompress bytes, of one gzip member or several.
 
     :raises ValueError: when they are cut off, or hold more than ``limit`` bytes
     """
@@ -52,7 +52,7 @@ def decompress(data, limit=compression.LIMIT):
 
 
 def _ended(reader, data):
-    """Whether a decompressor has come to its end (Python 2, which has no ``eof``)."""
+    """Return whether a decompressor has come to its end (Python 2, which has no ``eof``)."""
     if reader.unused_data or reader.unconsumed_tail:
         return bool(reader.unused_data)
     probe = reader.copy()

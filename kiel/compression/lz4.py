@@ -26,7 +26,7 @@ ERRORS = (RuntimeError, ValueError, EOFError)
 
 
 def _package():
-    """The package's module for frames, or ``None``."""
+    """Return the package's module for frames, or ``None``."""
     if not _found:
         try:
             import lz4.frame
@@ -37,13 +37,13 @@ def _package():
 
 
 def available():
-    """Whether the package is there."""
+    """Return whether the package is there."""
     return _package() is not None
 
 
 def compress(data):
     """
-    Compresses bytes into a frame of independent blocks, the only kind that Kafka's Java client
+    Compress bytes into a frame of independent blocks, the only kind that Kafka's Java client
     reads.
     """
     package = _package()
@@ -53,7 +53,7 @@ def compress(data):
 
 
 def legacy_compress(data):
-    """Compresses bytes for a message of magic 0: the header's checksum is old Kafka's."""
+    """Compress bytes for a message of magic 0: the header's checksum is old Kafka's."""
     frame = compress(data)
     end = header_size(frame)
     return frame[:end - 1] + checksum(frame[:end - 1]) + frame[end:]
@@ -61,7 +61,7 @@ def legacy_compress(data):
 
 def decompress(data, limit=compression.LIMIT):
     """
-    Decompresses a frame, whose header may have the right checksum or old Kafka's.
+    Decompress a frame, whose header may have the right checksum or old Kafka's.
 
     :raises ValueError: when it is cut off, or holds more than ``limit`` bytes; RuntimeError when it
         is no frame
@@ -86,7 +86,7 @@ def decompress(data, limit=compression.LIMIT):
 
 def header_size(frame):
     """
-    How many bytes the header of a frame has, its checksum included.
+    Return how many bytes the header of a frame has, its checksum included.
 
     :raises ValueError: when it is no frame
     """
@@ -100,7 +100,7 @@ def header_size(frame):
 
 
 def checksum(header):
-    """The checksum byte of a frame's header: the second lowest of its xxHash."""
+    """Return the checksum byte of a frame's header: the second lowest of its xxHash."""
     return struct.pack("B", xxh32(header) >> 8 & 255)
 
 
@@ -109,12 +109,12 @@ _MASK = 0xFFFFFFFF
 
 
 def _rotate(number, bits):
-    """A 32-bit number rotated to the left."""
+    """Return a 32-bit number rotated to the left."""
     return (number << bits | number >> 32 - bits) & _MASK
 
 
 def xxh32(data):
-    """The 32-bit xxHash of bytes, seed 0; for a few bytes, so that no package is needed for it."""
+    """Return the 32-bit xxHash of bytes, seed 0; for a few bytes, so that no package is needed for it."""
     size = len(data)
     pos = 0
     if size < 16:

@@ -36,7 +36,7 @@ _size = struct.Struct(">i")
 
 def _find():
     """
-    The functions that compress and decompress a raw block, or ``None`` twice; and what they raise
+    Return the functions that compress and decompress a raw block, or ``None`` twice; and what they raise
     for bad data.
     """
     try:
@@ -61,13 +61,13 @@ ERRORS = (_error, ValueError)
 
 
 def available():
-    """Whether a package is there."""
+    """Return whether a package is there."""
     return snappy_available
 
 
 def compress(data):
     """
-    Compresses bytes, framed.
+    Compress bytes, framed.
 
     :raises RuntimeError: when there is no package for it
     """
@@ -83,7 +83,7 @@ def compress(data):
 
 def decompress(data, limit=compression.LIMIT):
     """
-    Decompresses bytes, framed or raw.
+    Decompress bytes, framed or raw.
 
     :raises RuntimeError: when there is no package for it
     :raises ValueError: when they are neither, or hold more than ``limit`` bytes; a package's own
@@ -118,7 +118,7 @@ def decompress(data, limit=compression.LIMIT):
 
 def _raw(block, room, limit=None):
     """
-    A raw block decompressed, and its length; the length it claims is checked before anything is
+    Return a raw block decompressed, and its length; the length it claims is checked before anything is
     allocated.
     """
     claimed = shift = 0

@@ -16,7 +16,7 @@ ERRORS = (ValueError,)
 
 
 def _package():
-    """The package, or ``None``."""
+    """Return the package, or ``None``."""
     global ERRORS
     if not _found:
         try:
@@ -29,18 +29,18 @@ def _package():
 
 
 def available():
-    """Whether the package is there."""
+    """Return whether the package is there."""
     return _package() is not None
 
 
 def compress(data):
-    """Compresses bytes into one frame."""
+    """Compress bytes into one frame."""
     return _package().ZstdCompressor().compress(data)
 
 
 def decompress(data, limit=compression.LIMIT):
     """
-    Decompresses a frame.
+    Decompress a frame.
 
     :raises ValueError: when it is cut off, or holds more than ``limit`` bytes
     """

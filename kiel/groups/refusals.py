@@ -42,12 +42,12 @@ def pause(clock, error):
 
 
 def may_pass(error):
-    """Whether a refused member may try again later."""
+    """Return whether a refused member may try again later."""
     return not isinstance(error, exc.UnsupportedVersionError) and getattr(error, "code", None) not in FINAL
 
 
 def is_unexpected(error):
-    """Whether a broker's error is none that a coordinator refuses members by, such as UNKNOWN_SERVER_ERROR."""
+    """Return whether a broker's error is none that a coordinator refuses members by, such as UNKNOWN_SERVER_ERROR."""
     if not isinstance(error, exc.BrokerError) or error.retriable or error.cure == "rejoin":
         return False
     return error.code not in FINAL and error.code not in REFUSED

@@ -40,7 +40,7 @@ class PrometheusMetrics(Metrics):
             registry.register(self)
 
     def describe(self):
-        """What `collect_all` may yield; a registry asks so that nobody else takes the names."""
+        """Return what `collect_all` may yield; a registry asks so that nobody else takes the names."""
         return [self._family(name) for name in TABLE]
 
     def collect(self, client=None):

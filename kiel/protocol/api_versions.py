@@ -25,7 +25,7 @@ class ApiVersionsRequest(Request):
     )
 
     def for_version(self, version):
-        """Names kiel and its release from version 3 on: the broker refuses an empty name."""
+        """Name kiel and its release from version 3 on: the broker refuses an empty name."""
         if version < 3 or self.client_software_name:
             return self
         return self.copy(client_software_name=constants.CLIENT_ID, client_software_version=kiel.__version__)
@@ -83,7 +83,7 @@ class ApiVersionsResponse(Response):
     @classmethod
     def deserialize(cls, raw, version=0, offset=0):
         """
-        Reads an answer; that of a broker which does not know the version asked for is in version 0
+        Read an answer; that of a broker which does not know the version asked for is in version 0
         (KIP-511).
 
         Lookalikes, such as librdkafka's mock cluster, write the rest of a refusal in a version of their own liking. It

@@ -26,7 +26,7 @@ class Stamps(object):
         self.values = []
 
     def note(self, index, stamp):
-        """Says what the messages from an index on have, which is behind all that was noted before."""
+        """Say what the messages from an index on have, which is behind all that was noted before."""
         if not self.values or stamp != self.values[-1]:
             self.starts.append(index)
             self.values.append(stamp)
@@ -35,15 +35,15 @@ class Stamps(object):
         return self.values[bisect.bisect_right(self.starts, index) - 1]
 
     def runs(self, count):
-        """Pairs of a stamp and how many messages in a row have it, of ``count`` messages in all."""
+        """Return pairs of a stamp and how many messages in a row have it, of ``count`` messages in all."""
         return zip(self.values, map(int.__sub__, self.starts[1:] + [count], self.starts))
 
     def spread(self, count):
-        """An iterator of the stamps of ``count`` messages, one by one."""
+        """Return an iterator of the stamps of ``count`` messages, one by one."""
         return chain.from_iterable(starmap(repeat, self.runs(count)))
 
     def cut(self, start, end):
-        """Those of the messages with these indexes."""
+        """Return those of the messages with these indexes."""
         part = Stamps()
         first = bisect.bisect_right(self.starts, start) - 1
         for begun, stamp in zip(self.starts[first:], self.values[first:]):
@@ -80,7 +80,7 @@ class Columns(object):
     @classmethod
     def of(cls, records, now_ms):
         """
-        The columns of tuples ``(key, value, headers, timestamp)``; no timestamp is ``now_ms``.
+        Return the columns of tuples ``(key, value, headers, timestamp)``; no timestamp is ``now_ms``.
         """
         self = cls()
         for key, value, headers, stamp in records:
@@ -92,7 +92,7 @@ class Columns(object):
         return len(self.values)
 
     def add(self, value, stamp, label=None):
-        """Appends one message; its label are its key and its headers."""
+        """Append one message; its label are its key and its headers."""
         index = len(self.values)
         self.values.append(value)
         if stamp != self.stamp:
@@ -101,12 +101,12 @@ class Columns(object):
             self.label(index, label)
 
     def date(self, index, stamp):
-        """Says what time stamp the messages from that index on have."""
+        """Say what time stamp the messages from that index on have."""
         self.stamp = stamp
         self.stamps.note(index, stamp)
 
     def label(self, index, label):
-        """Says what ``(key, headers)`` the last message, of that index, has; ``None`` for neither."""
+        """Say what ``(key, headers)`` the last message, of that index, has; ``None`` for neither."""
         if self.keys is None:
             self.keys = [None] * index
             self.headers = [None] * index
@@ -115,13 +115,13 @@ class Columns(object):
         self.headers.append(headers)
 
     def extend(self, values, stamp):
-        """Appends messages without key or headers."""
+        """Append messages without key or headers."""
         index = len(self.values)
         self.values.extend(values)
         self.follow(index, stamp)
 
     def follow(self, index, stamp):
-        """Fills the other columns of messages without key or headers, whose values were appended from that index on."""
+        """Fill the other columns of messages without key or headers, whose values were appended from that index on."""
         count = len(self.values) - index
         if count:
             self.date(index, stamp)
@@ -130,7 +130,7 @@ class Columns(object):
                 self.headers.extend(repeat(None, count))
 
     def cut(self, start, end):
-        """Columns of the messages with these indexes."""
+        """Return columns of the messages with these indexes."""
         part = Columns()
         part.values = self.values[start:end]
         part.stamps = self.stamps.cut(start, end)
@@ -141,7 +141,7 @@ class Columns(object):
         return part
 
     def __iter__(self):
-        """The messages as tuples ``(key, value, headers, timestamp)``."""
+        """Return the messages as tuples ``(key, value, headers, timestamp)``."""
         return zip(
             self.keys or repeat(None), self.values, self.headers or repeat(None),
             self.stamps.spread(len(self.values))

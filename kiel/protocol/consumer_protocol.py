@@ -21,7 +21,7 @@ class Embedded(Bytes):
 
     @staticmethod
     def to_bytes(value):
-        """The bytes that stand for a value on the wire."""
+        """Return the bytes that stand for a value on the wire."""
         return value.encode() if isinstance(value, Part) else Bytes.to_bytes(value)
 
 
@@ -31,7 +31,7 @@ class VersionedPart(Part):
     version = 0
 
     def encode(self, version=None):
-        """The bytes in that version, or in the part's own."""
+        """Return the bytes in that version, or in the part's own."""
         if version is None:
             version = self.version
         return super(VersionedPart, self.copy(version=version)).encode(version)
@@ -39,7 +39,7 @@ class VersionedPart(Part):
     @classmethod
     def unpack(cls, data):
         """
-        Reads bytes by the version they begin with; no bytes give an empty part.
+        Read bytes by the version they begin with; no bytes give an empty part.
 
         Of a version newer than kiel knows, the known fields are read, as Kafka wants it. Raises
         `kiel.exc.ProtocolError` for bytes that make no sense.

@@ -65,7 +65,7 @@ class GroupCoordinatorResponse(Response):
     )
 
     def answers(self, request):
-        """Takes the first of the list of version 4 and later for the one that was asked for."""
+        """Take the first of the list of version 4 and later for the one that was asked for."""
         if self.coordinators:
             first = self.coordinators[0]
             self.error_code = first.error_code

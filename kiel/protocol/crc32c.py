@@ -25,7 +25,7 @@ _tables = {}
 
 def pure(data, value=0):
     """
-    The CRC-32C of bytes in pure Python, an unsigned 32-bit integer.
+    Return the CRC-32C of bytes in pure Python, an unsigned 32-bit integer.
 
     :param value: the checksum of what came before, to go on from there
     """
@@ -34,7 +34,7 @@ def pure(data, value=0):
 
 
 def byte_table():
-    """The usual table: what one byte does to the checksum."""
+    """Return the usual table: what one byte does to the checksum."""
     table = _tables.get("bytes")
     if table is None:
         table = []
@@ -47,7 +47,7 @@ def byte_table():
 
 
 def by_bytes(data, value=0):
-    """The CRC-32C a byte at a time: the plain form, and the measure for the quick ones."""
+    """Return the CRC-32C a byte at a time: the plain form, and the measure for the quick ones."""
     table = byte_table()
     crc = value ^ 0xFFFFFFFF
     for byte in bytearray(data):
@@ -56,7 +56,7 @@ def by_bytes(data, value=0):
 
 
 def _word_tables():
-    """What the low and the high half of a 32-bit word do to the checksum."""
+    """Return what the low and the high half of a 32-bit word do to the checksum."""
     tables = _tables.get("words")
     if tables is None:
         table = byte_table()
@@ -71,7 +71,7 @@ def _word_tables():
 
 
 def by_words(data, value=0):
-    """The CRC-32C four bytes at a time, by two 16-bit tables of 65,536 entries."""
+    """Return the CRC-32C four bytes at a time, by two 16-bit tables of 65,536 entries."""
     low, high = _word_tables()
     words = len(data) // 4
     crc = value ^ 0xFFFFFFFF
@@ -83,7 +83,7 @@ def by_words(data, value=0):
 
 def by_folds(data, value=0):
     """
-    The CRC-32C of many bytes by arithmetic on one big integer.
+    Return the CRC-32C of many bytes by arithmetic on one big integer.
 
     Bytes are a polynomial over GF(2), and the checksum is its remainder. As x^6777 + x^484 + x^100
     + 1 is a multiple of CRC-32C's polynomial, the remainder stays the same when the highest terms
@@ -130,25 +130,25 @@ def _fold(data, value):
 
 if six.PY2:
     def _number(data):
-        """Bytes as an integer, the first one lowest."""
+        """Return bytes as an integer, the first one lowest."""
         return int(binascii.hexlify(data[::-1]), 16)
 
     def _bytes(number, size):
-        """The reverse of `_number`."""
+        """Return the reverse of `_number`."""
         return binascii.unhexlify(b"%0*x" % (2 * size, number))[::-1]
 else:
     def _number(data):
-        """Bytes as an integer, the first one lowest."""
+        """Return bytes as an integer, the first one lowest."""
         return int.from_bytes(data, "little")
 
     def _bytes(number, size):
-        """The reverse of `_number`."""
+        """Return the reverse of `_number`."""
         return number.to_bytes(size, "little")
 
 
 def find():
     """
-    The quickest implementation that this Python has.
+    Return the quickest implementation that this Python has.
 
     Looked for when kiel is imported: the package takes some milliseconds, for which a loop that
     runs would be held up.

@@ -31,7 +31,7 @@ class Frames(object):
 
     def feed(self, data):
         """
-        Goes through the frames that are complete with these bytes; to be used up before anything else is called.
+        Go through the frames that are complete with these bytes; to be used up before anything else is called.
 
         :raises kiel.exc.ProtocolError: at a size that no broker sends
         """
@@ -65,7 +65,7 @@ class Frames(object):
             yield data[at - size:at]
 
     def _make_room(self, size):
-        """Sets room aside for a frame of that size, or for its beginning."""
+        """Set room aside for a frame of that size, or for its beginning."""
         if size > LARGE and not self._body:
             # glibc's malloc takes the largest block it has seen given back for the measure of what to keep instead of
             # giving it back (mallopt(3)); frames and what is read of them would be cleared by the kernel each time
@@ -83,7 +83,7 @@ class Frames(object):
         return memoryview(body)[filled:filled + self.missing]
 
     def filled(self, count):
-        """Notes that so many bytes of the `room` are filled; gives the frame if that was the last of it, else None."""
+        """Note that so many bytes of the `room` are filled; return the frame if that was the last of it, else None."""
         self._filled += count
         self.missing -= count
         if self.missing:

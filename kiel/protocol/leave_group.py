@@ -68,6 +68,6 @@ class LeaveGroupResponse(Response):
     )
 
     def answers(self, request):
-        """Takes the error of the one member that was to leave."""
+        """Take the error of the one member that was to leave."""
         if not self.error_code and len(self.members) == 1:
             self.error_code = self.members[0].error_code

@@ -19,7 +19,7 @@ BYTES = [bytes(bytearray([number])) for number in range(256)]
 
 
 def as_bytes(buff):
-    """A `bytearray` or `memoryview` as `bytes`; bytes themselves are not copied."""
+    """Return a `bytearray` or `memoryview` as `bytes`; bytes themselves are not copied."""
     if isinstance(buff, bytes):
         return buff
     # bytes(memoryview) is its repr on Python 2
@@ -27,7 +27,7 @@ def as_bytes(buff):
 
 
 def write_unsigned_varint(add, value):
-    """Writes a number of at most 32 bits, seven bits a byte, the lowest first."""
+    """Write a number of at most 32 bits, seven bits a byte, the lowest first."""
     if value < 0x80:
         add(BYTES[value])
         return
@@ -40,7 +40,7 @@ def write_unsigned_varint(add, value):
 
 
 def read_unsigned_varint(buff, offset, limit=32):
-    """Reads what `write_unsigned_varint` writes; more than ``limit`` bits are a ValueError."""
+    """Read what `write_unsigned_varint` writes; more than ``limit`` bits are a ValueError."""
     value = shift = 0
     while True:
         byte = ORD[buff[offset]]
@@ -57,13 +57,13 @@ def read_unsigned_varint(buff, offset, limit=32):
 
 
 def no_null(value):
-    """Refuses None for a field that can't be null in this version."""
+    """Refuse None for a field that can't be null in this version."""
     raise ValueError("null is not allowed here")
 
 
 def sizes(flexible, nullable, classic):
     """
-    The pair (write_size, read_size) for what has a length: ``None`` stands for null.
+    Return the pair (write_size, read_size) for what has a length: ``None`` stands for null.
 
     ``classic`` is the `struct` letter of the length in versions that are not flexible: ``h`` or ``i``.
     """
@@ -110,7 +110,7 @@ def sizes(flexible, nullable, classic):
 
 def chunks(flexible, nullable, classic, missing=None):
     """
-    The pair (write, read) for bytes with their length before them.
+    Return the pair (write, read) for bytes with their length before them.
 
     :param missing: what null is read as where it is not allowed
     """

@@ -33,7 +33,7 @@ NO_COLUMNS = ((),) * 5
 
 
 def columns_of(messages):
-    """The columns of messages that are there as tuples."""
+    """Return the columns of messages that are there as tuples."""
     return tuple(zip(*messages)) or NO_COLUMNS
 
 
@@ -65,7 +65,7 @@ class MessageBatch(object):
         self.count = 1
 
     def add(self, size, offset):
-        """Takes one more plain message into the row."""
+        """Take one more plain message into the row."""
         self.size += size
         # whatever the offsets in an answer, the next fetch never goes back
         self.last_offset = max(self.last_offset, offset)
@@ -87,11 +87,11 @@ class MessageBatch(object):
         return 1 if self.magic and self.attributes & LOG_APPEND_TIME else 0
 
     def check(self):
-        """Raises `kiel.exc.CorruptMessageError` unless the checksums are right."""
+        """Raise `kiel.exc.CorruptMessageError` unless the checksums are right."""
         self._read(read, self.data, self.start, self.start + self.size, self.magic, True)
 
     def corrupt(self, reason):
-        """The error that says what is wrong with this batch."""
+        """Return the error that says what is wrong with this batch."""
         return exc.CorruptMessageError(reason, offset=self.base_offset)
 
     def control(self):
@@ -100,7 +100,7 @@ class MessageBatch(object):
 
     def values(self, start=0, check_crcs=True):
         """
-        The values of the messages from offset ``start`` on, bytes or ``None`` each.
+        Return the values of the messages from offset ``start`` on, bytes or ``None`` each.
 
         :raises kiel.exc.CorruptMessageError: when the bytes are not what they should be
         :raises kiel.exc.MissingCodecError: when the codec's package is not installed
@@ -109,7 +109,7 @@ class MessageBatch(object):
 
     def records(self, start=0, check_crcs=True):
         """
-        The messages from offset ``start`` on as ``(offset, timestamp, key, value, headers)``; the
+        Return the messages from offset ``start`` on as ``(offset, timestamp, key, value, headers)``; the
         headers are empty, the time stamp -1 for magic 0.
 
         :raises kiel.exc.CorruptMessageError: when the bytes are not what they should be
@@ -125,11 +125,11 @@ class MessageBatch(object):
         return out
 
     def columns(self, start=0, check_crcs=True):
-        """What `records` gives, as ``(offsets, timestamps, keys, values, headers)``."""
+        """Return what `records` gives, as ``(offsets, timestamps, keys, values, headers)``."""
         return columns_of(self.records(start, check_crcs))
 
     def _read(self, how, *args):
-        """Runs a reader; what goes wrong in it becomes a CorruptMessageError."""
+        """Run a reader; what goes wrong in it becomes a CorruptMessageError."""
         try:
             return how(*args)
         except exc.CorruptMessageError as error:
@@ -139,7 +139,7 @@ class MessageBatch(object):
             raise self.corrupt("a message that can't be read: %s" % error)
 
     def _unwrap(self, wrapper, check_crcs):
-        """The messages inside a wrapper, with their real offsets and time stamps."""
+        """Return the messages inside a wrapper, with their real offsets and time stamps."""
         last_offset, stamp, _, value, _ = wrapper
         if value is None:
             raise ValueError("a compressed message without a value")
@@ -156,7 +156,7 @@ class MessageBatch(object):
 
 def real_offsets(offsets, last_offset):
     """
-    The offsets of the messages in a wrapper whose own offset is that of the last of them.
+    Return the offsets of the messages in a wrapper whose own offset is that of the last of them.
 
     Whether they are relative (magic 1) or real (magic 0), the last one tells by how much they are
     off. Where they don't even rise, as when a producer's -1 came back unchanged, they are counted
@@ -172,7 +172,7 @@ def real_offsets(offsets, last_offset):
 
 def read(data, pos, end, magic, check_crcs, inside=False):
     """
-    The messages in ``data[pos:end]`` as tuples ``(offset, timestamp, key, value, headers)``.
+    Return the messages in ``data[pos:end]`` as tuples ``(offset, timestamp, key, value, headers)``.
 
     :param magic: what all of them are of
     :param inside: whether they are in a wrapper, and so can't be compressed again
@@ -239,7 +239,7 @@ def message(offset, magic, attributes, stamp, key, value):
 
 def encode(records, magic, codec):
     """
-    A message set of magic 0 or 1 for the wire; see `kiel.protocol.messages.encode_batch`.
+    Return a message set of magic 0 or 1 for the wire; see `kiel.protocol.messages.encode_batch`.
 
     :param records: the `kiel.protocol.columns.Columns`
     """
@@ -256,7 +256,7 @@ def encode(records, magic, codec):
 
 
 def compress(codec, data, magic=1):
-    """Compresses the inside of a wrapper; lz4 of magic 0 is as old Kafka wants it."""
+    """Compress the inside of a wrapper; lz4 of magic 0 is as old Kafka wants it."""
     if codec == constants.ZSTD:
         raise exc.UnsupportedVersionError("zstd needs Kafka 2.1 or later")
     if codec == constants.LZ4 and magic == 0:

@@ -55,7 +55,7 @@ class CorruptBatch(object):
         return self.last_offset + 1
 
     def check(self):
-        """Raises the `kiel.exc.CorruptMessageError` that says what is wrong."""
+        """Raise the `kiel.exc.CorruptMessageError` that says what is wrong."""
         raise exc.CorruptMessageError(self.reason, offset=self.base_offset)
 
     def values(self, start=0, check_crcs=True):
@@ -77,7 +77,7 @@ class CorruptBatch(object):
 
 def batches(data):
     """
-    The batches in the bytes of a fetch, in order: headers are looked at, nothing is decompressed or
+    Return the batches in the bytes of a fetch, in order: headers are looked at, nothing is decompressed or
     checked.
 
     A wrapper message is a batch of its own, plain messages of magic 0 and 1 make one as long as
@@ -126,7 +126,7 @@ def batches(data):
 
 def needed(data):
     """
-    How many bytes the first batch of a fetch takes, though it may be cut off; 0 when not even that
+    Return how many bytes the first batch of a fetch takes, though it may be cut off; 0 when not even that
     can be told.
 
     A fetch that brings something but no whole batch has to be repeated with at least this limit.
@@ -137,7 +137,7 @@ def needed(data):
 
 
 def encode_batch(*args, **kwargs):
-    """The bytes of one batch of messages for a produce request; takes what `encode_pieces` does."""
+    """Return the bytes of one batch of messages for a produce request; takes what `encode_pieces` does."""
     return b"".join(encode_pieces(*args, **kwargs))
 
 
@@ -146,7 +146,7 @@ def encode_pieces(
     transactional=False
 ):
     """
-    A batch of messages for a produce request, as a list of pieces of its bytes.
+    Return a batch of messages for a produce request, as a list of pieces of its bytes.
 
     :param records: the `kiel.protocol.columns.Columns` of the messages, or a list of tuples ``(key,
         value, headers, timestamp)``: bytes or ``None``, bytes or ``None``, pairs of name and bytes
@@ -201,7 +201,7 @@ class Message(Part):
             self.timestamp = timestamp
 
     def encode(self, version=0):
-        """The message's bytes, without offset and size."""
+        """Return the message's bytes, without offset and size."""
         return self._entry(0)[OVERHEAD:]
 
     def render(self, parts=None):
@@ -212,7 +212,7 @@ class Message(Part):
         return "i%ds" % (len(raw) - 4), [struct.unpack(">i", raw[:4])[0], raw[4:]]
 
     def _entry(self, offset):
-        """The message's bytes with offset and size."""
+        """Return the message's bytes with offset and size."""
         return message_batch.message(
             -1 if offset is None else offset, self.magic or 0, self.attributes or 0, self.timestamp,
             _bytes(self.key), _bytes(self.value)
@@ -221,7 +221,7 @@ class Message(Part):
     @classmethod
     def decode(cls, buff, offset=0, version=0):
         """
-        Reads a message, without offset and size, that takes the rest of the bytes or ends before:
+        Read a message, without offset and size, that takes the rest of the bytes or ends before:
         ``(message, end)``.
 
         A compressed one has the decompressed bytes as its value.
@@ -246,7 +246,7 @@ class Message(Part):
 
     @classmethod
     def parse(cls, buff, offset=0):
-        """The same as `decode`."""
+        """Return the same as `decode`."""
         return cls.decode(buff, offset)
 
     def __eq__(self, other):
@@ -263,7 +263,7 @@ class Message(Part):
 
 
 def _bytes(value):
-    """The bytes of a key or value; text is encoded, as in kiel 0.9."""
+    """Return the bytes of a key or value; text is encoded, as in kiel 0.9."""
     return value if value is None or isinstance(value, bytes) else Bytes.to_bytes(value)
 
 
@@ -281,7 +281,7 @@ class MessageSet(Records):
 
     @classmethod
     def raw(cls, data):
-        """A set of these bytes, or a list of pieces of them, as they are; nothing is copied or parsed."""
+        """Return a set of these bytes, or a list of pieces of them, as they are; nothing is copied or parsed."""
         self = cls.__new__(cls)
         self._data = data
         self._messages = None
@@ -343,7 +343,7 @@ class MessageSet(Records):
     @classmethod
     def compressed(cls, compression, msgs):
         """
-        A set of these messages for a producer, all offsets -1; with a codec, as one message that
+        Return a set of these messages for a producer, all offsets -1; with a codec, as one message that
         holds them.
 
         :param compression: a number of `kiel.constants`, or ``None``
@@ -357,7 +357,7 @@ class MessageSet(Records):
     @classmethod
     def parse(cls, buff, offset, size=None):
         """
-        Reads a set that begins with its size, unless the size is given: ``(set, new offset)``.
+        Read a set that begins with its size, unless the size is given: ``(set, new offset)``.
 
         Messages that are cut off by the set's end are dropped; the new offset is always that end.
 

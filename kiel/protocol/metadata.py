@@ -42,7 +42,7 @@ class MetadataRequest(Request):
     no_topics = False
 
     def for_version(self, version):
-        """All topics are null from version 1 on; from 9 on a topic is a structure."""
+        """Return all topics are null from version 1 on; from 9 on a topic is a structure."""
         if self.no_topics and version >= 1:
             return self.copy(topics=[])
         topics = self.topics or []

@@ -120,5 +120,5 @@ class OffsetCommitResponse(Response):
     )
 
     def answers(self, request):
-        """Gives topics that came by id their names."""
+        """Give topics that came by id their names."""
         topic_ids.fill_names(self.topics, request.topics)

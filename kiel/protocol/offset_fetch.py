@@ -113,7 +113,7 @@ class OffsetFetchResponse(Response):
 
     def answers(self, request):
         """
-        Takes the first group of version 8 and later for the one asked for, and gives topics their
+        Take the first group of version 8 and later for the one asked for, and return topics their
         names.
         """
         if self.groups:

@@ -91,7 +91,7 @@ class Field(object):
             self.default = kind() if self.is_part else kind.default
 
     def test(self, subject):
-        """The text of an expression that is true when ``subject`` is not the default."""
+        """Return the text of an expression that is true when ``subject`` is not the default."""
         if self.default is None:
             return "%s is not None" % subject
         if self.is_array:
@@ -164,7 +164,7 @@ class Part(object):
 
     def encode(self, version=0):
         """
-        The bytes of this part in that version.
+        Return the bytes of this part in that version.
 
         Raises `kiel.exc.UnsupportedVersionError` when a field is set that this version can't tell,
         and ValueError for a value that does not fit its field.
@@ -180,7 +180,7 @@ class Part(object):
     @classmethod
     def decode(cls, buff, offset=0, version=0):
         """
-        Reads a part of that version: gives ``(instance, new offset)``.
+        Read a part of that version: return ``(instance, new offset)``.
 
         Bytes that make no sense raise `kiel.exc.ProtocolError`, whatever is wrong with them.
         """
@@ -194,7 +194,7 @@ class Part(object):
     @classmethod
     def walk(cls, name, buff, offset=0, version=0):
         """
-        Reads what `decode` reads, but leaves one array to be read item by item: a generator of them.
+        Read what `decode` reads, but leave one array to be read item by item: a generator of them.
 
         The instance comes first, with the fields before the array; those behind it are read when the generator ends.
         The array itself stays empty.
@@ -260,12 +260,12 @@ class Part(object):
 
     @classmethod
     def is_flexible(cls, version):
-        """Whether that version has compact lengths and tagged fields."""
+        """Return whether that version has compact lengths and tagged fields."""
         return _within(version, cls._flexible_range)
 
     @classmethod
     def codec(cls, version=0, flexible=False, nullable=False):
-        """The pair of functions (write, read) for a version; made on first use, then kept."""
+        """Return the pair of functions (write, read) for a version; made on first use, then kept."""
         return cls._compiled(version, flexible, nullable)
 
     @classmethod
@@ -280,7 +280,7 @@ class Part(object):
         return cls._codecs[key]
 
     def copy(self, **changes):
-        """The same part with some fields changed; what is inside is shared."""
+        """Return the same part with some fields changed; what is inside is shared."""
         twin = copy.copy(self)
         twin.__dict__.update(changes)
         return twin
@@ -312,7 +312,7 @@ class Part(object):
 
 
 def _nullable(write_part, read_part):
-    """A part that may be null has a byte before it: -1 when it is."""
+    """Return a part that may be null has a byte before it: -1 when it is."""
     def write(add, value):
         if value is None:
             add(b"\xff")
@@ -330,7 +330,7 @@ def _nullable(write_part, read_part):
 
 def compile_codec(cls, version, flexible):
     """
-    Makes the functions (write, read) of a part for one version.
+    Make the functions (write, read) of a part for one version.
 
     The only place where kiel writes code as text. Fields of a fixed width that stand side by side
     share one struct call, any other field is a call to its type's codec. `linecache` gets the text,
@@ -433,7 +433,7 @@ def _write_tags(add, tags):
 
 
 def _read_tags(part, buff, offset, known):
-    """Sets the tagged fields that are there; those nobody knows are stepped over."""
+    """Set the tagged fields that are there; those nobody knows are stepped over."""
     count, offset = lengths.read_unsigned_varint(buff, offset)
     for _ in six.moves.range(count):
         tag, offset = lengths.read_unsigned_varint(buff, offset)
@@ -452,5 +452,5 @@ def _read_tags(part, buff, offset, known):
 
 
 def skip_tags(buff, offset):
-    """Steps over the tagged fields of a header: gives the new offset."""
+    """Step over the tagged fields of a header: return the new offset."""
     return _read_tags(None, buff, offset, {})

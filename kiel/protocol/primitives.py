@@ -42,12 +42,12 @@ class PrimitiveType(type):
 
 
 def is_own(cls):
-    """Whether a class is one of kiel's, not one of an application or a test."""
+    """Return whether a class is one of kiel's, not one of an application or a test."""
     return cls.__module__.partition(".")[0] == "kiel"
 
 
 def rendered_codec(cls, version=0, flexible=False, nullable=False):
-    """The pair of functions (write, read) of a type or part that has a ``render`` or ``parse`` of its own."""
+    """Return the pair of functions (write, read) of a type or part that has a ``render`` or ``parse`` of its own."""
     is_part = not issubclass(cls, Primitive)
 
     def write(add, value):
@@ -70,7 +70,7 @@ class Primitive(object):
 
     @classmethod
     def codec(cls, version=0, flexible=False, nullable=False):
-        """The pair of functions (write, read) of this type."""
+        """Return the pair of functions (write, read) of this type."""
         packer = struct.Struct(">" + cls.fmt)
         pack, unpack, size = packer.pack, packer.unpack_from, packer.size
 
@@ -93,7 +93,7 @@ class Primitive(object):
         return packer.unpack_from(buff, offset)[0], offset + packer.size
 
     def encode(self):
-        """The bytes of this value as they are in version 0."""
+        """Return the bytes of this value as they are in version 0."""
         out = []
         self.codec(0, False, True)[0](out.append, self.value)
         return b"".join(out)
@@ -171,7 +171,7 @@ class UnsignedVarint(Primitive):
 
     @classmethod
     def codec(cls, version=0, flexible=False, nullable=False):
-        """The pair of functions (write, read) of this type."""
+        """Return the pair of functions (write, read) of this type."""
         return lengths.write_unsigned_varint, lengths.read_unsigned_varint
 
 
@@ -187,7 +187,7 @@ class Varlong(Primitive):
 
     @classmethod
     def codec(cls, version=0, flexible=False, nullable=False):
-        """The pair of functions (write, read) of this type."""
+        """Return the pair of functions (write, read) of this type."""
         bits = cls.bits
 
         def write(add, value):
@@ -221,7 +221,7 @@ class VariablePrimitive(Primitive):
 
     @staticmethod
     def to_bytes(value):
-        """The bytes that stand for a value on the wire."""
+        """Return the bytes that stand for a value on the wire."""
         if isinstance(value, (bytes, bytearray, memoryview)):
             return lengths.as_bytes(value)
         if not isinstance(value, six.text_type):
@@ -242,7 +242,7 @@ class VariablePrimitive(Primitive):
 
     @classmethod
     def codec(cls, version=0, flexible=False, nullable=False):
-        """The pair of functions (write, read) of this type."""
+        """Return the pair of functions (write, read) of this type."""
         write_chunk, read = lengths.chunks(flexible, nullable, cls.size_primitive.fmt, b"")
         to_bytes = cls.to_bytes
 
@@ -275,7 +275,7 @@ class String(VariablePrimitive):
 
     @classmethod
     def codec(cls, version=0, flexible=False, nullable=False):
-        """The pair of functions (write, read) of this type."""
+        """Return the pair of functions (write, read) of this type."""
         write, read_chunk = super(String, cls).codec(version, flexible, nullable)
         if flexible:
             # the most frequent of all: one call less than by way of read_chunk
@@ -315,7 +315,7 @@ class Array(Primitive):
 
     @classmethod
     def of(cls, part_class):
-        """The type "array of ``part_class``", a `Primitive` or a `Part`."""
+        """Return the type "array of ``part_class``", a `Primitive` or a `Part`."""
         return PrimitiveType("ArrayOf" + part_class.__name__, (cls,), {
             "item_class": part_class, "__doc__": "An array of `%s`." % part_class.__name__,
         })
@@ -339,7 +339,7 @@ class Array(Primitive):
 
     @classmethod
     def codec(cls, version=0, flexible=False, nullable=False):
-        """The pair of functions (write, read); None is written as an empty array unless null is allowed."""
+        """Return the pair of functions (write, read); None is written as an empty array unless null is allowed."""
         write_size, read_size = lengths.sizes(flexible, nullable, Int32.fmt)
         fmt = getattr(cls.item_class, "fmt", None)
         if fmt:
@@ -393,7 +393,7 @@ class Array(Primitive):
 
     @staticmethod
     def _fixed(fmt):
-        """Items of a fixed width: one struct call for all, made ready for the short lists of metadata."""
+        """Return items of a fixed width: one struct call for all, made ready for the short lists of metadata."""
         packs = [struct.Struct(">" + fmt * count).pack for count in range(16)]
         width = struct.calcsize(">" + fmt)
 
@@ -413,7 +413,7 @@ class Array(Primitive):
 
     @classmethod
     def _walked(cls, version, flexible):
-        """Items that are read one after the other."""
+        """Return items that are read one after the other."""
         write_item, read_item = cls.item_class.codec(version, flexible, False)
 
         def write_items(add, values):
@@ -454,14 +454,14 @@ class Records(object):
 
     @classmethod
     def raw(cls, data):
-        """A value that holds these bytes, or None, as they are."""
+        """Return a value that holds these bytes, or None, as they are."""
         value = cls()
         value.data = data
         return value
 
     @classmethod
     def codec(cls, version=0, flexible=False, nullable=False):
-        """The pair of functions (write, read) of the field."""
+        """Return the pair of functions (write, read) of the field."""
         write_chunk, read_chunk = lengths.chunks(flexible, nullable, Int32.fmt)
         write_size, _ = lengths.sizes(flexible, nullable, Int32.fmt)
         raw = cls.raw

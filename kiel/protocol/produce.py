@@ -134,5 +134,5 @@ class ProduceResponse(Response):
     )
 
     def answers(self, request):
-        """Gives topics that came by id their names."""
+        """Give topics that came by id their names."""
         topic_ids.fill_names(self.topics, request.topics)

@@ -96,19 +96,19 @@ class Batch(object):
         return bool(self.attributes & CONTROL)
 
     def check(self):
-        """Raises `kiel.exc.CorruptMessageError` unless the checksum is right."""
+        """Raise `kiel.exc.CorruptMessageError` unless the checksum is right."""
         # from behind the CRC on; other CRCs of 2.7 want a string
         data = self.data if speedups.native is None else memoryview(self.data)
         if crc32c(data[self.start + 21:self.start + self.size]) != self.crc:
             raise self.corrupt("the batch's CRC-32C is wrong")
 
     def corrupt(self, reason):
-        """The error that says what is wrong with this batch."""
+        """Return the error that says what is wrong with this batch."""
         return exc.CorruptMessageError(reason, offset=self.base_offset)
 
     def values(self, start=0, check_crcs=True):
         """
-        The values of the messages from offset ``start`` on, bytes or ``None`` each; none of a
+        Return the values of the messages from offset ``start`` on, bytes or ``None`` each; none of a
         control batch.
 
         :raises kiel.exc.CorruptMessageError: when the bytes are not what they should be
@@ -124,7 +124,7 @@ class Batch(object):
 
     def records(self, start=0, check_crcs=True):
         """
-        The messages from offset ``start`` on as ``(offset, timestamp, key, value, headers)``,
+        Return the messages from offset ``start`` on as ``(offset, timestamp, key, value, headers)``,
         headers as a tuple of ``(text, bytes or None)`` that is decoded when it is looked at
         (`kiel.protocol.headers`); none of a control batch.
 
@@ -135,7 +135,7 @@ class Batch(object):
 
     def columns(self, start=0, check_crcs=True):
         """
-        What `records` gives, as ``(offsets, timestamps, keys, values, headers)``: an iterable for
+        Return what `records` gives, as ``(offsets, timestamps, keys, values, headers)``: an iterable for
         each, all of the same length.
         """
         if check_crcs:
@@ -150,7 +150,7 @@ class Batch(object):
 
     def decompressed(self, check_crcs=True):
         """
-        The same batch, its records decompressed: ``size`` tells how many bytes it really takes.
+        Return the same batch, its records decompressed: ``size`` tells how many bytes it really takes.
 
         :raises kiel.exc.CorruptMessageError: when the bytes are not what they should be
         :raises kiel.exc.MissingCodecError: when the codec's package is not installed
@@ -163,7 +163,7 @@ class Batch(object):
 
     def control(self):
         """
-        What a control batch says: ``(version, type)``, type 0 for an aborted transaction and 1 for
+        Return what a control batch says: ``(version, type)``, type 0 for an aborted transaction and 1 for
         a committed one.
         """
         self.check()
@@ -179,7 +179,7 @@ class Batch(object):
 
     def _read(self, how, *args):
         """
-        Runs a decoder over the records, decompressed; what goes wrong in it becomes a
+        Run a decoder over the records, decompressed; what goes wrong in it becomes a
         CorruptMessageError.
         """
         data, pos, end = self.data, self.start + HEADER.size, self.start + self.size

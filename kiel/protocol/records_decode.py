@@ -35,7 +35,7 @@ SHORT = 8
 
 
 def values(data, pos, end, count):
-    """The values of ``count`` records that stand in ``data[pos:end]``, bytes or ``None`` each."""
+    """Return the values of ``count`` records that stand in ``data[pos:end]``, bytes or ``None`` each."""
     buff = bytearray(data) if six.PY2 else data
     out = []
     append = out.append
@@ -136,14 +136,14 @@ def values(data, pos, end, count):
 
 
 def records(data, pos, end, count, base_offset, base_timestamp, log_append_time):
-    """The rows of `columns`: tuples ``(offset, timestamp, key, value, headers)``."""
+    """Return the rows of `columns`: tuples ``(offset, timestamp, key, value, headers)``."""
     return list(zip(*columns(
         data, pos, end, count, base_offset, base_timestamp, log_append_time)))
 
 
 def columns(data, pos, end, count, base_offset, base_timestamp, log_append_time):
     """
-    The ``count`` records in ``data[pos:end]`` as ``(offsets, timestamps, keys, values, headers)``,
+    Return the ``count`` records in ``data[pos:end]`` as ``(offsets, timestamps, keys, values, headers)``,
     an iterable for each, all of the same length.
 
     Whoever makes something of each record does it by one ``zip`` of what it needs, so that there is

@@ -36,7 +36,7 @@ def encode(
     records, codec, producer_id, producer_epoch, base_sequence, transactional, compress
 ):
     """
-    A record batch for the wire, in pieces; see `kiel.protocol.messages.encode_pieces`.
+    Return a record batch for the wire, in pieces; see `kiel.protocol.messages.encode_pieces`.
 
     :param records: the `kiel.protocol.columns.Columns`
     :param compress: what compresses the records, or ``None``
@@ -71,7 +71,7 @@ def section(records, count):
 
 def deltas_of(stamps, count):
     """
-    How far time stamps are from the first of them, as a list of pairs: a varint and how many messages
+    Return how far time stamps are from the first of them, as a list of pairs: a varint and how many messages
     in a row have it.
 
     :param stamps: the `kiel.protocol.columns.Stamps` of ``count`` messages
@@ -103,7 +103,7 @@ class _Heads(dict):
         self.width = width
 
     def __missing__(self, size):
-        """Makes the entry, and forgets all others when there are too many."""
+        """Make the entry, and forget all others when there are too many."""
         if len(self) > 65536:
             self.clear()
         self[size] = head = _head(self.width, b"\0", size)
@@ -114,7 +114,7 @@ class _Mids(dict):
     """Value length -> what stands between the offset and the value: no key, and the length."""
 
     def __missing__(self, size):
-        """Makes the entry, and forgets all others when there are too many."""
+        """Make the entry, and forget all others when there are too many."""
         if len(self) > 65536:
             self.clear()
         self[size] = mid = b"\1" + varint(size)
@@ -128,7 +128,7 @@ _mids = _Mids()
 
 def values_only(values, runs):
     """
-    The records of a batch whose keys are null, with no headers, in pieces; ``None`` when they are not
+    Return the records of a batch whose keys are null, with no headers, in pieces; ``None`` when they are not
     plain enough for that: a value is null, or sizes differ and time stamps are far apart.
 
     :param values: bytes each
@@ -167,7 +167,7 @@ def values_only(values, runs):
 
 
 def _heads_of_one_size(size, runs):
-    """The heads, with time stamps, of records whose values have all the same size: a list."""
+    """Return the heads, with time stamps, of records whose values have all the same size: a list."""
     heads = []
     for delta, count in runs:
         for most, width in _WIDTHS:
@@ -179,13 +179,13 @@ def _heads_of_one_size(size, runs):
 
 
 def _spread(runs):
-    """The time stamp deltas one by one."""
+    """Return the time stamp deltas one by one."""
     return chain.from_iterable(starmap(repeat, runs))
 
 
 def any_records(records, runs):
     """
-    The records of a batch of whatever form, in pieces: a head per record, up to the value, then its value and
+    Return the records of a batch of whatever form, in pieces: a head per record, up to the value, then its value and
     what ends it.
 
     :param runs: the time stamps, see `deltas_of`
@@ -215,7 +215,7 @@ def any_records(records, runs):
 
 def _joined(flat):
     """
-    Joins a long list piece by piece. In one go ``join`` would take 80 bytes for each entry, which is
+    Join a long list piece by piece. In one go ``join`` would take 80 bytes for each entry, which is
     more than the messages themselves and than a processor's cache.
     """
     return [b"".join(flat[at:at + AT_ONCE]) for at in range(0, len(flat), AT_ONCE)]
@@ -223,7 +223,7 @@ def _joined(flat):
 
 def _column(parts):
     """
-    Keys or values as three columns: bytes, their sizes, and the varints of their sizes. A null is
+    Return keys or values as three columns: bytes, their sizes, and the varints of their sizes. A null is
     empty bytes whose size is written as -1.
     """
     if None in parts:
@@ -235,7 +235,7 @@ def _column(parts):
 
 
 def _offsets(count):
-    """The varints of 0 to ``count`` - 1, a list."""
+    """Return the varints of 0 to ``count`` - 1, a list."""
     if count <= len(TABLE):
         return TABLE[:count]
     return TABLE + [varint(delta) for delta in range(len(TABLE), count)]
@@ -243,13 +243,13 @@ def _offsets(count):
 
 def _for(least, most):
     """
-    What gives the varint of any number from ``least`` to ``most``: the table where it will do.
+    Return what gives the varint of any number from ``least`` to ``most``: the table where it will do.
     """
     return TABLE.__getitem__ if least >= 0 and most < len(TABLE) else varint
 
 
 def _headers(pairs):
-    """The headers of a record: their count, then names and values."""
+    """Return the headers of a record: their count, then names and values."""
     out = [varint(len(pairs))]
     for name, value in pairs:
         if not isinstance(name, bytes):

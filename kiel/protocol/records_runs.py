@@ -48,7 +48,7 @@ class Shape(object):
 
     def __init__(self, buff, data, mark, stop):
         """
-        Describes the record in ``data[mark:stop]``, which has no headers and has been read before.
+        Describe the record in ``data[mark:stop]``, which has no headers and has been read before.
         """
         pos = varint(buff, mark)[1]
         columns = [(at - mark, data[at:at + 1]) for at in range(mark, pos)]
@@ -72,7 +72,7 @@ class Shape(object):
         self.columns = columns if pos == stop - 1 else None
 
     def alike(self, data, pos, stride, most):
-        """How many of the ``most`` records from ``pos`` on are of this shape."""
+        """Return how many of the ``most`` records from ``pos`` on are of this shape."""
         return alike(self.columns, data, pos, stride, most)
 
 
@@ -96,7 +96,7 @@ def alike(columns, data, pos, stride, most):
 
 
 def shape_of(buff, data, mark, stop):
-    """The `Shape` of the record in ``data[mark:stop]``, made when it is a new one."""
+    """Return the `Shape` of the record in ``data[mark:stop]``, made when it is a new one."""
     at = mark
     while buff[at] > 127:
         at += 1
@@ -127,7 +127,7 @@ def shape_of(buff, data, mark, stop):
 
 def find(data, buff, mark, pos, end, left):
     """
-    Gives ``(shape, place, count)`` for each piece of the run of records from ``pos`` on that are
+    Give ``(shape, place, count)`` for each piece of the run of records from ``pos`` on that are
     like the one in ``data[mark:pos]``; nothing when the next one differs.
 
     :param left: most records that there can be
@@ -154,7 +154,7 @@ def find(data, buff, mark, pos, end, left):
 
 
 def values(data, buff, mark, pos, end, left, out):
-    """Appends the values of the run that `find` finds; gives their number."""
+    """Append the values of the run that `find` finds; return their number."""
     stride = pos - mark
     total = 0
     for shape, pos, count in find(data, buff, mark, pos, end, left):
@@ -165,7 +165,7 @@ def values(data, buff, mark, pos, end, left, out):
 
 def columns(data, buff, mark, pos, end, left, out, base_offset, base_timestamp):
     """
-    Appends the offsets, time stamps, keys and values of the run that `find` finds to the first four
+    Append the offsets, time stamps, keys and values of the run that `find` finds to the first four
     lists of ``out``; gives their number.
     """
     stride = pos - mark
@@ -195,7 +195,7 @@ def heads(data, buff, pos, stride, count, shape, out, base_offset, base_timestam
 
 
 def _rises(data, pos, stride, count, shape, delta):
-    """Whether the offset deltas of a run are ``delta`` and the numbers behind it, without a gap."""
+    """Return whether the offset deltas of a run are ``delta`` and the numbers behind it, without a gap."""
     expected = TABLE[delta:delta + count]
     if len(expected) < count:
         return False
@@ -209,7 +209,7 @@ def _rises(data, pos, stride, count, shape, delta):
 
 
 def _stamps(data, pos, stride, count, shape, base):
-    """The time stamps of a run: few different ones, as many records come in the same millisecond."""
+    """Return the time stamps of a run: few different ones, as many records come in the same millisecond."""
     stop = pos + count * stride
     found = [data[at:stop:stride] for at in range(pos + shape.stamp, pos + shape.offset)]
     if all(column.count(column[:1]) == count for column in found):
@@ -235,14 +235,14 @@ class _Stamps(dict):
         self.base = base
 
     def __missing__(self, code):
-        """Works it out."""
+        """Work it out."""
         number = code >> 8 << 7 | code & 127
         stamp = self[code] = self.base + (number >> 1 ^ -(number & 1))
         return stamp
 
 
 def _numbers(data, pos, stride, count, begin, end, base):
-    """The varints between ``begin`` and ``end`` of each record of a run, added to ``base``."""
+    """Return the varints between ``begin`` and ``end`` of each record of a run, added to ``base``."""
     stop = pos + count * stride
     numbers = bytearray(data[pos + end - 1:stop:stride])
     # from the highest byte to the lowest
@@ -253,7 +253,7 @@ def _numbers(data, pos, stride, count, begin, end, base):
 
 
 def _take(data, pos, stride, count, place):
-    """The part of ``count`` records that stands at ``place``, ``(begin, size)`` or ``None``."""
+    """Return the part of ``count`` records that stands at ``place``, ``(begin, size)`` or ``None``."""
     if place is None:
         return [None] * count
     out = []

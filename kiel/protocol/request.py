@@ -21,7 +21,7 @@ _header = struct.Struct(">hhi")
 
 
 def generate_correlation_id():
-    """Adds 1 to ``last_id`` and gives it; after 2^31-1 it begins again with 0."""
+    """Add 1 to ``last_id`` and return it; after 2^31-1 it begins again with 0."""
     global last_id
     last_id = (last_id + 1) & 0x7fffffff
     return last_id
@@ -126,7 +126,7 @@ _write_client_id, _read_client_id = primitives.String.codec(0, False, True)
 
 def deserialize(raw):
     """
-    Reads a whole request, header and body, as a broker would: gives an instance of the api's class.
+    Read a whole request, header and body, as a broker would: return an instance of the api's class.
 
     Its ``api_version``, ``correlation_id`` and ``client_id`` are those of the header. Raises
     `kiel.exc.ProtocolError` for bytes that make no sense, `kiel.exc.UnsupportedVersionError` for a

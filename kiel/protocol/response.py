@@ -38,7 +38,7 @@ class Response(part.Part):
     @classmethod
     def deserialize(cls, raw_bytes, version=0, offset=0):
         """
-        Reads what follows the correlation id, which begins at ``offset``: gives an instance.
+        Read what follows the correlation id, which begins at ``offset``: return an instance.
 
         Raises `kiel.exc.ProtocolError` for bytes that make no sense. What stands behind the message
         is left alone.
@@ -51,7 +51,7 @@ class Response(part.Part):
     @classmethod
     def deserialize_walked(cls, raw, version, offset, name):
         """
-        The same for an answer whose array ``name`` is read by whoever gets it: a generator of the items.
+        Return the same for an answer whose array ``name`` is read by whoever gets it: a generator of the items.
 
         Fields that stand behind it have their values when it has ended. See `kiel.protocol.part.Part.walk`.
         """
@@ -63,7 +63,7 @@ class Response(part.Part):
 
     @classmethod
     def _begin(cls, raw, version, offset):
-        """Steps over the rest of the header; gives the offset of the body."""
+        """Step over the rest of the header; return the offset of the body."""
         if cls.flexible_header and cls.is_flexible(version):
             try:
                 return part.skip_tags(raw, offset)
@@ -72,13 +72,13 @@ class Response(part.Part):
         return offset
 
     def serialize(self, version=0):
-        """What `deserialize` reads, as a broker would write it."""
+        """Return what `deserialize` reads, as a broker would write it."""
         tags = b"\0" if self.flexible_header and self.is_flexible(version) else b""
         return tags + self.encode(version)
 
     def answers(self, request):
         """
-        Fills in what the request knows and the answer does not tell, so that every version reads alike.
+        Fill in what the request knows and the answer does not tell, so that every version reads alike.
 
         Called once by the connection, after decoding.
         """
@@ -86,7 +86,7 @@ class Response(part.Part):
 
 def class_for(request):
     """
-    The class of a request's answer.
+    Return the class of a request's answer.
 
     A class without ``versions``, as those of kiel 0.9 and of applications written for it, reads one version only: it
     gets the answers of requests that have none either, while kiel's own requests keep kiel's own class.

@@ -9,7 +9,7 @@ NO_TOPIC = b"\0" * 16
 
 def by_topic(cls, entries, ids=None):
     """
-    The topics of a request, in the order in which they are met.
+    Return the topics of a request, in the order in which they are met.
 
     :param cls: the api's own part for a topic, with ``name`` and ``partitions``
     :param entries: ``(topic, item)`` pairs, an item for each partition
@@ -27,13 +27,13 @@ def by_topic(cls, entries, ids=None):
 
 
 def all_known(topics):
-    """Whether every one of these topics has an id, so that a version without names can be used."""
+    """Return whether every one of these topics has an id, so that a version without names can be used."""
     return all(topic.topic_id != NO_TOPIC for topic in topics)
 
 
 def fill_names(answered, asked, known=None):
     """
-    Gives the answer's topics, which came with ids only, the names they had in the request.
+    Give the answer's topics, which came with ids only, the names they had in the request.
 
     :param known: {topic id: name} of those that the request left out
     """

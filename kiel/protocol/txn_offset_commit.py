@@ -93,5 +93,5 @@ class TxnOffsetCommitResponse(Response):
     )
 
     def answers(self, request):
-        """Gives topics that came by id their names."""
+        """Give topics that came by id their names."""
         topic_ids.fill_names(self.topics, request.topics)

@@ -19,7 +19,7 @@ TABLE += [
 
 
 def encode(number):
-    """The varint of an integer of up to 64 bits, as bytes."""
+    """Return the varint of an integer of up to 64 bits, as bytes."""
     if 0 <= number < 8192:
         return TABLE[number]
     rest = (number << 1) ^ (number >> 63)
@@ -33,7 +33,7 @@ def encode(number):
 
 def decode(buff, offset, longest=5):
     """
-    Reads the varint at an offset of something that gives integers when indexed; gives ``(number,
+    Read the varint at an offset of something that gives integers when indexed; return ``(number,
     new offset)``.
 
     :param longest: most bytes that it may take: 5 for 32 bits, 10 for 64

@@ -55,7 +55,7 @@ class Wire(object):
 
     def learn(self, api_versions, features=()):
         """
-        Takes over what the broker serves.
+        Take over what the broker serves.
 
         :param api_versions: the ``api_keys`` of an ApiVersions answer
         :param features: its ``finalized_features``
@@ -104,13 +104,13 @@ class Wire(object):
         return version
 
     def supports(self, api, version):
-        """Whether the broker serves that version of an api."""
+        """Return whether the broker serves that version of an api."""
         lowest, highest = self.versions.get(api, (0, -1))
         return lowest <= version <= highest
 
     def reaches(self, api, version):
         """
-        Whether the broker serves that version of an api or a later one: what came with it is there.
+        Return whether the broker serves that version of an api or a later one: what came with it is there.
 
         Not the same as `supports`, since newer brokers have dropped old versions (KIP-896).
         """
@@ -118,7 +118,7 @@ class Wire(object):
 
     def send(self, request):
         """
-        Gives the bytes of a request, frame and all, and remembers it when an answer is due.
+        Return the bytes of a request, frame and all, and remember it when an answer is due.
 
         They are a list of pieces to be written one after the other: a large batch is not copied once more.
 
@@ -142,7 +142,7 @@ class Wire(object):
     @staticmethod
     def frame_size(prefix):
         """
-        Reads the size that precedes a frame.
+        Read the size that precedes a frame.
 
         :raises kiel.exc.ProtocolError: for a size that no broker sends
         """
@@ -158,7 +158,7 @@ class Wire(object):
 
     def receive(self, frame):
         """
-        Reads one frame, without its size, and gives ``(request, response)``.
+        Read one frame, without its size, and return ``(request, response)``.
 
         Kafka answers in the order of the requests, so an id other than the oldest one's means that the stream is
         out of step and nothing on it can be trusted.
@@ -187,7 +187,7 @@ class Wire(object):
 
 
 def gathered(pieces):
-    """Joins pieces that follow one another, but for large ones."""
+    """Join pieces that follow one another, but for large ones."""
     out = []
     for large, group in itertools.groupby(pieces, lambda piece: len(piece) >= LARGE):
         out.extend(group if large else (b"".join(group),))

@@ -96,7 +96,7 @@ class ScramSession(object):
 
     def step(self, challenge):
         """
-        Answers the broker's challenge; the first one is ``None``.
+        Answer the broker's challenge; the first one is ``None``.
 
         :raises exc.AuthenticationError: when the broker refuses, or does not prove that it knows
             the password
@@ -153,7 +153,7 @@ class ScramSession(object):
         raise self._error("the broker spoke out of turn")
 
     def _fields(self, challenge, *names):
-        """A server's message by name; it must begin with those named, in this order."""
+        """Return a server's message by name; it must begin with those named, in this order."""
         fields = [part.partition(b"=") for part in (challenge or b"").split(b",")]
         found = dict((name, value) for name, _, value in fields)
         if b"e" in found:
@@ -183,5 +183,5 @@ class ScramSession(object):
 
 
 def escaped(name):
-    """A user name as SCRAM writes it: ``=`` and ``,`` escaped."""
+    """Return a user name as SCRAM writes it: ``=`` and ``,`` escaped."""
     return name.replace(b"=", b"=3D").replace(b",", b"=2C")

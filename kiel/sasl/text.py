@@ -6,7 +6,7 @@ import six
 
 def to_bytes(what, value):
     """
-    A user name or password as bytes: text in UTF-8, bytes as they are.
+    Return a user name or password as bytes: text in UTF-8, bytes as they are.
 
     No SASLprep: Kafka's brokers and its Java client take the plain UTF-8
     (``ScramFormatter.normalize``), so a normalised password would be a wrong one there.

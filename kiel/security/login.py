@@ -144,7 +144,7 @@ class Login(object):
 
 def framed_or_silent(conn, error):
     """
-    Whether a connection that ended during a login says nothing of the credentials.
+    Return whether a connection that ended during a login says nothing of the credentials.
 
     From Kafka 1.0 on a refusal is an answer; before, hanging up is all that a broker says.
     """

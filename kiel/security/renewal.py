@@ -78,7 +78,7 @@ class Renewal(object):
             self._timer = self._conn.io_loop.call_later(max(0.0, due), self._begin)
 
     def over(self):
-        """Whether the session is as good as over: nothing more may go out in it."""
+        """Return whether the session is as good as over: nothing more may go out in it."""
         return 0 < self.deadline <= monotonic()
 
     def hurry(self):

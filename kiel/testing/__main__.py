@@ -15,7 +15,7 @@ from kiel.testing import Kafka, errors, maven, releases
 
 
 def main(argv=None):
-    """Run the command line; gives the exit code."""
+    """Run the command line; return the exit code."""
     parser = argparse.ArgumentParser(prog="python -m kiel.testing", description="A real Kafka on this machine.")
     commands = parser.add_subparsers(dest="command")
     up = commands.add_parser("up", help="run a cluster until Ctrl-C")

@@ -47,7 +47,7 @@ class Reader(object):
         return value
 
     def string(self):
-        """A string with a two-byte length, or None."""
+        """Return a string with a two-byte length, or None."""
         size = self.take("h")
         if size < 0:
             return None
@@ -55,16 +55,16 @@ class Reader(object):
         return self.data[self.at - size:self.at].decode("utf-8")
 
     def array(self, item):
-        """A list of what ``item()`` takes."""
+        """Return a list of what ``item()`` takes."""
         return [item() for _ in range(self.take("i"))]
 
     def ints(self):
-        """A list of 32-bit numbers."""
+        """Return a list of 32-bit numbers."""
         return self.array(lambda: self.take("i"))
 
 
 def call(address, api, version, body, timeout=10):
-    """Send one request to ``(host, port)`` on a connection of its own; gives a :class:`Reader` of the answer."""
+    """Send one request to ``(host, port)`` on a connection of its own; return a :class:`Reader` of the answer."""
     frame = struct.pack(">hhi", api, version, 1) + _string("kiel.testing") + body
     with contextlib.closing(socket.create_connection(address, timeout)) as connection:
         connection.sendall(struct.pack(">i", len(frame)) + frame)
@@ -79,7 +79,7 @@ def call(address, api, version, body, timeout=10):
 
 def metadata(address, topics=(), timeout=5):
     """
-    What a broker knows, by Metadata v0, which all releases serve: ``(brokers, topics)``, or None
+    Return what a broker knows, by Metadata v0, which all releases serve: ``(brokers, topics)``, or None
     when it does not answer.
 
     ``brokers`` is a dict of id to (host, port), ``topics`` of name to a dict of partition id to

@@ -21,7 +21,7 @@ QUIET = "-Xlog:cds=error"
 
 
 def path(classpath):
-    """Where the archive of a class path is kept for the Java in use; None when that Java makes none."""
+    """Return where the archive of a class path is kept for the Java in use; None when that Java makes none."""
     program = java.java("Kafka")
     if java.java_version(program) < SINCE:
         return None
@@ -31,7 +31,7 @@ def path(classpath):
 
 
 def options(classpath):
-    """The JVM options that use the archive; none when there is none yet."""
+    """Return the JVM options that use the archive; none when there is none yet."""
     kept = path(classpath)
     return [QUIET, "-XX:SharedArchiveFile=" + kept] if kept and os.path.isfile(kept) else []
 

@@ -80,7 +80,7 @@ class Broker(object):
         return "[%s]" % self.host if ":" in self.host else self.host
 
     def listeners(self, advertised=False):
-        """Its listeners in Kafka's notation, ``NAME://host:port``; the controller's is never advertised."""
+        """Return its listeners in Kafka's notation, ``NAME://host:port``; the controller's is never advertised."""
         found = []
         if self.role == "broker":
             found.append("PLAINTEXT://%s:%d" % (self._bracketed, self._inner_port))
@@ -199,11 +199,11 @@ class Broker(object):
         self._process.resume()
 
     def log(self, tail=None):
-        """What it printed, from all its starts, as text; only the last ``tail`` lines when given."""
+        """Return what it printed, from all its starts, as text; only the last ``tail`` lines when given."""
         return self._process.log(tail) if self._process else ""
 
     def registration(self):
-        """Its entry in ZooKeeper as a dict, or None when it is not registered (ZooKeeper mode)."""
+        """Return its entry in ZooKeeper as a dict, or None when it is not registered (ZooKeeper mode)."""
         with self.cluster.zookeeper_client() as client:
             path = "/brokers/ids/%d" % self.id
             return json.loads(client.get(path)[0].decode("utf-8")) if client.exists(path) else None

@@ -43,6 +43,6 @@ def zookeeper():
 
 @pytest.fixture
 def topic(request):
-    """A topic name of this test alone; the topic is not created."""
+    """Return a topic name of this test alone; the topic is not created."""
     name = re.sub(r"[^A-Za-z0-9._-]+", "-", request.node.name).strip("-")[:60]
     return "%s-%s" % (name, uuid.uuid4().hex[:8])

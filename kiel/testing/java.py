@@ -26,7 +26,7 @@ _versions = {}
 
 
 def which(name):
-    """The path of a program on the PATH, or None."""
+    """Return the path of a program on the PATH, or None."""
     for folder in os.environ.get("PATH", os.defpath).split(os.pathsep):
         path = os.path.join(folder, name)
         if os.path.isfile(path) and os.access(path, os.X_OK):
@@ -36,7 +36,7 @@ def which(name):
 
 def tool(name, purpose):
     """
-    The path of a program that is needed.
+    Return the path of a program that is needed.
 
     Java's own programs are looked for in ``JAVA_HOME`` first. Raises :class:`MissingToolError`,
     which says what to install.
@@ -53,7 +53,7 @@ def tool(name, purpose):
 
 
 def java_text(path):
-    """What a ``java`` program says of its version."""
+    """Return what a ``java`` program says of its version."""
     if path not in _versions:
         process = subprocess.Popen([path, "-version"], stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
         text = process.communicate()[0].decode("utf-8", "replace")
@@ -64,7 +64,7 @@ def java_text(path):
 
 
 def java_version(path):
-    """The feature release of a ``java`` program as a number: 8, 11, 17 ..."""
+    """Return the feature release of a ``java`` program as a number: 8, 11, 17 ..."""
     found = re.search(r'version "(?:1\.)?(\d+)', java_text(path))
     if not found:
         raise errors.MissingToolError("%s does not say what Java it is: %s" % (path, java_text(path).strip()))
@@ -72,7 +72,7 @@ def java_version(path):
 
 
 def java(purpose, least=8):
-    """The path of a ``java`` of at least the given release, or :class:`MissingToolError`."""
+    """Return the path of a ``java`` of at least the given release, or :class:`MissingToolError`."""
     path = tool("java", purpose)
     version = java_version(path)
     if version < least:
@@ -82,7 +82,7 @@ def java(purpose, least=8):
 
 
 def options(release_options=(), least=8):
-    """The JVM options that every process of the harness gets, then those of the release."""
+    """Return the JVM options that every process of the harness gets, then those of the release."""
     # --add-opens is not known to Java 8, and not needed there.
     modern = java_version(java("Kafka", least)) >= 9
     return list(FAST_JVM) + [option for option in release_options if modern or not option.startswith("--add-opens")]

@@ -246,7 +246,7 @@ class Kafka(object):
         raise errors.HarnessError("No broker of %r answers" % self)
 
     def log(self, tail=40):
-        """The ends of all logs in one text, for reports of failed tests."""
+        """Return the ends of all logs in one text, for reports of failed tests."""
         parts = [(self.zookeeper, "zookeeper")] if self.zookeeper else []
         parts += [(node, "%s %d" % (node.role, node.id)) for node in self.nodes]
         return "\n".join("--- %s\n%s" % (name, part.log(tail)) for part, name in parts)
@@ -324,11 +324,11 @@ class Kafka(object):
     # -- for Broker
 
     def jvm_options(self):
-        """The JVM options of the release's processes."""
+        """Return the JVM options of the release's processes."""
         return java.options(self.release.jvm, self.release.java)
 
     def broker_settings(self, broker):
-        """All settings of one broker: the table's, security's, the cluster's and its own."""
+        """Return all settings of one broker: the table's, security's, the cluster's and its own."""
         values = {
             "id": broker.id, "data": broker.data, "replicas": min(3, len(self.brokers)),
             "host": self.host, "port": broker.inner_address[1],

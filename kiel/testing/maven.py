@@ -36,7 +36,7 @@ EXCLUSION = "<exclusion><groupId>%s</groupId><artifactId>%s</artifactId></exclus
 
 
 def cache_directory():
-    """The directory where jars are kept: ``KIEL_CACHE``, else ``kiel`` in the user's cache directory."""
+    """Return the directory where jars are kept: ``KIEL_CACHE``, else ``kiel`` in the user's cache directory."""
     chosen = os.environ.get("KIEL_CACHE")
     if chosen:
         return os.path.abspath(os.path.expanduser(chosen))
@@ -54,7 +54,7 @@ def make_directory(path):
 
 
 def pom(artifacts, pins=(), excluded=releases.EXCLUDED):
-    """The text of a Maven project that depends on the artifacts (``group:artifact:version``)."""
+    """Return the text of a Maven project that depends on the artifacts (``group:artifact:version``)."""
     exclusions = "".join(EXCLUSION % tuple(name.split(":")) for name in excluded)
     exclusions = exclusions and "<exclusions>%s</exclusions>" % exclusions
     return POM % (
@@ -64,7 +64,7 @@ def pom(artifacts, pins=(), excluded=releases.EXCLUDED):
 
 def classpath(artifacts, pins=(), name="jars", megabytes=None, excluded=releases.EXCLUDED):
     """
-    The jars of the artifacts and of all they need at run time, as a list of paths; fetched when
+    Return the jars of the artifacts and of all they need at run time, as a list of paths; fetched when
     they are not in the cache.
 
     ``name`` and ``megabytes`` are for telling how far a fetch is.
@@ -165,12 +165,12 @@ def _run_maven(command, name, megabytes):
 
 
 def kafka_classpath(release):
-    """The class path of a broker of the given release (a row of :data:`kiel.testing.releases.RELEASES`)."""
+    """Return the class path of a broker of the given release (a row of :data:`kiel.testing.releases.RELEASES`)."""
     return classpath(releases.kafka_artifacts(release), release.pins, "Kafka " + release.version, release.megabytes)
 
 
 def tools_classpath(release):
-    """The class path of a release's Java tools: from 3.5 on they are in an artifact of their own."""
+    """Return the class path of a release's Java tools: from 3.5 on they are in an artifact of their own."""
     if releases.numbers(release.version) < (3, 5):
         return kafka_classpath(release)
     artifacts = releases.kafka_artifacts(release) + ("org.apache.kafka:kafka-tools:" + release.version,)
@@ -179,13 +179,13 @@ def tools_classpath(release):
 
 
 def zookeeper_classpath(version):
-    """The class path of a ZooKeeper server on its own."""
+    """Return the class path of a ZooKeeper server on its own."""
     return classpath(releases.zookeeper_artifacts(version), (releases.SLF4J,), "ZooKeeper " + version, 5)
 
 
 def jars(*artifacts):
     """
-    The class path (a list of jars) for a Java program that uses the given artifacts, each
+    Return the class path (a list of jars) for a Java program that uses the given artifacts, each
     ``"group:artifact:version"``.
 
     What the artifacts need comes with them. From the same cache as the brokers' jars.

@@ -30,7 +30,7 @@ _owners = []
 
 
 def wait_until(condition, timeout, pause=0.02):
-    """Ask again and again until the condition is true, at most ``timeout`` seconds; gives its last value."""
+    """Ask again and again until the condition is true, at most ``timeout`` seconds; return its last value."""
     deadline = time.time() + timeout
     while True:
         value = condition()
@@ -86,7 +86,7 @@ def spawn(command, **options):
 
 
 def temporary_directory(prefix):
-    """A new directory that is removed with this run at the latest."""
+    """Return a new directory that is removed with this run at the latest."""
     _token()
     directory = tempfile.mkdtemp(prefix="kiel-%s-" % prefix)
     with _lock:
@@ -124,7 +124,7 @@ def _at_exit():
 
 
 def _all_stopped(pid):
-    """Whether every thread of the process stands still (where the system can tell; else a moment has passed)."""
+    """Return whether every thread of the process stands still (where the system can tell; else a moment has passed)."""
     tasks = "/proc/%d/task" % pid
     if not os.path.isdir(tasks):
         time.sleep(0.1)
@@ -215,7 +215,7 @@ class Process(object):
         self.paused = False
 
     def log(self, tail=None):
-        """What the process printed, from all its starts, as text; only the last ``tail`` lines when given."""
+        """Return what the process printed, from all its starts, as text; only the last ``tail`` lines when given."""
         try:
             with open(self.log_file, "rb") as source:
                 text = source.read().decode("utf-8", "replace")

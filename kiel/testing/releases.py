@@ -25,7 +25,7 @@ OPENS_LANG = "--add-opens=java.base/java.lang=ALL-UNNAMED"
 
 
 def LOG4J(version):
-    """The logging of Kafka 4: Log4j 2 behind slf4j 1.7."""
+    """Return the logging of Kafka 4: Log4j 2 behind slf4j 1.7."""
     return (
         "org.apache.logging.log4j:log4j-core:" + version,
         "org.apache.logging.log4j:log4j-slf4j-impl:" + version,
@@ -86,7 +86,7 @@ ZOOKEEPER_EXTRAS = (
 
 
 def numbers(version):
-    """The version as a tuple of numbers, to be compared: ``"0.10.2.2"`` gives ``(0, 10, 2, 2)``."""
+    """Return the version as a tuple of numbers, to be compared: ``"0.10.2.2"`` gives ``(0, 10, 2, 2)``."""
     try:
         return tuple(int(part) for part in version.split("."))
     except ValueError:
@@ -96,7 +96,7 @@ def numbers(version):
 
 def find(version):
     """
-    What the given release needs, as a row of the table.
+    Return what the given release needs, as a row of the table.
 
     A short version (``"4.0"``) is the newest known of that line. A full version that is not in the
     table takes the needs of the nearest earlier row: best effort.
@@ -113,12 +113,12 @@ def find(version):
 
 
 def kafka_artifacts(release):
-    """The Maven coordinates of a release's broker and of what it needs beside it."""
+    """Return the Maven coordinates of a release's broker and of what it needs beside it."""
     return ("org.apache.kafka:kafka_%s:%s" % (release.scala, release.version),) + release.extras
 
 
 def zookeeper_artifacts(version):
-    """The Maven coordinates of a ZooKeeper server of the given version."""
+    """Return the Maven coordinates of a ZooKeeper server of the given version."""
     extras = ()
     for since, artifacts in ZOOKEEPER_EXTRAS:
         if numbers(version) >= since:

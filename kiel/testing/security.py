@@ -37,7 +37,7 @@ def check(version, mode, tls, mechanisms):
 
 
 def protocol(tls, mechanisms):
-    """Kafka's name for the client listener's kind: PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL."""
+    """Return Kafka's name for the client listener's kind: PLAINTEXT, SSL, SASL_PLAINTEXT or SASL_SSL."""
     if mechanisms:
         return "SASL_SSL" if tls else "SASL_PLAINTEXT"
     return "SSL" if tls else "PLAINTEXT"
@@ -80,14 +80,14 @@ class Authority(object):
         return cert, key
 
     def key_store(self, name, cert, key):
-        """A PKCS 12 store of a certificate and its key, for Java; gives its path."""
+        """Return a PKCS 12 store of a certificate and its key, for Java; return its path."""
         path = os.path.join(self.directory, name + ".p12")
         self._openssl("pkcs12", "-export", "-in", cert, "-inkey", key, "-certfile", self.ca_file, "-name", name,
                       "-passout", "pass:" + PASSWORD, "-out", path)
         return path
 
     def trust_store(self):
-        """A store with the authority's certificate, for Java; gives its path."""
+        """Return a store with the authority's certificate, for Java; return its path."""
         path = os.path.join(self.directory, "trust.p12")
         # Only keytool marks an entry as trusted in the way that Java wants.
         _run([java.tool("keytool", "TLS"), "-importcert", "-noprompt", "-alias", "ca", "-file", self.ca_file,
@@ -117,7 +117,7 @@ def _run(command):
 
 
 def tls_settings(key_store, trust_store, client_auth):
-    """The broker settings of a TLS listener."""
+    """Return the broker settings of a TLS listener."""
     return {
         "ssl.keystore.location": key_store, "ssl.keystore.password": PASSWORD, "ssl.keystore.type": "PKCS12",
         "ssl.key.password": PASSWORD,
@@ -128,7 +128,7 @@ def tls_settings(key_store, trust_store, client_auth):
 
 def jaas(mechanisms, users):
     """
-    The text of the JAAS file that names the login modules of the mechanisms; None where settings have to.
+    Return the text of the JAAS file that names the login modules of the mechanisms; None where settings have to.
 
     OAUTHBEARER and GSSAPI want to be set up: ``listener.name.sasl_plaintext.gssapi.sasl.jaas.config`` and its like.
     """
@@ -142,7 +142,7 @@ def jaas(mechanisms, users):
 
 
 def scram_credential(mechanism, password, iterations=4096):
-    """A SCRAM user's entry as brokers keep it in ZooKeeper: salt, stored key, server key and iterations."""
+    """Return a SCRAM user's entry as brokers keep it in ZooKeeper: salt, stored key, server key and iterations."""
     digest = {"SCRAM-SHA-256": hashlib.sha256, "SCRAM-SHA-512": hashlib.sha512}[mechanism]
     salt = binascii.hexlify(os.urandom(12))
     salted = hashlib.pbkdf2_hmac(digest().name, password.encode("utf-8"), salt, iterations)

@@ -19,7 +19,7 @@ import time
 
 
 def carrying(token):
-    """The ids of the processes that have the token on their command line."""
+    """Return the ids of the processes that have the token on their command line."""
     found = []
     if os.path.isdir("/proc/self"):
         for name in os.listdir("/proc"):

@@ -116,12 +116,12 @@ class ZooKeeper(object):
         return self._process is not None and self._process.running
 
     def log(self, tail=None):
-        """What the server printed, as text; only the last ``tail`` lines when given."""
+        """Return what the server printed, as text; only the last ``tail`` lines when given."""
         return self._process.log(tail) if self._process else ""
 
     def ask(self, word, timeout=2):
         """
-        The answer to one of ZooKeeper's four-letter words (``"ruok"``, ``"mntr"``, ``"cons"``), or
+        Return the answer to one of ZooKeeper's four-letter words (``"ruok"``, ``"mntr"``, ``"cons"``), or
         None when there is none.
         """
         try:
@@ -137,7 +137,7 @@ class ZooKeeper(object):
             return None
 
     def client(self):
-        """A started ``kazoo`` client of this server, as a context manager that closes it at the end."""
+        """Return a started ``kazoo`` client of this server, as a context manager that closes it at the end."""
         return zookeeper_client(self.hosts)
 
     def expire(self, session, timeout=10):

@@ -111,5 +111,5 @@ def told(record, error, attempts):
 
 
 def as_it_is(value):
-    """The producer's serializer: values are bytes already."""
+    """Return the producer's serializer: values are bytes already."""
     return value

@@ -175,7 +175,7 @@ def refuse_wrong(function, executor):
 
 
 def _awaitable(value):
-    """Whether a generator is one that may be awaited."""
+    """Return whether a generator is one that may be awaited."""
     return getattr(inspect, "isawaitable", lambda one: False)(value)
 
 

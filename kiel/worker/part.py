@@ -43,7 +43,7 @@ class Part(object):
         return job
 
     def follows(self, offset):
-        """Whether a message of this offset comes after those taken; not where the application sought back."""
+        """Return whether a message of this offset comes after those taken; not where the application sought back."""
         return self.last is None or offset >= self.last
 
     def read_up_to(self, position):

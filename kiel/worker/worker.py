@@ -140,7 +140,7 @@ class Worker(object):
 
     def health(self):
         """
-        How the worker and its consumer are, as a dict of plain values that may go out as JSON.
+        Return how the worker and its consumer are, as a dict of plain values that may go out as JSON.
 
         That is `kiel.clients.GroupedConsumer.health` of its consumer, with ``draining``: whether `drain` was called,
         and then it is not ``ready``; with ``ended`` and ``error`` where an error has ended the worker; and with

@@ -78,7 +78,7 @@ class Party(object):
 
 
 def another_name(name):
-    """A new ``<hostname>:<number>`` for the host of ``name``."""
+    """Return a new ``<hostname>:<number>`` for the host of ``name``."""
     host = name.rsplit(":", 1)[0]
     # the system's randomness: the module's own generator has the same state in processes forked from one
     # parent

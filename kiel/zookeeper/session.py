@@ -35,7 +35,7 @@ class Session(object):
         self._on_state = on_state
 
     def crossing(self, method):
-        """A function for kazoo's threads that has ``method`` called on the loop while this session lasts."""
+        """Return a function for kazoo's threads that has ``method`` called on the loop while this session lasts."""
         def on_loop(*args):
             """Run on the loop; what comes after the end is dropped."""
             if not self.over:

@@ -112,11 +112,11 @@ class SharedSet(object):
             return set(), stat.version
 
     def serialize(self, data):
-        """The bytes of a set, as every member since kiel 0.9 reads them."""
+        """Return the bytes of a set, as every member since kiel 0.9 reads them."""
         return json.dumps(sorted(data)).encode("utf-8")
 
     def deserialize(self, data):
-        """The set that the bytes stand for; no bytes are the empty set; ``ValueError`` for anything else."""
+        """Return the set that the bytes stand for; no bytes are the empty set; ``ValueError`` for anything else."""
         if not data:
             return set()
         items = json.loads(data.decode("utf-8"))
@@ -126,7 +126,7 @@ class SharedSet(object):
 
 
 def valid(item):
-    """Whether an entry reads ``topic:partition``; a bad one must not stop every member's allocation."""
+    """Return whether an entry reads ``topic:partition``; a bad one must not stop every member's allocation."""
     if isinstance(item, six.string_types) and ITEM.match(item):
         return True
     log.error("%r in the set of partitions is not of the form topic:partition, ignored", item)

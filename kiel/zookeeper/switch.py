@@ -75,7 +75,7 @@ class Marks(object):
         self.on_marks = on_marks
 
     def path_of(self, kind):
-        """The znode whose children are the marks of a kind."""
+        """Return the znode whose children are the marks of a kind."""
         return "%s/handover/%s" % (self.group_path, kind)
 
     def start(self):
@@ -117,11 +117,11 @@ class Marks(object):
             pass
 
     def strangers(self, members_path):
-        """The names in the group that are not marked as ready, asked now."""
+        """Return the names in the group that are not marked as ready, asked now."""
         members = self.client.get_children(members_path)
         return set(members).difference(self.client.get_children(self.path_of(READY)))
 
     def unreleased(self):
-        """The names that are marked as ready, and may hold something still, asked now."""
+        """Return the names that are marked as ready, and may hold something still, asked now."""
         ready = self.client.get_children(self.path_of(READY))
         return set(ready).difference(self.client.get_children(self.path_of(RELEASED)))

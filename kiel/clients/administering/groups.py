@@ -124,7 +124,7 @@ class Groups(object):
     @gen.coroutine
     def describe_groups(self, names):
         """
-        Describes groups, classic ones and those of the next generation.
+        Describe groups, classic ones and those of the next generation.
 
         Gives ``{name: GroupDescription}``; a group that is not there is "Dead".
 
@@ -164,7 +164,7 @@ class Groups(object):
 
     @gen.coroutine
     def _keys(self, topics):
-        """All partitions of some topics, which must be there; asking for a topic must not create it."""
+        """Return all partitions of some topics, which must be there; asking for a topic must not create it."""
         keys = []
         for topic in topics:
             if topic not in self.client.cluster.topics:
@@ -247,7 +247,7 @@ class Groups(object):
     @gen.coroutine
     def delete_offsets(self, group, partitions):
         """
-        Forgets what a group has committed in some partitions (Kafka 2.4 and later, KIP-496).
+        Forget what a group has committed in some partitions (Kafka 2.4 and later, KIP-496).
 
         :param partitions: ``(topic, partition)`` pairs
         :raises kiel.exc.GroupSubscribedToTopicError: when a live member is subscribed to the topic; the other
@@ -336,7 +336,7 @@ def _with_one_of(listings, field, wanted):
 
 
 def _moment(to):
-    """The time that an offset request carries for `Admin.reset_offsets`."""
+    """Return the time that an offset request carries for `Admin.reset_offsets`."""
     if to is None or isinstance(to, bool):
         raise ValueError("to is BEGINNING, END, a time or {(topic, partition): offset}, not %r" % (to,))
     if isinstance(to, six.integer_types) and to >= 0:

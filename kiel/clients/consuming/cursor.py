@@ -213,7 +213,7 @@ class Cursor(object):
         self.checked = epoch
 
     def awaits(self, request):
-        """Whether the answer to this request is for what the cursor is waiting for."""
+        """Return whether the answer to this request is for what the cursor is waiting for."""
         return self.request is request and self.state in (IN_FLIGHT, AHEAD, CHECKING)
 
     def fetched(self, batches):

@@ -190,7 +190,7 @@ class Fetcher(object):
         return call.begun + call.wait + GRACE if cursor.state == READY else 0
 
     def patience(self, cursors):
-        """Milliseconds that a broker may wait for messages of these: no longer than those who wait for them."""
+        """Return milliseconds that a broker may wait for messages of these: no longer than those who wait for them."""
         most = self.limits.max_wait_time
         if self._hurried:
             topics = set(cursor.topic for cursor in cursors).intersection(self._hurried)

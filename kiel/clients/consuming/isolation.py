@@ -72,7 +72,7 @@ class UnreadableMarker(AbortedBatch):
 
     def values(self, start=0, check_crcs=True):
         """
-        Raises what is wrong with the marker.
+        Raise what is wrong with the marker.
 
         :raises kiel.exc.CorruptMessageError: always
         """

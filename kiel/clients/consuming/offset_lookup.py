@@ -42,7 +42,7 @@ def start_to_timestamp(start):
 
 
 def _milliseconds(delta):
-    """A timedelta in whole milliseconds, without the rounding of floats."""
+    """Return a timedelta in whole milliseconds, without the rounding of floats."""
     return (delta.days * 86400 + delta.seconds) * 1000 + delta.microseconds // 1000
 
 
@@ -215,12 +215,12 @@ class OffsetLookup(object):
 
 
 def _offset(answer):
-    """The offset of a partition's answer, or the error that it is."""
+    """Return the offset of a partition's answer, or the error that it is."""
     return answer[0] if isinstance(answer, tuple) else answer
 
 
 def _time(value):
-    """A number of milliseconds as it is, anything else as a ``start``."""
+    """Return a number of milliseconds as it is, anything else as a ``start``."""
     if isinstance(value, six.integer_types) and not isinstance(value, bool):
         return value if value in (BEGINNING, END) else max(0, value)
     return start_to_timestamp(value)

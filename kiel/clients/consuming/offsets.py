@@ -136,7 +136,7 @@ class SyncedOffsets(MutableSet):
 
     @classmethod
     def _from_iterable(cls, topics):
-        """What `|`, `&` and the like make: a plain set."""
+        """Return what `|`, `&` and the like make: a plain set."""
         return set(topics)
 
     def add(self, topic):

@@ -10,7 +10,7 @@ from kiel.protocol import errors, fetch, messages as sets
 
 
 def overridden(method):
-    """Whether a bound method is an application's, not one of kiel's own."""
+    """Return whether a bound method is an application's, not one of kiel's own."""
     module = getattr(method, "__module__", None) or ""
     return not module.startswith("kiel.")
 
@@ -37,7 +37,7 @@ class OverriddenReading(object):
         self._moved = moved
 
     def wanted(self):
-        """Whether the application overrides one of the methods."""
+        """Return whether the application overrides one of the methods."""
         return overridden(self.client.handle_fetch_response) or overridden(self.client.deserialize_messages)
 
     def read(self, cursor, generation, batch, messages):
@@ -99,7 +99,7 @@ class OverriddenReading(object):
             ignore(outcome_of(self.client.handle_fetch_response(response)))
 
     def handle(self, response):
-        """What ``handle_fetch_response`` does by itself: return the messages of an answer, deserialised."""
+        """Return what ``handle_fetch_response`` does by itself: return the messages of an answer, deserialised."""
         found = []
         for topic in response.topics:
             for part in topic.partitions:

@@ -110,5 +110,5 @@ class Portion(_Columns):
 
 
 def _finite(columns, count):
-    """Columns as long as the first: one that says the same of all messages may go on for ever."""
+    """Return columns as long as the first: one that says the same of all messages may go on for ever."""
     return [itertools.islice(column, count) for column in columns]

@@ -133,7 +133,7 @@ class Source(object):
 
     def _should_join(self, cursors):
         """
-        Whether partitions wait for those on the other lane, soon back, and join them in one request.
+        Return whether partitions wait for those on the other lane, soon back, and join them in one request.
 
         Those without news join in one long poll. Sent now, the two would miss each other for ever: while one is under
         way, only the other is free.
@@ -146,7 +146,7 @@ class Source(object):
             self._cold >= WORTH_A_SESSION or not any(cursor.hot for cursor in cursors))
 
     def _share(self):
-        """The bytes that one fetch may bring: `max_bytes`, or less where many leaders share `buffer_bytes`."""
+        """Return the bytes that one fetch may bring: `max_bytes`, or less where many leaders share `buffer_bytes`."""
         leaders = max(1, len(self.client.cluster.conns))
         most = self.limits.max_bytes
         return min(most, max(LEAST_LIMIT, self.limits.buffer_bytes // (2 * len(LANES) * leaders)))
@@ -156,7 +156,7 @@ class Source(object):
         return self.limits.buffer_bytes // (2 * len(self.fetcher.sources))
 
     def _wanted(self, share):
-        """The bytes that one fetch should bring."""
+        """Return the bytes that one fetch should bring."""
         return share if (self._distance or 0) <= LONG else max(share, min(self._grown, self._most()))
 
     def _adapt(self, fetch):

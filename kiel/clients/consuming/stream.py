@@ -220,11 +220,11 @@ class Stream(object):
     # -- for the consumer --
 
     def reads(self, topic):
-        """Whether the topic is one of this stream's."""
+        """Return whether the topic is one of this stream's."""
         return self.topics is not None and topic in self.topics
 
     def wants(self, cursor):
-        """Whether messages of a partition are wanted: it is chosen, and not at its end."""
+        """Return whether messages of a partition are wanted: it is chosen, and not at its end."""
         chosen = self._choice.partitions(cursor.topic)
         if chosen is not None and cursor.partition not in chosen:
             return False
@@ -263,7 +263,7 @@ class Stream(object):
     # -- waiting --
 
     def _waits(self):
-        """Whether somebody waits."""
+        """Return whether somebody waits."""
         return self._waiter is not None and not self._waiter.outcome.done()
 
     def _wait(self, find, patient=True, wait=None):
@@ -430,7 +430,7 @@ class Stream(object):
             settle(waiter.outcome, False)
 
     def _is_ready(self):
-        """Whether a message is there; what must not be handed out any more is dropped."""
+        """Return whether a message is there; what must not be handed out any more is dropped."""
         while self._chunks:
             topic = next(iter(self._chunks))
             chunk = self._chunks[topic]
@@ -442,7 +442,7 @@ class Stream(object):
         return False
 
     def _may_hand_out(self, chunk):
-        """Whether the first message of a chunk may be handed out."""
+        """Return whether the first message of a chunk may be handed out."""
         record = chunk.records[0]
         place = chunk.places[record.partition]
         cursor = place.cursor
@@ -514,11 +514,11 @@ class Stream(object):
     # -- the end --
 
     def _end_of(self, cursor):
-        """The first offset of a partition that is not read; partitions that came later are not."""
+        """Return the first offset of a partition that is not read; partitions that came later are not."""
         return self._ends.get(cursor.topic, {}).get(cursor.partition, 0)
 
     def _is_through(self, topic):
-        """Whether all of a topic is read that was to be."""
+        """Return whether all of a topic is read that was to be."""
         if self._ends is None or topic in self._chunks:
             return False
         cursors = self._streams.fetcher.of(topic)
@@ -529,5 +529,5 @@ class Stream(object):
         )
 
     def _is_over(self):
-        """Whether all of all topics is read that was to be."""
+        """Return whether all of all topics is read that was to be."""
         return self._ends is not None and all(self._is_through(topic) for topic in self.topics)

@@ -46,7 +46,7 @@ def call_back(callback, args, seconds, what):
 
 
 def _error_of(future):
-    """The exception of a Future that is done, None for none; one that was cancelled has one, too."""
+    """Return the exception of a Future that is done, None for none; one that was cancelled has one, too."""
     if getattr(future, "cancelled", bool)():
         return RuntimeError("it was cancelled")
     return future.exception()

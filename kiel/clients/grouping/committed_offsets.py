@@ -272,7 +272,7 @@ class Answer(dict):
         self.error = exc.for_code(code, where, api, group=group)
 
     def get(self, key, default=None):
-        """The key's value, the whole answer's error, or the default."""
+        """Return the key's value, the whole answer's error, or the default."""
         return super(Answer, self).get(key, self.error or default)
 
 
@@ -307,7 +307,7 @@ class _Face(object):
 
 
 def _again(outcome, api):
-    """What an answer says where the application wants the request to be sent again."""
+    """Return what an answer says where the application wants the request to be sent again."""
     return dict(
         (key, value if isinstance(value, exc.KielError) else _wanted_again(api)) for key, value in outcome.items()
     )
@@ -333,7 +333,7 @@ class _Shorter(exc.OffsetMetadataTooLargeError):
 
 
 def _left_out(api, coordinator, key):
-    """The error of a partition that an answer says nothing about; the next may."""
+    """Return the error of a partition that an answer says nothing about; the next may."""
     error = exc.for_code(errors.unknown, "the coordinator's answer to %s leaves out %s:%s of %s" % (
         (api,) + key + (coordinator,)
     ))

@@ -322,7 +322,7 @@ def first_errors_raised(outcome):
 
 
 def _error(code, message, group, response):
-    """The exception of an answer about a group, with the broker's words where it has any; None for none."""
+    """Return the exception of an answer about a group, with the broker's words where it has any; None for none."""
     return exc.for_code(code, "group %s%s" % (group, ": %s" % message if message else ""), response.api, group=group)
 
 
@@ -332,7 +332,7 @@ def _partitions(assignment):
 
 
 def _order(member):
-    """What members are sorted by."""
+    """Return what members are sorted by."""
     return member.client_id, member.member_id
 
 

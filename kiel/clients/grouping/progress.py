@@ -128,7 +128,7 @@ class Progress(object):
             self.due[key] = offset
 
     def is_committed(self, key, offset):
-        """Whether an offset is the one that was committed last."""
+        """Return whether an offset is the one that was committed last."""
         return self._committed.get(key) == offset
 
     def drop_work(self):

@@ -53,7 +53,7 @@ class Subscription(object):
         self._timer = None
 
     def _shared(self):
-        """All topics but Kafka's own: topic -> ids."""
+        """Return all topics but Kafka's own: topic -> ids."""
         return dict((topic, list(ids)) for topic, ids in self.cluster.topics.items() if topic not in INTERNAL)
 
     @gen.coroutine

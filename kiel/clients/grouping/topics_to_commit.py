@@ -77,9 +77,9 @@ class TopicsToCommit(MutableSet):
         return self._topics().difference(*others)
 
     def issubset(self, other):
-        """Whether all topics are in another set."""
+        """Return whether all topics are in another set."""
         return self._topics().issubset(other)
 
     def issuperset(self, other):
-        """Whether all topics of another set are in this one."""
+        """Return whether all topics of another set are in this one."""
         return self._topics().issuperset(other)

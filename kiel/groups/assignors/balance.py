@@ -98,7 +98,7 @@ class Shares(object):
                     busy = True
 
     def done(self):
-        """Whether it is plain to see that there is nothing to do."""
+        """Return whether it is plain to see that there is nothing to do."""
         loads = self.loads.values()
         return not self.loads or max(loads) - min(loads) < 2 and not any(
             count < kind.before[member_id] for kind in self.kinds for member_id, count in kind.counts.items()
@@ -132,7 +132,7 @@ class Shares(object):
 
     @staticmethod
     def room(step):
-        """How many can go by a step of a way at the same cost."""
+        """Return how many can go by a step of a way at the same cost."""
         source, kind, target = step
         surplus = kind.counts[source] - kind.before[source]
         lacking = kind.before[target] - kind.counts[target]
@@ -140,7 +140,7 @@ class Shares(object):
 
     def ways(self, giver):
         """
-        The cheapest ways from a member: (member id -> cost, member id -> (kind, the member before it)).
+        Return the cheapest ways from a member: (member id -> cost, member id -> (kind, the member before it)).
 
         To take what a member never had costs -1, to give a member back what it had 0, to give it anything else 1.
         """

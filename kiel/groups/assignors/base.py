@@ -44,7 +44,7 @@ class Assignor(object):
 
     def assign(self, members, partitions):
         """
-        Shares the partitions out, to members that subscribe to them only.
+        Share the partitions out, to members that subscribe to them only.
 
         :param members: member id -> `Member`
         :param partitions: topic -> sorted ids of all its partitions
@@ -54,7 +54,7 @@ class Assignor(object):
 
     def metadata(self, topics, owned=None, generation=NO_GENERATION, version=3, rack=None):
         """
-        What a member tells the leader when it joins: a `kiel.protocol.consumer_protocol.Subscription`.
+        Return what a member tells the leader when it joins: a `kiel.protocol.consumer_protocol.Subscription`.
 
         :param topics: names it subscribes to
         :param owned: topic -> ids. For a cooperative assignor what it has and keeps now (nothing, if it gave all up to
@@ -66,7 +66,7 @@ class Assignor(object):
         return Subscription(version=version, topics=sorted(topics), rack_id=rack)
 
     def member(self, subscription, instance_id=None):
-        """The `Member` that a subscription which came to the leader tells of."""
+        """Return the `Member` that a subscription which came to the leader tells of."""
         owned = dict((entry.name, sorted(entry.partitions)) for entry in subscription.owned_partitions or ())
         return Member(subscription.topics, owned, subscription.generation_id, instance_id, subscription.rack_id)
 
@@ -82,7 +82,7 @@ def sort_key(text):
 
 
 def in_order(members):
-    """The ids of members as Java orders them: static ones by their names, then the others by their ids."""
+    """Return the ids of members as Java orders them: static ones by their names, then the others by their ids."""
     def key(member_id):
         name = members[member_id].instance_id
         return (name is None, sort_key(member_id if name is None else name))

@@ -90,7 +90,7 @@ class Function(Assignor):
 
 
 def from_function(function, name=None):
-    """An `Assignor` that shares out by a plain function; an assignor is given back as it is."""
+    """Return an `Assignor` that shares out by a plain function; an assignor is given back as it is."""
     return function if isinstance(function, Assignor) else Function(function, name)
 
 

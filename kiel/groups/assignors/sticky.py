@@ -158,5 +158,5 @@ def previous_generation(data):
 
 
 def to_ids(entries):
-    """A list of `TopicAssignment` as topic -> sorted ids."""
+    """Return a list of `TopicAssignment` as topic -> sorted ids."""
     return dict((entry.name, sorted(entry.partitions)) for entry in entries or ())

@@ -31,7 +31,7 @@ class ClassicAssignment(object):
         self._telling_of_loss = None
 
     def __bool__(self):
-        """Whether there is anything that can be lost."""
+        """Return whether there is anything that can be lost."""
         return bool(self.owned or self.releasing)
 
     __nonzero__ = __bool__

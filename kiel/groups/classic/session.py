@@ -51,7 +51,7 @@ class Session(object):
         return self._since(heartbeat.last_beat, now)
 
     def _since(self, when, now):
-        """Whether a session's time has passed since then."""
+        """Return whether a session's time has passed since then."""
         return when is not None and now - when > self.timeout
 
     def start(self):

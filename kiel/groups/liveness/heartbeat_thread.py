@@ -320,7 +320,7 @@ class HeartbeatThread(object):
         return self.exiting or self.watchdog.closed or self.heartbeat() is None
 
     def _expired(self):
-        """Whether a member has made no progress for ``max_poll_interval``."""
+        """Return whether a member has made no progress for ``max_poll_interval``."""
         if not self.max_poll_interval or self.liveness.state != BEATING:
             return False
         return self._stalled(monotonic()) >= self.max_poll_interval

@@ -97,7 +97,7 @@ class LoopWatchdog(object):
         events.call_on_loop(self.io_loop, self._on_turn, self._number)
 
     def _on_turn(self, number):
-        """Runs on the watched loop: it turns."""
+        """Run on the watched loop: it turns."""
         self._answer = (number, monotonic(), _thread.get_ident())
 
     def _schedule(self):
@@ -193,12 +193,12 @@ def name_of(frames):
 
 
 def _is_framework(module):
-    """Whether a module is one of those that run handlers."""
+    """Return whether a module is one of those that run handlers."""
     return module.split(".")[0] in FRAMEWORK
 
 
 def _is_library(path):
-    """Whether a file belongs to Python or to an installed package."""
+    """Return whether a file belongs to Python or to an installed package."""
     path = os.path.abspath(path)
     return path.startswith(_LIBRARY) or any(
         os.sep + place + os.sep in path for place in ("site-packages", "dist-packages")
@@ -209,7 +209,7 @@ _LIBRARY = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
 
 
 def is_closed(io_loop):
-    """Whether an IOLoop was closed; its `add_callback` says nothing of it on any Tornado."""
+    """Return whether an IOLoop was closed; its `add_callback` says nothing of it on any Tornado."""
     inner = getattr(io_loop, "asyncio_loop", None)
     if inner is not None:
         return inner.is_closed()

@@ -202,5 +202,5 @@ class NextGenCoordinatorClient(object):
 
 
 def _lets_go(answer):
-    """Whether the coordinator does not have the member any more, by an answer to the request that leaves."""
+    """Return whether the coordinator does not have the member any more, by an answer to the request that leaves."""
     return answer.error_code in (errors.no_error, errors.unknown_member_id, errors.group_id_not_found)

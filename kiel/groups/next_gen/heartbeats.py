@@ -106,6 +106,6 @@ def make_leave(said, epoch):
 
 
 def _passes(answer):
-    """Whether an answer's error passes, with the member still in the group."""
+    """Return whether an answer's error passes, with the member still in the group."""
     error = exc.for_code(answer.error_code)
     return error.retriable or is_unexpected(error)
