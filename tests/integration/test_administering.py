@@ -116,6 +116,12 @@ def too_old(call, since):
 
 # -- topics --
 
+@gen.coroutine
+def listing(admin):
+    """All topics: name -> what is known of it."""
+    raise gen.Return(dict((each.name, each) for each in (yield admin.list_topics())))
+
+
 def test_topics(kafka):
     def body(admin, start):
         name, placed, wrong = unique("topic"), unique("placed"), "no such/name"
@@ -138,7 +144,8 @@ def test_topics(kafka):
         assert topic.topic_id == outcome[name].topic_id
         again = yield admin.create_topics(name)
         assert isinstance(again[name], exc.TopicAlreadyExistsError)
-        listed = dict((each.name, each) for each in (yield admin.list_topics()))
+        # asked of any broker: it may not have heard of them yet
+        listed = yield seen(lambda: listing(admin), lambda found: name in found and placed in found)
         assert listed[name].partitions == 3 and listed[name].topic_id == topic.topic_id
         assert set(listed) == set(each for each in admin.cluster.topics if not each.startswith("__")) | {name, placed}
 
