@@ -349,7 +349,7 @@ class BaseConsumer(Client):
         self._forget_call(call)
         taken, call.taken = call.taken, []
         for cursor, generation, begun in taken:
-            if cursor.generation == generation:
+            if cursor.continues(generation):
                 reached = cursor.handed
                 cursor.move(begun)
                 self.offsets.note(cursor.topic, cursor.partition, begun)

@@ -147,7 +147,7 @@ class BatchReader(object):
             error.topic, error.partition = cursor.topic, cursor.partition
             log.error("%s", error)
         if cursor.generation == generation:
-            cursor.move(cursor.handed)
+            cursor.stay()
             cursor.rest()
             cursor.error = error
 

@@ -98,8 +98,9 @@ class Cursor(object):
     """
 
     __slots__ = ("topic", "partition", "state", "position", "handed", "batches", "size", "request", "generation",
-                 "hot", "paused", "limit", "high_watermark", "last_stable", "end", "start", "error", "not_before",
-                 "clock", "epoch", "checked", "lost_at", "replica", "replica_until", "answered", "unlocated")
+                 "stayed_from", "hot", "paused", "limit", "high_watermark", "last_stable", "end", "start", "error",
+                 "not_before", "clock", "epoch", "checked", "lost_at", "replica", "replica_until", "answered",
+                 "unlocated")
 
     def __init__(self, topic, partition, start=UNTOLD):
         self.topic = topic
@@ -118,6 +119,8 @@ class Cursor(object):
         self.request = None
         #: grows whenever what was taken but not yet handed out must no longer be
         self.generation = 0
+        #: the generation before, where this one began by `stay`; else None
+        self.stayed_from = None
         #: whether the last fetch brought something, so that the next is sent before anyone asks
         self.hot = False
         #: neither fetched nor handed out, since the application said so
@@ -313,6 +316,20 @@ class Cursor(object):
         self.reset()
         self.locate(offset)
 
+    def stay(self):
+        """
+        Read on from the position, without what was fetched of it: that could not be handed out as it is.
+
+        What was handed out before it still may be put back, see `continues`.
+        """
+        generation = self.generation
+        self.move(self.handed)
+        self.stayed_from = generation
+
+    def continues(self, generation):
+        """Return whether the position is just behind what was handed out in a generation: nobody has moved it since."""
+        return generation in (self.generation, self.stayed_from)
+
     def revoke(self):
         """The partition is given away."""
         self._on("revoked")
@@ -331,3 +348,4 @@ class Cursor(object):
         self.request = None
         self.error = None
         self.generation += 1
+        self.stayed_from = None

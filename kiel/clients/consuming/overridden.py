@@ -87,7 +87,7 @@ class OverriddenReading(object):
         """The method has not taken all of the batch."""
         nothing = not some and reached <= cursor.handed
         self._moved(cursor, reached)
-        cursor.move(reached)
+        cursor.stay()
         if nothing:
             cursor.rest()  # it would get the same again at once
 

@@ -90,6 +90,35 @@ def test_a_task_cancelled_when_the_result_is_set(name):
 
 
 @needs_tasks
+@pytest.mark.parametrize("name", CALLS)
+def test_what_came_before_a_message_that_cannot_be_handed_out_is_put_back(name):
+    def deserializer(value):
+        if value == b"bad":
+            raise ValueError("bad")
+        return value
+
+    def on_error(record, error):
+        raise error
+
+    @with_consumer(dict(deserializer=deserializer, on_error=on_error), topics={"t": 1})
+    def check(cluster, consumer):
+        cluster.log("t").put(b"first")
+        yield gather(consumer, 1)
+        future = getattr(consumer, name)("t")
+        future.add_done_callback(lambda _: task.cancel())  # before the task goes on
+        task = task_of(future)
+        yield gen.moment
+        cluster.log("t").put(b"a", b"bad", b"b")
+        yield loop.until(task.done)
+        assert task.cancelled() and consumer.offsets["t"][0] == 1
+        assert (yield gather(consumer, 1)) == [b"a"]
+        yield loop.raises(ValueError, consumer.consume("t"))
+        consumer.offsets["t"][0] = 3
+        assert (yield gather(consumer, 1)) == [b"b"]
+    check()
+
+
+@needs_tasks
 @with_consumer(topics={"t": 1})
 def test_wait_for_in_a_loop_gets_all_once(cluster, consumer):
     import asyncio
