@@ -234,26 +234,12 @@ class Groups(object):
 
     @gen.coroutine
     def delete_group(self, name):
-        """
-        Delete a group with all it has committed (Kafka 1.1 and later, KIP-229).
-
-        :raises kiel.exc.NonEmptyGroupError: when it has live members
-        :raises kiel.exc.GroupIdNotFoundError: when it is not there
-        :raises kiel.exc.UnsupportedVersionError: on brokers before 1.1, which forget groups by themselves, after
-            ``offsets.retention.minutes``
-        """
+        """Delete a group with all it has committed, see `kiel.clients.admin.Admin.delete_group`."""
         yield self.group(name).delete()
 
     @gen.coroutine
     def delete_offsets(self, group, partitions):
-        """
-        Forget what a group has committed in some partitions (Kafka 2.4 and later, KIP-496).
-
-        :param partitions: ``(topic, partition)`` pairs
-        :raises kiel.exc.GroupSubscribedToTopicError: when a live member is subscribed to the topic; the other
-            partitions are done
-        :raises kiel.exc.UnsupportedVersionError: on brokers before 2.4
-        """
+        """Forget what a group has committed in some partitions, see `kiel.clients.admin.Admin.delete_offsets`."""
         there, gone = yield self._split(arguments.partitions("partitions", partitions))
         outcome = yield self.group(group).delete_offsets(there)
         outcome.update((key, exc.UnknownTopicOrPartitionError("%s:%s" % key)) for key in gone)
@@ -261,19 +247,7 @@ class Groups(object):
 
     @gen.coroutine
     def reset_offsets(self, group, to, topics=None, dry_run=False):
-        """
-        Set where a group goes on; return ``{(topic, partition): Reset}``.
-
-        Offsets before the first message there is, or after the end, become the nearest there is.
-
-        :param group: the group; it must have no live members, which would go on as before and commit over it. One that
-            is not there comes into being.
-        :param to: `kiel.clients.BEGINNING` or ``END``; a time: milliseconds since 1970, a datetime (UTC unless
-            it says otherwise) or a timedelta back from now; or ``{(topic, partition): offset}``
-        :param topics: names; default: the topics in which the group has committed offsets. Not with explicit offsets.
-        :param dry_run: True to only tell what would be done
-        :raises kiel.exc.NonEmptyGroupError: when the group has live members
-        """
+        """Set where a group goes on, see `kiel.clients.admin.Admin.reset_offsets`."""
         explicit = isinstance(to, dict)
         if explicit and topics is not None:
             raise ValueError("explicit offsets name their topics themselves")

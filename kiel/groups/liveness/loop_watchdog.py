@@ -76,7 +76,7 @@ class LoopWatchdog(object):
     @property
     def closed(self):
         """Whether the watched loop was closed."""
-        return is_closed(self.io_loop)
+        return events.is_closed(self.io_loop)
 
     def start(self, own_loop):
         """Begin to check; ``own_loop`` is the IOLoop of the calling thread."""
@@ -206,11 +206,3 @@ def _is_library(path):
 
 
 _LIBRARY = os.path.dirname(os.path.abspath(os.__file__)) + os.sep
-
-
-def is_closed(io_loop):
-    """Return whether an IOLoop was closed; its `add_callback` says nothing of it on any Tornado."""
-    inner = getattr(io_loop, "asyncio_loop", None)
-    if inner is not None:
-        return inner.is_closed()
-    return bool(getattr(io_loop, "_closing", False))

@@ -7,8 +7,9 @@ import time
 
 from tornado import gen, ioloop
 
+from kiel.events import is_closed
 from kiel.groups.liveness import loop_watchdog
-from kiel.groups.liveness.loop_watchdog import LoopWatchdog, blocked_by, is_closed, name_of
+from kiel.groups.liveness.loop_watchdog import LoopWatchdog, blocked_by, name_of
 
 from tests import loop
 from tests.groups.liveness.test_heartbeat import lines_of, patched
