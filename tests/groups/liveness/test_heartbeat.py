@@ -89,7 +89,9 @@ class World(object):
         )
 
     def generations(self, broker=1):
-        return [call.request.generation_id for call in list(self.brokers[broker].requests) if call.api == "heartbeat"]
+        # the brokers run on a thread of their own: one that has just come may not be decoded yet
+        return [call.request.generation_id for call in list(self.brokers[broker].requests)
+                if call.api == "heartbeat" and call.request is not None]
 
     def count(self, api="heartbeat", broker=1):
         return self.brokers[broker].count(api)
