@@ -79,6 +79,8 @@ API_KEYS = {
     "list_transactions": 66,
     "consumer_group_heartbeat": 68,
     "consumer_group_describe": 69,
+    "get_telemetry_subscriptions": 71,
+    "push_telemetry": 72,
 }
 
 #: api -> {error code: the right that is missing}: on a topic (29), a group (30), the cluster (31), a transactional id

@@ -85,6 +85,7 @@ RENAMED = {
     "kiel.protocol.offset_for_leader_epoch": {"topic": "name", "partition": "partition_id"},
     "DeleteTopicsResponse": {"responses": "topics"},
     "SaslAuthenticateResponse": {"session_lifetime_ms": "session_lifetime"},
+    "GetTelemetrySubscriptionsResponse": {"push_interval_ms": "push_interval"},
     "ElectLeadersRequest": {"topic_partitions": "topics"},
     "ElectLeadersResponse": {"replica_election_results": "topics"},
     "kiel.protocol.elect_leaders": {"topic": "name", "partition_result": "partitions"},

@@ -156,7 +156,7 @@ VERSIONS = {
     "describe_quorum": (0, 2, 0), "update_features": (0, 2, 0), "describe_user_scram_credentials": (0, 0, 0),
     "alter_user_scram_credentials": (0, 0, 0), "describe_client_quotas": (0, 1, 1), "alter_client_quotas": (0, 1, 1),
     "list_transactions": (0, 2, 0), "describe_transactions": (0, 0, 0), "describe_producers": (0, 0, 0),
-    "write_txn_markers": (0, 2, 1),
+    "write_txn_markers": (0, 2, 1), "get_telemetry_subscriptions": (0, 0, 0), "push_telemetry": (0, 0, 0),
 }
 
 
