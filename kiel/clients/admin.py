@@ -242,9 +242,14 @@ class Admin(Client):
 
     def alter_configs(self, changes, validate_only=False, timeout=None):
         """
-        Change settings one by one; all others stay (Kafka 2.3 and later).
+        Change settings one by one; all others stay (Kafka 0.11 and later).
 
         Return a Future of ``{Resource: True or KielError}``. The settings of one resource change together, or not.
+
+        Brokers before 2.3 can only be given all settings of a resource at once, so they are read, changed and written
+        back: what somebody else changes in between is lost. There ``Append`` and ``Subtract`` work for the lists that
+        topics have; other settings have to be set as a whole, else the value is an
+        `~kiel.exc.UnsupportedVersionError`.
 
         :param changes: ``{resource: {name: value}}``; a value of None takes the resource's own away, so that the
             default counts; ``Append([...])`` and ``Subtract([...])`` of `kiel.clients.administering.configs` change

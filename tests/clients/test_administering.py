@@ -1,6 +1,8 @@
 """Rules and tokens: what is refused before a broker is asked, and brokers that are too old or say odd things."""
 from __future__ import absolute_import
 
+import collections
+
 import pytest
 
 from kiel import exc
@@ -238,6 +240,81 @@ def test_settings_of_a_broker_are_its_own(cluster, admin):
                     (config.name, config.config_operation, config.value) for config in each.configs]
     assert changes["1"] == (1, [("a", 0, "1.5")]) and changes["2"] == (2, [("b", 0, "false")])
     assert changes["t"][1] == [("x", 2, "p,q"), ("y", 3, "r"), ("z", 1, None)]
+
+
+OLD = dict((api, served) for api, served in KNOWN.items() if api != "incremental_alter_configs")
+
+
+def setting(name, value, source=5, secret=False):
+    return dict(name=name, value=value, read_only=False, config_source=source, is_sensitive=secret, synonyms=[])
+
+
+def as_of_0_11(name, value, default):
+    return dict(name=name, value=value, read_only=False, is_default=default, is_sensitive=False)
+
+
+def has(*configs):
+    """An answer to DescribeConfigs: each resource has these settings."""
+    return lambda call: dict(results=[dict(
+        error_code=0, error_message=None, resource_type=each.resource_type, resource_name=each.resource_name,
+        configs=list(configs)) for each in call.request.resources])
+
+
+def written(call):
+    return dict(responses=[dict(
+        error_code=0, error_message=None, resource_type=each.resource_type, resource_name=each.resource_name
+    ) for each in call.request.resources])
+
+
+@with_admin(versions=dict(OLD, alter_configs=(0, 1)))
+def test_before_2_3_all_settings_are_written_back(cluster, admin):
+    topic = "topic", "t"
+    cluster[1].on("describe_configs", has(
+        setting("cleanup.policy", "delete"), setting("a", "1", 1), setting("b", "2", 1), setting("c", "3", 4)))
+    cluster[1].on("alter_configs", written)
+    assert (yield admin.alter_configs({topic: {
+        "b": None, "d": 4, "cleanup.policy": Append(["compact", "delete"])}})) == {topic: True}
+    whole, = asked(cluster[1], "alter_configs")[0].request.resources
+    assert [(each.name, each.value) for each in whole.configs] == [
+        ("a", "1"), ("cleanup.policy", "delete,compact"), ("d", "4")]
+    yield admin.alter_configs({topic: {"cleanup.policy": Subtract(["delete"])}}, validate_only=True)
+    call = asked(cluster[1], "alter_configs")[1].request
+    assert call.validate_only and ("cleanup.policy", "") in [
+        (each.name, each.value) for each in call.resources[0].configs]
+    refused = yield admin.alter_configs({topic: {"a": Append(["2"])}, ("topic", "u"): {"a": 3}})
+    assert refused["topic", "u"] is True and "a is no list" in str(refused[topic])
+    assert isinstance(refused[topic], exc.UnsupportedVersionError)
+    failed = yield loop.raises(exc.UnsupportedVersionError, admin.alter_configs({("group", "g"): {"a": 1}}))
+    assert "2.3 or later" in str(failed)
+
+
+@with_admin(versions=dict(OLD, alter_configs=(0, 1)))
+def test_before_2_3_no_secret_is_forgotten(cluster, admin):
+    cluster[1].on("describe_configs", has(
+        setting("ssl.key.password", None, 2, True), setting("of.the.file", None, 4, True), setting("a", "1", 2),
+        setting("of.all", "1", 3)))
+    cluster[1].on("alter_configs", written)
+    broker = Resource("broker", 1)
+    refused = yield admin.alter_configs({broker: {"a": 2}})
+    assert "broker 1 has ssl.key.password" in str(refused[broker])
+    assert not asked(cluster[1], "alter_configs")
+    assert (yield admin.alter_configs({broker: {"a": 2, "ssl.key.password": "new"}})) == {broker: True}
+    assert [(each.name, each.value) for each in asked(cluster[1], "alter_configs")[0].request.resources[0].configs] == [
+        ("a", "2"), ("ssl.key.password", "new")]
+
+
+@with_admin(versions=dict(OLD, describe_configs=(0, 0), alter_configs=(0, 0)))
+def test_before_1_1_what_is_no_default_is_the_topics_own(cluster, admin):
+    gone = dict(error_code=3, error_message="gone", resource_type=2, resource_name="gone", configs=[])
+    cluster[1].on("describe_configs", lambda call: dict(results=has(
+        as_of_0_11("a", "1", False), as_of_0_11("b", "2", True))(call)["results"][:1] + [gone]))
+    cluster[1].on("alter_configs", written)
+    outcome = yield admin.alter_configs(
+        collections.OrderedDict([(("topic", "t"), {"c": 3}), (("topic", "gone"), {"c": 3})]))
+    assert outcome["topic", "t"] is True
+    assert isinstance(outcome["topic", "gone"], exc.UnknownTopicOrPartitionError)
+    whole, = asked(cluster[1], "alter_configs")[0].request.resources
+    assert [(each.name, each.value) for each in whole.configs] == [("a", "1"), ("c", "3")]
 
 
 @with_admin(versions=dict(KNOWN, create_topics=(0, 0), elect_leaders=(0, 0), update_features=(0, 0),

@@ -11,7 +11,9 @@ import pytest
 from tornado import gen
 
 from kiel import exc
-from kiel.clients import SingleConsumer
+from kiel.clients import Admin, SingleConsumer
+from kiel.clients.administering.configs import Append
+from kiel.clients.administering.topics import NewTopic
 from kiel.protocol import add_partitions_to_txn, coordinator, end_txn, init_producer_id, messages, produce
 from kiel.testing import Kafka
 
@@ -165,3 +167,20 @@ def test_an_open_transaction_holds_back_what_comes_after_it(kafka, topic):
         assert (yield peer.gather(late, topic, 2)) == [b"open", b"after"]
         yield loop.until(lambda: consumer.lag(topic, 0) is not None)
     run(kafka, body)
+
+
+def test_settings_of_a_topic_are_changed_one_by_one(kafka, topic):
+    """Here, where there is a broker that can only be told all settings at once: it keeps the others all the same."""
+    def body(writer, start):
+        admin, resource = (yield start(Admin)), ("topic", topic)
+        yield admin.create_topics([NewTopic(topic, 1, 1, configs={"retention.ms": 90000, "segment.ms": 80000})])
+        yield admin.alter_configs({resource: {"segment.ms": None, "cleanup.policy": Append(["compact"])}})
+
+        @gen.coroutine
+        def own():
+            found = (yield admin.describe_configs([resource]))[resource]
+            raise gen.Return(dict((name, found[name].value) for name in ("retention.ms", "segment.ms", "cleanup.policy")
+                                  if found[name].source in ("topic", None)))
+        while (yield own()) != {"retention.ms": "90000", "cleanup.policy": "delete,compact"}:
+            yield gen.sleep(0.02)
+    peer.with_clients(kafka, body)

@@ -1,14 +1,19 @@
-"""Settings of topics, brokers, groups and the like: described, and changed one by one (KIP-133, KIP-339)."""
+"""
+Settings of topics, brokers, groups and the like: described, and changed one by one (KIP-133, KIP-339).
+
+Brokers before 2.3 can only be told all settings of a resource at once: see `kiel.clients.administering.whole_configs`.
+"""
 from __future__ import absolute_import
 
 import collections
 
 from tornado import gen
 
-from kiel import arguments
+from kiel import arguments, exc
+from kiel.clients.administering import whole_configs
 from kiel.clients.administering.routes import Reader, named, settled
 from kiel.clients.administering.topics import setting
-from kiel.protocol import describe_configs, incremental_alter_configs
+from kiel.protocol import alter_configs, describe_configs, incremental_alter_configs
 
 #: the kinds of resources, by the numbers on the wire
 KINDS = {2: "topic", 4: "broker", 8: "broker_logger", 16: "client_metrics", 32: "group"}
@@ -27,7 +32,7 @@ TYPES = {
     1: "boolean", 2: "string", 3: "int", 4: "short", 5: "long", 6: "double", 7: "list", 8: "class", 9: "password",
 }
 
-SET, DELETE, APPEND, SUBTRACT = 0, 1, 2, 3
+SET, DELETE, APPEND, SUBTRACT = whole_configs.OPERATIONS
 
 
 class Resource(collections.namedtuple("Resource", "kind name")):
@@ -103,7 +108,12 @@ class Configs(object):
         """Return a Future of ``{Resource: {name: Config} or KielError}``."""
         resources = _resources(resources)
         names = None if names is None else arguments.texts("names", names)
+        return self._ask(resources, self._describing(names, synonyms, documentation),
+                         Reader(describe_configs.api_name, _read_described), "describing settings", timeout)
 
+    @staticmethod
+    def _describing(names=None, synonyms=False, documentation=False):
+        """Return a function that makes the request to describe resources."""
         def make(broker, wanted):
             request = describe_configs.DescribeConfigsRequest(resources=[describe_configs.ResourceRequest(
                 resource_type=NUMBERS[resource.kind], resource_name=resource.name, configuration_keys=names
@@ -112,13 +122,9 @@ class Configs(object):
             request.include_synonyms = bool(synonyms) and broker.reaches(request.api, 1)
             request.include_documentation = bool(documentation) and broker.reaches(request.api, 3)
             return request
+        return make
 
-        def read(response):
-            return dict((resource, error or dict(
-                (config.name, _config(config)) for config in result.configs
-            )) for resource, error, result in _results(response.results, response.api))
-        return self._ask(resources, make, Reader(describe_configs.api_name, read), "describing settings", timeout)
-
+    @gen.coroutine
     def alter(self, changes, validate_only, timeout):
         """Return a Future of ``{Resource: True or KielError}``."""
         changes = dict(
@@ -128,35 +134,95 @@ class Configs(object):
         )
         if not all(changes.values()):
             raise ValueError("changes has a resource without any change")
+        answers = yield [
+            self._alter(broker_id, dict((resource, changes[resource]) for resource in group), validate_only, timeout)
+            for broker_id, group in _by_broker(changes).items()
+        ]
+        raise gen.Return(_together(answers))
 
+    @gen.coroutine
+    def _alter(self, broker_id, changes, validate_only, timeout):
+        """Change settings of resources that the same broker is asked about."""
         def make(broker, wanted):
             return incremental_alter_configs.IncrementalAlterConfigsRequest(resources=[
                 incremental_alter_configs.ResourceRequest(
                     resource_type=NUMBERS[resource.kind], resource_name=resource.name, configs=changes[resource]
                 ) for resource in wanted
             ], validate_only=bool(validate_only))
+        try:
+            outcome = yield self._route(broker_id, changes, make, Reader(
+                incremental_alter_configs.api_name, _read_altered), "changing settings", timeout)
+            raise gen.Return(outcome)
+        except exc.UnsupportedVersionError:
+            if any(resource.kind not in whole_configs.KINDS for resource in changes):
+                raise
+        outcome = yield self._alter_whole(broker_id, changes, validate_only, timeout)
+        raise gen.Return(outcome)
 
-        def read(response):
-            return dict((resource, error or True)
-                        for resource, error, _ in _results(response.responses, response.api))
-        return self._ask(
-            list(changes), make, Reader(incremental_alter_configs.api_name, read), "changing settings", timeout)
+    @gen.coroutine
+    def _alter_whole(self, broker_id, changes, validate_only, timeout):
+        """The same on brokers before 2.3: read all that each resource has, and write it back with the changes."""
+        outcome = yield self._route(broker_id, changes, self._describing(), Reader(
+            describe_configs.api_name, _read_described), "changing settings", timeout)
+        wholes = {}
+        for resource, found in list(outcome.items()):
+            if isinstance(found, exc.KielError):
+                continue
+            try:
+                wholes[resource] = whole_configs.merged(resource, found, changes[resource])
+            except exc.UnsupportedVersionError as error:
+                outcome[resource] = error
+
+        def make(broker, wanted):
+            return alter_configs.AlterConfigsRequest(resources=[alter_configs.ResourceRequest(
+                resource_type=NUMBERS[resource.kind], resource_name=resource.name,
+                configs=[alter_configs.Config(name=name, value=value)
+                         for name, value in sorted(wholes[resource].items())],
+            ) for resource in wanted], validate_only=bool(validate_only))
+        if wholes:
+            outcome.update((yield self._route(broker_id, wholes, make, Reader(
+                alter_configs.api_name, _read_altered), "changing settings", timeout)))
+        raise gen.Return(outcome)
 
     @gen.coroutine
     def _ask(self, resources, make, reader, what, timeout):
         """Ask each broker about what is its own, and any about the rest."""
-        groups = collections.defaultdict(list)
-        for resource in resources:
-            groups[resource.broker_id].append(resource)
         answers = yield [
-            self.routes.by_any(group, make, reader, what, timeout) if broker_id is None else
-            self.routes.by_one(broker_id, group, make, reader, what, timeout)
-            for broker_id, group in groups.items()
+            self._route(broker_id, group, make, reader, what, timeout)
+            for broker_id, group in _by_broker(resources).items()
         ]
-        result = {}
-        for answer in answers:
-            result.update(answer)
-        raise gen.Return(result)
+        raise gen.Return(_together(answers))
+
+    def _route(self, broker_id, resources, make, reader, what, timeout):
+        """Ask one broker, or any where it is None."""
+        if broker_id is None:
+            return self.routes.by_any(resources, make, reader, what, timeout)
+        return self.routes.by_one(broker_id, resources, make, reader, what, timeout)
+
+
+def _by_broker(resources):
+    """Return ``{broker id or None: [Resource]}``: who has to be asked about what."""
+    groups = collections.defaultdict(list)
+    for resource in resources:
+        groups[resource.broker_id].append(resource)
+    return groups
+
+
+def _together(answers):
+    result = {}
+    for answer in answers:
+        result.update(answer)
+    return result
+
+
+def _read_described(response):
+    return dict((resource, error or dict(
+        (config.name, _config(config)) for config in result.configs
+    )) for resource, error, result in _results(response.results, response.api))
+
+
+def _read_altered(response):
+    return dict((resource, error or True) for resource, error, _ in _results(response.responses, response.api))
 
 
 def _results(results, api):
