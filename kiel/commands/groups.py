@@ -10,7 +10,7 @@ from kiel import exc
 from kiel.clients.consuming.offset_lookup import BEGINNING, END
 from kiel.clients.grouping.group_view import DEAD
 from kiel.commands import line
-from kiel.commands.showing import DONE, FAILED, CommandError, NotThere, outcomes, say, show, table, write_json
+from kiel.commands.showing import DONE, FAILED, CommandError, NotThere, complain, outcomes, say, show, table, write_json
 
 
 def offsets_options():
@@ -192,17 +192,15 @@ def _delete(admin, args, out):
     rows = []
     for group in args.group:
         rows.append((yield _deleted(admin, group, partitions)))
-    refused = [row for row in rows if not row["deleted"]]
-    for row in refused:
-        print("kiel: %s was not deleted: %s" % (row["group"], row["error"]), file=sys.stderr)
+    what = "Deleted offsets of %s." if partitions else "Deleted %s."
+    for row in rows:
+        if not row["deleted"]:
+            complain("%s was not deleted: %s" % (row["group"], row["error"]))
+        elif not args.json:
+            say(out, what % row["group"])
     if args.json:
         write_json(out, rows)
-    else:
-        what = "Deleted offsets of %s." if partitions else "Deleted %s."
-        for row in rows:
-            if row["deleted"]:
-                print(what % row["group"], file=out)
-    raise gen.Return(FAILED if refused else DONE)
+    raise gen.Return(DONE if all(row["deleted"] for row in rows) else FAILED)
 
 
 @gen.coroutine
@@ -216,19 +214,23 @@ def _deleted(admin, group, partitions):
     raise gen.Return(dict(group=group, deleted=error is None, error=error))
 
 
+def _target(args):
+    """Return where a group goes on."""
+    if args.to_offset:
+        return dict(args.to_offset)
+    return BEGINNING if args.to_beginning else END if args.to_end else args.to_time
+
+
 @gen.coroutine
 def _reset(admin, args, out):
     """groups reset"""
     if args.to_offset and args.topic:
         raise CommandError("--to-offset names its topics itself; leave --topic away")
-    to = BEGINNING if args.to_beginning else END if args.to_end else args.to_time
-    if args.to_offset:
-        to = dict(args.to_offset)
     if not args.create:
         known = yield admin.committed_offsets(args.group)
         if not known:
             yield refuse_gone(admin, args.group)
-    found = yield admin.reset_offsets(args.group, to, args.topic, dry_run=not args.execute)
+    found = yield admin.reset_offsets(args.group, _target(args), args.topic, dry_run=not args.execute)
     rows = [dict(topic=key[0], partition=key[1], before=found[key].before, after=found[key].after,
                  done=args.execute) for key in sorted(found)]
     show(args, out, rows, ("topic", "partition", "before", "after"),
