@@ -1,6 +1,6 @@
 # make demo: produce to and consume from a real Kafka    make test: all tests, every interpreter found here
 .POSIX:
-.PHONY: help demo test unit integration lint docs bench matrix churn faults sweep setups soak fuzz fuzz-native faithful clean
+.PHONY: help demo dashboard test unit integration lint docs bench matrix churn faults sweep setups soak fuzz fuzz-native faithful clean
 
 PYTHON = python3
 VENV = .venv
@@ -8,6 +8,7 @@ BIN = $(VENV)/bin
 
 help:
 	@echo "make demo         start a real Kafka, produce to it and consume from it"
+	@echo "make dashboard    start a real Kafka and a page that shows its topic live; DASHBOARD=\"--port 9000\" ..."
 	@echo "make test         unit tests in every supported Python found, then tests against real brokers"
 	@echo "make unit         the first half of it; make integration the second"
 	@echo "make lint         flake8, branches counted, and Python 2's own compiler where there is one"
@@ -39,6 +40,10 @@ $(VENV)/.tools: $(VENV)/.made
 
 demo: $(VENV)/.made
 	@$(BIN)/python examples/demo.py
+
+# options in DASHBOARD: python examples/dashboard --help
+dashboard: $(VENV)/.made
+	@$(BIN)/python examples/dashboard $(DASHBOARD)
 
 # KIEL_JOBS=2 runs two environments side by side, which shows their output only when they fail
 test:

@@ -68,6 +68,11 @@ def test_help(name):
         assert option in out
 
 
+def test_help_of_the_dashboard():
+    code, out = call("dashboard", "--help")
+    assert code == 0 and "--brokers" in out and "--rate" in out, out
+
+
 @pytest.mark.parametrize("name", sorted(NEEDED))
 @pytest.mark.parametrize("words,debug", [
     ([], False), (["--debug"], True), (["--debug", "True"], True), (["--debug", "False"], False), (["--debug=1"], True),
