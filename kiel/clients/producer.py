@@ -28,6 +28,7 @@ from kiel.clients.producing.options import Options
 from kiel.clients.producing.overrides import refuse_replaced, replaces
 from kiel.clients.producing.producer_state import ASKING, FATAL, UNKNOWN
 from kiel.clients.producing.sender import Sender
+from kiel.clients.producing.topic_watch import TopicWatch
 from kiel.clients.producing.transaction_manager import TransactionManager
 from kiel.clients.producing.transaction_scope import TransactionScope
 from kiel.clients.view import View
@@ -149,11 +150,12 @@ class Producer(Client):
             type(self), Producer, "handle_produce_response") else None
         # what a subclass has in the place of flush(), None where it has nothing
         self._own_flush = own_flush and (lambda: outcome_of(own_flush()))
+        watch = TopicWatch(self.cluster, self._transactions, lambda topic: self._accumulator.undelivered(topic))
         self._sender = Sender(
-            self, options, self._transactions, self._turn, self._admission.release, self._trouble, own_handler
+            self, options, self._transactions, self._turn, self._admission.release, self._trouble, watch, own_handler
         )
         self._accumulator = Accumulator(
-            self, options, self._sender, self._admission, self._run, self._turn, self._own_flush
+            self, options, self._sender, self._admission, self._run, self._turn, watch, self._own_flush
         )
         self._bulk = bulk.Bulk(self._accumulator, self._turn, self._append, self._transactions.spoil)
         self.cluster.unclosed.lost = functools.partial(_undelivered, self._sender.active, self._admission.line)

@@ -35,10 +35,11 @@ class Accumulator(object):
     :param admission: the `kiel.clients.producing.admission.Admission`
     :param run: the producer's `kiel.clients.producing.append_run.AppendRun`
     :param turn: the producer's `kiel.fairness.Turn`
+    :param watch: the producer's `kiel.clients.producing.topic_watch.TopicWatch`
     :param flush: the application's own ``flush``, which is called instead of sending when a batch is full; or None
     """
 
-    def __init__(self, client, options, sender, admission, run, turn, flush=None):
+    def __init__(self, client, options, sender, admission, run, turn, watch, flush=None):
         #: chooses partitions; how follows from it: `go_by`
         self.partitioner = given_keys
         #: whether chance decides, batch by batch, on messages with a key, and on those without
@@ -55,7 +56,7 @@ class Accumulator(object):
         self._turn = turn
         self._flush = flush
         self._flushed = None  # the Future of the last call of `flush`, until somebody waits for it
-        self._routes = Routes(client.cluster, sender.queue, self.undelivered)
+        self._routes = Routes(client.cluster, sender.queue, watch)
         self._known = self._routes.known  # topic -> Route
         self._lookups = TopicLookups(client, self._routes, self._place)
 

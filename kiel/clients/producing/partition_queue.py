@@ -48,8 +48,8 @@ class PartitionQueue(object):
     """
 
     __slots__ = (
-        "topic", "partition", "batches", "open", "state", "sent", "flying", "leader", "sent_at", "proven", "due",
-        "urgent", "paced", "hindrance", "clock"
+        "topic", "partition", "batches", "open", "state", "sent", "flying", "leader", "sent_at", "proven",
+        "written", "due", "urgent", "paced", "hindrance", "clock"
     )
 
     def __init__(self, topic, partition):
@@ -71,6 +71,8 @@ class PartitionQueue(object):
         self.sent_at = 0.0
         #: the producer id of the last batch that was written, None without one; `NOBODY` before, and after a failure
         self.proven = NOBODY
+        #: the offset of the last batch that was written, -1 before
+        self.written = -1
         #: whether what is here is sent without lingering; False again once all of it is sent
         self.due = False
         #: whether it is sent without keeping to the pace, too

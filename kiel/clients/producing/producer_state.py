@@ -114,6 +114,8 @@ class ProducerState(object):
         #: the (topic, partition id) pairs and the groups of the open transaction
         self.partitions = set()
         self.groups = set()
+        #: the topics that have taken messages of it
+        self.reached = set()
         self._on_change = on_change
         self._next = {}  # (topic, partition) -> (producer id, epoch, next sequence number)
 
@@ -276,3 +278,4 @@ class ProducerState(object):
         self.error = None
         self.partitions = set()
         self.groups = set()
+        self.reached = set()

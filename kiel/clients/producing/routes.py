@@ -1,11 +1,7 @@
 """Where the messages of a topic can go."""
 from __future__ import absolute_import
 
-import logging
-
 from kiel.clients.producing.batch import Batch
-
-log = logging.getLogger(__name__)
 
 #: stands where there is no batch that takes messages
 FULL = Batch(None, None)
@@ -37,16 +33,15 @@ class Routes(object):
 
     :param cluster: the `kiel.cluster.Cluster`
     :param queue: returns the `kiel.clients.producing.partition_queue.PartitionQueue` of a topic and a partition id
-    :param undelivered: returns the number of messages of a topic that are not delivered yet
+    :param watch: the `kiel.clients.producing.topic_watch.TopicWatch`
     """
 
-    def __init__(self, cluster, queue, undelivered):
+    def __init__(self, cluster, queue, watch):
         #: topic -> `Route`
         self.known = {}
         self._cluster = cluster
         self._queue = queue
-        self._undelivered = undelivered
-        self._ids = {}  # topic -> the id that it had when it was last looked at
+        self._watch = watch
 
     def get(self, topic):
         """Return the route of a topic that metadata knows, else None."""
@@ -54,7 +49,6 @@ class Routes(object):
 
     def learn(self, topic):
         """Make the route of a topic anew; return it, or None when metadata does not know the topic."""
-        self._compare_id(topic)
         ids = list(self._cluster.topics.get(topic) or ())
         if not ids:
             self.known.pop(topic, None)
@@ -63,26 +57,10 @@ class Routes(object):
         queues = dict((number, self._queue(topic, number)) for number in ids)
         led = [number for number in ids if number in leaders] or ids
         route = self.known[topic] = Route(ids, queues, [queues[number] for number in led])
+        self._watch.compare(topic, queues.values())
         return route
 
     def refresh(self):
         """Metadata came: partitions and leaders may be others now, topics may be gone."""
-        for topic in list(self.known):
+        for topic in set(self.known).union(self._watch.topics):  # also those that were gone for a while
             self.learn(topic)
-        for topic in list(self._ids):  # also those that were gone for a while
-            self._compare_id(topic)
-
-    def _compare_id(self, topic):
-        """Say so when messages that were accepted for a topic go to another one of the same name."""
-        topic_id = self._cluster.topic_ids.get(topic)
-        before = self._ids.get(topic)
-        if topic_id is None or topic_id == before:
-            return
-        self._ids[topic] = topic_id
-        if before is not None:
-            count = self._undelivered(topic)
-            if count:
-                log.warning(
-                    "topic %s was deleted and created anew: %d messages that were accepted before are sent to the new "
-                    "topic", topic, count
-                )

@@ -42,10 +42,11 @@ class Sender(object):
     :param turn: the `kiel.fairness.Turn` that the producer shares with whatever else it does at a stretch
     :param release: called with the number of bytes that have left the buffer
     :param trouble: the producer's `kiel.clients.health.Trouble`
+    :param watch: the producer's `kiel.clients.producing.topic_watch.TopicWatch`
     :param own_handler: the application's own ``handle_produce_response``, or None
     """
 
-    def __init__(self, client, options, transactions, turn, release, trouble, own_handler=None):
+    def __init__(self, client, options, transactions, turn, release, trouble, watch, own_handler=None):
         #: nothing lingers: whatever is there goes out as soon as its partition is free
         self.prompt = False
         #: correlation id -> `InFlight`
@@ -59,6 +60,7 @@ class Sender(object):
         self._turn = turn
         self._release = release
         self._trouble = trouble
+        self._watch = watch
         self._own_handler = own_handler
         self._hooks = client.cluster.settings.hooks  # None where nobody listens
         self._retries = Retries(
@@ -253,7 +255,10 @@ class Sender(object):
         error = self._cluster.topic_errors.get(queue.topic)
         if error is not None:
             return error
-        if queue.topic in self._cluster.topics:
+        partitions = self._cluster.topics.get(queue.topic)
+        if partitions is not None and queue.partition not in partitions:
+            return exc.UnknownTopicOrPartitionError("the topic has no partition %s any more" % queue.partition)
+        if partitions is not None:
             return exc.LeaderNotAvailableError("no broker that can be reached leads the partition")
         return exc.UnknownTopicOrPartitionError("the topic is gone")
 
@@ -598,6 +603,13 @@ class Sender(object):
             queue.proven = NOBODY if batch.is_old(time.time() - REMEMBERED) else batch.identity and batch.identity[0]
         if queue.clock is not None:
             self._retries.over(queue)
+        if offset >= 0:
+            before, queue.written = queue.written, offset
+            if offset <= before:
+                self._watch.went_back(batch, offset, before)
+        state = self._transactions.state
+        if state.transactional:
+            state.reached.add(queue.topic)
         if not batch.done:  # given up meanwhile
             self._finish(batch, effects, None, offset, timestamp)
         queue.remove(batch)

@@ -53,6 +53,7 @@ class TransactionManager(object):
         self._ending = None  # the end of the transaction that is under way,
         self._ending_by = None  # and the call that set it off
         self._offsets = []  # (consumer, offsets) of the transaction
+        self._flushing = False  # whether a commit still waits for messages
 
     def _new_state(self):
         options = self._options
@@ -68,6 +69,7 @@ class TransactionManager(object):
         self._initializing = self._adding = self._ending = self._ending_by = None
         self._to_add = set()
         self._offsets = []
+        self._flushing = False
 
     def refusal(self):
         """Return the error of a message that is not accepted now, None if it is."""
@@ -112,6 +114,18 @@ class TransactionManager(object):
     def spoil(self, error):
         """A message could not be accepted: a transaction can't be committed without it."""
         self.state.spoil(error)
+
+    def topic_changed(self, topic, why, unanswered=False):
+        """
+        A topic is another one than it was: a transaction that has written to it can't be whole any more.
+
+        :param why: how that was seen
+        :param unanswered: whether there are messages of which it is not known to which of the two they went
+        """
+        state = self.state
+        if (state.state == OPEN or self._flushing) and (unanswered or topic in state.reached):
+            state.spoil(exc.UnknownTopicIdError(
+                "topic %s: %s; what the transaction had written to it is gone" % (topic, why)))
 
     def fall_back(self, error):
         """Go on without idempotence."""
@@ -299,10 +313,13 @@ class TransactionManager(object):
     @gen.coroutine
     def _commit(self, flush):
         state = self.state
+        self._flushing = True
         try:
             yield flush()
         except Exception as error:
             state.spoil(error)
+        finally:
+            self._flushing = False
         error = state.failure()
         if error is not None:
             raise error

@@ -130,7 +130,7 @@ def test_a_topic_made_anew_under_messages_that_are_under_way(cluster):
             lines.append(record.getMessage())
 
     handler = Lines()
-    logging.getLogger("kiel.clients.producing.routes").addHandler(handler)
+    logging.getLogger("kiel.clients.producing.topic_watch").addHandler(handler)
     try:
         producer = yield connected(cluster, linger=0.01)
         yield (yield producer.produce("t", b"1"))
@@ -143,4 +143,4 @@ def test_a_topic_made_anew_under_messages_that_are_under_way(cluster):
         assert len(lines) == 1  # nothing was under way
         yield producer.close()
     finally:
-        logging.getLogger("kiel.clients.producing.routes").removeHandler(handler)
+        logging.getLogger("kiel.clients.producing.topic_watch").removeHandler(handler)
