@@ -168,14 +168,24 @@ def milliseconds(name, value):
     return integer(name, value, 0, MAX_INT64)
 
 
+def function(name, value):
+    """
+    Return an argument that is called, a coroutine function or not.
+
+    :raises TypeError: for what can't be called
+    """
+    if not callable(value):
+        raise TypeError("%s has to be a function, not %s" % (name, _shown(value)))
+    return value
+
+
 def plain_callable(name, value):
     """
     Return an argument that is called and whose result is used at once.
 
     :raises TypeError: for what can't be called, and for a coroutine function
     """
-    if not callable(value):
-        raise TypeError("%s has to be a function, not %s" % (name, _shown(value)))
+    function(name, value)
     if hasattr(inspect, "iscoroutinefunction") and inspect.iscoroutinefunction(value):
         raise TypeError("%s has to be a plain function, not a coroutine function" % name)
     return value

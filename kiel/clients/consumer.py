@@ -70,7 +70,8 @@ class BaseConsumer(Client):
 
     :param brokers: bootstrap hosts, see `kiel.clients.client.Client`, which also takes ``settings``
     :param deserializer: makes a message of a value (bytes, or None for a null value); default `json.loads`. With
-        ``bytes`` values are returned as they are, null as None.
+        ``bytes`` values are returned as they are, null as None. It may return a Future or be a coroutine: messages stay
+        in their order. One with a method ``of_record`` is called with a `Record` (its value the raw bytes) instead.
     :param max_wait_time: milliseconds that `consume` waits for messages
     :param min_bytes: bytes that a broker waits for before it answers, up to ``max_wait_time``
     :param max_bytes: bytes, decompressed, that one call of `consume` may bring; a single message may be larger. Where
@@ -81,7 +82,8 @@ class BaseConsumer(Client):
     :param check_crcs: whether checksums are verified
     :param on_error: called with a `Record` (its value the raw bytes) and the exception when a message does not
         deserialise, and may return a Future; the default logs, and the message is skipped. When it raises, the
-        position stays at that message and `consume` raises the error.
+        position stays at that message and `consume` raises the error; so it does, without asking ``on_error``, for a
+        `kiel.exc.KielError` that is retriable, such as that of a schema registry that does not answer.
     :param isolation_level: "read_committed" leaves out the messages of aborted transactions, and waits with those that
         come after a transaction still open; "read_uncommitted" returns all (KIP-98). Brokers before 0.11 have no
         transactions.

@@ -16,7 +16,7 @@ from tornado import gen, ioloop
 
 from kiel import arguments, events, exc
 from kiel.clients.client import Client
-from kiel.clients.producing import bulk, encoding
+from kiel.clients.producing import bulk, encoding, serializing
 from kiel.clients.producing.accumulator import Accumulator
 from kiel.clients.producing.admission import Admission
 from kiel.clients.producing.append_run import AppendRun
@@ -79,7 +79,8 @@ class Producer(Client):
 
     :param brokers: bootstrap hosts: a list of "host:port", or one string with commas
     :param serializer: returns a message as text or bytes (or ``None``, a tombstone); default: JSON
-        with sorted keys
+        with sorted keys. It may return a Future or be a coroutine: what is produced meanwhile waits behind that
+        message, in its order. `kiel.schemas` has serializers for schemas in a registry
     :param key_maker: returns a message's key when `produce` was given none; default: no keys
     :param partitioner: returns one of the partition ids it is handed, ``partitioner(key, ids)``;
         or "murmur2" (Java's way, `kiel.partitioners.murmur2`), or "random". It is asked once, when the
@@ -131,7 +132,7 @@ class Producer(Client):
     ):
         super(Producer, self).__init__(brokers, **settings)
         #: makes text or bytes of a message; may be set
-        self.serializer = arguments.plain_callable("serializer", serializer or serialize_json)
+        self.serializer = arguments.function("serializer", serializer or serialize_json)
         self._undelivered = {}
         self._lost = {}  # the same, of what was lost with the loop that was closed
         self._options = options = Options(
@@ -351,7 +352,10 @@ class Producer(Client):
         if partition is not None and partition.__class__ is not int:
             partition = arguments.integer("partition", partition, 0)
         if value.__class__ is not bytes:
-            value = value.encode("utf-8") if value.__class__ is _text else arguments.made("serializer", value)
+            if value.__class__ is _text:
+                value = value.encode("utf-8")
+            elif value is not None:
+                return self._append_made(topic, message, value, key, partition, headers, timestamp)
         if key is None and headers is None and self._key_maker is None:
             label, size = None, RECORD_OVERHEAD + len(value or b"")
         elif key.__class__ is bytes and headers is None:
@@ -359,9 +363,7 @@ class Producer(Client):
         else:
             made = key is None and self._key_maker is not None
             if made:
-                key = self._key_maker(message)
-                if key.__class__ not in _MADE_KEYS:
-                    arguments.made("key_maker", key)
+                key = _checked_key(self._key_maker(message))
             elif key.__class__ is not bytes:
                 arguments.octets("key", key)
             label, size = labelled(key, value, headers)
@@ -372,6 +374,33 @@ class Producer(Client):
         else:
             stamp, runs = arguments.milliseconds("timestamp", timestamp), False
         return self._accumulator.append(topic, key, label, value, stamp, partition, size, runs)
+
+    def _append_made(self, topic, message, value, key, partition, headers, timestamp):
+        """
+        `_append` for what a serializer returned that is neither bytes nor text nor None.
+
+        Where that has to be waited for, the message takes its place in the line of those that wait for room: what is
+        produced later waits behind it.
+        """
+        value, headers, future = serializing.made(value, topic, headers)
+        if future is None:
+            return self._append(topic, message, value, key, partition, headers, timestamp, False)
+        admission = self._admission
+        admission.is_open = False  # it is not to be accepted, whatever room there is
+        try:
+            pending = self._append(topic, message, None, key, partition, headers, timestamp, False)
+        finally:
+            admission.update()
+
+        def label(result):
+            """Return what is written of the message."""
+            value, all_headers = serializing.resolved(result, headers)
+            if all_headers is headers:
+                return value, pending.label, pending.size + len(value or b"")
+            return (value,) + labelled(None if pending.label is None else pending.label[0], value, all_headers)
+
+        serializing.watch(pending, future, label, lambda: admission.release(0))
+        return pending
 
     def _bounded(self, future, seconds, taken, timeout=None):
         """
@@ -385,7 +414,8 @@ class Producer(Client):
             settle(future, error=exc.DeliveryTimeoutError("no answer within timeout=%g s; %s" % (
                 arguments.seconds("timeout", seconds if timeout is None else timeout),
                 "the message is still under way and may be written" if accepted else
-                "there was no room for the message, which is not written"
+                "%s, so the message is not written" % (
+                    "the serializer is not done" if taken.serializing else "there was no room")
             )))
 
         if not future.done():
@@ -443,7 +473,7 @@ class Producer(Client):
 
         Parameters and errors are those of `produce`; errors are raised at once.
 
-        :raises kiel.exc.BufferFullError: when there is no room
+        :raises kiel.exc.BufferFullError: when there is no room, or the serializer has to wait for something
         :raises kiel.exc.UnknownTopicOrPartitionError: also when the topic is not known yet;
             `produce` looks it up
         """
@@ -851,6 +881,13 @@ def _own_key_maker(key_maker):
     if key_maker is None or key_maker is no_key:
         return None
     return arguments.plain_callable("key_maker", key_maker)
+
+
+def _checked_key(key):
+    """Return what a key maker made, unless that is no key."""
+    if key.__class__ not in _MADE_KEYS:
+        arguments.made("key_maker", key)
+    return key
 
 
 def no_key(message):

@@ -8,7 +8,7 @@ from tornado import concurrent, gen
 
 from kiel import events
 from kiel.callbacks import callback_failure
-from kiel.clients.consuming.record import Record
+from kiel.clients.consuming import deserializing
 from kiel.worker.errors import HandlerTimeoutError
 from kiel.worker.guard import Guarded, guarded
 
@@ -75,10 +75,34 @@ class Handler(object):
         raw = job.record
         try:
             deserializer = self._deserializer()
-            record = raw if deserializer is bytes else Record(*(raw[:5] + (deserializer(raw.value),) + raw[6:]))
+            value = raw.value if deserializer is bytes else deserializing.read(deserializer, raw)
+            if deserializing.waits(value):
+                future = events.outcome_of(value)
+                if not future.done():
+                    return io_loop.add_future(future, lambda _: self._deserialized(attempt, raw, future, io_loop))
+                value = future.result()
         except BaseException as error:
-            error = callback_failure(error)
-            return attempt.end(error, final=not getattr(error, "retriable", False))
+            return self._unreadable(attempt, error)
+        self._begin(attempt, raw if deserializer is bytes else deserializing.with_value(raw, value), io_loop)
+
+    def _deserialized(self, attempt, raw, future, io_loop):
+        """What the deserializer waited for is there."""
+        if not attempt.job.busy:
+            return attempt.end()  # the message is another member's by now
+        try:
+            value = future.result()
+        except BaseException as error:
+            return self._unreadable(attempt, error)
+        self._begin(attempt, deserializing.with_value(raw, value), io_loop)
+
+    @staticmethod
+    def _unreadable(attempt, error):
+        """The message does not deserialise: for good, unless the error says otherwise."""
+        error = callback_failure(error)
+        attempt.end(error, final=not getattr(error, "retriable", False))
+
+    def _begin(self, attempt, record, io_loop):
+        """Call the function with a record whose value is deserialised."""
         try:
             future = self._submit(record, io_loop) if self.executor is not None else self._call(record)
         except BaseException as error:

@@ -7,7 +7,7 @@ import threading
 import time
 
 import pytest
-from tornado import gen, ioloop
+from tornado import concurrent, gen, ioloop
 
 from kiel import clients, exc
 from kiel.events import settle
@@ -142,6 +142,47 @@ def test_values_come_through_the_consumers_deserializer(stage):
     stage.start(member=dict(deserializer=bytes))
     yield stage.commits(1)
     assert stage.values() == [b"raw"]
+
+
+@with_stage(topics={"t": 1})
+def test_a_deserializer_may_have_to_wait(stage):
+    futures, dead = {}, []
+
+    def deserializer(value):
+        futures[value] = concurrent.Future()
+        return futures[value]
+
+    class Away(exc.KielError):
+        retriable = True
+
+    stage.put(b"1", b"2", b"3")
+    stage.start(member=dict(deserializer=deserializer), retry=Backoff(first=0.001, most=0.001, deadline=5),
+                dead_letters=lambda record, failure, attempts: dead.append((record.value, str(failure))), order=None)
+    yield loop.until(lambda: len(futures) == 3)
+    futures.pop(b"2").set_exception(Away("not now"))
+    futures.pop(b"3").set_exception(ValueError("poison"))
+    yield loop.until(lambda: dead and b"2" in futures)
+    futures[b"2"].set_result("two")
+    futures[b"1"].set_result("one")
+    yield stage.commits(3)
+    assert sorted(stage.values()) == ["one", "two"] and dead == [(b"3", "poison")]
+
+
+@with_stage(topics={"t": 1})
+def test_a_message_that_is_deserialised_when_its_partition_is_gone_is_not_handled(stage):
+    futures = []
+
+    def deserializer(value):
+        futures.append(concurrent.Future())
+        return futures[-1]
+
+    stage.put(b"1")
+    stage.start(member=dict(deserializer=deserializer))
+    yield loop.until(lambda: futures)
+    yield loop.within(5, stage.worker.drain(0.01))
+    futures[0].set_result("late")
+    yield gen.moment
+    assert not stage.calls
 
 
 @with_stage(topics={"t": 1, "u": 1})

@@ -1,7 +1,6 @@
 """From fetched batches to messages in the caller's hands: decoding, positions, and what can't be read."""
 from __future__ import absolute_import
 
-import inspect
 import json
 import logging
 import time
@@ -10,6 +9,7 @@ from six.moves import range
 from tornado import gen
 
 from kiel import exc
+from kiel.clients.consuming import deserializing
 from kiel.clients.consuming.cursor import offset_of
 from kiel.clients.consuming.from_json import from_json
 from kiel.clients.consuming.record import Record
@@ -33,15 +33,16 @@ class BatchReader(object):
     Makes messages of batches, and moves positions on.
 
     :param deserializer: makes a message of a value (bytes, or None for a null value)
-    :param on_error: called with a `Record` (its value the raw bytes) and the exception when that fails; may return a
-        Future. When it raises, the position stays at that message.
+    :param on_error: called with a `Record` (its value the raw bytes) and the exception when that fails for good; may
+        return a Future. When it raises, the position stays at that message, as it does at an error that may pass.
     :param check_crcs: whether checksums are verified
     :param moved: called with ``(cursor, offset)``: messages before the offset are decoded, and are handed out now;
         sets ``cursor.handed``
     """
 
     def __init__(self, deserializer, on_error, check_crcs, moved):
-        self._deserializer = synchronous(deserializer)
+        self._deserializer = checked(deserializer)
+        self._of_record = deserializing.of_records(deserializer)
         self.on_error = on_error
         self.check_crcs = check_crcs
         self._moved = moved
@@ -56,7 +57,8 @@ class BatchReader(object):
 
     @deserializer.setter
     def deserializer(self, deserializer):
-        self._deserializer = synchronous(deserializer)
+        self._deserializer = checked(deserializer)
+        self._of_record = deserializing.of_records(deserializer)
 
     @property
     def deserialize(self):
@@ -157,7 +159,10 @@ class BatchReader(object):
 
         Returns a generator of what has to be waited for before they all are there, or None where they are.
         """
-        values = batch.values(cursor.handed, self.check_crcs)
+        if self._of_record is not None:
+            values = list(self._rows(cursor, batch))
+        else:
+            values = batch.values(cursor.handed, self.check_crcs)
         if self._deserializer is not bytes:
             return self._deserialise_batch(
                 cursor, generation, batch, values, messages, messages.extend, lambda record: record.value)
@@ -175,6 +180,8 @@ class BatchReader(object):
                 Record, cursor.topic, cursor.partition, (offsets, timestamps, keys, values, headers)
             ))
         if self._deserializer is not bytes:
+            if self._of_record is not None:
+                raw = self._rows(cursor, batch)
             return self._deserialise_batch(cursor, generation, batch, list(raw), messages, add, lambda record: record)
         add(raw)
         self._moved(cursor, batch.next_offset)
@@ -182,9 +189,12 @@ class BatchReader(object):
 
     def read_raw(self, cursor, generation, batch, messages):
         """Add a batch's messages to a list as `Record` objects whose values are bytes, or None for a null value."""
-        messages.extend(rows(
-            Record, cursor.topic, cursor.partition, batch.columns(cursor.handed, self.check_crcs)))
+        messages.extend(self._rows(cursor, batch))
         self._moved(cursor, batch.next_offset)
+
+    def _rows(self, cursor, batch):
+        """Return the rest of a batch as an iterable of `Record` objects with raw values."""
+        return rows(Record, cursor.topic, cursor.partition, batch.columns(cursor.handed, self.check_crcs))
 
     def _deserialise_batch(self, cursor, generation, batch, raw, messages, add, shape):
         """
@@ -193,8 +203,8 @@ class BatchReader(object):
         :param add: puts the values up to one that does not deserialise where ``messages`` are
         :param shape: makes of a record what is put there
         """
-        values = []
-        for wait in self._deserialise(cursor, generation, raw, values):
+        values, failed = [], []
+        for wait in self._deserialise(cursor, generation, raw, values, failed):
             yield wait
         if cursor.generation != generation:
             return  # nothing of the batch is handed out, and the position, where there still is one, has not moved
@@ -202,33 +212,50 @@ class BatchReader(object):
         if len(values) == len(raw):
             self._moved(cursor, batch.next_offset)
             return
-        for wait in self._read_slowly(cursor, generation, batch, messages, len(values), shape):
+        for wait in self._read_slowly(cursor, generation, batch, messages, len(values), shape, failed):
             yield wait
 
-    def _deserialise(self, cursor, generation, raw, values):
+    def _deserialise(self, cursor, generation, raw, values, failed):
         """
-        Add the values of a batch, deserialised, to a list, up to one that fails; a generator of turns for the loop.
+        Add the values of a batch, deserialised, to a list, up to one that fails; a generator of what to wait for.
 
-        It also ends early when the partition is sought elsewhere, or given away, in such a turn.
+        That is turns for the loop, and Futures of the deserializer's own. It also ends early when the partition is
+        sought elsewhere, or given away, meanwhile.
+
+        :param failed: a list that the error is added to
         """
-        deserializer = self.deserialize
+        deserializer = self._of_record or self.deserialize
+        plain = deserializer is from_json
         append = values.append
         over = self.turn.over
         for start in range(0, len(raw), SLICE):
-            try:
-                for value in raw[start:start + SLICE]:
-                    append(deserializer(value))
-            except (KeyboardInterrupt, SystemExit):
-                raise
-            except BaseException:
-                return  # the rest goes the slow way, from that message on
+            failed.extend(_deserialise_some(deserializer, raw[start:start + SLICE], append))
+            if failed or not plain:
+                for wait in self._wait_for(values, start, failed):
+                    yield wait
+                if failed or cursor.generation != generation:
+                    return
             if over(time.time()):
                 yield gen.moment
                 if cursor.generation != generation:
                     return
 
-    def _read_slowly(self, cursor, generation, batch, messages, done, shape):
-        """Go through the rest of a batch one by one, since a message in it does not deserialise: a generator, too."""
+    @staticmethod
+    def _wait_for(values, start, failed):
+        """Wait for the deserializer's Futures: a generator. The first error counts, wherever it came from."""
+        if not deserializing.some_wait(values[start:]):
+            return
+        later = []
+        for wait in deserializing.settle(values, start, later):
+            yield wait
+        failed[:] = later or failed
+
+    def _read_slowly(self, cursor, generation, batch, messages, done, shape, failed):
+        """
+        Go through the rest of a batch one by one, since a message in it does not deserialise: a generator, too.
+
+        :param failed: the error of the first, in a list
+        """
         for record in batch.records(cursor.handed, False)[done:]:
             raw = Record(cursor.topic, cursor.partition, *record)
             if self.turn.over(time.time()):
@@ -236,20 +263,50 @@ class BatchReader(object):
                 yield gen.moment
                 if cursor.generation != generation:
                     return
-            try:
-                value = self.deserialize(raw.value)
-            except (KeyboardInterrupt, SystemExit):
-                raise
-            except BaseException as error:
-                self._moved(cursor, raw.offset)  # as above
-                wait = guarded(self.on_error, raw, error)
+            found = []
+            for wait in self._read_one(cursor, generation, raw, found, failed):
                 yield wait
-                wait.result()  # or the error
-                if cursor.generation != generation:
-                    return
-            else:
-                messages.append(shape(Record(*(raw[:5] + (value,) + raw[6:]))))
+            if cursor.generation != generation:
+                return
+            messages.extend([shape(deserializing.with_value(raw, value)) for value in found])
         self._moved(cursor, batch.next_offset)
+
+    def _read_one(self, cursor, generation, raw, found, failed):
+        """Add one message, deserialised, to a list, or have what went wrong looked at: a generator, too."""
+        try:
+            if failed:
+                raise failed.pop()
+            found.append(self.deserialize(raw.value) if self._of_record is None else self._of_record(raw))
+            if deserializing.waits(found[0]):
+                self._moved(cursor, raw.offset)  # as above
+                for wait in deserializing.settle(found, 0, failed):
+                    yield wait
+                if failed:
+                    raise failed.pop()
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:
+            del found[:]
+            if cursor.generation != generation:
+                return
+            self._moved(cursor, raw.offset)  # as above
+            if deserializing.passes(error):
+                raise
+            wait = guarded(self.on_error, raw, error)
+            yield wait
+            wait.result()  # or the error
+
+
+def _deserialise_some(deserializer, raw, append):
+    """Call a function with each message, deserialised, up to one that fails; return its error in a list."""
+    try:
+        for value in raw:
+            append(deserializer(value))
+    except (KeyboardInterrupt, SystemExit):
+        raise
+    except BaseException as error:
+        return [error]  # the rest goes the slow way, from that message on
+    return ()
 
 
 def log_error(record, error):
@@ -263,18 +320,14 @@ def log_error(record, error):
               extra=dict(topic=record.topic, partition=record.partition))
 
 
-def synchronous(deserializer):
+def checked(deserializer):
     """
-    Return a deserialiser that is a plain function.
+    Return a deserialiser: a function, or one of any kind of coroutine.
 
-    :raises TypeError: for a coroutine, whose result would be taken for the message
+    :raises TypeError: for what can't be called
     """
     if not callable(deserializer):
         raise TypeError("deserializer is a function of a value, not %r" % (deserializer,))
-    is_native = getattr(inspect, "iscoroutinefunction", lambda function: False)
-    for function in (deserializer, getattr(deserializer, "__call__", None)):
-        if gen.is_coroutine_function(function) or is_native(function):
-            raise TypeError("deserializer may not be a coroutine: %r" % (deserializer,))
     return deserializer
 
 

@@ -217,6 +217,9 @@ class Accumulator(object):
         error = self._admission.refusal()
         if error is not None:
             raise failure(error, topic)
+        if pending.serializing:
+            raise failure(exc.BufferFullError(
+                "the serializer waits for something, such as a schema: produce() would wait for that"), topic)
         route = self._lookups.route(topic)
         if route is not None:
             self._check(pending, route)
@@ -238,7 +241,7 @@ class Accumulator(object):
             settle(pending.future, error=callback_failure(error))
             return
         self._run.end()
-        if self._admission.may_accept(pending.size):
+        if self._admission.may_accept(pending.size) and not pending.serializing:
             self._let_in(pending)
         else:
             self._admission.wait(pending, self._let_in)

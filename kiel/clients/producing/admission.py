@@ -28,7 +28,10 @@ class Admission(object):
 
     def may_accept(self, size):
         """Return whether a message of so many bytes is accepted at once: one may be larger than the whole buffer."""
-        return self.is_open and (self.buffered + size <= self.buffer_bytes or not self.buffered)
+        return self.is_open and self._has_room(size)
+
+    def _has_room(self, size):
+        return self.buffered + size <= self.buffer_bytes or not self.buffered
 
     @property
     def room(self):
@@ -42,7 +45,7 @@ class Admission(object):
 
     def wait(self, message, let_in):
         """
-        Keep a message until there is room for it.
+        Keep a message until there is room for it, and its serializer is done.
 
         :param message: a `kiel.clients.producing.pending_record.PendingRecord`
         :param let_in: called with the message when there is room
@@ -58,7 +61,7 @@ class Admission(object):
         while self.line:
             message, let_in = self.line[0]
             given_up = message.future.done()
-            if not given_up and self.buffered and self.buffered + message.size > self.buffer_bytes:
+            if not given_up and (message.serializing or not self._has_room(message.size)):
                 return
             self.line.popleft()
             let_in(message)

@@ -166,7 +166,7 @@ def resolved(*args):
     return future
 
 
-@pytest.mark.parametrize("name", ["serializer", "key_maker", "partitioner"])
+@pytest.mark.parametrize("name", ["key_maker", "partitioner"])
 @pytest.mark.parametrize("callback", [later, resolved])
 def test_callbacks_whose_result_is_used_at_once_may_not_be_coroutines(name, callback):
     @with_cluster(topics={"t": 1})

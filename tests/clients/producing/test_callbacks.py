@@ -89,6 +89,7 @@ def test_what_they_return_is_bytes_text_or_none(name, kind):
         return message if message != b"3" else kind
 
     right = kind is None or isinstance(kind, (six.text_type, bytearray)) or (name, type(kind)) == ("key_maker", int)
+    right = right or (name == "serializer" and hasattr(kind, "add_done_callback"))  # of None, in older Tornados
 
     @with_cluster(topics={"t": 1})
     def run(cluster):
