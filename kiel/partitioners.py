@@ -71,8 +71,21 @@ def murmur2_pure(data):
     return h ^ h >> 15
 
 
+class _Hashes(dict):
+    """Short keys that were hashed lately -> `murmur2_pure`: they come again, and to hash one takes ten look-ups."""
+
+    def __missing__(self, data):
+        """Hash a key, and forget all others when there are too many."""
+        found = murmur2_pure(data)
+        if len(data) <= 64:
+            if len(self) >= 16384:
+                self.clear()
+            self[data] = found
+        return found
+
+
 #: ``murmur2_hash(data)``: `murmur2_pure`, by the loops in C where they are there
-murmur2_hash = murmur2_pure if speedups.native is None else speedups.native.murmur2
+murmur2_hash = _Hashes().__getitem__ if speedups.native is None else speedups.native.murmur2
 
 
 #: those that a producer takes by their names

@@ -4,7 +4,8 @@
  *
  * Each function has a twin in Python which says what it has to do: `values`, `columns` and `rows` in
  * kiel.protocol.records_decode, `headers` in kiel.protocol.headers, `encode` in kiel.protocol.records_encode, `crc32c` in
- * kiel.protocol.crc32c, `murmur2` in kiel.partitioners. The tests run both and compare, on hostile bytes too.
+ * kiel.protocol.crc32c, `murmur2` in kiel.partitioners, `take` in kiel.clients.producing.labelled_run. The tests run both
+ * and compare, on hostile bytes too.
  *
  * No length that is read is trusted: it is held against the bytes that are left before anything is read, made or
  * skipped. What is wrong raises ValueError. Nothing here calls Python code while it holds a pointer into a list.
@@ -15,7 +16,7 @@
 #include <string.h>
 
 /* counts up when what Python calls here changes: a file left over from another version is not used */
-#define VERSION 1
+#define VERSION 2
 
 #if PY_MAJOR_VERSION >= 3
 #define BUFFER "y*"
@@ -112,14 +113,9 @@ static PyObject *speedups_crc32c_by_table(PyObject *self, PyObject *args)
     return PyLong_FromUnsignedLong(crc ^ 0xFFFFFFFFu);
 }
 
-static PyObject *speedups_murmur2(PyObject *self, PyObject *args)
+static uint32_t murmur2(const byte *at, Py_ssize_t left)
 {
     const uint32_t m = 0x5bd1e995u;
-    Py_buffer data;
-    if (!PyArg_ParseTuple(args, BUFFER ":murmur2", &data))
-        return NULL;
-    const byte *at = data.buf;
-    Py_ssize_t left = data.len;
     uint32_t hash = 0x9747b28cu ^ (uint32_t)left;
     for (; left >= 4; left -= 4, at += 4) {
         uint32_t k = (uint32_t)at[0] | (uint32_t)at[1] << 8 | (uint32_t)at[2] << 16 | (uint32_t)at[3] << 24;
@@ -133,8 +129,17 @@ static PyObject *speedups_murmur2(PyObject *self, PyObject *args)
         hash *= m;
     }
     hash = (hash ^ hash >> 13) * m;
+    return hash ^ hash >> 15;
+}
+
+static PyObject *speedups_murmur2(PyObject *self, PyObject *args)
+{
+    Py_buffer data;
+    if (!PyArg_ParseTuple(args, BUFFER ":murmur2", &data))
+        return NULL;
+    uint32_t hash = murmur2(data.buf, data.len);
     PyBuffer_Release(&data);
-    return PyLong_FromUnsignedLong(hash ^ hash >> 15);
+    return PyLong_FromUnsignedLong(hash);
 }
 
 /* -- reading -- */
@@ -698,6 +703,218 @@ not_here:
     Py_RETURN_NONE;
 }
 
+/* -- taking messages -- */
+
+/* What `taker` was given, in the tuple that its function is bound to; the entries of `left`; those of a place. */
+enum { LEFT, PLACES, MAKE, DELIVERY, OVERHEAD, MOST };
+enum { MESSAGES, BYTES, PARTITIONS, LEFT_SIZE };
+enum { VALUES, KEYS, HEADERS, ROOM, BATCH, FIRST_ROOM, PLACE_SIZE };
+
+static PyObject *batch_name, *index_name;
+
+/* The number at an index of a list; -1 with an error where there is none that could be. */
+static Py_ssize_t number_at(PyObject *list, Py_ssize_t index)
+{
+    int64_t number;
+    if (!integer(PyList_GET_ITEM(list, index), &number) && number >= 0 && number <= PY_SSIZE_T_MAX)
+        return (Py_ssize_t)number;
+    PyErr_SetString(PyExc_TypeError, "no number of what is left");
+    return -1;
+}
+
+/* Bytes, text as such, or None: a new reference. NULL for all else, which has no error, and with the error of text. */
+static PyObject *octets_of(PyObject *item)
+{
+    if (PyUnicode_CheckExact(item))
+        return PyUnicode_AsUTF8String(item);
+    if (!PyBytes_CheckExact(item) && item != Py_None)
+        return NULL;
+    Py_INCREF(item);
+    return item;
+}
+
+static Py_ssize_t letters_of(PyObject *name)
+{
+#if PY_MAJOR_VERSION >= 3
+    return PyUnicode_CheckExact(name) ? PyUnicode_GET_LENGTH(name) : 0;
+#else
+    return PyBytes_CheckExact(name) ? PyBytes_GET_SIZE(name) : 0;
+#endif
+}
+
+/* Headers as they are written, a tuple or None, and their bytes. NULL without an error for any that are not plain. */
+static PyObject *headers_of(PyObject *headers, Py_ssize_t *size)
+{
+    PyObject *pairs, *items;
+    *size = 0;
+    if (PyDict_CheckExact(headers)) {
+        if ((items = PyDict_Items(headers)) == NULL)
+            return NULL;
+        pairs = PyList_AsTuple(items);
+        Py_DECREF(items);
+    } else if (PyList_CheckExact(headers))
+        pairs = PyList_AsTuple(headers);
+    else if (PyTuple_CheckExact(headers) || headers == Py_None)
+        Py_INCREF(pairs = headers);
+    else
+        return NULL;
+    if (!pairs || pairs == Py_None)
+        return pairs;
+    for (Py_ssize_t index = 0; index < PyTuple_GET_SIZE(pairs); index++) {
+        PyObject *pair = PyTuple_GET_ITEM(pairs, index);
+        if (!PyTuple_CheckExact(pair) || PyTuple_GET_SIZE(pair) != 2)
+            goto other;
+        Py_ssize_t letters = letters_of(PyTuple_GET_ITEM(pair, 0));
+        if (!letters || !PyBytes_CheckExact(PyTuple_GET_ITEM(pair, 1)))
+            goto other;
+        *size += 10 + letters + PyBytes_GET_SIZE(PyTuple_GET_ITEM(pair, 1));
+    }
+    if (PyTuple_GET_SIZE(pairs))
+        return pairs;
+    Py_DECREF(pairs);
+    Py_RETURN_NONE;
+other:
+    Py_DECREF(pairs);
+    return NULL;
+}
+
+/* The place of that index, borrowed, which may have to be made; NULL where there is none, or with an error. */
+static PyObject *place_of(PyObject *given, Py_ssize_t index, Py_ssize_t size)
+{
+    PyObject *places = PyTuple_GET_ITEM(given, PLACES), *number = number_of(index), *place, *made;
+    if (!number)
+        return NULL;
+    place = PyDict_GetItem(places, number);
+    if (!place && number_at(PyTuple_GET_ITEM(given, LEFT), MESSAGES) > 0) {
+        made = PyObject_CallFunction(PyTuple_GET_ITEM(given, MAKE), (char *)"On", number, size);
+        if (made && made != Py_False)
+            place = PyDict_GetItem(places, number);
+        Py_XDECREF(made);
+    }
+    Py_DECREF(number);
+    if (place && !(PyList_CheckExact(place) && PyList_GET_SIZE(place) == PLACE_SIZE
+                   && PyList_CheckExact(PyList_GET_ITEM(place, VALUES))
+                   && PyList_CheckExact(PyList_GET_ITEM(place, KEYS))
+                   && PyList_CheckExact(PyList_GET_ITEM(place, HEADERS)))) {
+        PyErr_SetString(PyExc_TypeError, "no place of a labelled run");
+        return NULL;
+    }
+    return place;
+}
+
+/* Appends to the columns of a place, to all or to none. */
+static int append_all(PyObject *place, PyObject *value, PyObject *key, PyObject *headers)
+{
+    PyObject *items[3] = {value, key, headers};
+    for (int column = VALUES; column <= HEADERS; column++)
+        if (PyList_Append(PyList_GET_ITEM(place, column), items[column])) {
+            while (--column >= VALUES) {
+                PyObject *list = PyList_GET_ITEM(place, column);
+                PyList_SetSlice(list, PyList_GET_SIZE(list) - 1, PyList_GET_SIZE(list), NULL);
+            }
+            return -1;
+        }
+    return 0;
+}
+
+/*
+ * Appends a message of that size, if there is room: 1, or 0 if not, or -1 with an error. From the moment that it has its
+ * place no code of anybody's runs, not by way of the garbage collector either.
+ */
+static int append(PyObject *given, PyObject *delivery, Py_ssize_t index, Py_ssize_t size, PyObject *key,
+                  PyObject *value, PyObject *headers)
+{
+    PyObject *left = PyTuple_GET_ITEM(given, LEFT), *place = place_of(given, index, size), *numbers[3], *at;
+    Py_ssize_t most, messages, bytes, room, count;
+    if (!place)
+        return PyErr_Occurred() ? -1 : 0;
+    most = PyLong_AsSsize_t(PyTuple_GET_ITEM(given, MOST));
+    messages = number_at(left, MESSAGES);
+    bytes = number_at(left, BYTES);
+    room = number_at(place, ROOM);
+    if (messages < 0 || bytes < 0 || room < 0)
+        return -1;
+    count = PyList_GET_SIZE(PyList_GET_ITEM(place, VALUES));
+    if (!messages || bytes < size || room < size || count >= most)
+        return 0;
+    at = number_of(count);
+    numbers[0] = number_of(messages - 1);
+    numbers[1] = number_of(bytes - size);
+    numbers[2] = number_of(room - size);
+    if (!at || !numbers[0] || !numbers[1] || !numbers[2]
+        || PyObject_SetAttr(delivery, batch_name, PyList_GET_ITEM(place, BATCH))
+        || PyObject_SetAttr(delivery, index_name, at) || append_all(place, value, key, headers)) {
+        for (int number = 0; number < 3; number++)
+            Py_XDECREF(numbers[number]);
+        Py_XDECREF(at);
+        return -1;
+    }
+    Py_DECREF(at);
+    PyList_SetItem(left, MESSAGES, numbers[0]);
+    PyList_SetItem(left, BYTES, numbers[1]);
+    PyList_SetItem(place, ROOM, numbers[2]);
+    return 1;
+}
+
+/* What `taker` returns: take(key, value, headers). Its twin is in kiel.clients.producing.labelled_run. */
+static PyObject *take(PyObject *given, PyObject *args)
+{
+    PyObject *key = NULL, *value = NULL, *headers = NULL, *delivery = NULL, *out = NULL;
+    PyTypeObject *cls = (PyTypeObject *)PyTuple_GET_ITEM(given, DELIVERY);
+    Py_ssize_t size, more, index = -1, partitions;
+    if (PyTuple_GET_SIZE(args) != 3) {
+        PyErr_SetString(PyExc_TypeError, "take() takes key, value and headers");
+        return NULL;
+    }
+    value = octets_of(PyTuple_GET_ITEM(args, 1));
+    if (!value || value == Py_None || (key = octets_of(PyTuple_GET_ITEM(args, 0))) == NULL
+        || (headers = headers_of(PyTuple_GET_ITEM(args, 2), &more)) == NULL)
+        goto done;
+    size = PyLong_AsSsize_t(PyTuple_GET_ITEM(given, OVERHEAD)) + PyBytes_GET_SIZE(value) + more;
+    if (key != Py_None) {
+        size += PyBytes_GET_SIZE(key);
+        if ((partitions = number_at(PyTuple_GET_ITEM(given, LEFT), PARTITIONS)) < 0)
+            goto done;
+        if (partitions)
+            index = (Py_ssize_t)(murmur2((const byte *)PyBytes_AS_STRING(key), PyBytes_GET_SIZE(key)) & 0x7fffffffu)
+                % partitions;
+    }
+    if ((delivery = cls->tp_alloc(cls, 0)) != NULL && append(given, delivery, index, size, key, value, headers) > 0) {
+        out = delivery;
+        Py_INCREF(out);
+    }
+done:
+    Py_XDECREF(value);
+    Py_XDECREF(key);
+    Py_XDECREF(headers);
+    Py_XDECREF(delivery);
+    if (!out && !PyErr_Occurred())
+        Py_RETURN_NONE;
+    return out;
+}
+
+static PyMethodDef take_definition = {"take", take, METH_VARARGS, "take(key, value, headers): a Delivery, or None."};
+
+/* taker(left, places, make, Delivery, overhead, most): a function that takes the messages of a run. */
+static PyObject *speedups_taker(PyObject *self, PyObject *args)
+{
+    PyObject *left, *places, *make, *cls, *given, *out;
+    Py_ssize_t overhead, most;
+    if (!PyArg_ParseTuple(args, "O!O!OO!nn:taker", &PyList_Type, &left, &PyDict_Type, &places, &make, &PyType_Type, &cls,
+                          &overhead, &most))
+        return NULL;
+    if (PyList_GET_SIZE(left) != LEFT_SIZE) {
+        PyErr_SetString(PyExc_TypeError, "left has three numbers");
+        return NULL;
+    }
+    given = Py_BuildValue("OOOONN", left, places, make, cls, PyLong_FromSsize_t(overhead), PyLong_FromSsize_t(most));
+    if (!given)
+        return NULL;
+    out = PyCFunction_New(&take_definition, given);
+    Py_DECREF(given);
+    return out;
+}
+
 /* -- the module -- */
 
 static PyMethodDef methods[] = {
@@ -712,6 +929,8 @@ static PyMethodDef methods[] = {
      "rows(Record, Headers, topic, partition, offsets, timestamps, keys, values, headers): a list of records."},
     {"encode", speedups_encode, METH_VARARGS,
      "encode(keys, values, headers, starts, stamps): the records of a batch, or None."},
+    {"taker", speedups_taker, METH_VARARGS,
+     "taker(left, places, make, Delivery, overhead, most): take(key, value, headers) of a labelled run."},
     {NULL, NULL, 0, NULL}
 };
 
@@ -723,7 +942,14 @@ static int prepare(PyObject *module)
     crc_by_instruction = __builtin_cpu_supports("sse4.2") != 0;
 #endif
     nothing = PyTuple_New(0);
-    return nothing == NULL || PyModule_AddIntConstant(module, "VERSION", VERSION)
+#if PY_MAJOR_VERSION >= 3
+    batch_name = PyUnicode_InternFromString("batch");
+    index_name = PyUnicode_InternFromString("index");
+#else
+    batch_name = PyString_InternFromString("batch");
+    index_name = PyString_InternFromString("index");
+#endif
+    return nothing == NULL || batch_name == NULL || index_name == NULL || PyModule_AddIntConstant(module, "VERSION", VERSION)
         || PyModule_AddStringConstant(module, "CRC32C", crc_by_instruction ? "SSE4.2" : "table") ? -1 : 0;
 }
 

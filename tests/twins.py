@@ -2,6 +2,8 @@
 from __future__ import absolute_import
 
 from kiel import exc, speedups
+from kiel.clients.producing import labelled_run
+from kiel.clients.producing.delivery import Delivery
 from kiel.protocol import headers, messages, records_decode
 from kiel.protocol.headers import Headers
 
@@ -75,3 +77,43 @@ def batch(data):
         out.append(both(lambda: seen(one.records(0, False))))
         both(lambda: seen(one.records(one.base_offset + 3, False)))
     return out
+
+
+def taken(given, messages=120, room=20000):
+    """
+    Takes messages, ``(key, value, headers)`` of whatever kind, by both; returns how many were taken.
+
+    There are seven places, of which two can't be had.
+    """
+    runs = []
+    for native in (True, False):
+        places, left = {}, [messages, room, 7]
+
+        def make(place, size, places=places):
+            """Opens a place."""
+            if place in (2, 5) or size > 300:
+                return False
+            places[place] = [[b"before"], [None], [None], room // 5 - place, "batch %d" % place, room // 5]
+            return True
+
+        def by_python(key, value, pairs, left=left, places=places, make=make):
+            """The twin."""
+            return labelled_run.take(left, places, make, key, value, pairs)
+        take = speedups.native.taker(
+            left, places, make, Delivery, labelled_run.RECORD_OVERHEAD, labelled_run.MOST_RECORDS
+        ) if native else by_python
+        runs.append(([put(take, message) for message in given], places, left))
+    ours, theirs = runs
+    for in_c, in_python, message in zip(ours[0], theirs[0], given):
+        assert in_c == in_python, "of %r in C %r, in Python %r" % (message, in_c, in_python)
+    assert ours == theirs, "in C %r, in Python %r" % (ours[1:], theirs[1:])
+    return len([one for one in ours[0] if isinstance(one, tuple)])
+
+
+def put(take, message):
+    """Where a message was put, None for nowhere, or the class of its error."""
+    try:
+        delivery = take(*message)
+    except UnicodeError as error:
+        return type(error)
+    return delivery and (delivery.batch, delivery.index)

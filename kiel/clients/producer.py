@@ -308,6 +308,14 @@ class Producer(Client):
                 future = _Future() if loop is None else _Future(loop=loop)
                 future.set_result(delivery)
                 return future
+            run = run.labelled
+            if topic == run.topic and run.since <= now < run.until and partition is timestamp is timeout is None:
+                delivery = run.take(key, value, headers)
+                if delivery is not None:
+                    loop = self._asyncio
+                    future = _Future() if loop is None else _Future(loop=loop)
+                    future.set_result(delivery)
+                    return future
             return self._produce(topic, message, value, key, partition, headers, timestamp, timeout, now)
         except BaseException as error:
             return _failed(callback_failure(error))
@@ -324,7 +332,8 @@ class Producer(Client):
             self.on_fork()
         if timeout is not None:
             timeout = arguments.seconds("timeout", timeout)
-        delivery = self._append(topic, message, value, key, partition, headers, timestamp)
+        runs = self._key_maker is None  # it is asked for each message
+        delivery = self._append(topic, message, value, key, partition, headers, timestamp, runs)
         accumulator = self._accumulator
         if delivery.__class__ is not Delivery:
             future = accumulator.wait(delivery)
@@ -339,7 +348,7 @@ class Producer(Client):
             return future
         return future if timeout is None else self._bounded(future, timeout, delivery)
 
-    def _append(self, topic, message, value, key, partition, headers, timestamp, runs=True):
+    def _append(self, topic, message, value, key, partition, headers, timestamp, runs=False):
         """
         Append a serialized message; return its Delivery, or the `PendingRecord` that has to wait.
 

@@ -8,7 +8,7 @@ from __future__ import absolute_import
 import collections
 import random
 
-from kiel import compression, exc
+from kiel import compression, exc, speedups
 from kiel.clients.consuming import isolation
 from kiel.cluster import Cluster
 from kiel.protocol import (
@@ -198,6 +198,22 @@ def encoded_by_both(data):
     assert read == expected, (read, expected)
 
 
+def taken_by_both(data):
+    """Messages of which some are of a kind that there should not be are taken by both, or by neither."""
+    if speedups.native is None:
+        return
+    given = []
+    for part in data.split(b"\0"):
+        size, text = len(part), part.decode("latin-1")
+        key = (None, part[:7], text[:7], 5)[size % 4 if size % 13 else 3]
+        name = str(text[:2].encode("ascii", "replace"))
+        kinds = (text[:3], part[3:]), (name, part), (text, None), part
+        pairs = [kinds[at % (3 if size % 11 else 4)] for at in range(size % 5)]
+        value = (part[7:], text[7:], part)[size % 3]
+        given.append((key, value, (pairs, tuple(pairs), None, part)[size % 3 if size % 17 else 3]))
+    twins.taken(given)
+
+
 def record_targets():
     """Batches of every magic and codec."""
     codecs = [0] + [flag for flag, codec in sorted(compression.codecs.items()) if codec.available]
@@ -221,6 +237,8 @@ def record_targets():
         b"\0", b"\2\2a\2b", b"\4\2a\1\0\0", b"\2\nabcde" + b"\x80\1" + b"x" * 64])
     yield Target("native encode", encoded_by_both, lambda rnd: [
         random_messages.some_bytes(rnd, size) for size in (1, 30, 300, 3000)])
+    yield Target("native take", taken_by_both, lambda rnd: [
+        random_messages.some_bytes(rnd, size) for size in (1, 30, 300, 3000)] + [b"k\0key value" * 40])
 
     def whole(data):
         made = messages.MessageSet.raw(data)

@@ -62,7 +62,7 @@ class Accumulator(object):
 
     # -- the way in --
 
-    def append(self, topic, key, label, value, stamp, partition, size, runs=True, admitted=False):
+    def append(self, topic, key, label, value, stamp, partition, size, runs=False, admitted=False):
         """
         Put a message into a batch; return its `Delivery`, or a `PendingRecord` to be passed to `wait`.
 
@@ -74,7 +74,7 @@ class Accumulator(object):
         :raises kiel.exc.MessageSizeTooLargeError: when no request could hold it
         """
         run = self._run
-        if run.batch is not None:
+        if run.is_open:
             run.end()
         route = self._known.get(topic)
         admission = self._admission
@@ -83,9 +83,9 @@ class Accumulator(object):
         if route is None or not (admitted or fits):
             return PendingRecord(topic, key, label, value, stamp, partition, size)
         queue, batch = None, route.chosen
+        named = partition
         if partition is None and not self.chance[key is None]:
             partition = self._choose(key, route)
-            runs = False
         if partition is not None:
             queue = route.queues.get(partition)
             if queue is None:
@@ -110,8 +110,8 @@ class Accumulator(object):
         delivery = _new(Delivery)  # half the time of its constructor
         delivery.batch = batch
         delivery.index = index
-        if runs and label is None:
-            self._begin_run(batch, partition, value, stamp)
+        if runs and stamp == self._turn.ms:
+            self._begin_run(route, batch, label is not None, named, partition, value)
         return delivery
 
     def go_by(self, partitioner):
@@ -135,10 +135,20 @@ class Accumulator(object):
         self._run.end()  # it may have produced something itself
         return partition
 
-    def _begin_run(self, batch, partition, value, stamp):
-        """Let messages like the one that was just appended follow it, unless that was the last before sending."""
+    def _begin_run(self, route, batch, labelled, named, partition, value):
+        """
+        Let messages like the one that was just appended follow it, unless that was the last before sending.
+
+        :param labelled: whether it has a key or headers
+        :param named: the partition that the caller named, or None
+        """
         messages = self.flush_at - self.unflushed - 1
-        if messages > 0 and batch.limit and value is not None and stamp == self._turn.ms:
+        if messages <= 0 or not batch.limit:
+            return
+        if labelled:
+            if named is None and (self.hashes or self.chance[False]):
+                self._run.begin_labelled(batch.topic, route, self.hashes, self._turn, self._admission.room, messages)
+        elif value is not None and named is partition:
             self._run.begin(batch, partition, self._turn, len(value), self._admission.room, messages)
 
     def extend(self, topic, values, partition):
@@ -148,7 +158,7 @@ class Accumulator(object):
         They have neither keys nor headers, the time stamp of the turn, and the partition that is named or that chance
         decides on.
         """
-        if self._run.batch is not None:
+        if self._run.is_open:
             self._run.end()
         route = self._known.get(topic)
         if route is None or not self._admission.may_accept(1):
@@ -311,7 +321,7 @@ class Accumulator(object):
 
         :param urgent: also what would go with more that comes, while others are under way
         """
-        if self._run.batch is not None:
+        if self._run.is_open:
             self._run.end()
         self.unflushed = 0
         self._sender.release(urgent)

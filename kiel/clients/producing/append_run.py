@@ -2,6 +2,7 @@
 from __future__ import absolute_import
 
 from kiel.clients.producing.batch import MOST_RECORDS, RECORD_OVERHEAD
+from kiel.clients.producing.labelled_run import LabelledRun
 
 #: the most messages of a run that are appended one by one
 MOST = 256
@@ -30,12 +31,16 @@ class AppendRun(object):
 
     __slots__ = (
         "left", "topic", "partition", "most", "since", "until", "append", "batch", "stop", "_stamp", "_first",
-        "_rest", "_count", "_begun"
+        "_rest", "_count", "_begun", "labelled", "is_open"
     )
 
     def __init__(self, count, begun=None):
         self._count = count
         self._begun = begun
+        #: the same for messages with keys or headers; there is never more than one of both
+        self.labelled = LabelledRun(count, begun)
+        #: whether there is one of either kind; False when it was counted
+        self.is_open = False
         #: how many more messages may be appended one by one; 0 without a run
         self.left = 0
         #: the index in the batch of the message that comes when `left` is 0
@@ -62,7 +67,7 @@ class AppendRun(object):
         :param room: bytes that are left in the producer's buffer
         :param messages: how many more may be appended before sending is set off
         """
-        if self.batch is not None:
+        if self.is_open:
             self.end()
         if self._rest:
             self._rest -= 1
@@ -80,10 +85,18 @@ class AppendRun(object):
             self.since, self.until, self._stamp = turn.last, turn.next, turn.ms
             self.append = batch.records.values.append
             self.batch = batch
+            self.is_open = True
             self._first = first
             batch.run = self
             if self._begun is not None:
                 self._begun()
+
+    def begin_labelled(self, *settings):
+        """Let messages with keys or headers follow; parameters are those of `LabelledRun.begin`."""
+        if self.is_open:
+            self.end()
+        self.is_open = True
+        self.labelled.begin(*settings)
 
     def extend(self, batch, turn, values, room):
         """
@@ -111,12 +124,14 @@ class AppendRun(object):
     def uncounted(self):
         """Bytes of what was appended and is not counted yet."""
         if self.batch is None:
-            return 0
+            return self.labelled.uncounted
         values = self.batch.records.values[self._first:]
         return sum(map(len, values)) + len(values) * RECORD_OVERHEAD
 
     def end(self):
-        """Count what was appended, if there is a run."""
+        """Count what was appended, if there is a run of either kind."""
+        self.is_open = False
+        self.labelled.end()
         batch = self.batch
         if batch is not None:
             self.left = 0

@@ -399,9 +399,8 @@ class Sender(object):
         ready = broker_queue.ready
         while ready:
             queue = ready[0]
-            leader = self._cluster.leaders.get(queue.topic, {}).get(queue.partition)
             following = queue.next
-            if following is None or leader != broker_queue.broker_id or not self._is_in_turn(queue):
+            if not self._is_in_turn(queue, broker_queue.broker_id):
                 ready.popleft()
                 queue.go("moved")
                 effects.moved.append(queue)
@@ -424,10 +423,13 @@ class Sender(object):
         if batches:
             self._send(broker_queue, broker, batches, now)
 
-    def _is_in_turn(self, queue):
-        """Return whether what is next in a READY queue may still go, whatever has happened since."""
+    def _is_in_turn(self, queue, broker_id):
+        """Return whether what is next in a READY queue may still go to that broker, whatever has happened since."""
+        leader = self._cluster.leaders.get(queue.topic, {}).get(queue.partition)
+        if queue.next is None or leader != broker_id:
+            return False
         if queue.flying:
-            return queue.leader == self._cluster.leaders.get(queue.topic, {}).get(queue.partition)
+            return queue.leader == leader
         return not queue.sent or self._retries.is_probing(queue)
 
     def _send(self, broker_queue, broker, batches, now):
