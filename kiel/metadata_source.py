@@ -108,7 +108,9 @@ class MetadataSource(object):
                 continue
             conn = Connection(address[0], address[1], settings=self.settings)
             self._asking.add(conn)
-            log.info("Asking bootstrap host %s:%d for the cluster", address[0], address[1])
+            # while nobody answers they are asked every few seconds: `Outage` says so once a minute
+            log.log(logging.INFO if self.outage.since is None else logging.DEBUG,
+                    "Asking bootstrap host %s:%d for the cluster", address[0], address[1])
             try:
                 response = yield self._ask_one(conn, topics, create)
             except exc.KielError as failure:

@@ -43,6 +43,16 @@ class GroupCoordinator(object):
     def __str__(self):
         return "%s %s" % (NAMES[self.key_type], self.key)
 
+    def tell_trouble(self, logger, text, *args):
+        """Log that the coordinator can't be reached or asked, once a minute."""
+        self.cluster.outage.tell(logger, ("coordinator", self.key), logging.INFO, text, args, {"group": self.key})
+
+    def trouble_over(self):
+        """The coordinator answered: log it where it did not before."""
+        if self.cluster.outage.troubles:
+            self.cluster.outage.over(("coordinator", self.key), "The coordinator of %s answers again", self,
+                                     group=self.key)
+
     @property
     def known(self):
         """The `kiel.broker.Broker` that coordinates, as far as that is known; else None."""

@@ -143,7 +143,7 @@ class ClassicCoordinatorClient(object):
         try:
             yield self.coordinator.cluster.heal()
         except exc.KielError as error:
-            log.info("Group %s: metadata refresh failed: %s", self.group, error)
+            self.coordinator.tell_trouble(log, "Group %s: metadata refresh failed: %s", self.group, error)
 
     @gen.coroutine
     def follow_coordinator(self, make_request):
@@ -158,7 +158,7 @@ class ClassicCoordinatorClient(object):
         try:
             broker = yield self.coordinator.broker()
         except exc.KielError as error:
-            log.info("Group %s has no coordinator: %s", self.group, error)
+            self.coordinator.tell_trouble(log, "Group %s has no coordinator: %s", self.group, error)
         request = make_request()
         if term is not self._term or self._asked is not None or request is None:
             return
@@ -228,11 +228,13 @@ class ClassicCoordinatorClient(object):
         failing = error is not None and error.retriable
         if not failing:
             self.failing_since = None
+            self.coordinator.trouble_over()
         elif self.failing_since is None:
             self.failing_since = monotonic()
         if self._asked is not None and self._asked[0] is request:
             if failing and not self.failed_long:
-                log.info("Group %s: the coordinator can't be asked yet: %s", self.group, error)
+                self.coordinator.tell_trouble(log, "Group %s: the coordinator can't be asked yet: %s", self.group,
+                                              error)
                 return
             future, self._asked = self._asked[1], None
             if error is not None:

@@ -157,8 +157,8 @@ class CoordinatorConnection(object):
             conn = yield self._open(address)
             response = yield self._exchange(conn, coordinator.GroupCoordinatorRequest(group=self.group))
         except exc.KielError as error:
-            log.info("Group %s: looking up the coordinator at %s:%s failed: %s", self.group, address[0], address[1],
-                     error)
+            log.debug("Group %s: looking up the coordinator at %s:%s failed: %s", self.group, address[0], address[1],
+                      error)
             silent.add(address)
             raise gen.Return(None)
         finally:

@@ -212,6 +212,7 @@ class ConsumerAllocator(Allocator):
         if error is not None:
             self._refused(request, error)
             return
+        self.coordinator.trouble_over()
         self._coordinator_client.note_answer(request, answer)
         if self.identity[1] != answer.member_epoch:
             self._log.info("Group %s: epoch %d, member %s", self.group, answer.member_epoch,
@@ -238,7 +239,9 @@ class ConsumerAllocator(Allocator):
     def _refused(self, request, error):
         """An error came in place of an answer, or in it."""
         if error.retriable:
-            self._log.info("Group %s: a heartbeat failed and is sent again: %s", self.group, error)
+            self.coordinator.tell_trouble(
+                self._log, "Group %s: a heartbeat failed and is sent again: %s", self.group, error
+            )
             return
         code = getattr(error, "code", None)
         if code in (errors.fenced_member_epoch, errors.unknown_member_id) or (

@@ -154,6 +154,12 @@ class Coordinator(object):
     def lose(self):
         self.lost += 1
 
+    def tell_trouble(self, logger, text, *args):
+        logger.info(text, *args)
+
+    def trouble_over(self):
+        pass
+
 
 #: the `World` of the test that runs
 world = None

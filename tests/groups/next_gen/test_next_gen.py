@@ -123,6 +123,12 @@ class Coordinator(object):
     def lose(self):
         pass
 
+    def tell_trouble(self, logger, text, *args):
+        logger.info(text, *args)
+
+    def trouble_over(self):
+        pass
+
     def heal(self):
         self.heals += 1
         self.topic_ids.update(self.hidden)
