@@ -6,6 +6,7 @@ import sys
 from docutils import nodes
 from docutils.parsers.rst import Directive
 from docutils.statemachine import StringList
+from sphinx.domains.python import PythonDomain
 from sphinx.errors import SphinxError
 from sphinx.util.nodes import make_refnode
 
@@ -87,10 +88,33 @@ def missing_reference(app, env, node, contnode):
         name for name in domain.objects if name.endswith("." + node["reftarget"])
         or package and name.startswith(package + ".") and name.endswith("." + last)
     ]
+    # a class that an application imports is on the page API by that name, and on another by the name of its module
+    found = [name for name in found if domain.objects[name].docname == "api"] or found
     if len(found) == 1:
         entry = domain.objects[found[0]]
         return make_refnode(app.builder, node["refdoc"], entry.docname, entry.node_id, contnode, found[0])
     return contnode if node.get("reftype") == "obj" else None
+
+
+class Python(PythonDomain):
+    """Leaves names out of the search that are for who works on kiel."""
+
+    def get_objects(self):
+        """Yields (name, shown name, type, page, anchor, priority): below 0 the search does not show it."""
+        for name, shown, kind, page, anchor, priority in super().get_objects():
+            yield name, shown, kind, page, anchor, -1 if is_internal(page) else priority
+
+
+def is_internal(page):
+    """Whether a page is on how kiel is made; the design is found all the same."""
+    return page.startswith("code/") and page != "code/design"
+
+
+def hide_internals(app, env):
+    """Leaves the texts of such pages out of the search."""
+    for page in env.found_docs:
+        if is_internal(page):
+            env.metadata[page]["nosearch"] = True
 
 
 def check(app):
@@ -104,5 +128,7 @@ def setup(app):
     """Adds the above to Sphinx."""
     app.add_directive("defects", Defects)
     app.add_directive("transitions", Transitions)
+    app.add_domain(Python, override=True)
+    app.connect("env-updated", hide_internals)
     app.connect("missing-reference", missing_reference)
     app.connect("builder-inited", check)

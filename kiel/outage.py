@@ -117,4 +117,5 @@ class Outage(object):
 
 def _and_held(trouble):
     """Return how many lines were held back, as a text."""
-    return " (%d lines held back)" % trouble.held if trouble is not None and trouble.held else ""
+    held = trouble.held if trouble is not None else 0
+    return " (%d line%s held back)" % (held, "" if held == 1 else "s") if held else ""

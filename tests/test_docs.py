@@ -7,6 +7,7 @@ import re
 import sys
 
 import pytest
+import six
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.join(os.path.dirname(HERE), "docs"))
@@ -49,6 +50,87 @@ def compiles(text):
 def test_there_are_blocks_to_look_at():
     assert len(BLOCKS) > 20
     assert any(page == "README.rst" for page, _, _ in BLOCKS)
+
+
+#: public methods that are not for applications: what subclasses of kiel 0.9 override, and what parts of a client call
+NOT_FOR_APPLICATIONS = {
+    "attempt", "deserialize_messages", "determine_coordinator", "determine_offsets", "handed_out", "log_error",
+    "lose_coordinator", "note_answer", "note_committed", "note_refusal", "on_fork", "reset_start", "send", "wind_down",
+}
+
+
+@pytest.mark.parametrize("name", ["Producer", "SingleConsumer", "GroupedConsumer"])
+def test_the_page_api_has_every_method_of_a_client(name):
+    from kiel import clients
+    text = checks.read(os.path.join(checks.DOCS, "api.rst"))
+    section = text.split(".. autoclass:: kiel.clients.%s\n" % name)[1].split(".. autoclass::")[0]
+    shown = re.findall(r"auto(?:method|attribute):: (\w+)", section)
+    there = {method for method in dir(getattr(clients, name))
+             if not method.startswith(("_", "handle_")) and callable(getattr(getattr(clients, name), method))}
+    assert there - NOT_FOR_APPLICATIONS - set(shown) == set()
+    assert len(shown) == len(set(shown))
+    assert not NOT_FOR_APPLICATIONS & set(shown)
+
+
+def test_names_and_defaults_beside_other_clients_are_those_of_kiel():
+    """The first column of the tables in coming_from.rst: a name, or a name and its default."""
+    if sys.version_info < (3,):
+        pytest.skip("signatures are asked on Python 3")
+    import inspect
+    from kiel import clients
+    text = checks.read(os.path.join(checks.DOCS, "coming_from.rst"))
+    text = text.split(".. coming from: begin")[1].split(".. coming from: end")[0]
+    sections = re.split(r"^(\w[\w ]+)\n~+$", text, flags=re.M)
+    clients_of = {"For all clients": clients.Producer, "Producer": clients.Producer,
+                  "Consumers": clients.GroupedConsumer}
+    rows = [(section, name, default) for section, table in zip(sections[1::2], sections[2::2])
+            for name, default in re.findall(r"^   \* - ``(\w+)(?:=([^`]+))?``", table, re.M)]
+    assert len(rows) > 30
+    for section, name, default in rows:
+        defaults = {}
+        for cls in reversed(clients_of[section].__mro__):
+            defaults.update(inspect.signature(cls.__init__).parameters)
+        # start= is of a call
+        assert name in defaults or name in ("start", "key"), name
+        if default and "(" not in default and name in defaults:
+            assert defaults[name].default == ast.literal_eval(default), name
+
+
+def texts_of_kiel():
+    """Every text in kiel's modules that has more than a word: among them those that are logged."""
+    nodes = (node for path in checks.files("kiel", ".py")
+             for node in ast.walk(ast.parse(checks.read(path).encode("utf-8"))))
+    texts = (node.value if type(node).__name__ == "Constant" else node.s for node in nodes
+             if type(node).__name__ in ("Constant", "Str"))
+    return {text for text in texts if isinstance(text, six.string_types) and " " in text and len(text) < 300}
+
+
+def made_of(line, text):
+    """Whether a line is a text with something in the place of each %s, and what `kiel.outage` adds behind it."""
+    pieces = re.split(r"%[-.0-9]*[sdrgf]", text)
+    at = 0
+    for number, piece in enumerate(pieces):
+        found = line.find(piece, at)
+        if found < 0 or (number == 0 and found):
+            return False
+        at = found + len(piece)
+    return not pieces[-1] or re.match(r"(, after [0-9.]+ s)?( \(\d+ lines held back\))?$", line[at:])
+
+
+def test_lines_of_the_log_in_the_docs_are_kiels():
+    texts = texts_of_kiel()
+    page = checks.read(os.path.join(checks.DOCS, "logging.rst"))
+    lines = re.findall(r"^    (INFO|WARNING|ERROR) (kiel[\w.]*) (.+)$", page, re.M)
+    assert len(lines) > 12
+    for _, logger, text in lines:
+        assert logger in checks.public_modules(), logger
+        assert any(made_of(text, known) for known in texts), text
+    table = page.split("What to look for")[1].split("what to do")[1]
+    shown = re.findall(r"^(\S.+?)(?:  |$)", table, re.M)
+    assert len(shown) > 4
+    for line in shown:
+        for piece in re.split(r"\s*\.\.\.\s*", line.strip("=")):
+            assert any(piece in text for text in texts), piece
 
 
 @pytest.mark.parametrize("page,line,text", BLOCKS, ids=["%s:%d" % block[:2] for block in BLOCKS])
