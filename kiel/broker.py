@@ -52,14 +52,20 @@ class Broker(object):
         self._logins = LoginPause()
         #: lane -> `kiel.connection.Connection`
         self.lanes = {QUICK: Connection(host, port, broker_id, self.settings)}
+        #: the `kiel.protocol.wire.Wire` of the quick lane that was opened last; None before one was
+        self._known = None
 
     def __repr__(self):
         return "Broker(%s at %s:%d)" % (self.broker_id, self.host, self.port)
 
     @property
     def wire(self):
-        """The `kiel.protocol.wire.Wire` of the quick lane: what the broker serves."""
-        return self.lanes[QUICK].wire
+        """
+        The `kiel.protocol.wire.Wire` of the quick lane: what the broker serves.
+
+        While that lane is opened again, after it was lost alone, it is the one before: other lanes go on by it.
+        """
+        return self._known or self.lanes[QUICK].wire
 
     @property
     def pending(self):
@@ -164,6 +170,8 @@ class Broker(object):
             self.fail(error)
             raise
         self._logins.accepted()
+        if connection is self.lanes[QUICK]:
+            self._known = connection.wire
         raise gen.Return(connection)
 
     def _refusal(self):

@@ -6,7 +6,7 @@ import random
 import time
 
 import pytest
-from tornado import gen
+from tornado import concurrent, gen
 
 from kiel import exc
 
@@ -28,6 +28,23 @@ def test_a_broker_back_on_its_port_takes_what_waited(cluster):
     cluster[1].start()
     yield loop.within(5, waiting)
     assert values(cluster) == [b"1", b"2", b"3", b"4"]
+    yield producer.close()
+
+
+@with_cluster(topics={"t": 1})
+def test_messages_go_on_while_only_the_lane_of_quick_requests_is_opened_again(cluster):
+    producer = yield connected(cluster)
+    yield producer.produce("t", b"1")
+    release = concurrent.Future()
+    cluster[1].on("api_versions", lambda call: release)
+    producer.cluster[1].lanes["quick"].close()
+    opening = producer.cluster[1].connect()
+    yield producer.produce("t", b"2")
+    assert not opening.done()
+    release.set_result(None)
+    yield opening
+    yield producer.produce("t", b"3")
+    assert values(cluster) == [b"1", b"2", b"3"]
     yield producer.close()
 
 
