@@ -36,6 +36,17 @@ def integer(name, value, least=None, most=MAX_INT32):
     return number
 
 
+def boolean(name, value):
+    """
+    Return what is True or False.
+
+    :raises TypeError: for anything else: a text such as "false" would count as true
+    """
+    if value is not True and value is not False:
+        raise TypeError("%s is True or False, not %s" % (name, _shown(value)))
+    return value
+
+
 def seconds(name, value, least=0.0):
     """
     Return an argument that is a number of seconds; a `datetime.timedelta` will do.

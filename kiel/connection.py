@@ -83,6 +83,8 @@ class Connection(object):
         self._others = []
         #: tells the client's hooks; None where nobody listens
         self.observer = Observer.of(self, self.settings.hooks)
+        #: whether it is one of its own, rather than part of opening another
+        self.counts = True
 
     def __repr__(self):
         return "Connection(%s:%d)" % (self.host, self.port)
@@ -161,8 +163,17 @@ class Connection(object):
             self.fail(error)
             self.error = error  # it may have ended before, with less to say
             raise error
+        self.settings.opened += self.counts
         if self.observer is not None:
             self.observer.opened()
+
+    def observe(self, hooks):
+        """
+        Tell other hooks from now on.
+
+        :param hooks: the client's `kiel.hooks.Hooks`; None: nobody
+        """
+        self.observer = Observer.of(self, hooks, self.ready)
 
     def start(self, io_loop):
         """Note the loop that the socket and the timers are on."""
@@ -243,7 +254,7 @@ class Connection(object):
         other = Connection(self.host, self.port, self.broker_id, self.settings, address or self.address)
         other.start(self.io_loop)
         other.wire.versions = versions or self.wire.versions
-        other.observer = None  # it is part of opening this one
+        other.observer, other.counts = None, False  # it is part of opening this one
         self._others.append(other)
         return other
 

@@ -98,6 +98,7 @@ METHODS = collections.OrderedDict((
         ("fill", "how much of the room of a batch was used: 0 to 1"),
         ("attempts", "how often it was sent, or meant to be"),
         ("offset", "the first message's; -1 where the broker does not tell"),
+        ("queued", "seconds from the first message's coming until the batch was first sent"),
         ("seconds", "from the first message's coming on"),
     ))),
     ("batch_retried", ("a batch failed and is sent again", (
@@ -128,6 +129,11 @@ METHODS = collections.OrderedDict((
         ("records", "how many messages"),
         ("messages", "the list that the call returns, which is the caller's"),
         ("partitions", "``{partition id: Handed}``, see `Handed`"),
+        ("ahead", "whether a stream keeps them, to hand them out one after the other"),
+        ("seconds", "that the call took"),
+    ))),
+    ("nothing_handed_out", ("such a call ended without messages", (
+        ("topic", "the topic"),
         ("seconds", "that the call took"),
     ))),
     ("committed", ("offsets were committed, or could not be", (
@@ -212,8 +218,10 @@ class Hooks(object):
     def __init__(self, listeners):
         #: method -> the functions that are called, in the order of the objects
         self._listening = dict((name, _methods_of(listeners, name)) for name in METHODS)
-        #: the objects, in their order
+        #: the objects that the application gave, in their order
         self.listeners = tuple(listeners)
+        #: those that kiel has added
+        self._added = ()
         #: a weak reference to the client
         self._client = None
         #: (object, method) of those whose exception is logged
@@ -222,6 +230,21 @@ class Hooks(object):
     def bind(self, client):
         """Note the client that it is all about."""
         self._client = weakref.ref(client)
+
+    def add(self, listener):
+        """Have an object of kiel's own called from now on, after all others."""
+        self._added += (listener,)
+        self._list()
+
+    def remove(self, listener):
+        """Undo `add`. Return whether anybody is left."""
+        self._added = tuple(other for other in self._added if other is not listener)
+        self._list()
+        return bool(self.listeners or self._added)
+
+    def _list(self):
+        for name in METHODS:
+            self._listening[name] = _methods_of(self.listeners + self._added, name)
 
     def wants(self, name):
         """Return whether anybody listens to a method's events, for those that take some work to make."""

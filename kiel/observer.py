@@ -24,9 +24,17 @@ class Observer(object):
         self._sent = {}
 
     @classmethod
-    def of(cls, conn, hooks):
-        """Return the observer of a connection; None where nobody listens."""
-        return None if hooks is None else cls(hooks, conn)
+    def of(cls, conn, hooks, ready=False):
+        """
+        Return the observer of a connection; None where nobody listens.
+
+        :param ready: whether it takes requests already
+        """
+        if hooks is None:
+            return None
+        observer = cls(hooks, conn)
+        observer._opened = monotonic() if ready else None
+        return observer
 
     def _tell(self, name, **values):
         self._hooks.tell(name, broker_id=self._broker_id, host=self._host, port=self._port, **values)

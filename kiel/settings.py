@@ -38,8 +38,10 @@ class Settings(object):
         self.proxy = proxies.checked(proxy)
         #: in here, since subclasses of 0.9's clients may have a ``retry`` of their own
         self.retry = Backoff() if retry is None else _checked_retry(retry)
-        #: the `kiel.hooks.Hooks`; None where nobody listens
+        #: the `kiel.hooks.Hooks`; None where nobody listens, which may change (`kiel.telemetry`)
         self.hooks = listen(hooks)
+        #: how many connections were opened
+        self.opened = 0
         #: whether any broker of the cluster has answered ApiVersions: then none is taken for one too old to do so
         self.modern = False
         #: whether any broker has answered a request after its handshake: where none has, a login may be what is missing

@@ -45,6 +45,11 @@ RULES = (
                                        "kiel.protocol", "socket", "ssl", "threading")),
     # the adapters to Prometheus and OpenTelemetry are at the edge; the numbers are plain
     ("kiel.metrics",          SHELL + ("kiel.protocol", "socket", "ssl", "threading")),
+    # a client has one, which knows it by what all clients have
+    ("kiel.telemetry",        FACES + ("kiel.connection", "kiel.cluster", "kiel.groups", "kiel.zookeeper",
+                                       "kiel.clients", "socket", "ssl", "threading")),
+    ("kiel.telemetry.names",  IO + SHELL + ("kiel.protocol",)),
+    ("kiel.telemetry.otlp",   IO + SHELL + ("kiel.protocol",)),
     ("kiel.callbacks",        IO + SHELL + ("kiel.protocol",)),
     ("kiel.protocol",         IO + SHELL + ("kiel.sasl",)),
     ("kiel.compression",      IO + SHELL + ("kiel.sasl", "kiel.protocol")),

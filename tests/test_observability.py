@@ -6,6 +6,7 @@ import os
 import re
 
 from kiel import hooks, metrics
+from kiel.telemetry import names
 
 PAGE = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), "docs", "observability.rst")
 
@@ -38,7 +39,18 @@ def metric_table():
     return [line.rstrip() for line in lines]
 
 
-TABLES = {"hooks": hook_table, "metrics": metric_table}
+def pushed_table():
+    """The lines of the table of what the cluster is told."""
+    lines = [".. list-table::", "   :header-rows: 1", "   :widths: 34 16 10 18 34", "",
+             "   * - Name", "     - Of", "     - Unit", "     - By", "     - Meaning"]
+    for name, (kinds, _, _, unit, labels, meaning) in names.TABLE.items():
+        kinds = ["all" if kinds == names.ALL else kind.split(".")[0] for kind in kinds]
+        lines += ["   * - ``%s``" % name, "     - %s" % ", ".join(sorted(set(kinds))), "     - %s" % unit,
+                  "     - %s" % ", ".join(labels), "     - %s" % meaning]
+    return [line.rstrip() for line in lines]
+
+
+TABLES = {"hooks": hook_table, "metrics": metric_table, "pushed": pushed_table}
 
 
 def parts(page, name):

@@ -25,6 +25,7 @@ class Admin(Client):
         proxy: Optional[str] = ...,
         allow_auto_create_topics: bool = ...,
         hooks: Any = ...,
+        enable_metrics_push: bool = ...,
     ) -> None: ...
     def abort_transaction(self, partition: Any, producer: Any, timeout: Optional[float] = ...) -> Future[Any]: ...
     def alter_client_quotas(

@@ -14,6 +14,7 @@ from kiel.cluster import Cluster
 from kiel.events import Outcome, outcome_of
 from kiel.retry import monotonic
 from kiel.settings import Settings
+from kiel.telemetry import names as told, push
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +42,12 @@ class Client(object):
         too
     :param hooks: a list of objects that are told what the client does, see `kiel.hooks`
     :param allow_auto_create_topics: whether the first use of a topic may create it, where the brokers do that
+    :param enable_metrics_push: whether the cluster is told the client's numbers where it has subscribed to them
+        (KIP-714)
     """
+
+    #: what kind of client brokers are told of, see `kiel.telemetry.names`
+    _told_as = told.ADMIN
 
     settings = View(operator.attrgetter("_settings"))
 
@@ -51,7 +57,8 @@ class Client(object):
         return super(Client, cls).__new__(cls)
 
     def __init__(self, brokers, client_id="kiel", connect_timeout=10, request_timeout=30, metadata_max_age=300,
-                 ssl=None, sasl=None, retry=None, proxy=None, allow_auto_create_topics=True, hooks=None, **unknown):
+                 ssl=None, sasl=None, retry=None, proxy=None, allow_auto_create_topics=True, hooks=None,
+                 enable_metrics_push=True, **unknown):
         if unknown:
             raise names.refusal(type(self), sorted(unknown), _kinds())
         refuse_taken(self)
@@ -64,6 +71,10 @@ class Client(object):
             self._settings.hooks.tell("made")
         self.cluster = Cluster(brokers, self._settings, metadata_max_age, bool(allow_auto_create_topics))
         self.cluster.unclosed.kind = type(self).__name__
+        #: the `kiel.telemetry.push.Telemetry`
+        self._telemetry = push.Telemetry(self, self._told_as)
+        if arguments.boolean("enable_metrics_push", enable_metrics_push):
+            self.cluster.listeners.append(self._telemetry.look)
         #: what went wrong last
         self._trouble = health.Trouble()
         #: set by a handler of answers: metadata is out of date and is asked for at the end of the round
@@ -203,6 +214,7 @@ class Client(object):
         """Forget all that belongs to a process that this one was forked from, or to a loop that is closed."""
         self._pid = os.getpid()
         self.io_loop = self._connecting = self._ending = self._moving = None
+        self._telemetry.forget()
         self.cluster.forget()
 
     @gen.coroutine
@@ -296,6 +308,7 @@ class Client(object):
         """What `close` does but for calling off `connect`."""
         try:
             yield self.wind_down()
+            yield self._telemetry.close()
             yield self.cluster.drain()
         finally:
             self.cluster.stop()

@@ -31,6 +31,7 @@ class Client:
         proxy: Optional[str] = ...,
         allow_auto_create_topics: bool = ...,
         hooks: Any = ...,
+        enable_metrics_push: bool = ...,
     ) -> None: ...
     def __aenter__(self: _Self) -> Future[_Self]: ...
     def __aexit__(

@@ -30,6 +30,7 @@ from kiel.clients.consuming.streams import Streams
 from kiel.clients.view import View
 from kiel.events import Outcome
 from kiel.retry import monotonic
+from kiel.telemetry import names as told
 
 log = logging.getLogger(__name__)
 
@@ -100,6 +101,8 @@ class BaseConsumer(Client):
 
     BEGINNING = BEGINNING
     END = END
+
+    _told_as = told.CONSUMER
 
     fetcher = View(operator.attrgetter("_fetcher"))
     positions = View(operator.attrgetter("_positions"))
@@ -332,7 +335,7 @@ class BaseConsumer(Client):
         if outcome.done():
             return
         if error is None:
-            if call.seen is not None:
+            if self._settings.hooks is not None:
                 observed.handed_out(self._settings.hooks, call, future.result())
             outcome.set_result(call.result(future.result()))
         elif hasattr(outcome, "set_exc_info"):

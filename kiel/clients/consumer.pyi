@@ -61,6 +61,7 @@ class BaseConsumer(Client, Generic[_T]):
         proxy: Optional[str] = ...,
         allow_auto_create_topics: bool = ...,
         hooks: Any = ...,
+        enable_metrics_push: bool = ...,
     ) -> None: ...
     @overload
     def __init__(
@@ -88,6 +89,7 @@ class BaseConsumer(Client, Generic[_T]):
         proxy: Optional[str] = ...,
         allow_auto_create_topics: bool = ...,
         hooks: Any = ...,
+        enable_metrics_push: bool = ...,
     ) -> None: ...
     @overload
     def __init__(
@@ -115,6 +117,7 @@ class BaseConsumer(Client, Generic[_T]):
         proxy: Optional[str] = ...,
         allow_auto_create_topics: bool = ...,
         hooks: Any = ...,
+        enable_metrics_push: bool = ...,
     ) -> None: ...
     @property
     def allocation(self) -> Mapping[str, List[int]]: ...

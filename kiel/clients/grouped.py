@@ -135,7 +135,7 @@ class GroupedConsumer(BaseConsumer):
         #: which partitions are this member's, and the allocator that says so
         self._assignment = Assignment(
             group, self._fetcher, self._progress, rebalance_timeout, self._commit_before_release, self._cursors_of,
-            self._allocation_changed, self._zk_hosts, self._settings.hooks, self._settings.client_id
+            self._allocation_changed, self._zk_hosts, self._settings
         )
         self._assignment.on_rebalance = on_rebalance
         self._assignment.on_lost = on_lost

@@ -66,6 +66,7 @@ class GroupedConsumer(BaseConsumer[_T]):
         proxy: Optional[str] = ...,
         allow_auto_create_topics: bool = ...,
         hooks: Any = ...,
+        enable_metrics_push: bool = ...,
     ) -> None: ...
     @overload
     def __init__(
@@ -108,6 +109,7 @@ class GroupedConsumer(BaseConsumer[_T]):
         proxy: Optional[str] = ...,
         allow_auto_create_topics: bool = ...,
         hooks: Any = ...,
+        enable_metrics_push: bool = ...,
     ) -> None: ...
     @overload
     def __init__(
@@ -150,6 +152,7 @@ class GroupedConsumer(BaseConsumer[_T]):
         proxy: Optional[str] = ...,
         allow_auto_create_topics: bool = ...,
         hooks: Any = ...,
+        enable_metrics_push: bool = ...,
     ) -> None: ...
     def commit_offsets(
         self, metadata: Optional[str] = ..., offsets: Optional[Mapping[str, Mapping[int, int]]] = ...

@@ -33,6 +33,7 @@ def batch_ended(hooks, batch, options, leaders, error, offset):
             "topic": batch.topic, "partition": batch.partition, "records": records,
             "broker_id": leaders.get(batch.topic, {}).get(batch.partition), "bytes": batch.records.encoded,
             "compressed": sum(map(len, batch.data)), "attempts": batch.attempts, "offset": offset, "seconds": seconds,
+            "queued": batch.left - batch.opened,
             "fill": min(1.0, (batch.size - BATCH_OVERHEAD) / float(batch_limit(options))),
         })
 
@@ -59,13 +60,17 @@ def fetch_answered(hooks, broker_id, response, fetch):
 
 
 def handed_out(hooks, call, messages):
-    """Tell of the messages that a `kiel.clients.consuming.call.Call` is about to return."""
+    """Tell of what a `kiel.clients.consuming.call.Call` is about to return."""
     seen, call.seen = call.seen, None
-    if not messages or not hooks.wants("records_handed_out"):
+    if not messages:
+        if not call.held:
+            hooks.tell("nothing_handed_out", topic=call.topic, seconds=monotonic() - call.begun)
+        return
+    if seen is None or not hooks.wants("records_handed_out"):
         return
     begun = dict((cursor, offset) for cursor, generation, offset in call.taken if cursor.generation == generation)
     hooks.tell(
-        "records_handed_out", topic=call.topic, records=len(messages), messages=messages,
+        "records_handed_out", topic=call.topic, records=len(messages), messages=messages, ahead=call.held,
         seconds=monotonic() - call.begun,
         partitions=dict((cursor.partition, _handed(cursor, begun[cursor], batches)) for cursor, _, batches in seen
                         if cursor in begun and cursor.handed > begun[cursor])

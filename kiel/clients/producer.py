@@ -36,6 +36,7 @@ from kiel.events import Promise, asyncio_running_loop, outcome_of, settle
 from kiel.fairness import Turn
 from kiel.partitioners import BY_NAME, given_keys
 from kiel.retry import monotonic
+from kiel.telemetry import names as told
 
 log = logging.getLogger(__name__)
 
@@ -117,6 +118,8 @@ class Producer(Client):
     :raises ValueError: for a ``compression`` or ``required_acks`` that there is not, or for settings
         that exclude each other
     """
+
+    _told_as = told.PRODUCER
 
     #: seconds that `close` gives to what is still to be delivered
     close_timeout = 30

@@ -80,6 +80,7 @@ class Producer(Client):
         proxy: Optional[str] = ...,
         allow_auto_create_topics: bool = ...,
         hooks: Any = ...,
+        enable_metrics_push: bool = ...,
     ) -> None: ...
     def produce(
         self,

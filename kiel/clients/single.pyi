@@ -40,6 +40,7 @@ class SingleConsumer(BaseConsumer[_T]):
         proxy: Optional[str] = ...,
         allow_auto_create_topics: bool = ...,
         hooks: Any = ...,
+        enable_metrics_push: bool = ...,
     ) -> None: ...
     @overload
     def __init__(
@@ -67,6 +68,7 @@ class SingleConsumer(BaseConsumer[_T]):
         proxy: Optional[str] = ...,
         allow_auto_create_topics: bool = ...,
         hooks: Any = ...,
+        enable_metrics_push: bool = ...,
     ) -> None: ...
     @overload
     def __init__(
@@ -94,6 +96,7 @@ class SingleConsumer(BaseConsumer[_T]):
         proxy: Optional[str] = ...,
         allow_auto_create_topics: bool = ...,
         hooks: Any = ...,
+        enable_metrics_push: bool = ...,
     ) -> None: ...
 
 __all__ = ["EPOCH", "SingleConsumer", "start_to_timestamp"]

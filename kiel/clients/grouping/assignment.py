@@ -11,6 +11,7 @@ from kiel.allocation import Allocator
 from kiel.clients import observed
 from kiel.clients.grouping.callback import call_back
 from kiel.retry import monotonic
+from kiel.settings import Settings
 
 log = logging.getLogger(__name__)
 
@@ -40,19 +41,17 @@ class Assignment(object):
     :param cursors: called with a set of (topic, partition) that are this member's, returns a list of their cursors
     :param changed: called without arguments whenever the allocator changed the allocation
     :param zk_hosts: the ZooKeeper that the group meets in, as errors name it; None for one that meets in Kafka
-    :param hooks: the client's `kiel.hooks.Hooks`; None where nobody listens
-    :param client_id: the client's name, for the log
+    :param settings: the client's `kiel.settings.Settings`
     """
 
     def __init__(self, group, fetcher, progress, rebalance_timeout, commit, cursors, changed, zk_hosts=None,
-                 hooks=None, client_id=None):
+                 settings=None):
         self.group = group
         self.fetcher = fetcher
         self.progress = progress
         self.rebalance_timeout = rebalance_timeout
         self.zk_hosts = zk_hosts
-        self.hooks = hooks
-        self._client_id = client_id
+        self._settings = settings or Settings()
         #: the application's callbacks, see `kiel.clients.grouped.GroupedConsumer`; may be set
         self.on_rebalance = None
         self.on_lost = None
@@ -73,7 +72,7 @@ class Assignment(object):
     def fields(self):
         """Return the fields of lines in the log that are about this member, see `kiel.fields`."""
         member, generation = self.allocator.identity
-        return dict(client=self._client_id, group=self.group, member=member, generation=generation)
+        return dict(client=self._settings.client_id, group=self.group, member=member, generation=generation)
 
     def obey(self, allocator):
         """Go by an allocator from now on."""
@@ -154,7 +153,7 @@ class Assignment(object):
         is not committed, and its new owner hands it out again.
         """
         self._changed()
-        change = observed.Change(self.hooks, self, revoked, assigned)
+        change = observed.Change(self._settings.hooks, self, revoked, assigned)
         keys = keys_of(revoked)
         for topic, partition in keys:
             self.fetcher.revoke(topic, partition)
@@ -210,7 +209,7 @@ class Assignment(object):
                     "owner", self.group, names_of(keys), extra=self.fields())
         self._releasing -= keys
         self.forget(keys)
-        observed.Change(self.hooks, self, lost=lost).ended()
+        observed.Change(self._settings.hooks, self, lost=lost).ended()
         self.fetcher.wake()
         # a partition is told of as revoked or as lost, not as both
         yield self.tell_lost(topics_of(keys - self._announced))

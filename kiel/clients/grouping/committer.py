@@ -31,8 +31,7 @@ class Committer(object):
         self.progress = progress
         self.assignment = assignment
         self._positions = positions
-        #: the client's `kiel.hooks.Hooks`; None where nobody listens
-        self.hooks = committed.client.cluster.settings.hooks
+        self._settings = committed.client.cluster.settings
         #: how many commits of what is due have begun: whether an override of `commit_offsets` used kiel's own
         self.begun = 0
         self._lock = locks.Lock()
@@ -86,6 +85,6 @@ class Committer(object):
                           extra=dict(self.assignment.fields(), topic=key[0], partition=key[1]))
             elif outcome:
                 self.progress.committed(key, offsets[key])
-        if self.hooks is not None:
-            observed.committed(self.hooks, self.assignment.group, offsets, result, monotonic() - begun)
+        if self._settings.hooks is not None:
+            observed.committed(self._settings.hooks, self.assignment.group, offsets, result, monotonic() - begun)
         raise gen.Return(result)

@@ -42,7 +42,7 @@ class Batch(object):
     __slots__ = (
         "topic", "partition", "records", "count", "size", "limit", "run", "opened", "deadline", "data", "version",
         "identity", "sequence", "doubtful", "in_flight", "refusal", "last_error", "done", "error", "offset",
-        "timestamp", "timestamps", "parts", "barriers", "attempts", "_waiters", "_unseen",
+        "timestamp", "timestamps", "parts", "barriers", "attempts", "left", "_waiters", "_unseen",
     )
 
     def __init__(self, topic, partition, opened=0.0, deadline=0.0, limit=0):
@@ -90,6 +90,8 @@ class Batch(object):
         self.barriers = None
         #: how often it was encoded to be sent
         self.attempts = 0
+        #: when it was first sent (`kiel.retry.monotonic`); 0 before
+        self.left = 0.0
         self._waiters = None  # [(index, what the Future gets instead of the metadata, Future)]
         self._unseen = None
 
@@ -232,7 +234,7 @@ class Batch(object):
             part.count = end - start
             part.size += sum(record_size(*record[:3]) for record in part.records)
             part.last_error = self.last_error
-            part.attempts = self.attempts
+            part.attempts, part.left = self.attempts, self.left
             part.share_numbers(self, start)
             part._waiters = [(i - start, result, future) for i, result, future in self._waiters or ()
                              if start <= i < end] or None

@@ -62,7 +62,6 @@ class Sender(object):
         self._trouble = trouble
         self._watch = watch
         self._own_handler = own_handler
-        self._hooks = client.cluster.settings.hooks  # None where nobody listens
         self._retries = Retries(
             client.cluster, transactions, client.cluster.settings.retry, self._finish, trouble, self._withdraw,
             self._act
@@ -264,8 +263,9 @@ class Sender(object):
 
     def _finish(self, batch, effects, error=None, offset=-1, timestamp=-1):
         """End a batch, delivered or with an error."""
-        if self._hooks is not None:
-            observed.batch_ended(self._hooks, batch, self._options, self._cluster.leaders, error, offset)
+        hooks = self._cluster.settings.hooks
+        if hooks is not None:
+            observed.batch_ended(hooks, batch, self._options, self._cluster.leaders, error, offset)
         if error is not None:
             self._transactions.lost(batch, error)
             self._trouble.note("writing", error)
@@ -413,6 +413,7 @@ class Sender(object):
             if not self._encode(queue, batch, version, effects):
                 continue
             ready.popleft()
+            batch.left = batch.left or now
             queue.launch(broker_queue.broker_id, now)
             effects.moved.append(queue)
             size += batch.size
