@@ -51,7 +51,7 @@ def fetch_answered(hooks, broker_id, response, fetch):
     """Tell of the answer to a `kiel.clients.consuming.fetch_request.Fetch`."""
     if hooks.wants("fetch_answered"):
         parts = [part for topic in response.topics for part in topic.partitions]
-        sizes = [len(part.message_set.data or b"") for part in parts]
+        sizes = [part.message_set.size for part in parts]
         hooks.tell(
             "fetch_answered", broker_id=broker_id, bytes=sum(sizes), asked=len(fetch.cursors),
             partitions=sum(size > 0 for size in sizes), errors=sum(part.error_code != 0 for part in parts),

@@ -1,15 +1,88 @@
 """Cuts the bytes that a connection brings into frames: a size of four bytes, and as many bytes as it says."""
 from __future__ import absolute_import
 
+import io
+
+import six
+
 from kiel.protocol.wire import Wire, size_struct
 
-#: The most that is set aside for a frame before it comes, since a size alone proves nothing, and kept for the next.
-KEPT = 4 * 1024 * 1024
+#: The most that is set aside for a frame before it comes, since a size alone proves nothing.
+SET_ASIDE = 4 * 1024 * 1024
 
 #: Bytes of a frame that is worth some care.
 LARGE = 256 * 1024
 
 _PREFIX = size_struct.size
+
+if six.PY2:
+    class Body(object):
+        """
+        The bytes of one frame while they come: ``size`` are set aside for them.
+
+        Python 2 can't make a string of what a socket has filled without copying it.
+        """
+
+        __slots__ = ("size", "_bytes")
+
+        def __init__(self, size):
+            self.size = size
+            self._bytes = bytearray(size)
+
+        def grow(self, count):
+            """Set so many more aside."""
+            # a new one: as long as a view of it is about, a bytearray can't grow
+            before, self._bytes = self._bytes, bytearray(self.size + count)
+            self._bytes[:self.size] = before
+            self.size += count
+
+        def view(self, start, end):
+            """Return a part, for a socket to fill."""
+            return memoryview(self._bytes)[start:end]
+
+        def whole(self):
+            """Return all of it; nothing may be done with this then."""
+            made, self._bytes = bytes(self._bytes), None
+            return made
+else:
+    class Body(object):
+        """
+        The bytes of one frame while they come: ``size`` are set aside for them.
+
+        A `BytesIO` lets others fill the very bytes that it gives in the end, and grows in place where the platform's
+        ``realloc`` does: nothing is copied.
+        """
+
+        __slots__ = ("size", "_file", "_view")
+
+        def __init__(self, size):
+            self.size = size
+            self._file = io.BytesIO(bytes(size))
+            self._view = None
+
+        def grow(self, count):
+            """Set so many more aside."""
+            self._release()
+            self.size += count
+            self._file.seek(self.size - 1)
+            self._file.write(b"\0")
+
+        def view(self, start, end):
+            """Return a part, for a socket to fill; good until anything else is asked for."""
+            self._release()
+            self._view = self._file.getbuffer()[start:end]
+            return self._view
+
+        def whole(self):
+            """Return all of it; nothing may be done with this then."""
+            self._release()
+            return self._file.getvalue()
+
+        def _release(self):
+            """Nobody may write where the last view was: bytes don't change."""
+            if self._view is not None:
+                self._view.release()
+                self._view = None
 
 
 class Frames(object):
@@ -20,14 +93,15 @@ class Frames(object):
     while what comes next is a SASL token instead of an answer (Kafka before 1.0), which may be empty.
     """
 
-    __slots__ = ("missing", "bare", "_head", "_body", "_filled")
+    __slots__ = ("missing", "bare", "_head", "_body", "_filled", "_seen_large")
 
     def __init__(self):
         self.missing = 0
         self.bare = False
         self._head = b""
-        self._body = b""
+        self._body = None
         self._filled = 0
+        self._seen_large = False
 
     def feed(self, data):
         """
@@ -55,8 +129,7 @@ class Frames(object):
             at += _PREFIX
             have = end - at
             if have < size:
-                if len(self._body) < min(size, KEPT):
-                    self._make_room(size)
+                self._make_room(size)
                 self.missing, self._filled = size, 0
                 for _ in self.feed(data[at:]):
                     pass
@@ -66,21 +139,19 @@ class Frames(object):
 
     def _make_room(self, size):
         """Set room aside for a frame of that size, or for its beginning."""
-        if size > LARGE and not self._body:
+        if size > LARGE and not self._seen_large:
+            self._seen_large = True
             # glibc's malloc takes the largest block it has seen given back for the measure of what to keep instead of
             # giving it back (mallopt(3)); frames and what is read of them would be cleared by the kernel each time
-            bytearray(KEPT)
-        self._body = bytearray(min(size, KEPT))
+            bytearray(SET_ASIDE)
+        self._body = Body(min(size, SET_ASIDE))
 
     def room(self):
         """Where the next bytes of the frame that has begun belong, for a socket to put them there; see `filled`."""
-        body, filled = self._body, self._filled
-        if filled == len(body):
-            # a new one: as long as a view of it is about, a bytearray can't grow
-            self._body = bytearray(filled + min(filled, self.missing))
-            self._body[:filled] = body
-            body = self._body
-        return memoryview(body)[filled:filled + self.missing]
+        filled, body = self._filled, self._body
+        if filled == body.size:
+            body.grow(min(filled, self.missing))
+        return body.view(filled, filled + self.missing)
 
     def filled(self, count):
         """Note that so many bytes of the `room` are filled; return the frame if that was the last of it, else None."""
@@ -88,10 +159,8 @@ class Frames(object):
         self.missing -= count
         if self.missing:
             return None
-        body = self._body
-        if len(body) > KEPT:
-            self._body = b""
-        return bytes(body) if len(body) == self._filled else memoryview(body)[:self._filled].tobytes()
+        body, self._body = self._body, None
+        return body.whole()
 
 
 __all__ = ["Frames"]

@@ -25,6 +25,9 @@ _ENTRY = struct.Struct(">qi4xBB")
 #: the bytes that offset and size take
 OVERHEAD = 12
 
+#: What is left of a large frame may keep so many times as much from being freed; less of it is copied instead.
+HELD = 4
+
 #: magic -> the smallest size of what follows offset and size
 _SMALLEST = {0: message_batch.SMALLEST[0], 1: message_batch.SMALLEST[1], 2: 49}
 
@@ -75,10 +78,10 @@ class CorruptBatch(object):
         self.check()
 
 
-def batches(data):
+def batches(data, pos=0, end=None):
     """
-    Return the batches in the bytes of a fetch, in order: headers are looked at, nothing is decompressed or
-    checked.
+    Return the batches in ``data[pos:end]``, bytes of a fetch, in order: headers are looked at, nothing is copied,
+    decompressed or checked.
 
     A wrapper message is a batch of its own, plain messages of magic 0 and 1 make one as long as
     their attributes are the same. What is cut off at the end is dropped, as Kafka cuts there; see
@@ -88,8 +91,8 @@ def batches(data):
     if data is None:
         return out
     row = None
-    pos = 0
-    end = len(data)
+    if end is None:
+        end = len(data)
     unpack = _ENTRY.unpack_from
     while pos + 18 <= end:
         offset, size, magic, attributes = unpack(data, pos)
@@ -122,6 +125,13 @@ def batches(data):
             out.append(row)
         pos += size
     return out
+
+
+def detached(batch):
+    """Have a batch keep nothing but its own bytes; one that is in other hands stays the same object."""
+    inner = getattr(batch, "batch", batch)  # one of an aborted transaction
+    inner.data = inner.data[inner.start:inner.start + inner.size]
+    inner.start = 0
 
 
 def needed(data):
@@ -272,8 +282,12 @@ class MessageSet(Records):
     The field of Fetch and Produce that carries messages.
 
     ``data`` are its bytes, or ``None`` for null; ``messages`` a list of ``(offset, Message)``. Made
-    from one, it works out the other when asked: what a fetch brought is not looked into before.
+    from one, it works out the other when asked: what a fetch brought is not looked into before, nor copied out of its
+    frame.
     """
+
+    #: where its bytes stand in those of a frame, ``(start, end)``; None: they are all of them
+    _place = None
 
     def __init__(self, messages=None):
         self._data = None
@@ -286,6 +300,28 @@ class MessageSet(Records):
         self._data = data
         self._messages = None
         return self
+
+    @classmethod
+    def within(cls, buff, start, end):
+        """Return a set of the bytes that stand there in a frame; where they are most of it, they are not copied."""
+        if HELD * (end - start) < len(buff):
+            return cls.raw(buff[start:end])
+        self = cls.raw(buff)
+        self._place = start, end
+        return self
+
+    def batches(self):
+        """Return the batches in its bytes, see `batches`; these are not copied."""
+        if self._place is None or self._messages is not None:
+            return batches(self.data)
+        return batches(self._data, *self._place)
+
+    @property
+    def size(self):
+        """How many bytes it has, without their length; 0 for null."""
+        if self._place is None or self._messages is not None:
+            return sum(map(len, self.pieces or ()))
+        return self._place[1] - self._place[0]
 
     @property
     def data(self):
@@ -300,6 +336,9 @@ class MessageSet(Records):
         """``data`` as a sequence of bytes."""
         if self._messages is not None:
             return [message._entry(offset) for offset, message in self._messages]
+        if self._place is not None:
+            start, end = self._place
+            return [self._data[start:end]]
         return self._data if self._data is None or isinstance(self._data, list) else [self._data]
 
     def as_batch(self):
@@ -326,7 +365,7 @@ class MessageSet(Records):
         if self._messages is None:
             self._messages = [
                 (offset, Message(magic=batch.magic, key=key, value=value, timestamp=stamp))
-                for batch in batches(self.data)
+                for batch in self.batches()
                 for offset, stamp, key, value, _ in batch.records()
             ]
         return self._messages

@@ -460,11 +460,16 @@ class Records(object):
         return value
 
     @classmethod
+    def within(cls, buff, start, end):
+        """Return a value that holds the bytes that stand there in others."""
+        return cls.raw(buff[start:end])
+
+    @classmethod
     def codec(cls, version=0, flexible=False, nullable=False):
         """Return the pair of functions (write, read) of the field."""
-        write_chunk, read_chunk = lengths.chunks(flexible, nullable, Int32.fmt)
-        write_size, _ = lengths.sizes(flexible, nullable, Int32.fmt)
-        raw = cls.raw
+        write_chunk, _ = lengths.chunks(flexible, nullable, Int32.fmt)
+        write_size, read_size = lengths.sizes(flexible, nullable, Int32.fmt)
+        raw, within = cls.raw, cls.within
 
         def write(add, value):
             if value is None or isinstance(value, bytes):
@@ -475,7 +480,12 @@ class Records(object):
                 add(piece)
 
         def read(buff, offset):
-            data, offset = read_chunk(buff, offset)
-            return raw(data), offset
+            size, offset = read_size(buff, offset)
+            if size is None:
+                return raw(None), offset
+            end = offset + size
+            if end > len(buff):
+                raise ValueError("%d bytes announced, %d there" % (size, len(buff) - offset))
+            return within(buff, offset, end), end
 
         return write, read

@@ -4,7 +4,7 @@ from __future__ import absolute_import
 import struct
 
 import six
-from six.moves import zip
+from six.moves import range, zip
 
 from kiel import compression, exc, speedups
 from kiel.protocol import records_decode
@@ -23,6 +23,9 @@ CONTROL = 0x20
 
 #: bytes of the smallest record: length, attributes, time stamp, offset, key, value, header count
 SMALLEST = 7
+
+#: bytes that a checksum is made of at once, where they are copied for it
+PIECE = 1 << 20
 
 _CONTROL_KEY = struct.Struct(">hh")
 
@@ -97,9 +100,12 @@ class Batch(object):
 
     def check(self):
         """Raise `kiel.exc.CorruptMessageError` unless the checksum is right."""
-        # from behind the CRC on; other CRCs of 2.7 want a string
-        data = self.data if speedups.native is None else memoryview(self.data)
-        if crc32c(data[self.start + 21:self.start + self.size]) != self.crc:
+        # from behind the CRC on; other CRCs of 2.7 want a string, of which little is copied at once
+        data, step = (self.data, PIECE) if speedups.native is None else (memoryview(self.data), self.size)
+        crc, end = 0, self.start + self.size
+        for pos in range(self.start + 21, end, step):
+            crc = crc32c(data[pos:min(pos + step, end)], crc)
+        if crc != self.crc:
             raise self.corrupt("the batch's CRC-32C is wrong")
 
     def corrupt(self, reason):
@@ -188,7 +194,7 @@ class Batch(object):
             if codec:
                 data = compression.decompress(codec, data[pos:end])
                 pos, end = 0, len(data)
-            elif six.PY2 and speedups.native is None:
+            elif six.PY2 and speedups.native is None and not records_decode.are_large(pos, end, self.count):
                 # the loops make a bytearray of what they get: not of the whole fetch for each batch
                 data = data[pos:end]
                 pos, end = 0, len(data)

@@ -4,7 +4,7 @@ its time.
 
 Both loops take the one- and two-byte varints in line and leave longer ones to
 `kiel.protocol.varints`. They index ``buff`` and slice ``data``: the same bytes on Python 3, a
-`bytearray` twin on Python 2 where indexing a string is slow. Between pieces of the loop
+`bytearray` twin on Python 2 where indexing a string is slow (`numbers`). Between pieces of the loop
 `kiel.protocol.records_runs` looks whether the next records are all of one shape, and takes those as
 columns at a multiple of the speed, and `kiel.protocol.records_mixed` whether at least their heads
 are alike. The loops are checked against plain twins in the tests.
@@ -30,13 +30,40 @@ from kiel.protocol.varints import decode as varint
 #: records to read one by one before looking for a run: few first, more as long as none is found
 FEW, MANY = 2, 256
 
+#: bytes of a record, on average, from which on no `bytearray` is made of what it is read from
+LARGE = 4096
+
 #: a run of so many records makes the look for another less promising
 SHORT = 8
 
 
+def are_large(pos, end, count):
+    """Return whether ``count`` records in so many bytes are large ones: most of the work is to copy them."""
+    return end - pos > LARGE * count
+
+
+class Numbers(object):
+    """Bytes whose indexing gives numbers, also on Python 2: none of them is copied."""
+
+    __slots__ = ("_data",)
+
+    def __init__(self, data):
+        self._data = data
+
+    def __getitem__(self, index):
+        return ord(self._data[index])
+
+
+def numbers(data, pos, end, count):
+    """Return ``data`` as something whose indexing gives numbers."""
+    if not six.PY2:
+        return data
+    return Numbers(data) if are_large(pos, end, count) else bytearray(data)
+
+
 def values(data, pos, end, count):
     """Return the values of ``count`` records that stand in ``data[pos:end]``, bytes or ``None`` each."""
-    buff = bytearray(data) if six.PY2 else data
+    buff = numbers(data, pos, end, count)
     out = []
     append = out.append
     left = count
@@ -152,7 +179,7 @@ def columns(data, pos, end, count, base_offset, base_timestamp, log_append_time)
     :param log_append_time: the one time stamp of all records, where the broker has set it; else
         ``None``
     """
-    buff = bytearray(data) if six.PY2 else data
+    buff = numbers(data, pos, end, count)
     out = offsets, stamps, keys, found, headers = [], [], [], [], []
     add_offset, add_stamp, add_key, add_value = (
         offsets.append, stamps.append, keys.append, found.append)

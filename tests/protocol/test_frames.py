@@ -56,7 +56,7 @@ def test_pieces_of_one_size(step):
 
 
 def test_pieces_of_any_size(monkeypatch):
-    monkeypatch.setattr(module, "KEPT", 64)  # so that frames are larger than what is kept, and room has to grow
+    monkeypatch.setattr(module, "SET_ASIDE", 64)  # so that room has to grow
     chance = random.Random(11)
     for _ in range(200):
         bodies = [body(chance.choice((4, 30, 63, 64, 65, 150, 700)), i) for i in range(chance.randint(1, 8))]
@@ -66,11 +66,25 @@ def test_pieces_of_any_size(monkeypatch):
         assert by_filling(data, chance.randint(1, 300)) == bodies
 
 
-def test_a_size_alone_takes_no_more_than_what_is_kept():
+def test_a_size_alone_sets_little_aside():
     frames = Frames()
     assert list(frames.feed(struct.pack(">i", 200 * 1024 * 1024))) == []
     assert frames.missing == 200 * 1024 * 1024
-    assert len(frames.room()) == module.KEPT
+    assert len(frames.room()) == module.SET_ASIDE
+
+
+def test_room_that_was_given_is_not_written_any_more():
+    frames = Frames()
+    list(frames.feed(framed(body(100))[:50]))
+    room = frames.room()
+    room[:] = body(100)[46:]
+    frame = frames.filled(len(room))
+    assert frame == body(100) and type(frame) is bytes
+    try:
+        room[0:1] = b"!"
+    except ValueError:  # on Python 3 it is the frame that would change
+        pass
+    assert frame == body(100)
 
 
 def test_room_ends_with_the_frame():

@@ -11,6 +11,8 @@ import logging
 
 import six
 
+from kiel.protocol.frames import SET_ASIDE
+from kiel.protocol.messages import HELD, detached
 from kiel.retry import Backoff, monotonic
 
 log = logging.getLogger(__name__)
@@ -277,15 +279,21 @@ class Cursor(object):
             most -= batch.size
             self.size -= batch.size
             taken.append(batch)
-        if not batches:
-            self._on("taken")
+        self._some_taken()
         return taken
 
     def drop_first(self):
         """The first buffered batch was read."""
         self.size -= self.batches.popleft().size
+        self._some_taken()
+
+    def _some_taken(self):
+        """What was taken or read is gone: perhaps it was all, or most of a large frame, which the rest lets go."""
         if not self.batches:
             self._on("taken")
+        elif HELD * self.size < len(self.batches[0].data) > SET_ASIDE:
+            for batch in self.batches:
+                detached(batch)
 
     def replace_first(self, batch):
         """The first buffered batch was read in part; ``batch`` is the same, in a form to be read on."""

@@ -40,7 +40,7 @@ class FetchResponses(object):
         :param fetch: the `kiel.clients.consuming.fetch_request.Fetch` that it answers
         """
         outdated = False
-        size = sum(len(part.message_set.data or b"") for topic in response.topics for part in topic.partitions)
+        size = sum(part.message_set.size for topic in response.topics for part in topic.partitions)
         crowded = size > fetch.share - fetch.share // 4  # then a partition without data may just not have got in
         fetch.full = crowded
         fetch.starved = crowded and any(self.fetcher.hungry[topic.name] for topic in response.topics)
@@ -84,16 +84,15 @@ class FetchResponses(object):
         return False
 
     def _take_messages(self, cursor, part, crowded):
-        data = part.message_set.data
-        batches = messages.batches(data)
+        batches = part.message_set.batches()
         if part.aborted_transactions and self.limits.isolation_level == constants.READ_COMMITTED:
             batches = isolation.without_aborted(batches, part.aborted_transactions)
         batches = [batch for batch in batches if batch.next_offset > cursor.position]
         if batches:
             cursor.fetched(batches)
             self.fetcher.wake(cursor.topic)
-        elif data:
-            self._ask_for_more(cursor, data)
+        elif part.message_set.size:
+            self._ask_for_more(cursor, part.message_set.data)
         else:
             cursor.nothing(cold=not crowded)
 

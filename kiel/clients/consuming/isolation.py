@@ -44,6 +44,11 @@ class AbortedBatch(object):
         self.next_offset = batch.next_offset
         self.leader_epoch = batch.leader_epoch
 
+    @property
+    def data(self):
+        """The bytes that the batch stands in."""
+        return self.batch.data
+
     def values(self, start=0, check_crcs=True):
         """
         No values.

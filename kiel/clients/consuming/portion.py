@@ -35,6 +35,9 @@ class Unpacked(_Columns):
 
     __slots__ = ("size", "base_offset", "next_offset", "leader_epoch", "codec", "offsets", "_columns", "_ends")
 
+    #: nothing of the frame is needed any more
+    data = b""
+
     def __init__(self, batch, columns):
         self.base_offset = batch.base_offset
         self.next_offset = batch.next_offset
