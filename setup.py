@@ -39,6 +39,8 @@ gssapi = ["gssapi"]
 prometheus = ["prometheus_client"]
 # the application brings the SDK; there is nothing for Python 2
 opentelemetry = ['opentelemetry-api; python_version >= "3"']
+# bars on long work, and completion in a shell
+command = ["tqdm", "argcomplete"]
 
 
 class OptionalBuild(build_ext):
@@ -105,6 +107,7 @@ setup(
         "gssapi": gssapi,
         "prometheus": prometheus,
         "opentelemetry": opentelemetry,
+        "command": command,
         "all": snappy + lz4 + zstd + crc32c,
     },
     classifiers=[

@@ -19,7 +19,8 @@ import kiel
 from kiel import compression, exc, speedups
 from kiel.clients.admin import Admin
 from kiel.commands import (
-    acls, cluster, configs, connecting, consume, groups, move_offsets, produce, topics, transactions, users
+    acls, bench, cluster, completion, configs, connecting, consume, groups, move_offsets, produce, topics, transactions,
+    users
 )
 from kiel.commands.showing import DONE, FAILED, INTERRUPTED, MISUSED, CommandError, NotThere, complain
 from kiel.events import first, ignore
@@ -28,13 +29,22 @@ from kiel.service.stop import GracefulStop
 log = logging.getLogger(__name__)
 
 #: the kinds of commands, in the order in which the help tells them
-KINDS = (topics, produce, consume, groups, configs, cluster, acls, users, transactions, move_offsets)
+KINDS = (topics, produce, consume, groups, configs, cluster, acls, users, transactions, bench, move_offsets)
 
 
-def parser():
-    """Return the `argparse.ArgumentParser` of the whole command."""
+#: options whose value may begin with an equals sign: argparse takes that of ``-K=`` for a sign of its own
+DELIMITERS = ("-K=", "-D=")
+
+
+def shared_options():
+    """Return the parser of the options that all commands have."""
     shared = argparse.ArgumentParser(add_help=False)
     connecting.add_options(shared)
+    return shared
+
+
+def parser(shared):
+    """Return the `argparse.ArgumentParser` of the whole command."""
     top = argparse.ArgumentParser(prog="kiel", description="Kafka from a terminal.")
     top.add_argument("--version", action=Version, nargs=0,
                      help="print the versions of kiel and of what it runs on, the codecs and the speedups, and exit")
@@ -71,8 +81,10 @@ def main(argv=None, out=None):
     :param argv: the arguments; default: the process's
     :param out: where the answer goes; default: standard output
     """
-    top = parser()
-    args = top.parse_args(argv)
+    shared = shared_options()
+    top = parser(shared)
+    completion.complete(top, shared)
+    args = top.parse_args(_taken_apart(sys.argv[1:] if argv is None else argv))
     if getattr(args, "run", None) is None:
         top.error("say what to do: %s" % (getattr(args, "needs", None) or "kiel --help tells what there is"))
     logging.basicConfig(level=logging.INFO if args.verbose else logging.CRITICAL, stream=sys.stderr,
@@ -95,6 +107,14 @@ def main(argv=None, out=None):
         return _failed_output(error)
     except KeyboardInterrupt:
         return INTERRUPTED
+
+
+def _taken_apart(argv):
+    """Return the arguments with delimiters of their own: ``-K=`` is written so for kcat."""
+    found = []
+    for text in argv:
+        found += [text[:2], text[2:]] if text.startswith(DELIMITERS) else [text]
+    return found
 
 
 def _on_loop(args, made, out):

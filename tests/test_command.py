@@ -3,6 +3,7 @@ from __future__ import absolute_import
 
 import datetime
 import errno
+import io
 import json
 import logging
 import os
@@ -17,7 +18,7 @@ from kiel.clients.admin import Lag, Listing, Reset
 from kiel.clients.consuming.record import Record
 from kiel.clients.grouping.group_view import GroupDescription, Member
 from kiel.clients.offsets import BEGINNING, END
-from kiel.commands import envelope, formats
+from kiel.commands import envelope, formats, properties
 from kiel.security import tls
 
 MEMBER = Member("m-1", None, u"w\xf6rker", "/10.0.0.1", None, ["t"], {"t": [0, 1], "u": [2]}, None, None, "classic")
@@ -284,6 +285,41 @@ def test_a_configuration_that_makes_no_sense(line, options, words, capsys):
     assert words in printed and "s3cret" not in printed
 
 
+def test_no_property_of_java_or_librdkafka_is_unheard_of(line, tmpdir, capsys):
+    with io.open(os.path.join(os.path.dirname(__file__), "cases", "properties.txt"), encoding="ascii") as lines:
+        names = " ".join(each for each in lines if each[0] != "#").split()
+    assert len(names) > 250
+    for name in sorted(set(names) - set(properties.MEANT)):
+        found = {}
+        try:
+            properties.note(found, str(name), "x", "")
+        except properties.CommandError as error:
+            assert "can't heed" in str(error), name
+        assert not found
+    for name in "sasl.oauthbearer.client.secret", "ssl.keystore.password", "ssl.key.pem", "ssl.keystore.key":
+        assert line(["topics", "list", "-b", "b:1", "-X", name + "=s3cret"], list_topics=[])[0] == 2
+        printed = capsys.readouterr()[1]
+        assert "would show it" in printed and "s3cret" not in printed
+
+
+@pytest.mark.parametrize("options,words", [
+    ("-X acks=2", "acks is one of -1, 0, 1, all"), ("-X linger.ms=soon", "linger.ms is a number"),
+    ("-X partitioner=consistent", "partitioner is consistent"), ("-X enable.idempotence=1", "true or false"),
+])
+def test_properties_of_a_producer_that_make_no_sense(options, words, capsys):
+    assert command.main(("produce t -b b:1 " + options).split()) == 2
+    assert words in capsys.readouterr()[1]
+
+
+@pytest.mark.parametrize("options,words", [
+    ("-X isolation.level=all", "isolation.level is read_committed or"),
+    ("-G g -X topic.auto.offset.reset=none", "auto.offset.reset is earliest or"),
+])
+def test_properties_of_a_consumer_that_make_no_sense(options, words, capsys):
+    assert command.main(("consume t -b b:1 " + options).split()) == 2
+    assert words in capsys.readouterr()[1]
+
+
 def test_what_became_of_several_things(line, capsys):
     answers = dict(delete_topics={"a": True, "b": exc.UnknownTopicOrPartitionError("topic b")})
     assert line("topics delete a b -b b:1", **answers) == (1, "Deleted a.\n")
@@ -345,8 +381,8 @@ NULLS = Record("t", 0, 8, -1, None, None, ())
 ])
 def test_format_strings(text, first, second):
     write = formats.writer(text)
-    assert (write(RECORD), write(NULLS)) == (first, second)
-    assert formats.writer("%k %s", formats.hexadecimal)(RECORD) == b"6b 76ff"
+    assert (write([RECORD]), write([NULLS]), write([RECORD, NULLS])) == (first, second, first + second)
+    assert formats.writer("%k %s", formats.hexadecimal)([RECORD, NULLS]) == b"6b 76ff "
 
 
 def test_a_format_that_there_is_not():
@@ -364,8 +400,11 @@ def test_delimiters():
 @pytest.mark.parametrize("record", [
     RECORD, NULLS, Record("t", 0, 0, 5, u"\u20ac".encode("utf-8"), b"", (("h", b"\0"),))])
 def test_what_an_envelope_holds_comes_out_again(record):
-    packed = envelope.pack(record)
-    assert b"\n" not in packed
+    packed = envelope.pack([record])
+    assert packed.count(b"\n") == 1 and packed.endswith(b"\n")
+    plain = json.loads(packed.decode("ascii"))
+    assert json.dumps(plain, sort_keys=True).encode("ascii") + b"\n" == packed
+    assert envelope.pack([record, record]) == 2 * packed
     assert envelope.unpack(packed) == (
         record.key, record.value, list(record.headers), None if record.timestamp < 0 else record.timestamp,
         record.partition)

@@ -13,35 +13,12 @@ import sys
 
 import kiel
 from kiel import sasl
+from kiel.commands import properties
 from kiel.commands.showing import CommandError
 from kiel.retry import Backoff
 
 #: what is read where no option says otherwise
 ENVIRONMENT = {"brokers": "KIEL_BROKERS", "config": "KIEL_CONFIG", "password": "KIEL_PASSWORD"}
-
-#: property, as Java or librdkafka calls it -> what it sets here
-PROPERTIES = {
-    "bootstrap.servers": "brokers", "metadata.broker.list": "brokers",
-    "security.protocol": "protocol",
-    "sasl.mechanism": "sasl", "sasl.mechanisms": "sasl", "sasl.username": "user", "sasl.password": "password",
-    "sasl.jaas.config": "jaas",
-    "ssl.ca.location": "ca_file", "ssl.truststore.location": "ca_file", "ssl.truststore.type": "pem",
-    "ssl.certificate.location": "cert", "ssl.keystore.location": "cert", "ssl.keystore.type": "pem",
-    "ssl.key.location": "key", "ssl.key.password": "key_password",
-    "ssl.endpoint.identification.algorithm": "host_check", "enable.ssl.certificate.verification": "verify",
-    "client.id": "client_id", "group.id": "group", "isolation.level": "isolation",
-    "compression.type": "compression", "compression.codec": "compression",
-    "acks": "acks", "request.required.acks": "acks", "linger.ms": "linger", "queue.buffering.max.ms": "linger",
-    "transactional.id": "transactional_id", "auto.offset.reset": "offset_reset", "proxy": "proxy",
-}
-
-#: properties of which nothing is known here that a command would do otherwise
-HARMLESS = re.compile(
-    r"(key|value)\.(de)?serializer$|log\.|debug$|statistics\.|enable\.auto\.commit$|client\.dns\.lookup$"
-    r"|session\.timeout|api\.version|broker\.version|topic\.metadata|socket\.|retries$|retry\.")
-
-#: what must not be on the command line, where everybody who sees the processes sees it
-SECRETS = ("password", "jaas", "key_password")
 
 
 def add_options(parser):
@@ -77,48 +54,21 @@ def take_in(args):
     found = {}
     path = args.config or os.environ.get(ENVIRONMENT["config"])
     if path:
-        for name, value in properties(path):
-            _note(found, name, value, "%s: " % path)
+        for name, value in properties.read(path):
+            properties.note(found, name, value, "%s: " % path)
     for text in args.property:
         name, sign, value = text.partition("=")
         if not sign:
             raise CommandError("-X takes NAME=VALUE, not %s" % text)
-        if PROPERTIES.get(name.strip()) in SECRETS:
+        if properties.SECRET.search(name):
             raise CommandError("-X %s would show it to everybody on this machine; put it into a file, and name that "
                                "with --config" % name.strip())
-        _note(found, name.strip(), value.strip(), "-X ")
+        properties.note(found, name.strip(), value.strip(), "-X ")
     args.brokers = args.brokers or os.environ.get(ENVIRONMENT["brokers"]) or found.pop("brokers", None)
     if not args.brokers:
         raise CommandError("which brokers? --brokers HOST:PORT, $KIEL_BROKERS, or bootstrap.servers in a file")
     _take_security(args, found)
     return found
-
-
-def properties(path):
-    """Return ``(name, value)`` of each line of a file; a line that ends in a backslash goes on in the next one."""
-    try:
-        with io.open(path, encoding="utf-8") as source:
-            text = source.read()
-    except (EnvironmentError, UnicodeDecodeError) as error:
-        raise CommandError("the configuration can't be read: %s" % error)
-    found = []
-    for number, line in enumerate(re.sub(r"\\\n\s*", "", text).splitlines(), 1):
-        line = line.strip()
-        if not line or line[0] in "#!":
-            continue
-        name, sign, value = line.partition("=")
-        if not sign:
-            raise CommandError("%s, line %d: expected name=value" % (path, number))
-        found.append((str(name.strip()), value.strip()))
-    return found
-
-
-def _note(found, name, value, where):
-    """Take a property over."""
-    if name in PROPERTIES:
-        found[PROPERTIES[name]] = value
-    elif not HARMLESS.match(name):
-        raise CommandError("%s%s is a property that kiel does not know" % (where, name))
 
 
 def _take_security(args, found):
@@ -135,7 +85,7 @@ def _take_tls(args, found):
     """Take over what is about TLS."""
     if found.pop("pem", "PEM").upper() != "PEM":
         raise CommandError("certificates have to be PEM files; Java's keystores can't be read")
-    if found.pop("verify", "true").lower() != "true":
+    if not properties.truth(found, "verify", "true"):
         raise CommandError("certificates are always checked: name the authority in ssl.ca.location")
     for name in "ca_file", "cert", "key":
         given = found.pop(name, None)
@@ -217,7 +167,7 @@ def password(args):
     if args.password_file:
         return first_line(args.password_file)
     found = os.environ.get(ENVIRONMENT["password"], args.password)
-    if found is None and on_terminal():
+    if found is None and getattr(args, "may_ask", True) and on_terminal():
         found = getpass.getpass("Password of %s: " % args.user)
     if not found:
         raise CommandError("--sasl needs a password: --password-file, $KIEL_PASSWORD or --password-env, a file of "

@@ -9,6 +9,7 @@ from tornado import gen
 from kiel import clients, exc
 from kiel.clients.consuming.offset_lookup import BEGINNING, END
 from kiel.commands import connecting, envelope, formats, line
+from kiel.commands.progress import Progress, on_terminal
 from kiel.commands.showing import INTERRUPTED, CommandError, NotThere, complain
 from kiel.events import first, ignore
 
@@ -64,19 +65,21 @@ def add(kinds, shared):
 
 
 def _writer(args):
-    """Return a function of a record that returns what is written; None where values and delimiters will do."""
+    """Return a function of records that returns what is written; None where values and delimiters will do."""
     if args.json or args.envelope:
         if args.format or args.hex or args.key_delimiter:
             raise CommandError("JSON has a form of its own: leave --format, --hex and --key-delimiter away")
-        return lambda record: envelope.pack(record) + b"\n"
+        return envelope.pack
     write = formats.hexadecimal if args.hex else formats.plain
     if args.format:
         return formats.writer(args.format, write)
+    if args.key_delimiter is None and not args.hex:
+        return None
     behind = formats.unescaped(args.delimiter)
-    if args.key_delimiter is not None:
-        before = formats.unescaped(args.key_delimiter)
-        return lambda record: write(record[4]) + before + write(record[5]) + behind
-    return (lambda record: write(record[5]) + behind) if args.hex else None
+    if args.key_delimiter is None:
+        return lambda records: b"".join([write(each[5]) + behind for each in records])
+    before = formats.unescaped(args.key_delimiter)
+    return lambda records: b"".join([write(each[4]) + before + write(each[5]) + behind for each in records])
 
 
 def _check(args):
@@ -92,18 +95,45 @@ def _check(args):
         raise CommandError("--to-offset or --to-time, not both")
 
 
+def _isolation(args):
+    """Return which messages of transactions are read: all, unless the option or a property says otherwise."""
+    found = "read_committed" if args.committed else args.found.get("isolation", "read_uncommitted")
+    if found not in ("read_committed", "read_uncommitted"):
+        raise CommandError("isolation.level is read_committed or read_uncommitted, not %s" % found)
+    return found
+
+
+#: auto.offset.reset, as Java, librdkafka and old clients call it -> as kiel does
+RESETS = {
+    "earliest": "beginning", "beginning": "beginning", "smallest": "beginning", "latest": "end", "end": "end",
+    "largest": "end",
+}
+
+
+def _offset_reset(args):
+    """Return where a group begins that has committed nothing."""
+    found = args.found.get("offset_reset", "earliest")
+    if found not in RESETS:
+        raise CommandError("auto.offset.reset is earliest or latest, not %s" % found)
+    return RESETS[found]
+
+
 @gen.coroutine
 def run(made, args, out):
     """Consume until it is enough."""
     _check(args)
     write = _writer(args)
     settings = dict(made, deserializer=bytes, max_wait_time=WAIT, max_bytes=PIECE, allow_auto_create_topics=False,
-                    isolation_level="read_committed" if args.committed else "read_uncommitted")
+                    isolation_level=_isolation(args))
     if args.group:
+        settings.update((name, args.found[name]) for name in ("group_instance_id", "group_protocol")
+                        if name in args.found)
         consumer = clients.GroupedConsumer(
             args.brokers, args.group, topics=[args.topic], autocommit=False,
-            offset_reset={"latest": "end"}.get(args.found.get("offset_reset"), "beginning"), **settings)
+            offset_reset=_offset_reset(args), **settings)
     else:
+        if "rack_id" in args.found:
+            settings["rack_id"] = args.found["rack_id"]
         consumer = clients.SingleConsumer(args.brokers, **settings)
     session = Session(consumer, args, write, getattr(out, "buffer", out))
     try:
@@ -138,11 +168,12 @@ class Session(object):
         #: whether values are all that is looked at: without records they are cheaper
         self.plain = (write is None and self.key is None
                       and (args.group, args.partition, args.to_offset, args.to_time) == (None,) * 4)
-        self.start = END if args.group and args.found.get("offset_reset") == "latest" else BEGINNING
+        self.start = END if args.group and _offset_reset(args) == "end" else BEGINNING
         #: partition -> the first offset that is not wanted any more; empty where it goes on
         self.ends = {}
         #: how many more are wanted; None for all
         self.left = args.count
+        self.progress = Progress(None, "msg", wanted=False)
         self.committed_at = time.time()
 
     @gen.coroutine
@@ -165,17 +196,21 @@ class Session(object):
     @gen.coroutine
     def _read(self, read, wanted, done):
         """Write what is read until a signal comes or nothing more is wanted; return the exit code."""
-        while not self._enough():
-            coming = ignore(read(wanted, self.start))
-            yield first(coming, self.args.stopped)
-            if not coming.done():
-                raise gen.Return(INTERRUPTED)
-            found = coming.result()
-            if found is None:
-                break
-            self._put(found)
-            if (yield done(found)):
-                break
+        try:
+            while not self._enough():
+                coming = ignore(read(wanted, self.start))
+                yield first(coming, self.args.stopped)
+                if not coming.done():
+                    raise gen.Return(INTERRUPTED)
+                found = coming.result()
+                if found is None:
+                    break
+                self.progress.add(len(found))
+                self._put(found)
+                if (yield done(found)):
+                    break
+        finally:
+            self.progress.close()
 
     def _done(self, found):
         """Where it ends without a group is known beforehand, see `_enough`."""
@@ -208,6 +243,10 @@ class Session(object):
         self.ends = dict((each, ends[each]) for each in partitions if each in ends)
         for each in partitions:
             consumer.seek(self.topic, each, starts[each])
+        if len(self.ends) == len(partitions):
+            # what is written to a terminal shows itself how far it is
+            self.progress = Progress(sum(max(0, ends[each] - starts[each]) for each in partitions), "msg",
+                                     wanted=not on_terminal(self.sink))
         raise gen.Return(partitions)
 
     @gen.coroutine
@@ -275,7 +314,7 @@ class Session(object):
     def _joined(self, found):
         """Return messages as they are written."""
         if self.write is not None:
-            return b"".join([self.write(record) for record in found])
+            return self.write(found)
         values = found if self.plain else [record[5] for record in found]
         if None in values:
             values = [value or b"" for value in values]

@@ -7,17 +7,26 @@ import json
 import six
 
 
-def pack(record):
+#: text as JSON, in C where Python has that
+_quoted = json.encoder.encode_basestring_ascii
+
+_LINE = '{"headers": %s, "key": %s, "offset": %d, "partition": %d, "timestamp": %s, "topic": %s, "value": %s}\n'
+
+
+def pack(records):
     """
-    Return the line of a record, as bytes.
+    Return the lines of records, as bytes.
 
     Keys, values and headers are text where they are UTF-8, else ``{"base64": "..."}``; null is null.
     """
-    return json.dumps({
-        "topic": record.topic, "partition": record.partition, "offset": record.offset,
-        "timestamp": record.timestamp, "key": _shown(record.key), "value": _shown(record.value),
-        "headers": [[name, _shown(value)] for name, value in record.headers],
-    }, sort_keys=True).encode("ascii")
+    return "".join([_LINE % (
+        _headers_shown(headers) if headers else "[]",
+        _shown(key), offset, partition, "null" if timestamp is None else timestamp, _quoted(topic), _shown(value)
+    ) for topic, partition, offset, timestamp, key, value, headers in records]).encode("ascii")
+
+
+def _headers_shown(headers):
+    return "[%s]" % ", ".join(["[%s, %s]" % (_quoted(name), _shown(value)) for name, value in headers])
 
 
 def unpack(line):
@@ -45,13 +54,13 @@ def _headers(given):
 
 
 def _shown(value):
-    """Return bytes as JSON has them."""
+    """Return JSON of bytes."""
     if value is None:
-        return None
+        return "null"
     try:
-        return value.decode("utf-8")
+        return _quoted(value.decode("utf-8"))
     except UnicodeDecodeError:
-        return {"base64": base64.b64encode(value).decode("ascii")}
+        return '{"base64": "%s"}' % base64.b64encode(value).decode("ascii")
 
 
 def _meant(value):

@@ -25,10 +25,6 @@ def _literal(match):
     return found if isinstance(found, bytes) else found.encode("utf-8")
 
 
-def _number(number):
-    return str(number).encode("ascii")
-
-
 def _headers(headers, write):
     return b",".join(
         name.encode("utf-8") + b"=" + (b"NULL" if value is None else write(value)) for name, value in headers)
@@ -44,34 +40,40 @@ def hexadecimal(value):
     return b"" if value is None else binascii.hexlify(value)
 
 
+#: letter -> the expression of what stands for it, of a `kiel.clients.Record` called r, and how that is put in
+FIELDS = {
+    "s": ("write(r[5])", b"%s"), "S": ("-1 if r[5] is None else len(r[5])", b"%d"),
+    "k": ("write(r[4])", b"%s"), "K": ("-1 if r[4] is None else len(r[4])", b"%d"),
+    "t": ("r[0].encode('utf-8')", b"%s"), "p": ("r[1]", b"%d"), "o": ("r[2]", b"%d"), "T": ("r[3]", b"%d"),
+    "h": ("headers(r[6], write)", b"%s"),
+}
+
+#: what is written for what is most of the time, without a call
+PLAIN = {"write(r[5])": "r[5] or b''", "write(r[4])": "r[4] or b''"}
+
+
 def writer(text, write=plain):
     """
-    Return a function of a `kiel.clients.Record` that returns the bytes to write.
+    Return a function of a list of `kiel.clients.Record` that returns the bytes to write.
 
     :param text: ``%s`` value, ``%S`` its length (-1 for null), ``%k`` key, ``%K`` its length, ``%t`` topic, ``%p``
         partition, ``%o`` offset, ``%T`` time stamp, ``%h`` headers, ``%%`` a percent sign; escapes as in `unescaped`
     :param write: makes bytes of a key, a value or a header's value
     :raises ValueError: for another letter
     """
-    fields = {
-        "s": lambda record: write(record[5]), "S": lambda record: _number(-1 if record[5] is None else len(record[5])),
-        "k": lambda record: write(record[4]), "K": lambda record: _number(-1 if record[4] is None else len(record[4])),
-        "t": lambda record: record[0].encode("utf-8"), "p": lambda record: _number(record[1]),
-        "o": lambda record: _number(record[2]), "T": lambda record: _number(record[3]),
-        "h": lambda record: _headers(record[6], write),
-    }
-    makers = []
+    template, fields = [], []
     for match in _PIECES.finditer(text):
         letter = match.group(1)
-        if letter is None or letter == "%":
-            makers.append(_constant(b"%" if letter else _literal(match)))
-        elif letter in fields:
-            makers.append(fields[letter])
+        if letter in FIELDS:
+            expression, place = FIELDS[letter]
+            fields.append(PLAIN.get(expression, expression) if write is plain else expression)
+            template.append(place)
+        elif letter is None or letter == "%":
+            template.append(b"%%" if letter else _literal(match).replace(b"%", b"%%"))
         else:
             raise ValueError("a format has %%%s; there are %s" % (
-                letter, ", ".join("%" + each for each in sorted(fields) + ["%"])))
-    return lambda record: b"".join([make(record) for make in makers])
-
-
-def _constant(value):
-    return lambda record: value
+                letter, ", ".join("%" + each for each in sorted(FIELDS) + ["%"])))
+    # one expression for all records, as there may be millions
+    names = {"template": b"".join(template), "write": write, "headers": _headers}
+    one = "template %% (%s)" % "".join("%s, " % each for each in fields)
+    return eval("lambda records: b''.join([%s for r in records])" % one, names)

@@ -2,6 +2,8 @@
 from __future__ import absolute_import, print_function
 
 import os
+import re
+import stat
 import sys
 import threading
 
@@ -9,7 +11,8 @@ from six.moves import queue
 from tornado import concurrent, gen, ioloop
 
 from kiel import clients, exc, partitioners
-from kiel.commands import connecting, envelope, formats, line
+from kiel.commands import connecting, envelope, formats, line, properties
+from kiel.commands.progress import Progress, on_terminal
 from kiel.commands.showing import DONE, FAILED, INTERRUPTED, CommandError, complain, say
 from kiel.events import first, ignore, settle
 
@@ -18,6 +21,9 @@ BLOCK = 1024 * 1024
 
 #: seconds for which messages wait for others
 LINGER = 0.05
+
+#: who has to acknowledge, as it is written -> as Kafka counts it
+ACKS = {"all": -1, "-1": -1, "0": 0, "1": 1}
 
 #: blocks whose messages are under way at a time
 UNDER_WAY = 16
@@ -55,17 +61,31 @@ def _settings(made, args):
     for name in "compression", "acks", "transactional_id":
         if getattr(args, name) is not None:
             found[name] = getattr(args, name)
+    _check_properties(found)
     settings = dict(
         made, serializer=bytes_or_none, batch_size=100000, linger=float(found["linger"]) / 1000,
         compression={"none": None}.get(found["compression"], found["compression"]),
-        required_acks=int({"all": -1}.get(found["acks"], found["acks"])), delivery_timeout=max(1, args.timeout),
+        required_acks=ACKS[str(found["acks"])], delivery_timeout=max(1, args.timeout),
         transactional_id=found.get("transactional_id")
     )
+    if "idempotent" in found:
+        settings["idempotent"] = properties.truth(found, "idempotent", "false")
     if args.message_key is None and args.key_delimiter is None and not (args.json or args.envelope):
         settings["serializer"] = bytes if not args.null else bytes_or_none
     else:
         settings["partitioner"] = partitioners.murmur2  # where Java's clients put them
     return settings
+
+
+def _check_properties(found):
+    """Refuse values that make no sense."""
+    if str(found["acks"]) not in ACKS:
+        raise CommandError("acks is one of %s, not %s" % (", ".join(sorted(ACKS)), found["acks"]))
+    if not re.match(r"\d+(\.\d*)?$", str(found["linger"])):
+        raise CommandError("linger.ms is a number of milliseconds, not %s" % found["linger"])
+    if found.get("partitioner", "murmur2") not in properties.PARTITIONERS:
+        raise CommandError("partitioner is %s; keys go where Java's clients put them: %s" % (
+            found["partitioner"], " or ".join(properties.PARTITIONERS)))
 
 
 def bytes_or_none(value):
@@ -109,6 +129,12 @@ def _sources(args):
     return [os.dup(sys.stdin.fileno()) if name == "-" else os.open(name, os.O_RDONLY) for name in args.file]
 
 
+def _size(sources):
+    """Return how many bytes there are to read; None where it is not known, as of a pipe."""
+    found = [os.fstat(source) for source in sources]
+    return sum(each.st_size for each in found) if all(stat.S_ISREG(each.st_mode) for each in found) else None
+
+
 class Session(object):
     """
     Messages from files to a producer.
@@ -132,10 +158,24 @@ class Session(object):
         self.written = self.failed = 0
         #: the first error of a message
         self.error = None
+        self.progress = Progress(None, "B", wanted=False)
 
     @gen.coroutine
     def run(self, sources):
         """Produce all that the files hold; return the exit code."""
+        self.progress = Progress(_size(sources), "B", wanted=not self.args.quiet and not on_terminal(sys.stdin))
+        try:
+            code = yield self._produce_all(sources)
+        finally:
+            self.progress.close()
+        if self.error is not None:
+            complain(self.error)
+            code = FAILED
+        raise gen.Return(code)
+
+    @gen.coroutine
+    def _produce_all(self, sources):
+        """Produce all that the files hold, in a transaction or not; return the exit code."""
         transaction = self.producer.transactional_id is not None
         if transaction:
             yield self.producer.begin()
@@ -159,9 +199,6 @@ class Session(object):
             if transaction:
                 yield self.producer.abort()
             raise failure
-        if self.error is not None:
-            complain(self.error)
-            code = FAILED
         raise gen.Return(code)
 
     @gen.coroutine
@@ -174,6 +211,7 @@ class Session(object):
             if not coming.done():
                 raise gen.Return(False)
             block = coming.result()
+            self.progress.add(len(block))
             if self.args.whole:
                 if not block:
                     yield self._take([b"".join(rest)])

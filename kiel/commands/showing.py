@@ -2,11 +2,13 @@
 from __future__ import absolute_import, print_function
 
 import json
+import os
 import sys
 
 import six
 
 from kiel import exc
+from kiel.commands.progress import on_terminal
 
 #: the columns of tables that are numbers
 NUMBERS = ("partition", "partitions", "offset", "committed", "end", "lag", "before", "after", "epoch", "size", "port",
@@ -14,6 +16,10 @@ NUMBERS = ("partition", "partitions", "offset", "committed", "end", "lag", "befo
 
 #: exit codes
 DONE, FAILED, MISUSED, INTERRUPTED = 0, 1, 2, 130
+
+
+#: what a terminal makes of it: the numbers of ANSI's "select graphic rendition"
+BOLD, RED = "1", "31"
 
 
 class CommandError(Exception):
@@ -44,7 +50,14 @@ def say(out, text):
 
 def complain(text):
     """Say on standard error what went wrong."""
-    print(six.ensure_str(u"kiel: %s" % words(text)), file=sys.stderr)
+    print("%s %s" % (painted(sys.stderr, "kiel:", RED), six.ensure_str(words(text))), file=sys.stderr)
+
+
+def painted(stream, text, how):
+    """Return text in a colour, where the stream is a terminal that has some and ``NO_COLOR`` is not set."""
+    if os.environ.get("NO_COLOR") or os.environ.get("TERM", "dumb") == "dumb" or not on_terminal(stream):
+        return text
+    return "\x1b[%sm%s\x1b[0m" % (how, text)
 
 
 def words(text):
@@ -86,12 +99,15 @@ def table(out, rows, columns, nothing):
         print(nothing, file=out)
         return
     cells = [[column.upper().replace("_", "-") for column in columns]]
-    for row in rows:
-        cells.append([_cell(row[column]) for column in columns])
+    cells += [[_cell(row[column]) for column in columns] for row in rows]
     widths = [max(len(line[number]) for line in cells) for number in range(len(columns))]
     right = [column in NUMBERS for column in columns]
-    for line in cells:
-        text = u"  ".join(
-            cell.rjust(width) if number else cell.ljust(width) for cell, width, number in zip(line, widths, right)
-        )
-        print(six.ensure_str(text.rstrip()), file=out)
+    header, lines = _aligned(cells[0], widths, right), [_aligned(line, widths, right) for line in cells[1:]]
+    print("\n".join([painted(out, header, BOLD)] + lines), file=out)
+
+
+def _aligned(cells, widths, right):
+    """Return a line of a table."""
+    text = u"  ".join(
+        cell.rjust(width) if to_right else cell.ljust(width) for cell, width, to_right in zip(cells, widths, right))
+    return six.ensure_str(text.rstrip())
