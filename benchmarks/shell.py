@@ -1,8 +1,8 @@
 """
 ``kiel produce`` and ``kiel consume`` beside kcat, from a file and into one.
 
-``python -m benchmarks.shell`` starts a broker, and says how many messages a second each wrote and read, by the clock and
-by processor time, start-up included; the best of several rounds, in turns. Needs ``kcat``.
+``python -m benchmarks.shell`` starts a broker, and says how many messages a second each wrote and read, by the clock
+and by processor time, start-up included; the best of several rounds, in turns. Needs ``kcat``.
 """
 from __future__ import absolute_import, print_function
 
