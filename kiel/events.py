@@ -162,6 +162,15 @@ def running_loop():
     return current if current is not None and is_running(current) else None
 
 
+def soon(io_loop, callback):
+    """Have something called when this loop turns, which runs here as a rule: without waking it, since it is awake."""
+    loop = getattr(io_loop, "asyncio_loop", None)
+    if loop is not None and asyncio_running_loop() is loop:
+        loop.call_soon(callback)
+    else:
+        io_loop.add_callback(callback)
+
+
 def is_elsewhere(io_loop):
     """
     Return whether a call comes from another IOLoop than this one, or this one is closed.

@@ -548,21 +548,13 @@ class Producer(Client):
         if not self._looked:
             # it may not turn again, and the next message may come on another
             self._looked.add(self.io_loop)
-            self._soon(self._looked.clear)
-
-    def _soon(self, callback):
-        """Have something called when the loop turns: cheaply, since that may be once for each message."""
-        loop = self._asyncio
-        if loop is not None and asyncio_running_loop() is loop:
-            loop.call_soon(callback)
-        else:
-            self.io_loop.add_callback(callback)
+            events.soon(self.io_loop, self._looked.clear)
 
     def _run_began(self):
         """A run ends with the turn of the loop: the next message may come on another, and has to look where it is."""
         if not self._run_ends and self.io_loop is not None:
             self._run_ends = True
-            self._soon(self._end_run)
+            events.soon(self.io_loop, self._end_run)
 
     def _end_run(self):
         """The loop turned."""

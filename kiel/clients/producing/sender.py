@@ -12,6 +12,8 @@ import functools
 import logging
 import time
 
+import tornado
+
 from kiel import exc
 from kiel.clients import observed
 from kiel.clients.producing import encoding
@@ -22,11 +24,14 @@ from kiel.clients.producing.partition_queue import DRAINING, IN_FLIGHT, LINGERIN
 from kiel.clients.producing.pipeline import REMEMBERED, Pipeline
 from kiel.clients.producing.producer_state import WRITTEN
 from kiel.clients.producing.retries import Refusal, Retries
-from kiel.events import outcome_of, settle, weakly
+from kiel.events import outcome_of, settle, soon, weakly
 from kiel.protocol import produce
 from kiel.retry import monotonic
 
 log = logging.getLogger(__name__)
+
+#: whether a coroutine of Tornado's goes on a turn later than whoever else waits for the same
+TOLD_LATER = (5,) <= tornado.version_info < (6,)
 
 #: bytes of batches that are encoded between two looks at the clock
 WORTH_ASKING = 64 * 1024
@@ -73,6 +78,7 @@ class Sender(object):
         self._encoded = 0  # bytes that were encoded since somebody asked whether the loop is due its turn
         self._linger_timer = None
         self._deadline_timer = None
+        self._held = None  # the broker queues that wait for those who were told of an answer; None while none is to
 
     def queue(self, topic, partition):
         """Return the queue of a partition."""
@@ -165,7 +171,7 @@ class Sender(object):
         self._broker_queues.clear()
         self.sent.clear()
         self._postponed = []
-        self._linger_timer = self._deadline_timer = None
+        self._linger_timer = self._deadline_timer = self._held = None
         self._pipeline.forget()
         for future, result, failed in outcome:
             settle(future, result, failed)
@@ -311,6 +317,9 @@ class Sender(object):
         :param asked: the broker has just been asked what it serves
         :param due: one request is sent now, however long others have taken
         """
+        if self._held is not None:
+            self._held.add(broker_queue)
+            return
         while broker_queue.ready and not broker_queue.blocked:
             if not (broker_queue.in_flight < FREELY or broker_queue.hurries or self._pipeline.may_go(broker_queue)):
                 return
@@ -629,7 +638,29 @@ class Sender(object):
             effects.moved.append(queue)
 
     def _send_more(self, broker_queue, effects):
-        """A request to this broker is over, so another may start."""
+        """
+        A request to this broker is over, so another may start.
+
+        Where several callers learn what became of their messages, each may give the next one as soon as it runs, which
+        is in the coming turn of the loop. What the first of them gives waits for the others: one request for all costs
+        as much as one for each. A single caller waits for nobody.
+        """
         if broker_queue.ready:
             self._send_ready(broker_queue, effects)
-        self._act(effects)
+        if len(effects.outcome) < 2 or self._held is not None:
+            self._act(effects)
+            return
+        self._held = set()
+        try:
+            self._act(effects)
+        finally:
+            io_loop, go = self._client.io_loop, self._let_go  # behind those who were told
+            soon(io_loop, functools.partial(soon, io_loop, go) if TOLD_LATER else go)
+
+    def _let_go(self):
+        """Send what was held."""
+        held, self._held = self._held, None
+        for broker_queue in held or ():
+            effects = Effects()
+            self._send_ready(broker_queue, effects)
+            self._act(effects)
