@@ -37,6 +37,10 @@ crc32c = ["crc32c"]
 # built with the headers of MIT Kerberos
 gssapi = ["gssapi"]
 prometheus = ["prometheus_client"]
+# 0.24.1 is the last of Python 2 that needs no compiler
+avro = ['fastavro; python_version >= "3"', 'fastavro<0.24.2; python_version < "3"']
+jsonschema = ["jsonschema"]
+protobuf = ["protobuf"]
 # the application brings the SDK; there is nothing for Python 2
 opentelemetry = ['opentelemetry-api; python_version >= "3"']
 # bars on long work, and completion in a shell
@@ -108,6 +112,10 @@ setup(
         "prometheus": prometheus,
         "opentelemetry": opentelemetry,
         "command": command,
+        "avro": avro,
+        "jsonschema": jsonschema,
+        "protobuf": protobuf,
+        "schemas": avro + jsonschema + protobuf,
         "all": snappy + lz4 + zstd + crc32c,
     },
     classifiers=[

@@ -103,7 +103,11 @@ RULES = (
     # what is made of clients: no client knows it
     ("kiel.worker",           ("socket", "ssl", "select", "threading", "kiel.connection", "kiel.broker",
                                "kiel.protocol", "kiel.zookeeper", "kiel.groups")),
-    ("kiel.clients",          ("kiel.worker", "kiel.service")),
+    ("kiel.clients",          ("kiel.worker", "kiel.service", "kiel.schemas")),
+    # serializers and deserializers are handed to clients, which do not know them
+    ("kiel.schemas",          FACES + ("socket", "ssl", "select", "threading", "kiel.connection", "kiel.broker",
+                                       "kiel.cluster", "kiel.protocol", "kiel.zookeeper", "kiel.groups",
+                                       "kiel.worker", "kiel.service")),
     ("kiel.service",          ("socket", "ssl", "select", "threading") + SHELL[:-1]),
     ("kiel.worker",           ("kiel.service",)),
     # the command is the last to know everybody

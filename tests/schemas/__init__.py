@@ -1,0 +1,1 @@
+"""`kiel.schemas` against a registry of the tests' own, on real sockets."""
