@@ -3,12 +3,15 @@ from __future__ import absolute_import
 
 from tornado import gen
 
+from kiel import speedups
+
 from tests.clients.producing.producers import connected
 from tests.fake import with_cluster
 from tests.walk import Walk
 
-#: A message entered 25 modules there and 15 back when the producer was a stack of mixins.
-THERE, BACK = 24, 15
+#: A message entered 25 modules there and 15 back when the producer was a stack of mixins. Where the loops are not in C,
+#: it enters the varints' too.
+THERE, BACK = 24 if speedups.native else 25, 15
 
 
 @with_cluster(topics={"t": 1})
