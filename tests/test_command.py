@@ -1,6 +1,8 @@
 """The command: its line, what it prints, its exit codes; what it asks is `tests/clients/test_admin.py`."""
 from __future__ import absolute_import
 
+import argparse
+import collections
 import datetime
 import errno
 import io
@@ -18,10 +20,13 @@ from kiel.clients.admin import Lag, Listing, Reset
 from kiel.clients.consuming.record import Record
 from kiel.clients.grouping.group_view import GroupDescription, Member
 from kiel.clients.offsets import BEGINNING, END
-from kiel.commands import envelope, formats, properties
+from kiel.commands import completion, connecting, envelope, formats, properties, showing
 from kiel.security import tls
 
 MEMBER = Member("m-1", None, u"w\xf6rker", "/10.0.0.1", None, ["t"], {"t": [0, 1], "u": [2]}, None, None, "classic")
+
+
+Listed = collections.namedtuple("Listed", "name")
 
 
 class Scripted(object):
@@ -367,6 +372,36 @@ def test_a_full_disk_is_a_failure(monkeypatch, capsys):
     assert "of the tests" in capsys.readouterr()[1]
     assert command.main("topics list -b b:1".split(), Full(errno.EPIPE)) == 0
     assert capsys.readouterr()[1] == ""
+
+
+def test_colours(monkeypatch):
+    class Terminal(six.StringIO):
+        def isatty(self):
+            return True
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    assert showing.painted(Terminal(), "kiel:", showing.RED) == "\x1b[31mkiel:\x1b[0m"
+    assert showing.painted(six.StringIO(), "kiel:", showing.RED) == showing.painted(None, "kiel:", "1") == "kiel:"
+    monkeypatch.setenv("TERM", "dumb")
+    assert showing.painted(Terminal(), "kiel:", showing.RED) == "kiel:"
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert showing.painted(Terminal(), "kiel:", showing.RED) == "kiel:"
+
+
+def test_without_an_answer_nothing_is_completed(monkeypatch):
+    names = completion.Names(command.shared_options(), completion.topics)
+    monkeypatch.setattr(completion, "Admin", Scripted)
+    for brokers, answer, wanted in (
+        ("b:1", [Listed("colors"), Listed("dogs")], ["colors"]), (None, [], []), ("b:1", exc.NoBrokersError("no"), []),
+    ):
+        monkeypatch.setattr(Scripted, "answers", {"list_topics": answer}, raising=False)
+        assert names("co", argparse.Namespace(brokers=brokers)) == wanted
+    secret = argparse.Namespace(brokers="b:1", sasl="PLAIN", user="alice")  # not asked for while a line is typed
+    monkeypatch.setattr(connecting, "on_terminal", lambda: True)
+    monkeypatch.setattr(connecting.getpass, "getpass", lambda text: 1 / 0)
+    monkeypatch.setattr(Scripted, "made", [])
+    assert names("co", secret) == [] and not Scripted.made
 
 
 # -- messages --

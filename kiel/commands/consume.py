@@ -198,7 +198,7 @@ class Session(object):
         """Write what is read until a signal comes or nothing more is wanted; return the exit code."""
         try:
             while not self._enough():
-                coming = ignore(read(wanted, self.start))
+                coming = ignore(read(wanted, self.start, **self._limit()))
                 yield first(coming, self.args.stopped)
                 if not coming.done():
                     raise gen.Return(INTERRUPTED)
@@ -211,6 +211,10 @@ class Session(object):
                     break
         finally:
             self.progress.close()
+
+    def _limit(self):
+        """Return how many messages may be taken: no more than are written, where what is taken is committed."""
+        return {"max_records": self.left} if self.group and self.left is not None else {}
 
     def _done(self, found):
         """Where it ends without a group is known beforehand, see `_enough`."""

@@ -629,8 +629,13 @@ def test_a_group_consumes_what_is_new(kafka, topics):
         assert kiel(kafka, "produce", name, stdin=wanted)[0] == 0
         code, out, errors = kiel(kafka, "consume", name, "-G", group, "-e")
         assert (code, out, errors) == (0, wanted, "")
-    code, out, errors = kiel(kafka, "groups", "lag", group, "--json")
-    assert code == 0 and sum(row["lag"] or 0 for row in json.loads(out.decode("utf-8"))) == 0
+    for count, lag in ((2, 2), (1, 1), (None, 0)):  # what was not written is not committed
+        if count == 2:
+            kiel(kafka, "produce", name, "-p", "0", stdin=b"4\n5\n6\n7\n")
+        limit = () if count is None else ("-c", str(count))
+        assert len(kiel(kafka, "consume", name, "-G", group, "-e", *limit)[1].splitlines()) == (count or 1)
+        code, out, errors = kiel(kafka, "groups", "lag", group, "--json")
+        assert code == 0 and sum(row["lag"] or 0 for row in json.loads(out.decode("utf-8"))) == lag
 
 
 def test_the_command_ends_in_good_order(kafka, topics):
