@@ -20,7 +20,7 @@ class GetTelemetrySubscriptionsRequest(Request):
 
 
 class GetTelemetrySubscriptionsResponse(Response):
-    """What is subscribed to: beginnings of names, a single empty one for all, none for nothing; times in ms."""
+    """What is subscribed to: beginnings of names, an empty one or "*" for all, none for nothing; times in ms."""
 
     api, versions, flexible = api_name, "0", "0+"
     parts = (

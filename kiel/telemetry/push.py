@@ -22,6 +22,9 @@ log = logging.getLogger(__name__)
 #: the id of a client that the cluster has not given one yet
 NO_ID = b"\0" * 16
 
+#: what stands for all names
+ANY = "*"
+
 #: seconds until the cluster is asked again where it does not say
 INTERVAL = 300.0
 
@@ -77,6 +80,8 @@ class Telemetry(object):
         self._id = NO_ID
         #: the `Subscription`; None where the cluster has to be asked
         self._subscription = None
+        #: seconds between two pushes, or questions, as the cluster named them last
+        self._interval = INTERVAL
         #: the broker that was asked last
         self._broker = None
         #: (loop, timer) of the next step; the Future of the one under way
@@ -217,10 +222,10 @@ class Telemetry(object):
         response = yield self._send(subscriptions.GetTelemetrySubscriptionsRequest(client_instance_id=self._id))
         if term != self._term:
             return
-        interval = response.push_interval / 1000.0 if response.push_interval > 0 else INTERVAL
         if response.error_code:
-            # whatever the error, to ask at once again is of no use
-            raise gen.Return(None if self._reacts(response) == NEVER else interval)
+            # whatever the error, to ask at once again is of no use; and an answer with one names no interval
+            raise gen.Return(None if self._reacts(response) == NEVER else self._interval)
+        interval = self._interval = response.push_interval / 1000.0 if response.push_interval > 0 else INTERVAL
         if response.client_instance_id != NO_ID:
             self._id = response.client_instance_id
         client = self._client()
@@ -230,9 +235,11 @@ class Telemetry(object):
         self._count(client)
         self._subscription = Subscription(
             response.subscription_id, tuple(response.accepted_compression_types), interval,
-            response.telemetry_max_bytes, response.delta_temporality, tuple(response.requested_metrics))
+            response.telemetry_max_bytes, response.delta_temporality,
+            # brokers have a "*" for all, the KIP an empty beginning
+            tuple("" if name == ANY else name for name in response.requested_metrics))
         log.info("The cluster wants this client's numbers (%s) every %g s; it knows the client as %s",
-                 ", ".join(self._subscription.names) or "all", interval, self.instance_id,
+                 ", ".join(response.requested_metrics) or "all", interval, self.instance_id,
                  extra=dict(client=self._settings.client_id))
         # as the KIP wants it: clients that begin together do not push together
         raise gen.Return(interval * random.uniform(0.5, 1.5))

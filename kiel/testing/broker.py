@@ -111,12 +111,12 @@ class Broker(object):
         tables.write(config, cluster.broker_settings(self))
         log4j2 = releases.numbers(cluster.version) >= (4, 0)
         logging = logs.options(self.directory, log4j2)
-        base = [java.java("Kafka " + cluster.version, cluster.release.java)] + archive.options(cluster.classpath)
+        base = [java.java("Kafka " + cluster.version, cluster.release.java)] + archive.options(cluster.archived)
         if cluster.mode == "kraft" and not os.path.exists(os.path.join(self.data, "meta.properties")):
             self._format(base + ["-Xmx128m"] + cluster.jvm_options() + logging, config)
         command = base + ["-Xms64m", "-Xmx" + cluster.heap] + cluster.jvm_options() + logging + list(cluster.jvm)
-        if self is cluster.brokers[0]:
-            command += archive.making(cluster.classpath, self.archive)
+        if self is cluster.brokers[0] and not cluster.jars:
+            command += archive.making(cluster.archived, self.archive)
         users = security.jaas(cluster.sasl, cluster.users)
         if users is not None and self.role == "broker":
             path = os.path.join(self.directory, "jaas.conf")

@@ -83,6 +83,9 @@ class Kafka(object):
         #: The :class:`ZooKeeper` of the cluster, in ZooKeeper mode, once it runs (None when given as a text).
         self.zookeeper = None
         self.directory = self.cluster_id = self.classpath = None
+        #: the class path without further jars: what :mod:`kiel.testing.archive` goes by, as Java takes an archive where
+        #: its class path is the beginning of another
+        self.archived = None
         #: the :class:`security.Authority` that signs the brokers' certificates, with TLS
         self.authority = None
         self.ca_file = self.client_cert = self.client_key = None
@@ -101,11 +104,11 @@ class Kafka(object):
         if self.directory is not None:
             raise errors.HarnessError("%r is started already" % self)
         java.java("Kafka " + self.version, self.release.java)
-        classpath = list(maven.kafka_classpath(self.release)) + list(self.jars)
+        self.archived = list(maven.kafka_classpath(self.release))
         self.directory = processes.temporary_directory("kafka")
         processes.own(self)
         try:
-            self._prepare(classpath)
+            self._prepare(self.archived + list(self.jars))
             for broker in self.nodes:
                 broker.launch()
             for broker in self.brokers:
@@ -191,11 +194,11 @@ class Kafka(object):
 
     def _keep_classes(self):
         first = self.brokers[0]
-        if archive.making(self.classpath, first.archive):
+        if not self.jars and archive.making(self.archived, first.archive):
             if first.live and not os.path.isfile(first.archive):
                 processes.tell("keeping the loaded classes of Kafka %s for quicker starts, once" % self.version)
                 first.stop(15)
-            archive.keep(self.classpath, first.archive)
+            archive.keep(self.archived, first.archive)
 
     def __enter__(self):
         return self.start()

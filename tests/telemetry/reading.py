@@ -37,7 +37,6 @@ class Numbers(object):
                     self._add(metric)
 
     def _add(self, metric):
-        assert metric.name not in self.temporality, "told twice"
         counted = metric.WhichOneof("data") == "sum"
         self.temporality[metric.name] = metric.sum.aggregation_temporality if counted else None
         for point in (metric.sum if counted else metric.gauge).data_points:

@@ -46,7 +46,8 @@ class Receiver(object):
     """
     Answers a `FakeCluster`'s clients, on all brokers.
 
-    ``subscription`` are fields of the answer, ``answers`` error codes of the next pushes, oldest first, or handlers.
+    ``subscription`` are fields of the answer, ``answers`` error codes of the next pushes, oldest first, or `CLOSE`, and
+    ``refusals`` error codes of the next questions.
     """
 
     def __init__(self, cluster, **subscription):
@@ -54,6 +55,7 @@ class Receiver(object):
             dict(subscription_id=7, accepted_compression_types=[], push_interval=30, telemetry_max_bytes=1000000,
                  delta_temporality=False, requested_metrics=[""]), **subscription)
         self.answers = []
+        self.refusals = []
         self.asked = []
         self.pushes = []
         self.refused = []
@@ -63,6 +65,8 @@ class Receiver(object):
 
     def _tell(self, call):
         self.asked.append(call.request.client_instance_id)
+        if self.refusals:
+            return dict(throttle_time=0, error_code=self.refusals.pop(0), push_interval=0)
         known = call.request.client_instance_id != b"\0" * 16
         return dict(dict(throttle_time=0, error_code=0, client_instance_id=b"\0" * 16 if known else GIVEN),
                     **self.subscription)
