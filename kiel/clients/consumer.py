@@ -523,7 +523,7 @@ class BaseConsumer(Client):
     def _on_metadata(self):
         """Topics, partitions or leaders may have changed."""
         if self.io_loop is not None and not self.closing:
-            self._positions.topics_changed()
+            self._positions.watch.topics_changed()
             self._streams.topics_changed()
             self._unknown.intersection_update(set(self._unknown).difference(self.cluster.topics))
             self._fetcher.wake()

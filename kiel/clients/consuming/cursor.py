@@ -180,7 +180,8 @@ class Cursor(object):
         if lost_at is not None:
             log.warning("%s:%s: offset %d is out of range, reading goes on at %d: %s", self.topic, self.partition,
                         lost_at, offset, "%d offsets are skipped" % (offset - lost_at) if offset > lost_at else
-                        "%d offsets are read again, or their messages are gone" % (lost_at - offset))
+                        "%d offsets are read again, or their messages are gone: the log ends before it, so it has lost "
+                        "its end, or the topic was deleted and made again" % (lost_at - offset))
 
     @property
     def behind(self):
@@ -316,6 +317,7 @@ class Cursor(object):
         handed = self.handed
         self._on("lost")
         self._forget_position()
+        self.high_watermark = None  # the log is not what it was
         self.lost_at = handed
         self.start = start
 

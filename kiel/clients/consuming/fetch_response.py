@@ -68,7 +68,7 @@ class FetchResponses(object):
             ))
         if part.diverging_epoch.end_offset >= 0:
             self.validator.diverged(cursor, part.diverging_epoch.end_offset, part.diverging_epoch.epoch)
-            return False
+            return True  # a topic that was made again looks the same
         if part.preferred_read_replica not in (-1, cursor.replica):
             cursor.replica = part.preferred_read_replica
             cursor.replica_until = monotonic() + self.client.cluster.metadata_max_age
@@ -76,25 +76,33 @@ class FetchResponses(object):
             crowded = True  # it has more to say
         if self.client.cluster.outage.troubles:
             self._tell_over(cursor)
-        cursor.high_watermark = part.highwater_mark_offset
+        end = part.highwater_mark_offset
+        outdated = (cursor.high_watermark or 0) > end and self.client.positions.watch.compare_ends(cursor, end)
+        cursor.high_watermark = end
+        if outdated and cursor.topic in self.client.cluster.topic_ids:  # whether it is another one is seen first
+            cursor.failed()
+            return True
         cursor.last_stable = cursor.end = part.last_stable_offset
         if cursor.end < 0 or self.limits.isolation_level != constants.READ_COMMITTED:
             cursor.end = cursor.high_watermark
-        self._take_messages(cursor, part, crowded)
-        return False
+        return self._take_messages(cursor, part, crowded) or outdated
 
     def _take_messages(self, cursor, part, crowded):
+        """Take one partition's messages. Returns whether metadata is out of date."""
         batches = part.message_set.batches()
         if part.aborted_transactions and self.limits.isolation_level == constants.READ_COMMITTED:
             batches = isolation.without_aborted(batches, part.aborted_transactions)
         batches = [batch for batch in batches if batch.next_offset > cursor.position]
         if batches:
+            outdated = self.client.positions.watch.compare_epochs(cursor, batches[0].leader_epoch)
             cursor.fetched(batches)
             self.fetcher.wake(cursor.topic)
-        elif part.message_set.size:
+            return outdated
+        if part.message_set.size:
             self._ask_for_more(cursor, part.message_set.data)
         else:
             cursor.nothing(cold=not crowded)
+        return False
 
     def _ask_for_more(self, cursor, data):
         """A message larger than the limit was cut off by a broker older than fetch version 3."""
@@ -152,14 +160,14 @@ class FetchResponses(object):
             return error.cure == "metadata"
         self.client.last_error = error
         if error.code == errors.unknown_topic_or_partition:
-            self.client.positions.note_gone(cursor.topic)
-        elif error.code == errors.offset_out_of_range and self.client.positions.beyond_the_log(cursor.topic):
+            self.client.positions.watch.note_gone(cursor.topic)
+        elif error.code == errors.offset_out_of_range and self.client.positions.watch.beyond_the_log(cursor.topic):
             return False
         if error.code == errors.offset_out_of_range and self.limits.offset_reset != ERROR:
             log.warning("%s: looking for a position anew", error)
             self.validator.begin_anew(cursor)
             self.fetcher.wake(cursor.topic)
-            return False
+            return True  # a topic that was made again looks the same
         self._tell(cursor, error)
         cursor.failed()
         if not error.retriable:

@@ -10,6 +10,7 @@ from kiel.clients.consuming.cursor import UNSET, UNTOLD
 from kiel.clients.consuming.offset_lookup import BEGINNING
 from kiel.clients.consuming.offsets import Offsets, SyncedOffsets
 from kiel.clients.consuming.overridden import overridden
+from kiel.clients.consuming.topic_watch import TopicWatch
 from kiel.events import outcome_of
 
 log = logging.getLogger("kiel.clients.consumer")
@@ -43,11 +44,8 @@ class Positions(object):
         self._claimed = set()
         #: (topic, partition) -> the offset written before we had the partition
         self._early = {}
-        #: topic -> the id that it had when we got the first position in it (KIP-516)
-        self._topic_ids = {}
-        #: topic that was said not to be there while it was read -> {partition: its position then}; where brokers have
-        #: no ids, it may be another one when it is there again
-        self._gone = {}
+        #: sees that a topic is another one
+        self.watch = TopicWatch(client.cluster, fetcher, self._made_again)
         #: (topic, partition) of those that the application paused
         self.paused = set()
 
@@ -82,7 +80,7 @@ class Positions(object):
         cursor = self.fetcher.find(topic, partition)
         if cursor is None:
             cursor = self.fetcher.cursor(topic, partition)
-            self._topic_ids.setdefault(topic, self.client.cluster.topic_ids.get(topic))
+            self.watch.begin(topic)
             cursor.paused = (topic, partition) in self.paused
             early = self._early.pop((topic, partition), None)
             if early is None and topic in self._claimed:
@@ -96,54 +94,17 @@ class Positions(object):
         self.offsets.note(cursor.topic, cursor.partition, cursor.handed)
         self.fetcher.wake(cursor.topic)
 
-    def topics_changed(self):
+    def _made_again(self, topic, before):
         """
-        Metadata came: a topic with another id was deleted and made again, and positions in the old one mean nothing.
+        A topic is another one than that which was read: it is read from its beginning, as whatever comes meanwhile.
 
-        The new one is read from its beginning, as whatever comes while a topic is read.
+        :param before: ``{partition: its position when the topic was gone}``
         """
-        cluster = self.client.cluster
-        for topic in list(self.fetcher.cursors):
-            known, found = self._topic_ids.get(topic), cluster.topic_ids.get(topic)
-            if found is None:
-                if topic not in cluster.topics:
-                    self._gone.pop(topic, None)
-                    self.note_gone(topic)
-                elif topic in self._gone and self._is_younger(topic):
-                    self._made_again(topic)
-            elif found != known:
-                self._topic_ids[topic] = found
-                if known is not None:
-                    self._made_again(topic)
-
-    def note_gone(self, topic):
-        """A broker said that a topic is not there, which may mean no more than that it has not heard of it yet."""
-        self._gone.setdefault(topic, dict((cursor.partition, cursor.handed) for cursor in self.fetcher.of(topic)))
-
-    def _is_younger(self, topic):
-        """Whether a partition's leader is of an older epoch than messages that were read, as only in a new topic."""
-        epochs = self.client.cluster.leader_epochs.get(topic, {})
-        return any(0 <= epochs.get(cursor.partition, -1) < cursor.epoch for cursor in self.fetcher.of(topic))
-
-    def beyond_the_log(self, topic):
-        """
-        A position is out of range. Return whether that is since the topic was made again: all of it is read anew then.
-
-        For brokers without topic ids: with those, `topics_changed` tells.
-        """
-        if topic not in self._gone or topic in self.client.cluster.topic_ids:
-            return False
-        self._made_again(topic)
-        return True
-
-    def _made_again(self, topic):
-        """A topic is another one than that which was read."""
-        before = self._gone.pop(topic, {})
-        log.warning("Topic %s was deleted and made again: it is read from its beginning", topic)
         for cursor in self.fetcher.of(topic):
             if before.get(cursor.partition) == 0:
                 continue  # it was empty, so the new one is read from its beginning already
             cursor.seek(BEGINNING)
+            cursor.high_watermark = None
             self._sought(topic, cursor.partition, None)
         self.fetcher.wake(topic)
 
