@@ -94,10 +94,12 @@ class FetchResponses(object):
             batches = isolation.without_aborted(batches, part.aborted_transactions)
         batches = [batch for batch in batches if batch.next_offset > cursor.position]
         if batches:
-            outdated = self.client.positions.watch.compare_epochs(cursor, batches[0].leader_epoch)
+            went_back = 0 <= batches[0].leader_epoch < cursor.epoch
+            if went_back:
+                self.client.positions.watch.epochs_went_back(cursor, batches[0].leader_epoch)
             cursor.fetched(batches)
             self.fetcher.wake(cursor.topic)
-            return outdated
+            return went_back
         if part.message_set.size:
             self._ask_for_more(cursor, part.message_set.data)
         else:

@@ -89,13 +89,10 @@ class TopicWatch(object):
                     lambda: cursor.high_watermark is not None and cursor.high_watermark < before)
         return True
 
-    def compare_epochs(self, cursor, epoch):
-        """Return whether messages were written in an earlier leader's time than those before them; as `compare_ends`."""
-        if not 0 <= epoch < cursor.epoch:
-            return False
+    def epochs_went_back(self, cursor, epoch):
+        """Messages were written in an earlier leader's time than those before them: metadata should be asked for."""
         self._doubt(cursor, "has messages of leader epoch %d at %d, behind others of epoch %d" % (
             epoch, cursor.position, cursor.epoch), lambda: True)
-        return True
 
     def _doubt(self, cursor, what, holds):
         what = "partition %s %s" % (cursor.partition, what)
