@@ -8,6 +8,7 @@ Java and, the first time, Maven.
 from __future__ import absolute_import
 
 from kiel.testing.errors import FetchError, HarnessError, MissingToolError, StartError, TopicError
+from kiel.testing.fake import FakeKafka
 from kiel.testing.java import java_helper
 from kiel.testing.kafka import Kafka
 from kiel.testing.maven import jars
@@ -15,6 +16,6 @@ from kiel.testing.security import Authority
 from kiel.testing.zookeeper import ZooKeeper
 
 __all__ = (
-    "Authority", "FetchError", "HarnessError", "Kafka", "MissingToolError", "StartError", "TopicError", "ZooKeeper",
-    "jars", "java_helper",
+    "Authority", "FakeKafka", "FetchError", "HarnessError", "Kafka", "MissingToolError", "StartError", "TopicError",
+    "ZooKeeper", "jars", "java_helper",
 )

@@ -256,6 +256,17 @@ class Kafka(object):
 
     # -- topics
 
+    def topic(self, name=None, partitions=1, **options):
+        """
+        Create a topic, and return its name.
+
+        :param name: default: one that no other topic has
+        :param options: those of `create_topic`
+        """
+        name = name or "topic-" + uuid.uuid4().hex[:8]
+        self.create_topic(name, partitions, **options)
+        return name
+
     def create_topic(self, name, partitions=1, replicas=1, config=None, assignment=None, timeout=30):
         """
         Create a topic; returns when every live broker knows the leader of each partition.
