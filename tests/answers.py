@@ -8,6 +8,7 @@ from tornado import gen, ioloop
 from kiel import constants
 from kiel.protocol import fetch as fetch_api
 from kiel.protocol import request as requests
+from kiel.testing.fake.parts import build
 
 MODULES = {"group_coordinator": "coordinator"}
 
@@ -16,17 +17,6 @@ def request_class(api):
     """The class that reads an api's requests."""
     importlib.import_module("kiel.protocol." + MODULES.get(api, api))
     return requests.classes[api]
-
-
-def build(cls, fields):
-    """An instance of a part from plain dicts and lists."""
-    items = dict((part[0], getattr(part[1], "item_class", None)) for part in cls.parts)
-    made = {}
-    for name, value in fields.items():
-        if isinstance(value, list) and value and isinstance(value[0], dict):
-            value = [build(items[name], item) for item in value]
-        made[name] = value
-    return cls(**made)
 
 
 def served(call, only=None):

@@ -16,17 +16,19 @@ or a Future of one of these.
 from __future__ import absolute_import
 
 import collections
-import errno
 import functools
 import struct
 import uuid
 import weakref
 
-from tornado import gen, ioloop, iostream, netutil, tcpserver
+from tornado import gen, ioloop
 
 from kiel import constants
 from kiel.pending import PendingRequests
 from kiel.protocol import response as responses
+from kiel.testing.fake.listener import Listener, mute, size_of
+from kiel.testing.fake.parts import build
+from kiel.testing.fake.versions import SERVED
 
 from tests import answers, loop
 from tests.logs import PartitionLog
@@ -61,10 +63,9 @@ VERSIONS = {
         produce=(0, 11), fetch=(0, 17), offset=(0, 9), metadata=(0, 12), offset_commit=(0, 9),
         offset_fetch=(0, 9), group_coordinator=(0, 6), init_producer_id=(0, 5), api_versions=(0, 4),
         offset_for_leader_epoch=(0, 4)),
-    "4.4": dict(
-        produce=(0, 13), fetch=(4, 18), offset=(1, 11), metadata=(0, 13), offset_commit=(2, 10),
-        offset_fetch=(1, 10), group_coordinator=(0, 6), init_producer_id=(0, 5), api_versions=(0, 5),
-        offset_for_leader_epoch=(2, 4)),
+    "4.4": dict((api, SERVED[api]) for api in (
+        "produce", "fetch", "offset", "metadata", "offset_commit", "offset_fetch", "group_coordinator",
+        "init_producer_id", "api_versions", "offset_for_leader_epoch")),
 }
 
 #: the highest versions of the apis of transactions
@@ -156,47 +157,19 @@ class FakeCluster(object):
         return self.brokers[broker_id]
 
 
-class FakeBroker(object):
+class FakeBroker(Listener):
     """
     One broker of a `FakeCluster`.
 
-    ``requests`` are the `Call` of each request that came, oldest first; ``accepted`` counts connections,
-    ``streams`` are those now open.
+    ``requests`` are the `Call` of each request that came, oldest first.
     """
 
     def __init__(self, cluster, broker_id, host):
+        super(FakeBroker, self).__init__(host, tls=cluster.tls)
         self.cluster = cluster
         self.id = broker_id
-        self.host = host
-        self.port = 0  # known once it was started; the same one after a restart
         self.requests = []
-        self.accepted = 0
-        self.streams = set()
-        self.server = None
         self.handlers = {}
-
-    @property
-    def address(self):
-        return ("[%s]:%d" if ":" in self.host else "%s:%d") % (self.host, self.port)
-
-    def start(self):
-        """Listens; on the port it had before, if any."""
-        sockets = netutil.bind_sockets(self.port, self.host)
-        self.port = sockets[0].getsockname()[1]
-        self.server = _Server(self)
-        self.server.add_sockets(sockets)
-
-    def stop(self):
-        """Stops listening and hangs up on all."""
-        if self.server is not None:
-            self.server.stop()
-            self.server = None
-        self.hang_up()
-
-    def hang_up(self):
-        """Closes all open connections."""
-        for stream in list(self.streams):
-            stream.close()
 
     def on(self, api, handler, times=None):
         """
@@ -225,34 +198,20 @@ class FakeBroker(object):
         return entry[0]
 
     @gen.coroutine
-    def serve(self, stream):
+    def converse(self, stream, number):
         """One connection: a request after the other, each answered before the next is read, as Kafka does."""
-        self.accepted += 1
-        number = self.accepted
-        self.streams.add(stream)
-        stream.set_close_callback(lambda: None)  # so that it is seen to close while nobody reads
-        try:
-            greeting = self.handler("accept")
-            if greeting == MUTE:
-                yield self.mute(stream)
-            if greeting not in (None, CLOSE):
-                yield stream.read_bytes(65536, partial=True)
-                yield stream.write(greeting)
-            goes_on = greeting is None
-            while goes_on:
-                size, = struct.unpack(">i", (yield stream.read_bytes(4)))
-                if not 0 < size < 100 * 1024 * 1024:  # such as TLS spoken to a plain port
-                    break
-                payload = yield stream.read_bytes(size)
-                goes_on = yield self.answer(stream, number, payload)
-        except iostream.StreamClosedError:
-            pass
-        except EnvironmentError as error:
-            if error.errno not in (errno.ECONNRESET, errno.EPIPE):
-                raise
-        finally:
-            stream.close()
-            self.streams.discard(stream)
+        greeting = self.handler("accept")
+        if greeting == MUTE:
+            yield mute(stream)
+        if greeting not in (None, CLOSE):
+            yield stream.read_bytes(65536, partial=True)
+            yield stream.write(greeting)
+        goes_on = greeting is None
+        while goes_on:
+            size = size_of((yield stream.read_bytes(4)))
+            if size is None:
+                break
+            goes_on = yield self.answer(stream, number, (yield stream.read_bytes(size)))
 
     @gen.coroutine
     def answer(self, stream, number, payload):
@@ -278,7 +237,7 @@ class FakeBroker(object):
                 if answer is None:
                     answer = yield call.usual()
         if answer == MUTE:
-            yield self.mute(stream)
+            yield mute(stream)
         if answer in (CLOSE, MUTE):
             raise gen.Return(False)
         cut = answer == CUT
@@ -293,16 +252,6 @@ class FakeBroker(object):
                 raise gen.Return(False)
             yield stream.write(b"\0\0\0\0")
         raise gen.Return(not cut)
-
-    @staticmethod
-    @gen.coroutine
-    def mute(stream):
-        """Reads on and says nothing, until the other side hangs up."""
-        try:
-            while True:
-                yield stream.read_bytes(65536, partial=True)
-        except iostream.StreamClosedError:
-            pass
 
 
 class Call(object):
@@ -373,7 +322,7 @@ class Call(object):
         if self.api == "produce" and self.request.required_acks == 0:
             return None
         if isinstance(answer, dict):
-            answer = answers.build(responses.classes[self.api], answer)
+            answer = build(responses.classes[self.api], answer)
         if not isinstance(answer, bytes):
             answer = answer.serialize(self.version)
         return struct.pack(">ii", 4 + len(answer), self.correlation_id) + answer
@@ -394,15 +343,6 @@ def delay(seconds, then=None):
         answer = then(call) if callable(then) else then
         raise gen.Return(answer)
     return handler
-
-
-class _Server(tcpserver.TCPServer):
-    def __init__(self, broker):
-        super(_Server, self).__init__(ssl_options=broker.cluster.tls)
-        self.broker = broker
-
-    def handle_stream(self, stream, address):
-        return self.broker.serve(stream)
 
 
 def with_cluster(**settings):

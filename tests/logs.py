@@ -1,32 +1,29 @@
 """
 Partition logs of the fake broker, and Kafka's message formats written the plain way.
 
-Nothing of kiel is used here: what the fake serves is a second opinion on the formats.
+Nothing of kiel's protocol is used here: what the fake serves is a second opinion on the formats.
 """
 from __future__ import absolute_import
 
 import struct
 import zlib
 
+from kiel.testing.fake import log
+
 
 TRANSACTIONAL, CONTROL = 0x10, 0x20
 
 
-class PartitionLog(object):
-    """One partition: who leads it, and its batches as the bytes that a fetch gives."""
+class PartitionLog(log.PartitionLog):
+    """One partition of the scripted cluster: in any format, and with what a test may do to it."""
+
+    stable = None  # the last stable offset, where a test says that a transaction is open
 
     def __init__(self, leader, magic=2):
-        self.leader = leader
-        self.epoch = 0
+        super(PartitionLog, self).__init__(leader)
         self.magic = magic
-        self.start = 0  # the first offset that is kept
-        self.end = 0  # the offset that comes next
-        self.producers = {}  # producer id -> (epoch, [first and following number, offset] of the last five batches)
-        self.batches = []  # (first offset, last offset, greatest timestamp, bytes)
-        self.aborted = []  # (producer id, first offset, offset of the marker) of aborted transactions
         self.followers = []  # brokers that serve fetches besides the leader
         self.preferred = None  # the one of them that the leader sends readers with a rack to
-        self.stable = None  # the last stable offset, where a transaction is open
 
     def put(self, *values, **kwargs):
         """Adds values as one batch (`key=`, `timestamp=` in ms, `headers=`); gives the first offset."""
@@ -49,41 +46,11 @@ class PartitionLog(object):
         records = [(key, struct.pack(">hi", 0, 0), (), 1500000000000)]
         return self.append(batch(self.end, records, TRANSACTIONAL | CONTROL, None, producer, self.epoch))
 
-    def append(self, data, count=1, timestamp=-1):
-        """Adds ready bytes that hold so many offsets, whatever they are."""
-        first = self.end
-        self.end += count
-        self.batches.append((first, self.end - 1, timestamp, data))
-        return first
-
     def accept(self, data):
-        """
-        Adds what a producer sent if its numbers are next, as a broker does (KIP-98); gives (error code, first offset).
-
-        A batch that is one of the last five of its producer is not added again: it gets the answer of the first time.
-        Of a producer that it does not know, a broker takes any number, from 2.5 on; seen with 4.4.
-        """
+        """Adds what a producer sent, if its numbers are next; those of older formats have none."""
         if self.magic < 2:
             return 0, self.produced(data)
-        producer_id, epoch, sequence, count = struct.unpack_from(">qhii", data, 43)
-        if producer_id < 0:
-            return 0, self.produced(data)
-        last_epoch, recent = self.producers.get(producer_id, (epoch, []))
-        following = (sequence + count) & 0x7fffffff
-        if epoch < last_epoch:
-            return 47, -1
-        if epoch > last_epoch:
-            recent = []
-            if sequence:
-                return 45, -1
-        for first, behind, offset in recent:
-            if (first, behind) == (sequence, following):
-                return 0, offset
-        if recent and sequence != recent[-1][1]:
-            return 45, -1
-        offset = self.produced(data)
-        self.producers[producer_id] = (epoch, (recent + [(sequence, following, offset)])[-5:])
-        return 0, offset
+        return super(PartitionLog, self).accept(data)
 
     def restart(self):
         """Knows no more than the last batch of each producer, as a broker that was stopped and started."""
@@ -110,39 +77,6 @@ class PartitionLog(object):
         self.batches = [batch for batch in self.batches if batch[1] < offset]
         self.end = offset
         self.epoch += 1
-
-    def end_of(self, epoch):
-        """``(epoch, end)`` of the greatest epoch up to that one, -1 and -1 when there is none."""
-        found = [(struct.unpack_from(">i", data, 12)[0], first) for first, _, _, data in self.batches]
-        if epoch > self.epoch or not any(other <= epoch for other, _ in found):
-            return -1, -1
-        later = [first for other, first in found if other > epoch]
-        return max(other for other, _ in found if other <= epoch), min(later or [self.end])
-
-    def truncate(self, offset):
-        """Forgets what lies before the offset, as retention does."""
-        self.start = max(self.start, offset)
-        self.end = max(self.end, offset)
-        self.batches = [batch for batch in self.batches if batch[1] >= self.start]
-
-    def read(self, offset, max_bytes, whole, until=None):
-        """Bytes from the batch of the offset on, cut at max_bytes, with the first batch whole if asked so."""
-        found = [
-            data for first, last, _, data in self.batches if last >= offset and (until is None or first < until)
-        ]
-        limit = max(max_bytes, len(found[0])) if found and whole else max_bytes
-        return b"".join(found)[:max(0, limit)]
-
-    def offset_at(self, time):
-        """``(offset, timestamp)`` for a ListOffsets time; ``(-1, -1)`` when nothing is that late."""
-        if time == -1:
-            return self.end, -1
-        if time == -2:
-            return self.start, -1
-        for first, _, timestamp, _ in self.batches:
-            if timestamp >= time:
-                return first, timestamp
-        return -1, -1
 
 
 def entries(data):

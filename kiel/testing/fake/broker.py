@@ -9,14 +9,11 @@ from kiel import exc
 from kiel.testing.fake import faults
 from kiel.testing.fake.answers import ANSWERS
 from kiel.testing.fake.call import Call
-from kiel.testing.fake.listener import Listener, read_frame
+from kiel.testing.fake.listener import Listener, size_of
 from kiel.testing.fake.signal import Signal
 from kiel.testing.fake.versions import SERVED
 
 log = logging.getLogger(__name__)
-
-#: bytes of the smallest request: api, version and correlation id
-SHORTEST = 8
 
 #: seconds between two looks at whether a broker is still paused
 LOOK = 60.0
@@ -57,10 +54,11 @@ class Serving(Listener):
     def converse(self, stream, number):
         """Answer a request after the other, each before the next is read, as Kafka does."""
         while True:
-            payload = yield read_frame(stream)
-            if payload is None or len(payload) < SHORTEST:
+            size = size_of((yield stream.read_bytes(4)))
+            if size is None:
                 log.warning("The fake Kafka hangs up: what came is no request of Kafka's")
                 return
+            payload = yield stream.read_bytes(size)
             while self.is_paused and not stream.closed():
                 yield self.resumed.wait(LOOK)
             frame, goes_on = yield self._answer(stream, payload)

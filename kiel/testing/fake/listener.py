@@ -6,6 +6,9 @@ import struct
 
 from tornado import gen, iostream, netutil, tcpserver
 
+#: bytes of the smallest request: api, version and correlation id
+SMALLEST = 8
+
 #: bytes of the largest request, as ``socket.request.max.bytes`` has it
 LARGEST = 100 * 1024 * 1024
 
@@ -79,13 +82,10 @@ class Listener(object):
         raise NotImplementedError
 
 
-@gen.coroutine
-def read_frame(stream):
-    """Return the next request's bytes, without the size before them; None where there can't be one."""
-    size, = struct.unpack(">i", (yield stream.read_bytes(4)))
-    if not 0 < size < LARGEST:  # such as TLS spoken to a plain port
-        raise gen.Return(None)
-    raise gen.Return((yield stream.read_bytes(size)))
+def size_of(head):
+    """Return how many bytes a request has, by the four before it; None where it can't be one."""
+    size, = struct.unpack(">i", head)
+    return size if SMALLEST <= size < LARGEST else None  # such as TLS spoken to a plain port
 
 
 @gen.coroutine
