@@ -60,7 +60,7 @@ class Terminal(object):
 
         def take():  # so that Ctrl-C comes as a signal, and a password is asked for here
             os.setsid()
-            fcntl.ioctl(theirs, termios.TIOCSCTTY, 0)
+            fcntl.ioctl(2, termios.TIOCSCTTY, 0)
         environment = dict(os.environ, KIEL_BROKERS=kafka.bootstrap[0], TERM="xterm", NO_COLOR="")
         environment.update(environ)
         for name in "stdin", "stdout", "stderr":
