@@ -15,11 +15,14 @@ from kiel.schemas.errors import (
     DeserializationError, IncompatibleSchemaError, InvalidSchemaError, RegistryAccessError, RegistryError,
     RegistryUnavailableError, SchemaError, SchemaNotFoundError, SerializationError, WireFormatError
 )
+from kiel.schemas.json_schema import JSONDeserializer, JSONSerializer
+from kiel.schemas.protobuf import ProtobufDeserializer, ProtobufSerializer
 from kiel.schemas.registry import Registry
 from kiel.schemas.schema import Compatibility, Reference, Registered, Schema
 
 __all__ = [
     "AvroDeserializer", "AvroSerializer", "Compatibility", "DeserializationError", "IncompatibleSchemaError",
-    "InvalidSchemaError", "Reference", "Registered", "Registry", "RegistryAccessError", "RegistryError",
-    "RegistryUnavailableError", "Schema", "SchemaError", "SchemaNotFoundError", "SerializationError", "WireFormatError"
+    "InvalidSchemaError", "JSONDeserializer", "JSONSerializer", "ProtobufDeserializer", "ProtobufSerializer",
+    "Reference", "Registered", "Registry", "RegistryAccessError", "RegistryError", "RegistryUnavailableError", "Schema",
+    "SchemaError", "SchemaNotFoundError", "SerializationError", "WireFormatError"
 ]

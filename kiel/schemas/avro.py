@@ -111,5 +111,5 @@ def resolved(fastavro, registry, schema):
     references = yield registry.resolve(schema)
     found = loaded(schema)
     if references:
-        found = Inliner(dict((name, loaded(needed)) for name, needed in references)).inline(found)
+        found = Inliner(dict((name, loaded(needed.schema)) for name, needed in references)).inline(found)
     raise gen.Return(parsed(fastavro, found))

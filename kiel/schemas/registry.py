@@ -169,7 +169,9 @@ class Registry(object):
     @gen.coroutine
     def resolve(self, schema):
         """
-        Return what a schema refers to, directly and by others: a list of ``(name, Schema)``, each before what needs it.
+        Return what a schema refers to, directly and by others: a list of ``(name, Registered)``.
+
+        Each comes before what needs it.
 
         :raises kiel.schemas.SchemaNotFoundError: where one is missing
         """
@@ -186,7 +188,7 @@ class Registry(object):
                 continue
             needed = yield self.get_version(reference.subject, reference.version)
             yield self._resolve(needed.schema, found, depth + 1)
-            found.append((reference.name, needed.schema))
+            found.append((reference.name, needed))
 
     # -- subjects --
 

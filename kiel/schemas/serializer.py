@@ -43,6 +43,8 @@ class Serializer(object):
 
     #: one of `kiel.schemas.schema.KINDS`
     kind = None
+    #: whether messages have their schema with them
+    brings_schema = False
 
     def __init__(self, registry, schema=None, subject="topic", use=REGISTER, normalize=False, ids="prefix",
                  is_key=False, to_dict=None):
@@ -51,7 +53,7 @@ class Serializer(object):
             raise ValueError("use has to be one of %s, or the id of a schema, not %r" % (", ".join(USES), use))
         if ids not in IDS:
             raise ValueError("ids has to be one of %s, not %r" % (", ".join(IDS), ids))
-        if schema is None and use in (REGISTER, EXISTING):
+        if schema is None and use in (REGISTER, EXISTING) and not self.brings_schema:
             raise ValueError("schema is needed, but with use=\"latest\" or the id of one")
         self.registry = registry
         self.schema = None if schema is None else values.of(schema, self.kind)

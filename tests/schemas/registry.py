@@ -119,7 +119,7 @@ class Handler(web.RequestHandler):
                 if words[2] == (str(number) if words[1] == "ids" else guid):
                     fields = dict(fields)
                     if self.get_argument("format", None) == "serialized":
-                        fields["schema"] = server.serialized[fields["schema"]]
+                        fields["schema"] = server.serialized.get(fields["schema"], fields["schema"])
                     return self.answer(dict(fields, guid=guid) if server.guids else fields)
             return self.fail(404, 40403, "Schema not found")
         if words[0] == "config":

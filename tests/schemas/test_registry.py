@@ -89,7 +89,7 @@ def test_references_are_found_each_once_before_what_needs_them(server, registry)
     yield registry.register("b", b)
     top = Schema('["A", "B"]', references=[Reference("B", "b", 1), Reference("A", "a", 1)])
     found = yield registry.resolve(top)
-    assert [name for name, _ in found] == ["A", "B"] and found[1][1] == b
+    assert [name for name, _ in found] == ["A", "B"] and found[1][1].schema == b
 
 
 # -- errors --
