@@ -7,12 +7,13 @@ pair. Before it is timed, each client reads or writes once with every value chec
 """
 from __future__ import absolute_import, print_function
 
+import collections
 import os
 import platform
 import time
 
 import kiel
-from benchmarks import delay, filling, growth, page, python27, realistic, runs, sweeps, through
+from benchmarks import delay, filling, growth, page, python27, realistic, runs, sweeps, table, through
 from benchmarks.runs import median, speed
 
 #: "bare" is kiel without any optional package
@@ -20,12 +21,12 @@ PEERS = ("kiel", "bare", "kafka_python", "aiokafka", "confluent")
 
 #: task -> (what it is, messages in a run, a smaller number for the slowest)
 TASKS = {
-    "consume": ("values as bytes", filling.BYTES, 200000),
-    "consume_json": ("values from JSON", filling.JSON, 100000),
-    "consume_records": ("whole records", filling.BYTES, 200000),
-    "produce": ("a call a message, acks=all", 500000, 100000),
-    "produce_many": ("a call a thousand messages", 1000000, 100000),
-    "produce_wait": ("one message, waited for", 2000, 1000),
+    "consume": ("consume() as bytes", filling.BYTES, 200000),
+    "consume_json": ("consume() from JSON", filling.JSON, 100000),
+    "consume_records": ("consume_records()", filling.BYTES, 200000),
+    "produce": ("produce(), a call a message", 500000, 100000),
+    "produce_many": ("produce_many() of 1,000", 1000000, 100000),
+    "produce_wait": ("produce one and wait", 2000, 1000),
 }
 
 #: peers have no call for many messages; kiel's is held against their call a message
@@ -58,42 +59,10 @@ def compare(kafka, topics, peers, tasks, rounds, size):
     return results
 
 
-def report(results, peers):
-    """Gives the lines of the table."""
-    lines = []
-    for task, by_peer in results.items():
-        lines += ["", "%s: %s" % (task, TASKS[task][0])]
-        for peer in peers:
-            pairs = list(zip(by_peer["kiel"], by_peer[peer]))
-            line = waited if "median" in by_peer[peer][0] else moved
-            lines.append("  %-14s %s   %s" % (
-                "kiel, %s" % peer if peer == "bare" else peer, line(peer, pairs),
-                runs.packages(result for _, result in pairs)
-            ))
-    return lines
-
-
-def waited(peer, pairs):
-    """What the table says of messages that were waited for, one by one."""
-    return "%8.3f ms median %8.3f ms 99th   kiel's time is %.2f of it" % (
-        1000 * median(theirs["median"] for _, theirs in pairs), 1000 * median(theirs["p99"] for _, theirs in pairs),
-        median(ours["median"] / theirs["median"] for ours, theirs in pairs)
-    )
-
-
-def moved(peer, pairs):
-    """What the table says of as many messages as could be."""
-    line = "%9d messages/s %9d per CPU second %6.1f MB   " % (
-        median(speed(theirs) for _, theirs in pairs), median(speed(theirs, "cpu") for _, theirs in pairs),
-        median(theirs["memory"] for _, theirs in pairs) / 1e6
-    )
-    if peer == "bare":
-        return line + "%.2f of kiel with its packages (wanted: 0.3), %.2f per CPU second" % tuple(
-            median(speed(theirs, clock) / speed(ours, clock) for ours, theirs in pairs) for clock in ("wall", "cpu")
-        )
-    return line + "kiel is %5.2f times as fast, %5.2f per CPU second" % tuple(
-        median(speed(ours, clock) / speed(theirs, clock) for ours, theirs in pairs) for clock in ("wall", "cpu")
-    )
+def report(results, peers, size):
+    """Gives the tables."""
+    named = collections.OrderedDict((TASKS[task][0], found) for task, found in results.items())
+    return table.beside(named, peers, "values of %d bytes, one partition, no key" % size)
 
 
 def void(results):
@@ -134,25 +103,26 @@ def main():
     with runs.broker(given.kafka) as kafka:
         topics = filling.fill(kafka, given.size)
         results = compare(kafka, topics, peers, given.tasks.split(","), given.rounds, given.size)
-        lines = ["kiel %s, Python %s on %s with %d processors, Kafka %s, values of %d bytes, %d rounds, %s" % (
-            kiel.__version__, platform.python_version(), platform.machine(), os.cpu_count(), given.kafka,
-            given.size, given.rounds, time.strftime("%Y-%m-%d")
+        about = ["kiel %s, Python %s on %s with %d processors, Kafka %s, %d rounds, %s" % (
+            kiel.__version__, platform.python_version(), platform.machine(), os.cpu_count(), given.kafka, given.rounds,
+            time.strftime("%Y-%m-%d")
         ), "installed: " + page.versions()]
-        lines += ["VOID: " + reason for reason in void(results)]
-        lines += realistic.lines(kafka, given)
-        lines += report(results, peers)
-        print("\n".join(lines))
+        about += ["VOID: " + reason for reason in void(results)]
+        services = realistic.tables(kafka, given)
+        uniform = report(results, peers, given.size)
+        print("\n".join(about + table.text(services + uniform)))
         if not given.write:
             return
-        lines += delay.lines(kafka, given)
-        lines += through.lines(kafka, given)
+        alone = [delay.table(kafka, given), through.table(kafka, given)]
         plots = sweeps.run_all(kafka, runs.run, peers)
         grown = growth.run_all(kafka, given)
-        lines += growth.lines(grown)
-    lines += realistic.delayed_lines(given)
-    lines += python27.lines(given.python27, given)
-    print("\n".join(lines))
-    page.write(given.write, lines, plots + grown)
+        alone.append(growth.table(grown))
+    far = realistic.delayed(given)
+    alone += python27.tables(given.python27, given)
+    print("\n".join(table.text([far] + alone)))
+    page.write(given.write, about, services + [far] + uniform + alone, plots + grown)
+    page.write_readme(about, [
+        one for one in services + [far] + uniform if not one.title.startswith("Peak")])
 
 
 if __name__ == "__main__":

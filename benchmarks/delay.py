@@ -9,6 +9,7 @@ from __future__ import absolute_import, print_function
 
 from benchmarks import filling, runs
 from benchmarks.runs import median
+from benchmarks.table import Table, rounded
 
 #: what is beside the callback -> (task, topic, messages of a repetition, options)
 BESIDE = {
@@ -26,8 +27,8 @@ ROUNDS = 3
 WANTED = 10
 
 
-def lines(kafka, options):
-    """Measures beside topics that are filled already; gives the lines of the table."""
+def table(kafka, options):
+    """Measures beside topics that are filled already; gives the table."""
     kafka.create_topic("delay", config={"retention.bytes": "1000000000"})
     results = {}
     for _ in range(min(options.rounds, ROUNDS)):
@@ -41,17 +42,17 @@ def lines(kafka, options):
             runs.say("delay beside %s" % name)
     base = results.pop(None)
     alone = 1000 * median(result["p999"] for result in base)
-    made = ["", "the 99.9th percentile of the delay of a callback due each millisecond, %.2f ms without kiel" % alone]
+    made = Table(
+        "Delay of a callback due each millisecond, ms; %.2f at 99.9 %% without kiel" % alone,
+        ["beside", "99.9 % more", "own work", "median", "99 %", "worst", "longest collection", "messages a second"],
+        "Wanted: less than %d ms more. Own work is what the process itself was at; collections are the garbage "
+        "collector's." % WANTED)
     for name, found in results.items():
-        made.append(
-            "  %-26s %6.2f ms more (wanted: below %d), own work %5.2f ms   median %.2f, 99th %.2f, worst %.2f ms   "
-            "longest garbage collection %.2f ms   at %d messages/s   %s" % (
-                name, 1000 * median(one["p999"] - other["p999"] for one, other in zip(found, base)), WANTED,
-                1000 * median(one["own"] for one in found), 1000 * median(one["median"] for one in found),
-                1000 * median(one["p99"] for one in found), 1000 * max(one["worst"] for one in found),
-                1000 * max(one["gc"] for one in found),
-                median(runs.speed(one) for one in found), runs.packages(found)
-            ))
+        times = [median(one["p999"] - other["p999"] for one, other in zip(found, base))]
+        times += [median(one[what] for one in found) for what in ("own", "median", "p99")]
+        times += [max(one[what] for one in found) for what in ("worst", "gc")]
+        made.add(name, *["%.2f" % (1000 * time) for time in times]
+                 + ["{:,d}".format(rounded(median(runs.speed(one) for one in found)))])
     return made
 
 
@@ -60,7 +61,7 @@ def main():
     options = runs.parser(__doc__.strip().splitlines()[0]).parse_args()
     with runs.broker(options.kafka) as kafka:
         filling.fill(kafka, options.size)
-        print("\n".join(lines(kafka, options)))
+        print("\n".join(table(kafka, options).lines()))
 
 
 if __name__ == "__main__":

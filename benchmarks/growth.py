@@ -13,6 +13,7 @@ from tornado import gen, ioloop
 
 from benchmarks import runs
 from benchmarks.sweeps import Sweep
+from benchmarks.table import Table
 from kiel import exc
 from kiel.cluster import split_host
 from kiel.connection import Connection
@@ -55,15 +56,13 @@ def run_all(kafka, options):
     return [sweep for name in measured if name in options.grow.split(",") for sweep in measured[name]()]
 
 
-def lines(sweeps):
-    """What the table says: the cost at the first point and at the last, and the highest."""
-    made = ["", "kiel alone, as there is more of something"]
+def table(sweeps):
+    """Gives the table: the cost at the first point and at the last, and the highest."""
+    made = Table("kiel alone, as there is more of something", ["what", "", "unit", "at first", "at last", "at most"])
     for sweep in sweeps:
         for name, points in sweep.lines.items():
-            costs = [y for _, y in points]
-            made.append("  %-42s %-10s %8.2f %s at %g, %8.2f at %g, %8.2f at most" % (
-                sweep.title, name, costs[0], sweep.y, points[0][0], costs[-1], points[-1][0], max(costs)
-            ))
+            made.add(sweep.title, name, sweep.y, "%.2f at %g" % (points[0][1], points[0][0]),
+                     "%.2f at %g" % (points[-1][1], points[-1][0]), "%.2f" % max(y for _, y in points))
     return made
 
 
@@ -180,7 +179,7 @@ def main():
     add_options(parser)
     options = parser.parse_args()
     with runs.broker(options.kafka) as kafka:
-        print("\n".join(lines(run_all(kafka, options))))
+        print("\n".join(table(run_all(kafka, options)).lines()))
 
 
 if __name__ == "__main__":

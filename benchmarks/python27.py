@@ -10,6 +10,7 @@ import subprocess
 
 from benchmarks import runs
 from benchmarks.runs import median, speed
+from benchmarks.table import Table, rounded, text
 
 #: the broker
 KAFKA = "2.4.1"
@@ -28,13 +29,14 @@ def find():
     return None
 
 
-def lines(python, options):
-    """Measures; gives the lines of the table."""
+def tables(python, options):
+    """Measures; gives the table, or none where there is no Python 2.7."""
     python = python or find()
-    title = "Python 2.7, Kafka %s, against kiel 0.9" % KAFKA
     if python is None:
-        return ["", title + ": not measured, no python2.7 with tornado was found (--python27)"]
-    made = ["", title]
+        runs.say("Python 2.7: not measured, no python2.7 with tornado was found (--python27)")
+        return []
+    made = Table("Python 2.7, Kafka %s, against kiel 0.9" % KAFKA, [
+        "task", "messages a second", "of processor time", "memory, MB", "kiel 0.9", "times", "wanted", "packages"])
     with runs.broker(KAFKA) as kafka:
         for task, (count, before, wanted) in TASKS.items():
             results = []
@@ -54,13 +56,13 @@ def lines(python, options):
                     runs.run("kiel", "consume", kafka, topic, count, options.size, True)
                 runs.say("%s, Python 2.7%s" % (task, " (checked)" if check else ""))
             rate = median(speed(result) for result in results)
-            made.append(
-                "  %-18s %9d messages/s %9d per CPU second %6.1f MB   %.1f times kiel 0.9's %d (wanted: %d)   %s" % (
-                    task, rate, median(speed(result, "cpu") for result in results),
-                    median(result["memory"] for result in results) / 1e6, rate / before, before, wanted,
-                    runs.packages(results)
-                ))
-    return made
+            made.add(
+                task, "{:,d}".format(rounded(rate)),
+                "{:,d}".format(rounded(median(speed(result, "cpu") for result in results))),
+                "%.1f" % (median(result["memory"] for result in results) / 1e6),
+                "{:,d}".format(before), "%.1f" % (rate / before), wanted, runs.packages(results)
+            )
+    return [made]
 
 
 def add_option(parser):
@@ -74,7 +76,7 @@ def main():
     parser = runs.parser(__doc__.strip().splitlines()[0])
     add_option(parser)
     options = parser.parse_args()
-    print("\n".join(lines(options.python27, options)))
+    print("\n".join(text(tables(options.python27, options))))
 
 
 if __name__ == "__main__":

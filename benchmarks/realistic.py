@@ -6,9 +6,10 @@ by the key, codecs. Then the same over a network that takes its time: a proxy de
 """
 from __future__ import absolute_import, print_function
 
+import collections
+
 import kiel.testing
-from benchmarks import proxy, runs
-from benchmarks.runs import median, speed
+from benchmarks import proxy, runs, table
 from kiel import speedups
 from kiel.testing import ports
 
@@ -60,13 +61,12 @@ def fill(kafka, peers, partitions=PARTITIONS, codecs=CODECS, count=COUNT, prefix
     return made
 
 
-def lines(kafka, options, peers=PEERS):
-    """Measures; gives the lines of the table."""
+def tables(kafka, options, peers=PEERS):
+    """Measures; gives the tables."""
     topics = fill(kafka, peers)
-    out = ["", "what services do: JSON of log-normal size (median 220 bytes), a key of 7 bytes, a header of 55, "
-           "%d partitions; speedups: %s" % (PARTITIONS, speedups.describe())]
+    results = collections.OrderedDict()
     for title, task, codec in tasks():
-        found = {}
+        found = results[title] = {}
         for turn in range(options.rounds):
             for peer in peers:
                 theirs = task if peer in ("kiel", "pure") else STANDS_FOR.get(task, task)
@@ -78,35 +78,15 @@ def lines(kafka, options, peers=PEERS):
                 found.setdefault(peer, []).append(runs.run(
                     peer, theirs, kafka, topic, count, 0, partitions=PARTITIONS, **packed(codec)))
                 runs.say("%s, %s" % (title, peer))
-        out += rows(title, found, peers)
-    return out
+    return table.beside(results, peers, "JSON of log-normal size (median 220 bytes), a key of 7 bytes, a header of 55, "
+                        "%d partitions; kiel's loops in %s" % (PARTITIONS, speedups.describe()))
 
 
-def rows(title, found, peers):
-    """The lines of one task: ``found`` is ``{peer: [results]}``."""
-    out = ["", title]
-    for peer in peers:
-        pairs = list(zip(found["kiel"], found[peer]))
-        if "median" in found[peer][0]:
-            text = "%8.3f ms median %8.3f ms 99th   kiel's time is %.2f of it, %.2f of its 99th" % (
-                1000 * median(one["median"] for _, one in pairs), 1000 * median(one["p99"] for _, one in pairs),
-                median(ours["median"] / one["median"] for ours, one in pairs),
-                median(ours["p99"] / one["p99"] for ours, one in pairs))
-        else:
-            text = "%9d messages/s %9d per CPU second %6.1f MB   kiel is %5.2f times as fast, %5.2f per CPU second" % (
-                median(speed(one) for _, one in pairs), median(speed(one, "cpu") for _, one in pairs),
-                median(one["memory"] for _, one in pairs) / 1e6,
-                median(speed(ours) / speed(one) for ours, one in pairs),
-                median(speed(ours, "cpu") / speed(one, "cpu") for ours, one in pairs))
-        out.append("  %-14s %s   %s" % (
-            "kiel, no C" if peer == "pure" else peer, text, runs.packages(one for _, one in pairs)))
-    return out
-
-
-def delayed_lines(options, peers=("kiel", "aiokafka", "confluent")):
-    """The same over networks that take their time, on a broker that is reached through a proxy; gives the lines."""
+def delayed(options, peers=("kiel", "aiokafka", "confluent")):
+    """The same over networks that take their time, on a broker that is reached through a proxy; gives the table."""
     port, = ports.take(1)
-    out = ["", "over a network that takes its time: messages/s by the clock, kiel's ratio in parentheses"]
+    made = table.Table("Messages a second by the clock over a network that takes its time: the same messages",
+                       ["round trip, partitions, task"] + [table.NAMES[peer] for peer in peers])
     try:
         with kiel.testing.Kafka(options.kafka, settings={
             "advertised.listeners": "PLAINTEXT://127.0.0.1:%d" % port,
@@ -121,10 +101,10 @@ def delayed_lines(options, peers=("kiel", "aiokafka", "confluent")):
             for delay in DELAYS:
                 for partitions in (1, PARTITIONS):
                     for task in ("produce_keyed", "consume"):
-                        out.append(delayed(kafka, through, target, delay, partitions, task, peers))
+                        made.add(*delayed_row(kafka, through, target, delay, partitions, task, peers))
     finally:
         ports.give_back([port])
-    return out
+    return made
 
 
 class Through(object):
@@ -135,8 +115,8 @@ class Through(object):
         self.bootstrap = ["127.0.0.1:%d" % port]
 
 
-def delayed(kafka, through, target, delay, partitions, task, peers):
-    """One line of the table of delays."""
+def delayed_row(kafka, through, target, delay, partitions, task, peers):
+    """One row of the table of delays."""
     found = {}
     for peer in peers:
         topic = "far-%d" % partitions
@@ -145,13 +125,11 @@ def delayed(kafka, through, target, delay, partitions, task, peers):
             with proxy.running(through.port, target, 0):
                 kafka.create_topic(topic, partitions=partitions)
         with proxy.running(through.port, target, delay):
-            found[peer] = speed(runs.run(
-                peer, task, through, topic, DELAYED, 0, partitions=partitions, buffer_bytes=FAR_BUFFER))
+            found[peer] = [runs.run(
+                peer, task, through, topic, DELAYED, 0, partitions=partitions, buffer_bytes=FAR_BUFFER)]
         runs.say("%g ms, %d partitions, %s, %s" % (2 * delay, partitions, task, peer))
-    return "  round trip %5.0f ms, %d partition%s %-8s %s" % (
-        2 * delay, partitions, ": " if partitions == 1 else "s:", "produce" if task != "consume" else task,
-        "   ".join("%s %7d%s" % (
-            peer, found[peer], "" if peer == "kiel" else " (%.2f)" % (found["kiel"] / found[peer])) for peer in peers))
+    title = "%g ms, %d, %s()" % (2 * delay, partitions, "consume" if task == "consume" else "produce")
+    return [title] + [table.moved(peer, list(zip(found["kiel"], found[peer])), "wall") for peer in peers]
 
 
 def main():
@@ -162,9 +140,9 @@ def main():
     options = parser.parse_args()
     if options.part != "far":
         with runs.broker(options.kafka) as kafka:
-            print("\n".join(lines(kafka, options)))
+            print("\n".join(table.text(tables(kafka, options))))
     if options.part != "near":
-        print("\n".join(delayed_lines(options)))
+        print("\n".join(delayed(options).lines()))
 
 
 if __name__ == "__main__":

@@ -41,8 +41,8 @@ def messages_of(size):
 
 
 def run_all(kafka, run, peers):
-    """Runs every sweep with all clients but the slowest, and kiel with all it can have; gives a list of `Sweep`."""
-    peers = [peer for peer in peers if peer not in ("kafka_python", "bare")]
+    """Runs every sweep with all clients, and kiel with all it can have; gives a list of `Sweep`."""
+    peers = [peer for peer in peers if peer != "bare"]
     return [
         sweep for make in (by_size, by_partitions, by_batch, by_codec, latency, idle, by_backlog)
         for sweep in make(kafka, run, peers)

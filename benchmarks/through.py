@@ -8,26 +8,29 @@ from __future__ import absolute_import, print_function
 
 from benchmarks import runs
 from benchmarks.runs import median
+from benchmarks.table import Table
 
 #: messages of a run
 COUNT = 500
 
 
-def lines(kafka, options):
-    """Measures; gives the lines of the table."""
+def table(kafka, options):
+    """Measures; gives the table."""
     kafka.create_topic("through")
     found = [runs.run("kiel", "through", kafka, "through", COUNT, options.size) for _ in range(options.rounds)]
     runs.say("from produce() to consume()")
     took, trip = (median(result[what] for result in found) for what in ("median", "trip"))
-    line = "from produce() to a consumer that waits: %.3f ms median, %.3f ms 99th; %.1f round trips of %.3f ms"
-    return ["", line % (1000 * took, 1000 * median(result["p99"] for result in found), took / trip, 1000 * trip)]
+    made = Table("From produce() to a consumer that waits, ms", ["", "median", "99 %", "a round trip", "round trips"])
+    made.add("one message", *["%.3f" % (1000 * time) for time in (
+        took, median(result["p99"] for result in found), trip)] + ["%.1f" % (took / trip)])
+    return made
 
 
 def main():
     """The command."""
     options = runs.parser(__doc__.strip().splitlines()[0]).parse_args()
     with runs.broker(options.kafka) as kafka:
-        print("\n".join(lines(kafka, options)))
+        print("\n".join(table(kafka, options).lines()))
 
 
 if __name__ == "__main__":

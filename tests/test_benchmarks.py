@@ -44,7 +44,7 @@ def test_a_result_names_what_was_loaded():
     assert python(FOUND).decode().strip() == "['crc32c', 'librdkafka']"
 
 
-def test_a_row_holds_medians_of_pairs_and_packages():
+def test_a_table_holds_medians_of_pairs_and_packages():
     from benchmarks import compare
 
     def result(wall, *packages):
@@ -55,11 +55,41 @@ def test_a_row_holds_medians_of_pairs_and_packages():
         "bare": [result(2.0), result(4.0), result(8.0)],
         "aiokafka": [result(3.0, "cramjam"), result(6.0, "cramjam"), result(16.0, "cramjam")],
     }}
-    empty, title, kiel, bare, aiokafka = compare.report(results, ["kiel", "bare", "aiokafka"])
-    assert (empty, title) == ("", "consume: values as bytes")
-    assert "500 messages/s" in kiel and "1000 per CPU second" in kiel and kiel.endswith("with crc32c")
-    assert "0.50 of kiel with its packages" in bare and bare.endswith("with none")
-    assert "3.00 times as fast" in aiokafka and aiokafka.endswith("with cramjam")
+    clock, processor, memory = compare.report(results, ["kiel", "bare", "aiokafka"], 100)
+    assert clock.columns == ["task", "kiel", "kiel, no packages", "aiokafka"]
+    assert clock.rows == [["consume() as bytes", "500", "250 (2.00)", "167 (3.00)"]]
+    assert processor.rows == [["consume() as bytes", "1,000", "500 (2.00)", "333 (3.00)"]]
+    assert memory.rows == [["consume() as bytes", "5.0", "5.0", "5.0"]]
+    assert memory.note == ("Loaded were: kiel with crc32c; kiel, no packages with none; aiokafka with cramjam.")
+    assert clock.lines()[2:] == [
+        "  task                kiel  kiel, no packages    aiokafka",
+        "  consume() as bytes   500         250 (2.00)  167 (3.00)"]
+    assert clock.rst()[2:] == [
+        "==================  ====  =================  ==========",
+        "task                kiel  kiel, no packages    aiokafka",
+        "==================  ====  =================  ==========",
+        "consume() as bytes   500         250 (2.00)  167 (3.00)",
+        "==================  ====  =================  ==========", ""]
+
+
+def test_what_waited_is_in_milliseconds():
+    from benchmarks import table
+    ours, theirs = ({"median": 0.0002, "p99": 0.001, "packages": []}, {"median": 0.0004, "p99": 0.0005, "packages": []})
+    waits, = table.beside({"one": {"kiel": [ours], "confluent": [theirs]}}, ["kiel", "confluent"], "x")
+    assert waits.rows == [["one", "0.20, 1.00", "0.40, 0.50 (0.50, 2.00)"]]
+
+
+def test_the_readme_gets_its_tables(monkeypatch, tmpdir):
+    from benchmarks import page, runs, table
+    readme = tmpdir.join("README.rst")
+    readme.write("before\n\n" + page.BEGIN + "old\n\n" + page.END + "\nafter\n")
+    monkeypatch.setattr(runs, "ROOT", str(tmpdir))
+    made = table.Table("speed", ["task", "kiel"])
+    made.add("consume()", "5")
+    page.write_readme(["kiel 1", "today"], [made])
+    text = readme.read()
+    assert text.startswith("before\n\n" + page.BEGIN) and text.endswith(page.END + "\nafter\n")
+    assert "old" not in text and "Figures of kiel 1; today." in " ".join(text.split()) and "\nconsume()     5\n" in text
 
 
 def test_the_table_of_growth_has_the_first_point_the_last_and_the_highest():
@@ -67,9 +97,8 @@ def test_the_table_of_growth_has_the_first_point_the_last_and_the_highest():
     sweep = sweeps.Sweep("growth", "cost by topics", "topics", "microseconds")
     for topics, cost in ((1, 2.0), (100, 5.0), (5000, 2.5)):
         sweep.add("consume()", topics, cost)
-    assert growth.lines([sweep])[2].split() == (
-        "cost by topics consume() 2.00 microseconds at 1, 2.50 at 5000, 5.00 at most".split()
-    )
+    assert growth.table([sweep]).rows == [
+        ["cost by topics", "consume()", "microseconds", "2.00 at 1", "2.50 at 5000", "5.00"]]
 
 
 def test_a_callback_that_is_late_through_the_process_itself_is_told_from_one_that_waits():
