@@ -23,7 +23,7 @@ import struct
 import six
 
 from kiel import exc
-from kiel.protocol import lengths, primitives
+from kiel.protocol import inlined, lengths, primitives
 
 #: what bytes that make no sense raise beneath `Part.decode`
 BAD_BYTES = (struct.error, IndexError, ValueError, OverflowError, MemoryError)
@@ -332,12 +332,13 @@ def compile_codec(cls, version, flexible):
     """
     Make the functions (write, read) of a part for one version.
 
-    The only place where kiel writes code as text. Fields of a fixed width that stand side by side
-    share one struct call, any other field is a call to its type's codec. `linecache` gets the text,
-    so that tracebacks show it.
+    The only place where kiel writes code as text, with `kiel.protocol.inlined`. Fields of a fixed width that
+    stand side by side share one struct call; any other field is a call to its type's codec, but for short
+    texts and arrays of parts, which are written out. `linecache` gets the text, so that tracebacks show it.
     """
     names = {"cls": cls, "new": cls.__new__, "ZERO": lengths.ZERO, "absent": _absent,
              "read_tags": _read_tags, "write_tags": _write_tags, "add_tag": _add_tag, "range": six.moves.range}
+    names.update(inlined.NAMES)
     write = ["def write(add, self):"]
     read = []
     known = {}
@@ -380,8 +381,10 @@ def compile_codec(cls, version, flexible):
                 read.append("    self.%s = []" % field.name)
             continue
         end_run()
-        write.append("    write_%s(add, self.%s)" % (field.name, field.name))
-        read.append("    self.%s, offset = read_%s(buff, offset)" % (field.name, field.name))
+        for text, more in zip(
+            (write, read), inlined.lines(field, version, flexible, _within(version, field.nullable), names)
+        ):
+            text.extend(more)
     end_run()
     if tagged:
         write.append("    tags = []")

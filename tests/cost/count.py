@@ -35,7 +35,7 @@ ALLOWED = {
         "produce, partitions": (31.6, 8.22),
         "produce, services": (65.3, 19.11),
         "produce_many": (0.1, 0.04),
-        "request": (229.0, 112.00),
+        "request": (219.0, 103.00),
     },
     (3, 11): {
         "consume": (3.5, 0.11),
@@ -56,7 +56,7 @@ ALLOWED = {
         "produce, partitions": (153.1, 9.16),
         "produce, services": (357.6, 20.10),
         "produce_many": (0.4, 0.04),
-        "request": (1274.0, 119.00),
+        "request": (1154.0, 102.00),
     },
 }
 
@@ -82,7 +82,7 @@ SPED_UP = {
         "produce, partitions": (31.6, 8.22),
         "produce, services": (28.3, 6.13),
         "produce_many": (0.1, 0.04),
-        "request": (229.0, 112.00),
+        "request": (219.0, 103.00),
     },
     (3, 11): {
         "consume": (0.2, 0.01),
@@ -103,7 +103,7 @@ SPED_UP = {
         "produce, partitions": (153.1, 9.16),
         "produce, services": (126.0, 7.12),
         "produce_many": (0.4, 0.04),
-        "request": (1274.0, 119.00),
+        "request": (1154.0, 102.00),
     },
 }
 
