@@ -237,9 +237,9 @@ class BaseConsumer(Client):
             return self._streams.consume(topic, start, max_wait_time, max_records, False)
         return self._begin(topic, start, self._reader.read_records, max_wait_time, max_records)
 
-    def _consume_raw(self, topic, max_records):
+    def _consume_raw(self, topic, max_records, start=None):
         """Return the next messages of a topic like `consume_records`, but with their values as they came."""
-        return self._begin(topic, None, self._reader.read_raw, None, max_records)
+        return self._begin(topic, start, self._reader.read_raw, None, max_records)
 
     def stream(self, topic, start=None, batches=False, until=None):
         """

@@ -16,7 +16,7 @@ from kiel.clients.consuming.cursor import SOUGHT, UNSET, UNTOLD
 from kiel.clients.consuming.offset_lookup import BEGINNING
 from kiel.clients.consuming.position_search import PositionSearch
 from kiel.clients.grouping import committer, health
-from kiel.clients.grouping.assignment import Assignment, not_owned
+from kiel.clients.grouping.assignment import Assignment, Signature, not_owned
 from kiel.clients.grouping.committed_offsets import CommittedOffsets, retry_of
 from kiel.clients.grouping.committer import Committer
 from kiel.clients.grouping.coordinator import GroupCoordinator
@@ -788,6 +788,14 @@ class GroupedConsumer(BaseConsumer):
             raise not_owned(self._progress.forfeited)
         self._progress.done_with_all()
         return dict(self._progress.due)
+
+    def signature(self, keys):
+        """
+        Return the `kiel.clients.grouping.assignment.Signature` of a commit that is made elsewhere.
+
+        :param keys: its (topic, partition) pairs, which this member may commit as long as the present terms last
+        """
+        return Signature(self._assignment, keys)
 
     def note_committed(self, offsets):
         """Take note that offsets were committed otherwise, such as with a transaction."""

@@ -630,22 +630,26 @@ class Producer(Client):
         """
         return events.detached(self._transactions.abort(self._accumulator.drop))
 
-    def send_offsets(self, consumer):
+    def send_offsets(self, consumer, offsets=None):
         """
         Make what a consumer has handed out part of the transaction: read and written all together, or not.
 
-        All that was handed out and is not committed counts as processed. When the transaction is aborted,
-        `kiel.clients.grouped.GroupedConsumer.rewind` has it handed out again.
+        All that was handed out and is not committed counts as processed, unless ``offsets`` say how far that is so.
+        When the transaction is aborted, `kiel.clients.grouped.GroupedConsumer.rewind` has it handed out again.
 
         Return the offsets, ``{(topic, partition): next offset to read}``. From Kafka 2.5 on they are signed with the
         consumer's membership, so that one which has lost its partitions is refused (KIP-447).
 
         :param consumer: a `kiel.clients.grouped.GroupedConsumer` with ``autocommit=False``
+        :param offsets: ``{topic: {partition id: next offset to read}}`` to commit just these instead
         :raises kiel.exc.TransactionStateError: when no transaction is open
         :raises kiel.exc.TransactionFailedError: when the consumer has lost its partitions, or the offsets can't be
             written; `abort` has to follow
         """
-        return events.detached(self._transactions.send_offsets(consumer))
+        if offsets is not None:
+            offsets = dict(((topic, partition), offset) for topic, parts in offsets.items()
+                           for partition, offset in parts.items())
+        return events.detached(self._transactions.send_offsets(consumer, offsets))
 
     # -- beginning and ending --
 

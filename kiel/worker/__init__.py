@@ -2,6 +2,7 @@
 from __future__ import absolute_import
 
 from kiel.worker.errors import HandlerTimeoutError, Reject
+from kiel.worker.output import Output
 from kiel.worker.worker import Worker
 
-__all__ = ["HandlerTimeoutError", "Reject", "Worker"]
+__all__ = ["HandlerTimeoutError", "Output", "Reject", "Worker"]

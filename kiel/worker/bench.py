@@ -152,7 +152,7 @@ class Bench(object):
         job.become(BURYING)
         self._burying.add(job)
         try:
-            future = self._dead_letters.put(job.record, error, job.attempts)
+            future = self._dead_letters.put(job, error)
         except BaseException as failure:
             self._buried(job, callback_failure(failure))
         else:
@@ -187,7 +187,7 @@ class Bench(object):
     def _finish(self, job):
         """A message is done."""
         job.become(DONE)
-        self._window.remove(job)
+        self._window.finish(job)
         self._lanes.leave(job)
         self._settled(job.part)
 
@@ -241,6 +241,8 @@ class Bench(object):
         for job in part.jobs:
             if job.busy:
                 self._forsake(job)
+        while part.ready:  # done, and not committed: of no use any more
+            self._window.release(part.ready.popleft())
         self.check()
 
     # -- waiting for what is at work --

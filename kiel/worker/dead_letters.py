@@ -10,6 +10,7 @@ from kiel.callbacks import safe_text
 from kiel.clients.producer import Producer
 from kiel.partitioners import murmur2
 from kiel.retry import Backoff
+from kiel.worker.output import Output
 
 log = logging.getLogger(__name__)
 
@@ -51,15 +52,15 @@ class DeadLetterTopic(object):
         return self.producer.close(timeout=seconds)
 
     @gen.coroutine
-    def put(self, record, error, attempts):
+    def put(self, job, error):
         """
         Write a message, and wait until it is acknowledged; what fails in passing is tried again as long as it takes.
 
-        :param record: the `kiel.clients.Record`, its value the raw bytes
+        :param job: the `kiel.worker.job.Job`, whose record has the raw bytes
         :raises kiel.exc.KielError: for what trying again does not mend, such as a missing right; and when the producer
             is closed meanwhile
         """
-        headers = list(record.headers) + told(record, error, attempts)
+        record, headers = job.record, headers_of(job, error)
         clock = PATIENCE.start()
         while True:
             try:
@@ -92,9 +93,40 @@ class DeadLetterCallback(object):
         """There is nothing to close."""
         return gen.maybe_future(None)
 
-    def put(self, record, error, attempts):
+    def put(self, job, error):
         """Call the application; return a Future. What it raises is raised."""
-        return events.outcome_of(self.callback(record, error, attempts))
+        return events.outcome_of(self.callback(job.record, error, job.attempts))
+
+
+class DeadLettersInTransaction(object):
+    """
+    Has messages written as `DeadLetterTopic` does, by the transaction that commits their offsets.
+
+    :param topic: the topic's name
+    """
+
+    def __init__(self, topic):
+        self.topic = topic
+
+    def connect(self):
+        """There is nothing to connect."""
+        return gen.maybe_future(None)
+
+    def close(self, seconds):
+        """There is nothing to close."""
+        return gen.maybe_future(None)
+
+    def put(self, job, error):
+        """Have a message be part of the next transaction; return a Future that is done."""
+        record = job.record
+        job.outputs = [Output(self.topic, record.value, record.key, None, headers_of(job, error),
+                              record.timestamp if record.timestamp >= 0 else None)]
+        return gen.maybe_future(None)
+
+
+def headers_of(job, error):
+    """Return the headers of a dead letter: those that it came with, and what tells what failed."""
+    return list(job.record.headers) + told(job.record, error, job.attempts)
 
 
 def told(record, error, attempts):

@@ -61,13 +61,16 @@ class Handler(object):
     :param executor: has ``submit``, as `concurrent.futures.Executor`; None: the function is called on the IOLoop
     :param timeout: seconds for one attempt; None for no end
     :param deserializer: function without arguments that returns what makes a message of a value
+    :param outputs: called with what the function gave, if that is not None; returns what is to be produced. What it
+        raises is the message's failure.
     """
 
-    def __init__(self, function, executor, timeout, deserializer):
+    def __init__(self, function, executor, timeout, deserializer, outputs):
         self.function = function if executor is not None else guarded(function)
         self.executor = executor
         self.timeout = timeout
         self._deserializer = deserializer
+        self._outputs = outputs
 
     def call(self, job, io_loop, ended):
         """Have a message worked on; ``ended`` is called within this call already where the handler is done at once."""
@@ -110,7 +113,7 @@ class Handler(object):
         if future is None:
             return attempt.end()
         if future.done():
-            return attempt.end(failure_of(future))
+            return attempt.end(self._outcome(attempt, future))
         attempt.future = future
         if self.timeout is not None:
             attempt.timer = io_loop.call_later(self.timeout, self._overdue, attempt, io_loop)
@@ -138,8 +141,21 @@ class Handler(object):
         """The handler has ended."""
         if attempt.timer is not None:
             io_loop.remove_timeout(attempt.timer)
-        error = failure_of(attempt.future)
-        attempt.end(self._too_late() if attempt.late else error)
+        error = self._outcome(attempt, attempt.future)
+        if attempt.late:
+            attempt.job.outputs = None
+            error = self._too_late()
+        attempt.end(error)
+
+    def _outcome(self, attempt, future):
+        """Return the error of a call that is done, None for none; keep what is to be produced."""
+        try:
+            result = future.result()
+            if result is not None:
+                attempt.job.outputs = self._outputs(result)
+        except BaseException as error:
+            return callback_failure(error)
+        return None
 
     def _too_late(self):
         return HandlerTimeoutError("the handler took longer than %g s" % self.timeout)
@@ -161,18 +177,12 @@ class Handler(object):
         attempt.end(self._too_late())
 
 
-def failure_of(future):
-    """Return what stands for the error of a Future that is done; None for none."""
-    try:
-        future.result()
-    except BaseException as error:
-        return callback_failure(error)
-    return None
-
-
 def take_over(future, done):
-    """Resolve a Future of the loop as one of an executor's; what it gave is of no interest."""
-    events.settle(done, error=failure_of(future))
+    """Resolve a Future of the loop as one of an executor's."""
+    try:
+        events.settle(done, future.result())
+    except BaseException as error:
+        events.settle(done, error=callback_failure(error))
 
 
 def refuse_wrong(function, executor):

@@ -31,7 +31,8 @@ class Job(object):
     :param lane: what no two messages of may be at work at once; None for a message without such a bond
     """
 
-    __slots__ = ("record", "part", "lane", "offset", "size", "state", "attempts", "clock", "begun", "attempt", "timer")
+    __slots__ = ("record", "part", "lane", "offset", "size", "state", "attempts", "clock", "begun", "attempt", "timer",
+                 "outputs")
 
     def __init__(self, record, part, lane):
         self.record = record
@@ -49,6 +50,8 @@ class Job(object):
         #: the `kiel.worker.handler.Attempt` under way, and the loop's timer of the next
         self.attempt = None
         self.timer = None
+        #: what is to be produced for it: a list of `kiel.worker.output.Output`, or None for nothing
+        self.outputs = None
 
     @property
     def busy(self):

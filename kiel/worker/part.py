@@ -12,11 +12,14 @@ class Part(object):
 
     :param topic: the topic's name
     :param partition: the partition's id
+    :param holds: whether messages that are done are kept until they are committed
     """
 
-    def __init__(self, topic, partition):
+    def __init__(self, topic, partition, holds=False):
         self.topic = topic
         self.partition = partition
+        #: those that are done, with all before them, and kept; None where none are
+        self.ready = collections.deque() if holds else None
         #: messages taken, from the first that is not done
         self.jobs = collections.deque()
         #: the offset after the last message taken; None before the first
@@ -57,7 +60,10 @@ class Part(object):
         """Some message is done: go on to the first that is not. Return whether there is more to commit."""
         jobs = self.jobs
         while jobs and jobs[0].state == DONE:
-            self.next = jobs.popleft().offset + 1
+            job = jobs.popleft()
+            self.next = job.offset + 1
+            if self.ready is not None:
+                self.ready.append(job)
         if not jobs and self.reached is not None and self.next is not None and self.reached > self.next:
             self.next = self.reached
         return self.due

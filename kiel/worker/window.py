@@ -12,11 +12,14 @@ class Window(object):
 
     :param most: how many there may be; one call that takes messages may exceed it
     :param limits: has ``buffer_bytes``, read at each look
+    :param holds: whether a message takes room until it is committed, not only until it is done
     """
 
-    def __init__(self, most, limits):
+    def __init__(self, most, limits, holds=False):
         self.most = most
-        self.taken = self.bytes = 0
+        self.holds = holds
+        #: messages that are not done, those that are and take room all the same, and the bytes of both
+        self.taken = self.held = self.bytes = 0
         self._limits = limits
         #: Futures of those who wait for room
         self._hungry = []
@@ -24,7 +27,12 @@ class Window(object):
     @property
     def full(self):
         """Whether there is no room."""
-        return self.taken >= self.most or self.bytes >= self._limits.buffer_bytes
+        return self.room <= 0 or self.bytes >= self._limits.buffer_bytes
+
+    @property
+    def room(self):
+        """How many more messages there may be."""
+        return self.most - self.taken - self.held
 
     @property
     def hungry(self):
@@ -36,11 +44,25 @@ class Window(object):
         self.taken += 1
         self.bytes += job.size
 
+    def finish(self, job):
+        """A message is done."""
+        if self.holds:
+            self.taken -= 1
+            self.held += 1
+        else:
+            self.remove(job)
+
+    def release(self, job):
+        """A message that was done and took room does not any more."""
+        self.taken += 1
+        self.held -= 1
+        self.remove(job)
+
     def remove(self, job):
         """A message does not take any room any more."""
         self.taken -= 1
         self.bytes -= job.size
-        if self._hungry and self.taken <= self.most // 2 and self.bytes <= self._limits.buffer_bytes // 2:
+        if self._hungry and self.room >= self.most // 2 and self.bytes <= self._limits.buffer_bytes // 2:
             self.open()
 
     def wait(self):

@@ -12,18 +12,11 @@ from kiel.clients.grouping.assignment import keys_of, names_of
 from kiel.retry import Backoff, monotonic
 from kiel.worker.bench import Bench
 from kiel.worker.commits import Commits
-from kiel.worker.dead_letters import DeadLetterCallback, DeadLetterTopic
 from kiel.worker.handler import Handler, refuse_wrong
 from kiel.worker.part import Part
-from kiel.worker.window import Window
+from kiel.worker.settings import Settings
 
 log = logging.getLogger(__name__)
-
-#: values of ``order``
-ORDERS = ("key", "partition", None)
-
-#: messages that are taken ahead for each that may be at work, and at least in all
-AHEAD, LEAST_AHEAD = 10, 100
 
 #: the part of the time for a rebalance that messages at work are waited for; the rest is for committing
 SHARE = 0.75
@@ -76,35 +69,40 @@ class Worker(object):
         `kiel.worker.HandlerTimeoutError`. Other handlers can't be ended: they go on beside what comes next. None: no
         limit; then a handler that never ends keeps its partition from being committed.
     :param executor: a `concurrent.futures.Executor` that a plain, blocking function is called in
+    :param start: where to begin in partitions in which the group has committed nothing, as for
+        `kiel.clients.GroupedConsumer.consume`; default: at their beginning
+    :param producer: a `kiel.clients.Producer` with a ``transactional_id``: each message is worked on exactly once. The
+        handler returns `kiel.worker.Output` objects, which are produced, with dead letters, in the transaction that
+        commits their message's offset. The worker has the producer for itself: it connects and closes it. The consumer
+        needs ``isolation_level="read_committed"``, the brokers Kafka 2.5.
+    :param transaction_messages: how many messages a transaction is about at most; default: 1000
+    :param transaction_seconds: seconds from a message being done to its transaction's beginning, together with what is
+        done by then; default: 0.2
     :raises TypeError: for an argument of a wrong type, or a handler of which nothing would run
     :raises ValueError: for a value that there is not; for a consumer that commits by itself, or has no ``topics``; for
-        ``dead_letters`` that are read by the worker itself
+        ``dead_letters`` that are read by the worker itself; for what can't work exactly once
     """
 
     def __init__(self, consumer, handler, concurrency=10, order="key", retry=None, dead_letters=None, timeout=None,
-                 executor=None):
-        #: the topics that are worked on
-        self.topics = _topics_of(consumer)
+                 executor=None, start=None, producer=None, transaction_messages=None, transaction_seconds=None):
         refuse_wrong(handler, executor)
-        if order not in ORDERS:
-            raise ValueError("order is one of %r, not %r" % (ORDERS, order))
-        if retry is not None and not callable(getattr(retry, "start", None)):
-            raise TypeError("retry has to be a kiel.retry.Backoff, not %r" % (retry,))
-        if timeout is not None:
-            timeout = arguments.seconds("timeout", timeout, least=0.001)
+        settings = Settings(consumer, concurrency, order, retry, dead_letters, timeout, start, producer,
+                            transaction_messages, transaction_seconds)
         self.consumer = consumer
-        self.concurrency = arguments.integer("concurrency", concurrency, 1)
+        #: the topics that are worked on
+        self.topics = settings.topics
+        self.concurrency = settings.concurrency
         self.order = order
-        self._dead_letters = _dead_letters(dead_letters, consumer, self.topics)
-        #: the messages that are taken ahead; of one partition there may be as many as of all
-        self._window = Window(max(LEAST_AHEAD, AHEAD * self.concurrency), consumer)
-        #: where they are worked on
+        self._start = start
+        #: what is connected and closed with the consumer
+        self._store, self._dead_letters, self._window = settings.store, settings.dead_letters, settings.window
+        #: where messages are worked on
         self._bench = Bench(
-            Handler(handler, executor, timeout, lambda: consumer.deserializer), self._dead_letters, retry,
-            self.concurrency, self._window, self._settled, self._fail)
+            Handler(handler, executor, settings.timeout, lambda: consumer.deserializer, self._store.outputs),
+            self._dead_letters, retry, self.concurrency, self._window, self._settled, self._fail)
         #: (topic, partition) -> `kiel.worker.part.Part`, of those that are this member's
         self._parts = {}
-        self._commits = Commits(consumer, self._parts)
+        self._commits = Commits(self._store, self._parts, self._fail)
         #: the partitions that this worker has paused
         self._paused = set()
         #: whether no more messages are to be taken or begun
@@ -131,12 +129,13 @@ class Worker(object):
         resting between two attempts; ``done``, ``retried`` (attempts after the first), ``dead`` (given to
         ``dead_letters``), ``given_back`` (left to their partition's next owner): since the worker was made;
         ``oldest``: for how many seconds the message has been at work, its pauses included, that has been so for
-        longest; 0 without any.
+        longest; 0 without any. With a ``producer``, ``transactions`` and ``aborted`` ones, too.
         """
         busy = self._bench.busy
-        return dict(
-            self._bench.counts, in_flight=len(busy), waiting=self._window.taken - len(busy),
-            oldest=max(0.0, monotonic() - min(job.begun for job in busy)) if busy else 0.0)
+        numbers = dict(self._bench.counts, in_flight=len(busy), waiting=self._window.taken - len(busy),
+                       oldest=max(0.0, monotonic() - min(job.begun for job in busy)) if busy else 0.0)
+        numbers.update(self._store.counts)
+        return numbers
 
     def health(self):
         """
@@ -209,7 +208,8 @@ class Worker(object):
     @gen.coroutine
     def _connect(self):
         """Connect the consumer and the dead letters' producer. Return whether that is done, not called off."""
-        both = [self.consumer.connect()] + ([self._dead_letters.connect()] if self._dead_letters else [])
+        both = [self.consumer.connect(), self._store.connect()]
+        both += [self._dead_letters.connect()] if self._dead_letters else []
         both = events.ignore(gen.multi([events.ignore(one) for one in both], quiet_exceptions=Exception))
         yield events.first(both, self._stopped)
         if self._stopped.done():
@@ -267,7 +267,10 @@ class Worker(object):
         for part in self._parts.values():
             self._bench.give_back(part, all_of_it=True)
         self._bench.forsake_all()
-        error = yield self._commits.commit()
+        try:
+            error = yield events.within(self._left(), self._commits.commit())
+        except gen.TimeoutError as late:
+            error = late
         if error is not None:
             log.error("The last offsets of the worker could not be committed, their messages come again: %s",
                       safe_text(error))
@@ -277,9 +280,13 @@ class Worker(object):
         """Close the consumer, and what else was connected."""
         for key in list(self._paused):
             self._resume(key)
-        left = 1.0 if self._deadline is None else max(1.0, self._deadline - monotonic())
-        closing = [self.consumer.close()] + ([self._dead_letters.close(left)] if self._dead_letters else [])
-        yield closing
+        left = self._left()
+        closing = [self.consumer.close(), self._store.close(left)]
+        yield closing + ([self._dead_letters.close(left)] if self._dead_letters else [])
+
+    def _left(self):
+        """Return the seconds that there are for what comes last."""
+        return 1.0 if self._deadline is None else max(1.0, self._deadline - monotonic())
 
     def _show_life(self):
         """A member that has no room for more messages is at work all the same: that is progress."""
@@ -297,9 +304,9 @@ class Worker(object):
             if self._window.full:
                 yield self._window.wait()
                 continue
-            room = (self._window.most - self._window.taken) // len(self.topics)
             try:
-                records = yield self.consumer._consume_raw(topic, max(1, room))
+                records = yield self.consumer._consume_raw(
+                    topic, max(1, self._window.room // len(self.topics)), self._start)
             except exc.KielError as error:
                 if not error.retriable and not isinstance(error, exc.LogTruncationError):
                     self._fail(error)
@@ -353,7 +360,7 @@ class Worker(object):
             self._resume(key)
             part = None
         if part is None:
-            part = self._parts[key] = Part(*key)
+            part = self._parts[key] = Part(key[0], key[1], self._window.holds)
         return part
 
     def _lane(self, record):
@@ -423,38 +430,3 @@ class Worker(object):
             yield events.outcome_of(on_lost(lost))
         elif on_rebalance is not None:
             yield events.outcome_of(on_rebalance(lost, {}))
-
-
-def _topics_of(consumer):
-    """
-    Return the topics that a consumer takes part in.
-
-    :raises TypeError: for what is no consumer of a group
-    :raises ValueError: for one that commits by itself, or was not told its topics
-    """
-    if not isinstance(consumer, GroupedConsumer):
-        raise TypeError("consumer has to be a kiel.clients.GroupedConsumer, not %r" % (consumer,))
-    if consumer.autocommit is not False:
-        raise ValueError("the worker commits what is done: make its consumer with autocommit=False, not %r"
-                         % (consumer.autocommit,))
-    topics = sorted(consumer._subscription.wanted)
-    if not topics:
-        raise ValueError("make the worker's consumer with topics=[...]: those that it works on")
-    return topics
-
-
-def _dead_letters(wanted, consumer, topics):
-    """
-    Return where messages go that fail for good; None for nowhere.
-
-    :raises TypeError: for what is neither a topic nor a function
-    :raises ValueError: for a topic that the worker itself reads
-    """
-    if wanted is None:
-        return None
-    if callable(wanted):
-        return DeadLetterCallback(wanted)
-    topic = arguments.text("dead_letters", wanted)
-    if topic in topics:
-        raise ValueError("dead_letters go to a topic that the worker itself reads, %s" % topic)
-    return DeadLetterTopic(topic, consumer)

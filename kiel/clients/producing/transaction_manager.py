@@ -6,6 +6,7 @@ import logging
 from tornado import concurrent, gen
 
 from kiel import events, exc
+from kiel.clients.grouping.assignment import not_owned
 from kiel.clients.grouping.coordinator import GroupCoordinator
 from kiel.callbacks import safe_text
 from kiel.clients.producing.producer_id import ProducerIdRequests
@@ -358,15 +359,20 @@ class TransactionManager(object):
         state.ended(*ended)
 
     @gen.coroutine
-    def send_offsets(self, consumer):
-        """Make a consumer's offsets part of the transaction; see `kiel.clients.producer.Producer.send_offsets`."""
+    def send_offsets(self, consumer, offsets=None):
+        """
+        Make a consumer's offsets part of the transaction; see `kiel.clients.producer.Producer.send_offsets`.
+
+        :param offsets: ``{(topic, partition): offset}``; default: all that was handed out
+        """
         self._client._settle_in()
         state = self._check("send_offsets", UNKNOWN, ASKING, READY, BROKEN, COMMITTING, ABORTING, FATAL)
         if consumer.autocommit is not False:
             raise ValueError("offsets that a transaction commits need a consumer with autocommit=False")
         group = consumer.group_name
         try:
-            offsets = consumer.handed_out()
+            offsets = consumer.handed_out() if offsets is None else offsets
+            signature = consumer.signature(offsets)
         except exc.KielError as error:
             state.spoil(error)
             raise state.failure()
@@ -381,7 +387,7 @@ class TransactionManager(object):
                 )
             state.groups.add(group)
             yield self._ask(
-                lambda broker: self._offset_request(broker, consumer, offsets), lambda response: first_error(
+                lambda broker: self._offset_request(broker, consumer, signature, offsets), lambda response: first_error(
                     response, group=group, transactional_id=state.transactional_id
                 ), coordinator.GROUP, group
             )
@@ -391,8 +397,16 @@ class TransactionManager(object):
         self._offsets.append((consumer, offsets))
         raise gen.Return(offsets)
 
-    def _offset_request(self, broker, consumer, offsets):
-        """Return the TxnOffsetCommit of a consumer's offsets."""
+    def _offset_request(self, broker, consumer, signature, offsets):
+        """
+        Return the TxnOffsetCommit of a consumer's offsets.
+
+        :param signature: `kiel.clients.grouping.assignment.Signature`, who may commit them as long as the terms last in
+            which they were handed out; in the member's next one somebody else has come further
+        :raises kiel.exc.NotOwnedError: when these have ended
+        """
+        for key, doubt in sorted(signature.withheld(offsets).items()):
+            raise doubt or not_owned([key])
         topics = topic_ids.by_topic(txn_offset_commit.TopicRequest, (
             (topic, txn_offset_commit.PartitionRequest(
                 partition_id=partition, offset=int(offset), leader_epoch=getattr(offset, "epoch", -1), metadata=""
@@ -403,8 +417,8 @@ class TransactionManager(object):
         )
         request.narrow = (5, 6) if self.state.level >= 2 else (0, 4)
         if broker.reaches("txn_offset_commit", 3):
-            request.member_id, request.generation = consumer.allocator.identity
-            request.group_instance_id = consumer.allocator.instance_id
+            request.member_id, request.generation = signature.identity
+            request.group_instance_id = signature.instance_id
         return request
 
     @gen.coroutine

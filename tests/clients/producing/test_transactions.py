@@ -50,14 +50,24 @@ class Member(object):
         identity = ("member", 5)
         instance_id = None
 
-    def __init__(self, offsets):
+    def __init__(self, offsets, gone=()):
         self.offsets = offsets
+        self.gone = gone
         self.committed = []
 
     def handed_out(self):
         if isinstance(self.offsets, Exception):
             raise self.offsets
         return dict(self.offsets)
+
+    def signature(self, keys):
+        self.signed = sorted(keys)
+        return self
+
+    identity, instance_id = allocator.identity, allocator.instance_id
+
+    def withheld(self, keys):
+        return dict((key, None) for key in keys if key in self.gone)
 
     def note_committed(self, offsets):
         self.committed.append(offsets)
@@ -317,6 +327,25 @@ def test_offsets_of_a_consumer(cluster, producer):
     assert asked.version >= 5 if level == 2 else asked.version <= 4
     signed = asked.version >= 3
     assert (asked.request.member_id, asked.request.generation) == (("member", 5) if signed else ("", -1))
+
+
+@with_protocols
+def test_offsets_that_are_named(cluster, producer):
+    yield producer.begin()
+    consumer = Member(ValueError("not asked"))
+    assert (yield producer.send_offsets(consumer, {"t": {0: 3, 1: 4}})) == {("t", 0): 3, ("t", 1): 4}
+    yield producer.commit()
+    assert consumer.committed == [{("t", 0): 3, ("t", 1): 4}] and consumer.signed == [("t", 0), ("t", 1)]
+
+
+@with_protocols
+def test_offsets_of_a_partition_that_has_gone_meanwhile(cluster, producer):
+    """In the member's next generation the brokers would take them, though somebody else has come further."""
+    yield producer.begin()
+    consumer = Member({("t", 0): 7, ("t", 1): 9}, gone=[("t", 1)])
+    failed = yield loop.raises(exc.TransactionFailedError, producer.send_offsets(consumer))
+    assert isinstance(failed.cause, exc.NotOwnedError) and not cluster.count("txn_offset_commit")
+    yield producer.abort()
 
 
 @with_protocols
