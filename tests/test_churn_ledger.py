@@ -187,6 +187,25 @@ def test_the_ledgers_of_workers(name):
         assert any(word in problem for problem in check.problems), check.problems
 
 
+def result(offset, key=b"a"):
+    """What came of a message."""
+    return Record("t.out", 0, 0, key=key, value=b'{"p": 0, "o": %d}' % offset)
+
+
+@pytest.mark.parametrize("results,dead,word", [
+    ([result(0), result(1)], DEAD, None),
+    ([result(0)], DEAD, "without a result: [(0, 1)]"),
+    ([result(0), result(1), result(4)], DEAD, "not written"),
+    ([result(0), result(1), result(1, b"z")], DEAD, "several results"),
+    ([result(0), result(1)], DEAD + DEAD[:1], "several results"),
+    ([result(0), result(1), result(2)], DEAD, "several results"),
+    ([result(1), result(0)], DEAD, "came after"),
+])
+def test_the_results_of_workers_that_work_exactly_once(results, dead, word):
+    problems = workers.once(WRITTEN, results, dead)
+    assert not problems if word is None else any(word in problem for problem in problems)
+
+
 def test_a_plan_by_chance_is_the_same_for_the_same_seed():
     plan = workers.at_random(3, 100, 5, 2.0)
     assert plan == workers.at_random(3, 100, 5, 2.0) and set(step[1] for step in plan) == {

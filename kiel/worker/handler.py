@@ -46,10 +46,11 @@ class Attempt(object):
         """End the handler, where that can be done."""
         return isinstance(self.future, Task) and self.future.cancel()
 
-    def end(self, error=None, final=False):
-        """It ended; what comes after that is of no interest any more."""
+    def end(self, error=None, final=False, outputs=None):
+        """It ended, with what is to be produced; what comes after that is of no interest any more."""
         ended, self._ended = self._ended, None
         if ended is not None:
+            self.job.outputs = outputs
             ended(self.job, error, final)
 
 
@@ -61,8 +62,8 @@ class Handler(object):
     :param executor: has ``submit``, as `concurrent.futures.Executor`; None: the function is called on the IOLoop
     :param timeout: seconds for one attempt; None for no end
     :param deserializer: function without arguments that returns what makes a message of a value
-    :param outputs: called with what the function gave, if that is not None; returns what is to be produced. What it
-        raises is the message's failure.
+    :param outputs: called with what the function gave, if that is not None; returns what is to be produced, or a Future
+        of that. What it raises is the message's failure.
     """
 
     def __init__(self, function, executor, timeout, deserializer, outputs):
@@ -113,7 +114,7 @@ class Handler(object):
         if future is None:
             return attempt.end()
         if future.done():
-            return attempt.end(self._outcome(attempt, future))
+            return self._end(attempt, future, io_loop)
         attempt.future = future
         if self.timeout is not None:
             attempt.timer = io_loop.call_later(self.timeout, self._overdue, attempt, io_loop)
@@ -141,21 +142,30 @@ class Handler(object):
         """The handler has ended."""
         if attempt.timer is not None:
             io_loop.remove_timeout(attempt.timer)
-        error = self._outcome(attempt, attempt.future)
-        if attempt.late:
-            attempt.job.outputs = None
-            error = self._too_late()
-        attempt.end(error)
+        self._end(attempt, attempt.future, io_loop)
 
-    def _outcome(self, attempt, future):
-        """Return the error of a call that is done, None for none; keep what is to be produced."""
+    def _end(self, attempt, future, io_loop):
+        """A call is done. Where it ended well, see to what is to be produced."""
         try:
             result = future.result()
-            if result is not None:
-                attempt.job.outputs = self._outputs(result)
+            outputs = None if result is None or attempt.late else self._outputs(result)
         except BaseException as error:
-            return callback_failure(error)
-        return None
+            return attempt.end(self._too_late() if attempt.late else callback_failure(error))
+        if attempt.late:
+            attempt.end(self._too_late())
+        elif deserializing.waits(outputs):
+            io_loop.add_future(outputs, lambda _: self._made(attempt, outputs))
+        else:
+            attempt.end(outputs=outputs)
+
+    @staticmethod
+    def _made(attempt, outputs):
+        """What a serializer waited for is there."""
+        try:
+            found = outputs.result()
+        except BaseException as error:
+            return attempt.end(callback_failure(error))
+        attempt.end(outputs=found)
 
     def _too_late(self):
         return HandlerTimeoutError("the handler took longer than %g s" % self.timeout)

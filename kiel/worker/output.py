@@ -4,12 +4,18 @@ from __future__ import absolute_import
 import collections
 
 import six
+from tornado import gen
 
 from kiel import arguments
+from kiel.clients.producing import serializing
 from kiel.clients.producing.message import labelled
 
 
-class Output(collections.namedtuple("Output", "topic message key partition headers timestamp")):
+_Fields = collections.namedtuple("Output", "topic message key partition headers timestamp")
+_Fields.__new__.__defaults__ = (None,) * 4
+
+
+class Output(_Fields):
     """
     A message that a handler has produced in the transaction that commits the offset of the one it was called with.
 
@@ -17,9 +23,6 @@ class Output(collections.namedtuple("Output", "topic message key partition heade
     """
 
     __slots__ = ()
-
-    def __new__(cls, topic, message, key=None, partition=None, headers=None, timestamp=None):
-        return super(Output, cls).__new__(cls, topic, message, key, partition, headers, timestamp)
 
 
 def refuse(result):
@@ -33,7 +36,7 @@ def refuse(result):
                         "producer=clients.Producer(..., transactional_id=...)")
 
 
-class Serialized(object):
+class Outputs(object):
     """
     Makes bytes of what handlers return: what can't be written is their message's failure, not the transaction's.
 
@@ -47,7 +50,7 @@ class Serialized(object):
 
     def __call__(self, result):
         """
-        Return a list of `Output` objects whose messages are bytes, or None.
+        Return a list of `Output` objects whose messages are bytes, or None for none; or a Future of it.
 
         :param result: of a handler: None, an `Output`, or several in whatever can be gone through
         :raises TypeError: for anything else, and for what can't be produced
@@ -56,26 +59,43 @@ class Serialized(object):
         if result is None:
             return None
         if isinstance(result, Output):
-            return [self._one(result)]
-        if isinstance(result, (bytes, six.text_type, dict)) or not hasattr(result, "__iter__"):
+            result = [result]
+        elif isinstance(result, (bytes, six.text_type, dict)) or not hasattr(result, "__iter__"):
             raise _no_output(result)
-        return [self._one(output) for output in result] or None
+        begun = [self._begin(output) for output in result]
+        if any(future is not None for _, future in begun):
+            return self._waited(begun)
+        return [output for output, _ in begun] or None
 
-    def _one(self, output):
+    def _begin(self, output):
+        """Return an output that can be written, and None; or what is known of it, and what has to be waited for."""
         if not isinstance(output, Output):
             raise _no_output(output)
-        value = self._serializer(output.message)
-        if isinstance(value, six.text_type):
-            value = value.encode("utf-8")
-        elif not isinstance(value, bytes) and value is not None:
-            raise TypeError("the serializer has to return text, bytes or None, not %r" % (value,))
-        key = self._key_maker(output.message) if output.key is None else output.key
-        labelled(key, value, output.headers)
-        partition = output.partition
-        return output._replace(
-            topic=arguments.text("topic", output.topic), message=value, key=key,
+        topic, partition, stamp = output.topic, output.partition, output.timestamp
+        output = output._replace(
+            topic=arguments.text("topic", topic),
+            key=self._key_maker(output.message) if output.key is None else output.key,
             partition=None if partition is None else arguments.integer("partition", partition, 0),
-            timestamp=None if output.timestamp is None else arguments.milliseconds("timestamp", output.timestamp))
+            timestamp=None if stamp is None else arguments.milliseconds("timestamp", stamp))
+        value, headers, future = serializing.made(self._serializer(output.message), output.topic, output.headers)
+        return (_whole(output, value, headers), None) if future is None else (output, future)
+
+    @gen.coroutine
+    def _waited(self, begun):
+        """Wait for the serializers."""
+        outputs = []
+        for output, future in begun:
+            if future is not None:
+                value, headers = serializing.resolved((yield future), output.headers)
+                output = _whole(output, value, headers)
+            outputs.append(output)
+        raise gen.Return(outputs)
+
+
+def _whole(output, value, headers):
+    """Return an output that is serialized."""
+    labelled(output.key, value, headers)
+    return output._replace(message=value, headers=headers)
 
 
 def _no_output(found):

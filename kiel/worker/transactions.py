@@ -11,7 +11,7 @@ from kiel.callbacks import safe_text
 from kiel.clients.grouping.assignment import names_of
 from kiel.clients.producing.producer_state import ABORTING, BROKEN, COMMITTING, FATAL, OPEN
 from kiel.retry import Backoff
-from kiel.worker.output import Serialized
+from kiel.worker.output import Outputs
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ class Transactions(object):
         self.most = most
         self.delay = delay
         #: makes what is produced of what a handler returned
-        self.outputs = Serialized(producer.serializer, producer.key_maker)
+        self.outputs = Outputs(producer.serializer, producer.key_maker)
         #: how many transactions were committed, and aborted
         self.counts = {"transactions": 0, "aborted": 0}
         self._window = window
@@ -131,7 +131,9 @@ class Transactions(object):
         if self.producer.identity.state in (OPEN, BROKEN, ABORTING):
             self.counts["aborted"] += 1
             yield self._end(self.producer.abort, ABORTING)
-        cause = getattr(failure, "cause", None) or failure
+        cause = failure
+        if isinstance(failure, exc.TransactionFailedError) and isinstance(failure.cause, exc.KielError):
+            cause = failure.cause
         if self.producer.identity.state == FATAL or not passes(cause):
             raise cause
         log.warning("A transaction of %d messages is made again: %s", len(jobs), safe_text(failure))

@@ -30,6 +30,8 @@ BROKER = {
     "group.min.session.timeout.ms": 1000,
     "group.consumer.min.session.timeout.ms": 1000, "group.consumer.session.timeout.ms": int(1000 * SESSION),
     "group.consumer.min.heartbeat.interval.ms": 500, "group.consumer.heartbeat.interval.ms": int(1000 * HEARTBEAT),
+    # what a worker that was killed has left open is ended soon after its time, not up to ten seconds later
+    "transaction.abort.timed.out.transaction.cleanup.interval.ms": 500,
 }
 
 #: seconds after the last message in which all have to be processed: deaths have to be noticed first

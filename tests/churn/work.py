@@ -42,9 +42,11 @@ class Check(object):
     :param records: all that was written, raw
     :param dead: all dead letters, raw
     :param entries: the ledgers' entries, in order; "kill" is the driver's
+    :param again: whether messages may be worked on again though nobody was killed: where results are committed with
+        their offsets, that is of no harm, and what could not be committed in time is done again
     """
 
-    def __init__(self, records, dead, entries, order="key"):
+    def __init__(self, records, dead, entries, order="key", again=False):
         self.records = dict(((record.partition, record.offset), record) for record in records)
         self.entries = entries
         self.problems = []
@@ -57,7 +59,7 @@ class Check(object):
         self._follow()
         self._check_dead(dead)
         self._check_lost()
-        self._check_twice()
+        self._check_twice(again)
         self._check_order((lambda key: self.records[key].key) if order == "key" else (lambda key: key[0]))
 
     def _follow(self):
@@ -111,17 +113,17 @@ class Check(object):
         if lost:
             self.problems.append("%d of %d messages lost: %s" % (len(lost), len(self.records), lost[:10]))
 
-    def _check_twice(self):
+    def _check_twice(self, again):
         """What was done twice was done before by one that was killed."""
         for key, times in sorted(self.done.items()):
             if len(times) > 1:
                 self.counts["twice"] += 1
-                if any(member not in self.killed for _, member in times[:-1]):
+                if not again and any(member not in self.killed for _, member in times[:-1]):
                     self.problems.append("%s:%s was done by %s" % (key + (times,)))
-        again = [key for key, number in self.dead.items() if number > 1]
-        self.counts["dead twice"] = len(again)
-        if again and not self.killed:
-            self.problems.append("dead letters written twice, though nobody was killed: %s" % again)
+        twice = [key for key, number in self.dead.items() if number > 1]
+        self.counts["dead twice"] = len(twice)
+        if twice and not self.killed:
+            self.problems.append("dead letters written twice, though nobody was killed: %s" % twice)
 
     def _check_order(self, lane):
         """Of what has an order, never two were at work at once, and each was ended before the next was begun."""
@@ -142,6 +144,33 @@ class Check(object):
                 highest = offset
 
 
+def once(records, results, dead):
+    """
+    Return what is wrong with the results of workers that work exactly once, as sentences.
+
+    :param records: all that was written, raw
+    :param results: what a ``read_committed`` consumer gets of their results, in the order of each partition
+    :param dead: the same of the dead letters
+    """
+    problems = []
+    origins = [json.loads(result.value.decode("ascii")) for result in results]
+    found = collections.Counter((origin["p"], origin["o"]) for origin in origins)
+    found.update((int(told["kiel.error.partition"]), int(told["kiel.error.offset"]))
+                 for told in (dict(letter.headers) for letter in dead))
+    wanted = set((record.partition, record.offset) for record in records)
+    for text, wrong in [
+            ("without a result", wanted - set(found)), ("with a result, and not written", set(found) - wanted),
+            ("with several results", [key for key, number in found.items() if number > 1])]:
+        if wrong:
+            problems.append("%d messages %s: %s" % (len(wrong), text, sorted(wrong)[:10]))
+    last = {}
+    for result, origin in zip(results, origins):
+        if last.get(result.key, -1) >= origin["o"]:
+            problems.append("%r: the result of %s came after that of %s" % (result.key, origin["o"], last[result.key]))
+        last[result.key] = origin["o"]
+    return problems
+
+
 def how(record):
     """What becomes of a message: "fine", "fails" or "poison"."""
     try:
@@ -160,11 +189,13 @@ class Work(object):
     """
 
     def __init__(self, kafka, directory, options, seed=0, seconds=10.0, partitions=6, keys=40, rate=150, plan=PLAN,
-                 order="key", pythons=(sys.executable,), name="worked"):
+                 order="key", pythons=(sys.executable,), name="worked", once=False):
         self.kafka = kafka
         self.directory = directory
         self.options = dict(
-            session_timeout=run.SESSION, heartbeat_interval=run.HEARTBEAT, rebalance_timeout=30, order=order, **options)
+            session_timeout=run.SESSION, heartbeat_interval=run.HEARTBEAT, rebalance_timeout=30, order=order, once=once,
+            **options)
+        self.once = once
         self.rnd = random.Random(seed)
         self.seconds = seconds
         self.partitions = partitions
@@ -186,6 +217,7 @@ class Work(object):
         """Runs it all."""
         self.kafka.create_topic(self.topic, self.partitions)
         self.kafka.create_topic(self.topic + ".dead", 2)
+        self.kafka.create_topic(self.topic + ".out", 3)
         writer = Writer(self.kafka.plaintext, request_timeout=10)
         try:
             yield writer.connect()
@@ -196,7 +228,12 @@ class Work(object):
             yield self.end()
             yield writer.close()
         dead = yield self.read(self.topic + ".dead")
-        check = Check(records, dead, self.entries(), self.order)
+        check = Check(records, dead, self.entries(), self.order,
+                      again=self.once and any(step[1] == "restart" for step in self.plan))
+        if self.once:
+            results = yield self.read(self.topic + ".out")
+            check.problems.extend(once(records, results, dead))
+            check.counts["results"] = len(results)
         for name, process in sorted(self.processes.items()):
             if process.returncode == -signal.SIGTERM and not any(entry["m"] == name for entry in check.entries):
                 continue  # told to leave while it still was importing
@@ -238,6 +275,8 @@ class Work(object):
             else:
                 if what != "start":
                     yield self.begun(slot)
+                elif self.once and slot in self.slots:  # two with one transactional id fence each other
+                    yield self.left(slot)
                 getattr(self, what)(slot)
         self.disturbed = True
 
@@ -247,6 +286,12 @@ class Work(object):
         deadline = time.time() + 20
         path = os.path.join(self.directory, self.slots[slot][0] + ".ledger")
         while time.time() < deadline and not (os.path.exists(path) and os.path.getsize(path)):
+            yield gen.sleep(.05)
+
+    @gen.coroutine
+    def left(self, slot):
+        """Waits until a worker that was told to leave has."""
+        while self.slots[slot][1].poll() is None:
             yield gen.sleep(.05)
 
     def start(self, slot):
@@ -277,7 +322,8 @@ class Work(object):
     @gen.coroutine
     def read(self, topic):
         """All records of a topic, raw."""
-        consumer = clients.SingleConsumer(self.kafka.bootstrap, deserializer=bytes, max_wait_time=200)
+        consumer = clients.SingleConsumer(self.kafka.bootstrap, deserializer=bytes, max_wait_time=200,
+                                          isolation_level="read_committed")
         yield consumer.connect(timeout=30)
         records, ends = [], (yield consumer.end_offsets(topic))
         while any((consumer.position(topic, partition) or 0) < end for partition, end in ends.items()):
@@ -293,6 +339,10 @@ class Work(object):
         deadline = time.time() + SETTLE
         while time.time() < deadline:
             done = set((entry["p"], entry["o"]) for entry in self.entries() if entry["e"] == "done")
+            if self.once:
+                results = yield self.read(self.topic + ".out")
+                done &= set((one["p"], one["o"]) for one in (
+                    json.loads(result.value.decode("ascii")) for result in results))
             if wanted <= done and len((yield self.read(self.topic + ".dead"))) >= wrong:
                 return
             yield gen.sleep(.3)
@@ -350,6 +400,7 @@ def main():
     parser.add_argument("--partitions", type=int, default=12)
     parser.add_argument("--pace", type=float, default=3.0, help="seconds between two disturbances, on average")
     parser.add_argument("--rate", type=float, default=200.0, help="messages a second")
+    parser.add_argument("--once", action="store_true", help="exactly once, with a producer")
     parser.add_argument("--no-kills", action="store_true", help="then nothing may be done twice")
     parser.add_argument("--kafka", default="4.4.0")
     parser.add_argument("--python", action="append", help="interpreters of the workers, in turn; default: this one")
@@ -361,7 +412,7 @@ def main():
     with testing.Kafka(args.kafka, settings=run.BROKER) as kafka:
         work = Work(
             kafka, directory, dict(group_protocol=args.protocol), seed, args.seconds, args.partitions, rate=args.rate,
-            order=args.order, pythons=args.python or [sys.executable],
+            order=args.order, once=args.once, pythons=args.python or [sys.executable],
             plan=at_random(seed, args.seconds, args.workers, args.pace, kills=not args.no_kills))
         check = ioloop.IOLoop.current().run_sync(work.main)
     print(", ".join("%d %s" % (check.counts[name], name) for name in sorted(check.counts)))

@@ -13,7 +13,7 @@ from tornado import gen, ioloop
 from kiel import clients
 from kiel.retry import Backoff
 from kiel.service import GracefulStop
-from kiel.worker import Worker
+from kiel.worker import Output, Worker
 
 from tests.churn import ledger
 
@@ -25,13 +25,20 @@ class Working(object):
         self.name = name
         self.fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
         self.rnd = random.Random(name)
-        order = options.pop("order")
+        order, once = options.pop("order"), options.pop("once", False)
+        #: where results go; None where there are none
+        self.target = topic + ".out" if once else None
+        brokers, producer = bootstrap.split(","), None
+        if once:
+            options["isolation_level"] = "read_committed"
+            # one that is started again in the same place ends what its killed predecessor has left open
+            producer = clients.Producer(brokers, transactional_id="%s-%s" % (group, name.partition(".")[0]),
+                                        transaction_timeout=10, linger=.005, retry=Backoff(deadline=60))
         consumer = clients.GroupedConsumer(
-            bootstrap.split(","), group, topics=[topic], autocommit=False, max_wait_time=200,
-            retry=Backoff(deadline=60), **options)
+            brokers, group, topics=[topic], autocommit=False, max_wait_time=200, retry=Backoff(deadline=60), **options)
         self.worker = Worker(
             consumer, self.handle, concurrency=8, order=order, retry=Backoff(first=.02, most=.1, deadline=1),
-            dead_letters=topic + ".dead", timeout=5)
+            dead_letters=topic + ".dead", timeout=5, producer=producer)
 
     def write(self, event, record):
         """Adds an entry to the ledger."""
@@ -50,6 +57,8 @@ class Working(object):
         if number > .8:
             yield gen.moment
         self.write("done", record)
+        if self.target is not None:
+            raise gen.Return(Output(self.target, {"p": record.partition, "o": record.offset}, key=record.key))
 
     @gen.coroutine
     def run(self):

@@ -53,3 +53,21 @@ def test_workers_lose_nothing_and_keep_order(kafka, tmpdir, protocol):
     assert not check.problems, "\n".join(check.problems[:50])
     assert check.counts["done"] > 300 and check.counts["dead"] and check.counts["failed"]
     assert protocol == "consumer" or not check.counts["twice"]
+
+
+@peer.on_python_3()
+def test_workers_with_a_producer_work_exactly_once(kafka, tmpdir):
+    """One is killed, one leaves, others come; ``python -m tests.churn.work --once`` does so for long, and more."""
+    plan = work.PLAN if peer.LONG else [
+        (.0, "start", 0), (.0, "start", 1), (.4, "kill", 1), (.5, "start", 1), (.7, "start", 2), (.9, "leave", 0)]
+    working = work.Work(
+        kafka, str(tmpdir), dict(group_protocol="consumer"), seconds=20.0 if peer.LONG else 4.0, plan=plan,
+        name="worked-once", once=True)
+    loop = ioloop.IOLoop(make_current=False)
+    try:
+        check = loop.run_sync(working.main)
+    finally:
+        loop.close()
+    print(", ".join("%d %s" % (check.counts[name], name) for name in sorted(check.counts)))
+    assert not check.problems, "\n".join(check.problems[:50])
+    assert check.counts["results"] > 300 and check.counts["dead"] and not check.counts["dead twice"]

@@ -7,6 +7,7 @@ import pytest
 from tornado import gen
 
 from kiel import clients, exc
+from kiel.clients.producing.serializing import Serialized
 from kiel.retry import Backoff
 from kiel.worker import Output, Reject, Worker, commits, transactions
 
@@ -69,8 +70,9 @@ def test_results_and_offsets_are_one_transaction(stage):
     assert sorted(one["of"] for one in written(stage)) == [1, 2, 3]
     assert dict(pair for one in offsets(stage) for pair in one.items()) == {0: 2, 1: 1}
     assert not stage.cluster.count("offset_commit")
+    yield loop.until(lambda: stage.worker.numbers["transactions"] == len(offsets(stage)))
     numbers = stage.worker.numbers
-    assert (numbers["done"], numbers["aborted"], numbers["waiting"]) == (3, 0, 0) and numbers["transactions"] in (1, 2)
+    assert (numbers["done"], numbers["aborted"], numbers["waiting"]) == (3, 0, 0)
 
 
 @exactly_once
@@ -185,6 +187,25 @@ def test_dead_letters_are_part_of_it(stage):
     assert told["h"] == b"v" and told["kiel.error.text"] == b"two" and told["kiel.error.offset"] == b"1"
     assert stage.worker.numbers["dead"] == 2 and written(stage) == [{"of": 1}]
     assert any(("t.dead", 0) in entries for _, entries in stage.cluster.ended)
+
+
+@exactly_once
+def test_a_serializer_may_have_to_wait(stage):
+    stage.put(1, 2)
+
+    @gen.coroutine
+    def serializer(message):
+        yield gen.sleep(0.02)
+        if message == {"of": 2}:
+            raise ValueError("no schema")
+        raise gen.Return(Serialized(json.dumps(message), [("schema", b"7")]))
+
+    stage.make(dead_letters="t.dead")
+    stage.worker._store.outputs._serializer = serializer
+    stage.running = stage.worker.run()
+    yield loop.until(lambda: offsets(stage) and offsets(stage)[-1] == {0: 2})
+    assert [list(record[4]) for record in producers.records(stage.cluster, "out")] == [[("schema", b"7")]]
+    assert dict(producers.records(stage.cluster, "t.dead")[0][4])["kiel.error.text"] == b"no schema"
 
 
 @exactly_once

@@ -162,7 +162,8 @@ class TransactionManager(object):
         """
         state = self.state
         if state.state == READY:
-            broker = yield self._coordinator(coordinator.TRANSACTION, state.transactional_id).broker()
+            # again and again: where all brokers were away, nothing else has the producer look for them
+            broker = yield self._coordinator(coordinator.TRANSACTION, state.transactional_id).ask(gen.maybe_future)
             if _level(broker) != state.level:
                 state.go("renewed")
         if state.state == UNKNOWN:

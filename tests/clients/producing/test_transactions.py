@@ -10,6 +10,7 @@ from tornado import gen
 from kiel import clients, exc
 from kiel.clients.producing.producer_state import BROKEN, COMMITTING, FATAL, OPEN, READY, UNKNOWN
 from kiel.protocol import messages
+from kiel.retry import Backoff
 
 from tests import loop
 from tests.clients.producing.producers import connected, make, settled, values
@@ -148,6 +149,27 @@ def test_brokers_without_transactions(cluster):
 
 
 # -- failures --
+
+
+@with_cluster(topics={"t": 1})
+def test_a_transaction_begins_when_the_brokers_are_back(cluster):
+    """Nobody but the producer itself has it look for them."""
+    producer = yield connected(cluster, transactional_id="x", retry=Backoff(first=0.02, most=0.05, deadline=0.2))
+    cluster[1].stop()
+    yield loop.until(lambda: producer.metrics()["connections"] == 0)
+    for _ in range(3):
+        yield loop.raises(exc.KielError, producer.begin())
+    cluster[1].start()
+    for _ in range(20):
+        try:
+            yield producer.begin()
+            break
+        except exc.NoBrokersError:
+            yield gen.sleep(0.02)
+    yield write(producer, b"1")
+    yield producer.commit()
+    assert values(cluster) == [b"1"]
+    yield producer.close()
 
 
 @with_protocols
