@@ -15,6 +15,7 @@ OTHERWISE = {
     ("kiel.handshake", "_ask_versions"): "ApiVersions is never denied",
     ("kiel.groups.next_gen.coordinator_client", "note_left"): "only asks whether it passes",
     ("kiel.groups.next_gen.heartbeats", "_passes"): "only asks whether it passes",
+    ("kiel.telemetry.push", "_reacts"): "nobody is denied to tell what a subscription asks for",
     ("kiel.security.login", "_agree"): "a login has no rights",
     ("kiel.security.login", "_refused"): "a login has no rights",
 }
