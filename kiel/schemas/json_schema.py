@@ -3,6 +3,7 @@ from __future__ import absolute_import
 
 import json
 
+import six
 from six.moves.urllib.parse import urljoin
 from tornado import gen
 
@@ -14,6 +15,9 @@ from kiel.schemas.serializer import Serializer
 
 #: characters of what is wrong with a message that an error tells: it may repeat the message
 MOST_TOLD = 300
+
+#: without blanks, and UTF-8 as it is; bytes of Python 2 that are none would be an error then
+_encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=six.PY2, allow_nan=False).encode
 
 
 class JSONSerializer(Serializer):
@@ -49,7 +53,7 @@ class JSONSerializer(Serializer):
 
         def writer(message):
             """Return a message as bytes."""
-            data = json.dumps(message).encode("utf-8")
+            data = _encode(message).encode("utf-8")
             complaint = validator and complaint_of(self._jsonschema, validator, message)
             if complaint:
                 raise SerializationError("a message does not fit its JSON Schema: " + complaint)

@@ -12,10 +12,11 @@ from kiel.testing.fake import FakeKafka
 from kiel.testing.java import java_helper
 from kiel.testing.kafka import Kafka
 from kiel.testing.maven import jars
+from kiel.testing.schema_registry import SchemaRegistry
 from kiel.testing.security import Authority
 from kiel.testing.zookeeper import ZooKeeper
 
 __all__ = (
-    "Authority", "FakeKafka", "FetchError", "HarnessError", "Kafka", "MissingToolError", "StartError", "TopicError",
-    "ZooKeeper", "jars", "java_helper",
+    "Authority", "FakeKafka", "FetchError", "HarnessError", "Kafka", "MissingToolError", "SchemaRegistry",
+    "StartError", "TopicError", "ZooKeeper", "jars", "java_helper",
 )

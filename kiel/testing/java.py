@@ -1,6 +1,7 @@
 """Finding Java and the other programs, and running a Java program of a single source file."""
 from __future__ import absolute_import
 
+import glob
 import os
 import re
 import subprocess
@@ -21,6 +22,9 @@ INSTALL = {
            " `brew install maven`",
     "openssl": "OpenSSL's command: on Debian or Ubuntu `apt-get install openssl`",
 }
+
+#: where Linux keeps its Javas
+PLACES = "/usr/lib/jvm"
 
 _versions = {}
 
@@ -79,6 +83,21 @@ def java(purpose, least=8):
         raise errors.MissingToolError("%s needs Java %d or later, and %s is Java %d. Install %s." % (
             purpose, least, path, version, INSTALL["java"]))
     return path
+
+
+def newer(purpose, least):
+    """
+    Return the path of a ``java`` of at least the given release.
+
+    Where the one that :func:`java` finds is older, one beside it does; :class:`MissingToolError` where there is none.
+    """
+    try:
+        return java(purpose, least)
+    except errors.MissingToolError:
+        for path in sorted(glob.glob(os.path.join(PLACES, "*", "bin", "java"))):
+            if os.access(path, os.X_OK) and java_version(path) >= least:
+                return path
+        raise
 
 
 def options(release_options=(), least=8):

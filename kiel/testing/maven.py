@@ -164,6 +164,39 @@ def _run_maven(command, name, megabytes):
         processes.tell("fetched %s in %d s" % (name, time.time() - began))
 
 
+def unpacked(artifact, name, megabytes=None):
+    """
+    Return the directory of what an archive holds, ``"group:artifact:version:type:classifier"``.
+
+    It is fetched when it is not in the cache.
+
+    ``name`` and ``megabytes`` are for telling how far a fetch is.
+    """
+    root = cache_directory()
+    place = os.path.join(root, "unpacked", re.sub(r"[^A-Za-z0-9.]+", "-", artifact))
+    if os.path.isdir(place):
+        return place
+    make_directory(os.path.dirname(place))
+    with _locked(root):
+        if not os.path.isdir(place):  # another process may have fetched it meanwhile
+            mvn = java.tool("mvn", "Fetching %s" % name)
+            processes.tell("fetching %s%s into %s, once" % (
+                name, " (about %d MB)" % megabytes if megabytes else "", root))
+            work = tempfile.mkdtemp(prefix="fetch-", dir=root)
+            try:
+                with io.open(os.path.join(work, "pom.xml"), "w", encoding="utf-8") as target:
+                    target.write(u"%s" % pom(()))
+                _run_maven([
+                    mvn, "-B", "-f", os.path.join(work, "pom.xml"),
+                    "-Dmaven.repo.local=" + os.path.join(root, "maven"), PLUGIN + ":unpack", "-Dartifact=" + artifact,
+                    "-DoutputDirectory=" + os.path.join(work, "content"),
+                ], name, megabytes)
+                os.rename(os.path.join(work, "content"), place)
+            finally:
+                processes.remove_directory(work)
+    return place
+
+
 def kafka_classpath(release):
     """Return the class path of a broker of the given release (a row of :data:`kiel.testing.releases.RELEASES`)."""
     return classpath(releases.kafka_artifacts(release), release.pins, "Kafka " + release.version, release.megabytes)

@@ -24,6 +24,12 @@ class Fault(object):
         self.status, self.body, self.times, self.silent = status, body, times, silent
 
 
+def plain(fields):
+    """A schema's fields without those that say nothing."""
+    return dict((name, fields[name]) for name in ("schema", "schemaType", "references")
+                if fields.get(name) not in (None, [], "AVRO"))
+
+
 class Server(object):
     """What the registry knows, and what it was asked."""
 
@@ -58,7 +64,7 @@ class Server(object):
 
     def add(self, subject, fields):
         """Have a subject have a schema; return its id."""
-        fields = dict((name, fields[name]) for name in ("schema", "schemaType", "references") if name in fields)
+        fields = plain(fields)
         number = next((number for number, (_, known) in self.schemas.items() if known == fields), None)
         if number is None:
             number = len(self.schemas) + 1
@@ -164,7 +170,7 @@ class Handler(web.RequestHandler):
                 return self.answer({"id": number})
             return self.answer({"id": number, "guid": server.schemas[number][0]})
         for version, (number, _) in enumerate(server.subjects.get(words[1], []), 1):
-            if server.schemas[number][1] == fields:
+            if server.schemas[number][1] == plain(fields):
                 return self.answer(self.registered(words[1], number, version))
         known = words[1] in server.subjects
         self.fail(404, 40403 if known else 40401, "Schema not found" if known else "Subject not found")

@@ -18,9 +18,9 @@ POINT = {"type": "object", "title": "Point", "properties": {"n": {"type": "integ
 def test_there_and_back(server, registry):
     serializer = JSONSerializer(registry, POINT, subject="record")
     data = yield serializer.encode("t", {"n": 5})
-    assert data == b'\0\0\0\0\1{"n": 5}' and list(server.subjects) == ["Point"]
+    assert data == b'\0\0\0\0\1{"n":5}' and list(server.subjects) == ["Point"]
     assert server.schemas[1][1]["schemaType"] == "JSON"
-    assert serializer.serialize("t", {"n": 6}) == b'\0\0\0\0\1{"n": 6}'
+    assert serializer.serialize("t", {"n": 6}) == b'\0\0\0\0\1{"n":6}'
     deserializer = JSONDeserializer(registry)
     assert (yield deserializer.decode(data)) == deserializer(data) == {"n": 5}
 
