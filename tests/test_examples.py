@@ -111,11 +111,12 @@ def test_maker_makes_keys_and_picks_partitions():
     assert [maker["partitioner"](str(key), [0, 1, 2]) for key in range(5)] == [0, 1, 2, 0, 1]
 
 
-def test_the_web_services_own_tests():
-    """Those that need no broker; tests/integration/test_examples.py runs all."""
+def test_the_examples_own_tests():
+    """Those that need no real broker; tests/integration/test_examples.py runs all."""
     process = subprocess.Popen(
         [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "kiel.testing.fixtures",
-         os.path.join("examples", "test_web.py"), "-k", "Handlers"],
+         os.path.join("examples", "test_web.py"), os.path.join("examples", "test_on_fake_kafka.py"),
+         "-k", "not test_an_event_arrives"],
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=ROOT, env=dict(os.environ, PYTHONPATH=ROOT))
     out, _ = process.communicate()
-    assert process.returncode == 0 and b"3 passed" in out, out.decode("utf-8")
+    assert process.returncode == 0 and b"7 passed" in out, out.decode("utf-8")

@@ -1,8 +1,8 @@
 """
-A real Kafka for a developer's terminal.
+A real Kafka, or a fake one, for a developer's terminal.
 
-``python -m kiel.testing up 4.4.0`` runs one until Ctrl-C; ``fetch`` brings jars into the cache
-beforehand; ``versions`` lists what is known.
+``python -m kiel.testing up 4.4.0`` runs one until Ctrl-C, ``up --fake`` a `kiel.testing.FakeKafka`; ``fetch`` brings
+jars into the cache beforehand; ``versions`` lists what is known.
 """
 from __future__ import absolute_import, print_function
 
@@ -11,7 +11,7 @@ import signal
 import sys
 import time
 
-from kiel.testing import Kafka, errors, maven, releases
+from kiel.testing import FakeKafka, Kafka, errors, maven, releases
 
 
 def main(argv=None):
@@ -23,6 +23,9 @@ def main(argv=None):
     up.add_argument("--brokers", type=int, default=1, help="how many (default 1)")
     up.add_argument("--mode", choices=("zk", "kraft"), help="default: KRaft where the release can")
     up.add_argument("--host", default="127.0.0.1", help="the loopback address to listen on (or ::1)")
+    up.add_argument("--port", type=int, help="where clients connect to, such as 9092; further brokers have the"
+                    " next ones (default: any that are free)")
+    up.add_argument("--fake", action="store_true", help="a fake one, in this process and without Java")
     up.add_argument("--tls", action="store_true", help="clients speak TLS")
     up.add_argument("--client-auth", action="store_true", help="TLS clients must have a certificate")
     up.add_argument("--sasl", action="append", default=[], metavar="MECHANISM",
@@ -48,26 +51,57 @@ def main(argv=None):
 
 def run_up(args):
     """Run a cluster until Ctrl-C or SIGTERM."""
+    if args.fake:
+        return run_fake(args)
     settings = dict(setting_of(text) for text in args.setting)
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs begin with it ignored
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the with block ends in good order
+    heed_signals()
     began = time.time()
     with Kafka(args.version, brokers=args.brokers, mode=args.mode, settings=settings, tls=args.tls, sasl=args.sasl,
-               client_auth=args.client_auth, host=args.host) as kafka:
-        for topic in args.topic:
-            name, _, partitions = topic.partition(":")
-            kafka.create_topic(name, int(partitions or 1))
+               client_auth=args.client_auth, host=args.host, port=args.port) as kafka:
+        make_topics(kafka, args.topic)
         print("Kafka %s (%s) is up after %.1f s" % (kafka.version, kafka.mode, time.time() - began))
         print_cluster(kafka)
-        print("Ctrl-C ends it and removes its data.")
-        sys.stdout.flush()
-        try:
-            while all(broker.running for broker in kafka.nodes):
-                time.sleep(0.5)
-        except KeyboardInterrupt:
-            print("")
+        if not go_on("Ctrl-C ends it and removes its data.", lambda: all(broker.running for broker in kafka.nodes)):
             return 0
         raise errors.HarnessError("a broker has ended:\n%s" % kafka.log())
+
+
+def run_fake(args):
+    """Run a fake cluster until Ctrl-C or SIGTERM."""
+    if args.tls or args.client_auth or args.sasl or args.setting or args.mode:
+        raise errors.HarnessError("--fake knows no TLS, no logins, no settings and no modes")
+    heed_signals()
+    with FakeKafka(brokers=args.brokers, host=args.host, port=args.port or 0) as kafka:
+        make_topics(kafka, args.topic)
+        print("A fake Kafka is up; it keeps everything in memory")
+        print("bootstrap  %s" % ",".join(kafka.bootstrap))
+        go_on("Ctrl-C ends it.", lambda: True)
+
+
+def go_on(text, goes_on):
+    """Say how to end this, and wait for that: return False then, True when it has ended by itself."""
+    try:
+        print(text)
+        sys.stdout.flush()
+        while goes_on():
+            time.sleep(0.5)
+        return True
+    except KeyboardInterrupt:
+        print("")
+        return False
+
+
+def heed_signals():
+    """Let Ctrl-C and SIGTERM end this in good order."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background jobs begin with it ignored
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the with block ends in good order
+
+
+def make_topics(kafka, topics):
+    """Make the topics of the command line, "NAME" or "NAME:PARTITIONS" each."""
+    for topic in topics:
+        name, _, partitions = topic.partition(":")
+        kafka.create_topic(name, int(partitions or 1))
 
 
 def setting_of(text):

@@ -92,11 +92,19 @@ class Broker(object):
 
     # -- life
 
-    def prepare(self, ports):
-        """Take the ports and make the directory, before the first start."""
+    def prepare(self, ports, chosen=None):
+        """
+        Take the ports and make the directory, before the first start.
+
+        :param ports: two that are free
+        :param chosen: the one that clients connect to; default: one of the two
+        """
         self._process = None
+        plain = self.cluster.protocol == "PLAINTEXT"
         self._inner_port, second = ports
-        self.port = self._inner_port if self.cluster.protocol == "PLAINTEXT" else second
+        if chosen is not None and plain:
+            self._inner_port = chosen
+        self.port = self._inner_port if plain else chosen or second
         self._controller_port = second
         if self.cluster.mode == "kraft" and self.roles == "broker,controller" and self.port == second:
             self._controller_port = self.cluster._take_ports(1)[0]

@@ -51,6 +51,8 @@ class Kafka(object):
     :param tls_names: the names and addresses in the brokers' certificates; others make clients
         refuse them.
     :param host: the loopback address to listen on: ``"127.0.0.1"`` or ``"::1"``.
+    :param port: the first broker's port, as clients connect to it, the next ones for the others; default: any that are
+        free
     :param heap: the brokers' greatest heap, in Java's notation.
     :param jvm: further options of the brokers' JVMs, such as ``("-Djava.security.krb5.conf=...",)``.
     :param jars: further jars on the brokers' class path.
@@ -59,7 +61,7 @@ class Kafka(object):
 
     def __init__(self, version=releases.DEFAULT, brokers=1, mode=None, settings=None, tls=False, sasl=None,
                  zookeeper=None, users=None, client_auth=False, tls_names=security.NAMES, host="127.0.0.1", heap="384m",
-                 start_timeout=90, jvm=(), jars=()):
+                 start_timeout=90, jvm=(), jars=(), port=None):
         version, _, suffix = version.partition("-")
         self.release = releases.find(version)
         self.version = self.release.version
@@ -72,6 +74,7 @@ class Kafka(object):
         self.client_auth = client_auth
         self.tls_names = tuple(tls_names)
         self.host = host
+        self.port = port
         self.heap = heap
         self.start_timeout = start_timeout
         self.jvm = tuple(jvm)
@@ -126,12 +129,21 @@ class Kafka(object):
         while self.cluster_id.startswith("-"):
             self.cluster_id = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode("ascii").rstrip("=")
         for broker in self.nodes:
-            broker.prepare(self._take_ports(2))
+            broker.prepare(self._take_ports(2), self._chosen_port(broker))
         if self.tls:
             self._make_certificates()
         if self.mode == "zk":
             self._start_zookeeper()
             self._write_scram_users()
+
+    def _chosen_port(self, broker):
+        """Return the port that a broker was told to have for its clients, None for any."""
+        if self.port is None or broker is self.controller:
+            return None
+        port = self.port + broker.id
+        ports.claim(port)
+        self._ports.append(port)
+        return port
 
     def _take_ports(self, count):
         taken = ports.take(count)

@@ -90,6 +90,20 @@ def take(count=1):
     return taken
 
 
+def claim(port):
+    """
+    Take one port, which somebody has chosen.
+
+    :raises kiel.testing.HarnessError: when it is not free
+    """
+    with _lock:
+        held = None if port in _held or not _free(port) else _claim(port)
+        if held is None:
+            raise errors.HarnessError("Port %d is not free: another program listens there, or another Kafka of"
+                                      " kiel.testing has it" % port)
+        _held[port] = held
+
+
 def give_back(ports):
     """Let others have these ports."""
     with _lock:

@@ -13,7 +13,7 @@ import textwrap
 import pytest
 
 from kiel import testing
-from kiel.testing import admin, processes, releases
+from kiel.testing import admin, ports, processes, releases
 
 
 EVERY = [version for version in releases.SUPPORTED if version != "3.9.1"] + ["3.9.1-zk", "3.9.1-kraft"]
@@ -170,9 +170,13 @@ def test_a_forked_child_that_ends_leaves_the_brokers_alone(cluster):
     assert cluster.brokers[0].running and admin.metadata(cluster.brokers[0].inner_address)
 
 
-def test_command_line_runs_until_told_to_stop():
-    process = subprocess.Popen([sys.executable, "-m", "kiel.testing", "up", "0.8.2.2", "--topic", "t:2"],
-                               stdout=subprocess.PIPE)
+@pytest.mark.parametrize("arguments", [["0.8.2.2"], ["--fake"]], ids=["real", "fake"])
+def test_command_line_runs_until_told_to_stop(arguments):
+    port, = ports.take()
+    ports.give_back([port])
+    process = subprocess.Popen(
+        [sys.executable, "-m", "kiel.testing", "up", "--topic", "t:2", "--port", str(port)] + arguments,
+        stdout=subprocess.PIPE)
     lines = []
     for line in iter(process.stdout.readline, b""):
         lines.append(line.decode("ascii"))
@@ -180,6 +184,9 @@ def test_command_line_runs_until_told_to_stop():
             break
     address = [line.split()[1] for line in lines if line.startswith("bootstrap")][0].rsplit(":", 1)
     address = (address[0], int(address[1]))
+    assert address == ("127.0.0.1", port)
+    with pytest.raises(testing.HarnessError):
+        ports.claim(port)
     assert sorted(admin.metadata(address)[1]["t"]) == [0, 1]
     process.send_signal(signal.SIGINT)
     process.communicate()

@@ -31,7 +31,7 @@ class FakeKafka(object):
     :param topics: topics to make: {name: number of partitions}, or a list of names
     :param brokers: how many; their ids begin at 1
     :param host: the address to listen on
-    :param port: the first broker's; 0 for one that is free
+    :param port: the first broker's, the next ones for the others; 0 for any that are free
     :param auto_create: whether a topic that a client asks for is made, as Kafka does unless it is told otherwise
     :param heartbeat_interval: seconds between heartbeats of next-generation groups; Kafka's own 5 would make each
         rebalance as slow
@@ -43,7 +43,7 @@ class FakeKafka(object):
         if brokers < 1:
             raise ValueError("a Kafka of %r brokers" % (brokers,))
         serving = dict(
-            (number, Serving(number, self._get_cluster, host, port if number == 1 else 0))
+            (number, Serving(number, self._get_cluster, host, port and port + number - 1))
             for number in range(1, brokers + 1))
         self._cluster = Cluster(serving, auto_create, max_bytes, int(heartbeat_interval * 1000))
         self._thread = LoopThread()
