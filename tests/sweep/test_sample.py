@@ -10,8 +10,16 @@ from tests.sweep.cases import APIS, run
 SAMPLE = (-1, 6, 7, 29, 9999)
 
 
-@pytest.mark.parametrize("code", SAMPLE)
-@pytest.mark.parametrize("client,api", [(client, api) for client, apis in APIS.items() for api in apis[-1:]])
+#: each client with one api that it uses, and two more
+APIS_OF_IT = [(client, api) for client, apis in APIS.items() for api in apis[-1:]] + [
+    ("member of a classic group", "sync_group"), ("member of a next-generation group", "consumer_group_heartbeat")]
+
+#: the clients for which all of `SAMPLE` are tried
+WHOLE = ("producer with several batches under way", "idempotent producer", "consumer that fetches ahead")
+
+
+@pytest.mark.parametrize("client,api,code", [
+    (client, api, code) for client, api in APIS_OF_IT for code in (SAMPLE if client in WHOLE else SAMPLE[::3])])
 def test_a_sample(client, api, code):
     outcomes = []
 
