@@ -95,6 +95,9 @@ RULES = (
                                "kiel.protocol.part")),
     # what a client is made of does not know the client, nor the parts of another kind of client
     ("kiel.clients.client",   FACES),
+    ("kiel.clients.rounds",   FACES),
+    ("kiel.clients.finding",  FACES),
+    ("kiel.clients.block",    FACES),
     ("kiel.clients.producing", FACES + ("kiel.clients.consuming", "kiel.groups", "kiel.zookeeper")),
     ("kiel.clients.consuming", FACES + ("kiel.clients.producing", "kiel.clients.grouping", "kiel.groups",
                                         "kiel.zookeeper")),
@@ -129,7 +132,7 @@ FREE = {
 ALLOWED = {
     ("kiel.sasl.credentials", "tornado"): "waits for the coroutines that are asked for credentials",
     ("kiel.sasl.credentials", "tornado.gen"): "waits for the coroutines that are asked for credentials",
-    ("kiel.clients.client", "tornado.iostream"): "a connection of the caller's own may raise 0.9's StreamClosedError",
+    ("kiel.clients.rounds", "tornado.iostream"): "a connection of the caller's own may raise 0.9's StreamClosedError",
 }
 
 

@@ -5,13 +5,14 @@ import logging
 import operator
 import os
 
-from tornado import concurrent, gen, ioloop, iostream
+from tornado import concurrent, gen, ioloop
 
 from kiel import arguments, events, exc, metrics
-from kiel.clients import health, names, observed
+from kiel.clients import block, finding, health, names
+from kiel.clients.rounds import Rounds
 from kiel.clients.view import View, refuse_taken
 from kiel.cluster import Cluster
-from kiel.events import Outcome, outcome_of
+from kiel.events import outcome_of
 from kiel.retry import monotonic
 from kiel.settings import Settings
 from kiel.telemetry import names as told, push
@@ -20,8 +21,6 @@ log = logging.getLogger(__name__)
 
 #: seconds that `Client.close` waits for a `connect` that it came in between of
 GIVING_UP = 1.0
-
-REQUEST_FAILED = "Request '%s' to broker %s failed: %s"
 
 
 class Client(object):
@@ -75,6 +74,8 @@ class Client(object):
         self._telemetry = push.Telemetry(self, self._told_as)
         if arguments.boolean("enable_metrics_push", enable_metrics_push):
             self.cluster.listeners.append(self._telemetry.look)
+        #: `send` and `attempt`
+        self._rounds = Rounds(self)
         #: what went wrong last
         self._trouble = health.Trouble()
         #: set by a handler of answers: metadata is out of date and is asked for at the end of the round
@@ -224,49 +225,13 @@ class Client(object):
         self.io_loop = ioloop.IOLoop.current()
         self.closing = False
         self._called_off = concurrent.Future()
-        yield self._find_cluster(timeout)
+        yield finding.find(self.cluster, self._settings.retry, self._waits, timeout, self._called_off)
         self._check_open()
-
-    @gen.coroutine
-    def _find_cluster(self, timeout):
-        """Ask the bootstrap hosts, again and again where that is wanted."""
-        called_off = self._called_off
-        plan = self._settings.retry
-        deadline = plan.deadline if self._waits else 0.0
-        if timeout is not None:
-            deadline = min(timeout, deadline) if self._waits and deadline is not None else timeout
-        clock = plan.start(deadline)
-        if deadline is None:
-            clock.deadline = None
-        end = None if timeout is None else gen.sleep(timeout)
-        while True:
-            starting = events.ignore(self.cluster.start())
-            yield events.first(*[future for future in (starting, called_off, end) if future is not None])
-            if called_off.done():
-                raise self._closed_meanwhile()
-            if not starting.done():
-                self.cluster.give_up()
-                raise exc.NoBrokersError("no bootstrap host answered within %g s" % timeout)
-            error = starting.exception()
-            if error is None:
-                return
-            delay = clock.delay() if isinstance(error, exc.NoBrokersError) else None
-            if delay is None:
-                if isinstance(error, exc.NoBrokersError) and not self._waits and timeout is None:
-                    error = exc.NoBrokersError(
-                        "%s; where brokers may not be up yet, connect(timeout=seconds) waits" % error)
-                raise error
-            yield events.first(gen.sleep(delay), called_off)
-            if called_off.done():
-                raise self._closed_meanwhile()
 
     def _check_open(self):
         """Raise what ends a `connect` that `close` came in between of."""
         if self.closing:
-            raise self._closed_meanwhile()
-
-    def _closed_meanwhile(self):
-        return exc.ClosedError("the %s was closed while it connected" % type(self).__name__)
+            raise exc.ClosedError("the %s was closed while it connected" % type(self).__name__)
 
     def close(self):
         """
@@ -321,19 +286,7 @@ class Client(object):
 
     def __aenter__(self):
         """Connect. A block that is not entered, since that failed or was cancelled, leaves nothing open."""
-        return events.detached(self._enter(), Outcome(Entering(self)))
-
-    @gen.coroutine
-    def _enter(self):
-        """Return the work of `__aenter__`."""
-        try:
-            yield outcome_of(self.connect())
-        except Exception as error:
-            failure = error
-        else:
-            raise gen.Return(self)
-        yield outcome_of(self.close())
-        raise failure
+        return block.entered(self)
 
     def __aexit__(self, kind, error, trace):
         """Close; what ended the block goes on."""
@@ -391,7 +344,6 @@ class Client(object):
         """What a kind of client does before its connections close; return a Future."""
         raise NotImplementedError
 
-    @gen.coroutine
     def send(self, request_by_broker, handler=None):
         """
         Send one request to each of several brokers: one round, nothing is tried again.
@@ -404,61 +356,8 @@ class Client(object):
         :param handler: the object whose methods take the answers; default: the client itself
         :raises kiel.exc.UnhandledResponseError: when there is no handler for an api; nothing is sent then
         """
-        handlers = {}
-        for broker_id, request in request_by_broker.items():
-            handlers[broker_id] = getattr(handler or self, "handle_%s_response" % request.api, None)
-            if handlers[broker_id] is None:
-                raise exc.UnhandledResponseError(request.api)
-        results = {}
-        failures = []
-        yield [
-            self._send_one(broker_id, request, handlers[broker_id], results, failures)
-            for broker_id, request in request_by_broker.items()
-        ]
-        if self.heal_cluster:
-            self.heal_cluster = False
-            try:
-                yield self.cluster.heal()
-            except exc.KielError as error:
-                # what the answers brought must not be lost to the look at the cluster that comes after (D26)
-                self.cluster.warn("Metadata refresh failed: %s", error)
-        if failures:
-            raise failures[0]
-        raise gen.Return(results)
+        return self._rounds.send(request_by_broker, handler or self)
 
-    @gen.coroutine
-    def _send_one(self, broker_id, request, handle, results, failures):
-        """Send one request of a round and have its answer handled."""
-        try:
-            response = yield self.cluster[broker_id].send(request)
-        except KeyError:
-            log.error("Broker %s is not known (any more)", broker_id)
-            self.heal_cluster = True
-            return
-        except iostream.StreamClosedError:
-            log.error("The connection to broker %s was closed", broker_id)
-            return
-        except exc.UnsupportedVersionError as error:
-            failures.append(error)
-            return
-        except exc.AuthenticationError as error:  # somebody has to mend that, so it has to be seen
-            log.error("Request '%s' to broker %s failed: %s", request.api, broker_id, error)
-            failures.append(error)
-            return
-        except Exception as error:
-            self.cluster.warn(REQUEST_FAILED, request.api, broker_id, error)
-            self.heal_cluster = True
-            return
-        if self.cluster.outage.troubles and broker_id in self.cluster:
-            self.cluster.reached(self.cluster[broker_id], REQUEST_FAILED, request.api, broker_id)
-        try:
-            result = yield outcome_of(handle(response))
-        except Exception as error:
-            failures.append(error)
-        else:
-            results[broker_id] = result
-
-    @gen.coroutine
     def attempt(self, keys, round, deadline=None, plan=None, coordinator=None, closing=False):
         """
         Repeat a round until every key has a result: the only retry loop of kiel's requests.
@@ -476,56 +375,7 @@ class Client(object):
         :raises kiel.exc.ClosedError: on another IOLoop than that of `connect`, where that may still run, and in a
             process forked since
         """
-        self._refuse_forked()
-        if self.io_loop is not None and not self.closing and events.is_elsewhere(self.io_loop):
-            yield self._come_here()
-        clock = (plan or self._settings.retry).start(deadline)
-        done = {}
-        last = {}
-        wanted = list(keys)
-        while wanted:
-            outcome = {}
-            try:
-                outcome = (yield gen.maybe_future(round(wanted))) or {}
-            except exc.KielError as error:
-                outcome = dict((key, error) for key in wanted)
-            cures = set()
-            still = []
-            for key in wanted:
-                value = outcome.get(key, _NO_ANSWER)
-                if isinstance(value, exc.KielError) and self._settings.hooks is not None:
-                    observed.failed(self._settings.hooks, value, key)
-                if not isinstance(value, exc.KielError):
-                    done[key] = value
-                elif value.retriable and (closing or not self.closing):
-                    last[key] = value
-                    cures.add(value.cure)
-                    still.append(key)
-                else:
-                    done[key] = value
-            wanted = still
-            if not wanted:
-                break
-            delay = clock.delay()
-            if delay is None:
-                done.update((key, last[key]) for key in wanted)
-                break
-            yield gen.sleep(delay)
-            yield self._cure(cures, coordinator)
-        raise gen.Return(done)
-
-    @gen.coroutine
-    def _cure(self, cures, coordinator=None):
-        """Renew what errors said has to be; failing to is no error, since the next round shows it anyway."""
-        if "coordinator" in cures and coordinator is not None:
-            coordinator.lose()
-        elif "coordinator" in cures:
-            self.lose_coordinator()
-        if "metadata" in cures or "coordinator" in cures:
-            try:
-                yield self.cluster.heal()
-            except exc.KielError as error:
-                self.cluster.warn("Metadata refresh failed: %s", error)
+        return self._rounds.attempt(keys, round, deadline, plan, coordinator, closing)
 
     def lose_coordinator(self):
         """Forget the group's coordinator, where a client has one; it is looked up at the next need."""
@@ -537,19 +387,3 @@ def _kinds(cls=Client):
     for kind in cls.__subclasses__():
         found.extend(_kinds(kind))
     return [kind for kind in found if kind.__module__.startswith("kiel.") and not kind.__name__.startswith("Base")]
-
-
-class Entering(object):
-    """An ``async with`` that has begun: if nobody enters the block after all, its client is closed."""
-
-    def __init__(self, client):
-        self._client = client
-
-    def give_up(self):
-        """Nobody enters the block."""
-        if self._client.io_loop is not None and events.is_running(self._client.io_loop):
-            events.ignore(outcome_of(self._client.close()))
-
-
-#: what a key gets that a round said nothing about: the broker's answer did not come
-_NO_ANSWER = exc.NoBrokersError("no answer came")
