@@ -10,7 +10,7 @@ from __future__ import absolute_import
 import os
 
 #: what this version of kiel calls; an extension that says otherwise was built from another one
-VERSION = 2
+VERSION = 3
 
 
 def find(wanted=None):

@@ -13,7 +13,7 @@ from kiel.clients import Record
 from kiel.protocol import crc32c, messages, records, records_decode, records_encode
 from kiel.protocol.columns import Columns
 from kiel.protocol.headers import Headers
-from tests import twins
+from tests import logs, twins
 from tests.protocol import plain, random_messages
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
@@ -118,8 +118,8 @@ def test_nothing_is_read_beyond_the_end_that_is_named():
 @built
 def test_checksums_and_hashes_by_both():
     rnd = random_messages.seeded()
-    data = random_messages.some_bytes(rnd, 5000)
-    for size in list(range(70)) + [1000, 4999]:
+    data = random_messages.some_bytes(rnd, 10000)
+    for size in list(range(70)) + [1000, 3071, 3072, 3073, 6144, 9999]:
         begin = rnd.randrange(len(data) - size + 1)
         piece, start = data[begin:begin + size], rnd.getrandbits(32)
         right = crc32c.by_bytes(piece, start)
@@ -168,6 +168,15 @@ def test_records_that_can_be_in_no_circle_are_none_of_the_collectors_business():
     assert gc.is_tracked(row) and row.value["a"].value == b"v"
     made = speedups.native.columns(plain.section([(None, b"v", [(b"n", b"x")], 0)], 0), 0, 12, 1, 0, 0, None, Headers)
     assert not gc.is_tracked(made[4][0]) and made[4][0] == ((u"n", b"x"),)
+    given = plain.section([(None, b"v", [(b"n", b"x")], 0)], 0), 0, 12, 1, 0, 0, None, Headers
+    row, = speedups.native.records(*(given + (Record, u"t", 0)))
+    assert type(row) is Record and row == Record(u"t", 0, 0, 0, None, b"v", ((u"n", b"x"),))
+    assert not gc.is_tracked(row) and not gc.is_tracked(row.headers)
+    row, = speedups.native.records(*(given + (Record, [row], 0)))
+    assert gc.is_tracked(row)
+    for wrong in (dict, type("Wider", (tuple,), {})):
+        with pytest.raises(TypeError):
+            speedups.native.records(*(given + (wrong, u"t", 0)))
     with pytest.raises(TypeError):
         speedups.native.rows(dict, Headers, u"t", 0, *columns)
     with pytest.raises(TypeError):
@@ -180,3 +189,35 @@ def test_rows_end_with_the_shortest_column():
     right = list(records_decode.rows(Record, u"t", 0, [list(column) for column in (
         [1, 2, 3], [7] * 3, [None] * 3, [b"a", b"b"], [()] * 3)]))
     assert list(records.rows(Record, u"t", 0, columns)) == right and len(right) == 2
+
+
+@built
+def test_records_are_let_go():
+    data = plain.section([(b"k", b"v" * 10, [(b"h", b"x")], at) for at in range(50)], 0)
+    topic, kinds = type("Name", (object,), {})(), (Record, Headers)
+    before = [sys.getrefcount(one) for one in kinds + (topic,)]
+    for end in range(len(data) - 3, len(data) + 1):  # cut off, and whole
+        for count in (49, 50, 51):
+            twins.outcome(
+                speedups.native.records, data, 0, end, count, 1 << 40, 1 << 40, None, Headers, Record, topic, 0)
+    gc.collect()
+    assert [sys.getrefcount(one) for one in kinds + (topic,)] == before
+
+
+@built
+def test_records_of_a_batch_by_both():
+    rnd = random_messages.seeded()
+    for codec in (0, 1):
+        found = random_messages.messages(rnd)
+        batch, = messages.batches(messages.encode_batch(found, 2, codec, 7))
+        for start in (0, 2):
+            def work():
+                return list(records.records_of(batch, Record, u"t", 3, start, True))
+            made = twins.both(work)
+            assert made == [Record(u"t", 3, *row) for row in batch.records(start)]
+            assert all(type(row) is Record for row in made)
+    control, = messages.batches(logs.batch(0, [(b"\0\0\0\1", b"", (), 0)], logs.TRANSACTIONAL | logs.CONTROL, None, 1))
+    assert twins.both(lambda: list(records.records_of(control, Record, u"t", 3, 0, True))) == []
+    old, = messages.batches(messages.encode_batch([(None, b"v", (), 5)], 1, 0, 7))
+    assert twins.both(lambda: list(records.records_of(old, Record, u"t", 3, 0, True))) == [
+        Record(u"t", 3, 0, 5, None, b"v", ())]

@@ -2,6 +2,7 @@
 from __future__ import absolute_import
 
 from kiel import exc, speedups
+from kiel.clients import Record
 from kiel.clients.producing import labelled_run
 from kiel.clients.producing.delivery import Delivery
 from kiel.protocol import headers, messages, records_decode
@@ -48,6 +49,8 @@ def section(data, pos, end, count, base_offset, base_stamp, append_time):
     ours = outcome(lambda: seen(zip(*native.columns(*(given + (Headers,))))))
     theirs = outcome(lambda: seen(records_decode.records(*given)))
     assert ours == theirs, "records in C %r, in Python %r" % (ours, theirs)
+    rows = outcome(lambda: seen(row[2:] for row in native.records(*(given + (Headers, Record, u"t", 0)))))
+    assert rows == theirs, "whole records in C %r, in Python %r" % (rows, theirs)
     return ours
 
 

@@ -42,6 +42,17 @@ def rows(cls, topic, partition, columns):
     return speedups.native.rows(cls, Headers, topic, partition, *columns)
 
 
+def records_of(batch, cls, topic, partition, start, check_crcs):
+    """
+    Return the messages of a batch, of whatever kind, from offset ``start`` on, as `rows` does.
+
+    :raises kiel.exc.CorruptMessageError: when the bytes are not what they should be
+    """
+    if speedups.native is None or not isinstance(batch, Batch) or start > batch.base_offset:
+        return rows(cls, topic, partition, batch.columns(start, check_crcs))
+    return batch.rows(cls, topic, partition, check_crcs)
+
+
 class Batch(object):
     """
     A run of messages that belong together on the wire; nothing of it is read before it is asked
@@ -153,6 +164,16 @@ class Batch(object):
         if start > self.base_offset:
             out = columns_of([record for record in zip(*out) if record[0] >= start])
         return out
+
+    def rows(self, cls, topic, partition, check_crcs=True):
+        """Return the messages as a list of instances of ``cls``, see `rows`, by the loops in C."""
+        if check_crcs:
+            self.check()
+        if self.attributes & CONTROL:
+            return []
+        append_time = self.max_timestamp if self.attributes & LOG_APPEND_TIME else None
+        return self._read(speedups.native.records, self.base_offset, self.base_timestamp, append_time, Headers,
+                          cls, topic, partition)
 
     def decompressed(self, check_crcs=True):
         """

@@ -2,6 +2,7 @@
 from __future__ import absolute_import
 
 import struct
+import threading
 import time
 import zlib
 
@@ -190,6 +191,37 @@ def test_zstd_without_a_size_as_java_writes_it():
     assert zstd.decompress(packed) == b"stream " * 100000
     with pytest.raises(exc.CorruptMessageError):
         compression.decompress(constants.ZSTD, packed, 1000)
+
+
+def test_zstd_readers_that_are_kept_are_used_by_one_thread_at_a_time():
+    if not zstd.available():
+        pytest.skip("zstandard is not installed")
+    texts = [bytes(bytearray([at])) * 50000 + b"%d" % at for at in range(8)]
+    packed = [compression.compress(constants.ZSTD, text) for text in texts]
+    found = {}
+
+    def work(number):
+        found[number] = [compression.decompress(constants.ZSTD, packed[number]) for _ in range(20)]
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == dict((number, [text] * 20) for number, text in enumerate(texts))
+    assert 1 <= len(set(zstd._idle)) == len(zstd._idle) <= 9
+
+
+def test_zstd_that_says_less_than_it_holds():
+    if not zstd.available():
+        pytest.skip("zstandard is not installed")
+    packed = compression.compress(constants.ZSTD, b"x" * 1000)
+    assert zstd._package().frame_content_size(packed) == 1000
+    flags = bytearray(packed)[4]
+    assert flags >> 6 == 1 and flags & 32  # two bytes of size follow, 256 less than it
+    for size in (999, 1001, 256, 65535 + 256):
+        wrong = packed[:5] + struct.pack("<H", size - 256) + packed[7:]
+        with pytest.raises(exc.CorruptMessageError):
+            compression.decompress(constants.ZSTD, wrong)
 
 
 def test_text_is_no_input():

@@ -16,7 +16,7 @@ from kiel.clients.consuming.record import Record
 from kiel.collector import HeldOff
 from kiel.events import outcome_of
 from kiel.fairness import Turn
-from kiel.protocol.records import rows
+from kiel.protocol.records import records_of, rows
 
 # these lines are the consumer's, whose logger applications may have set up
 log = logging.getLogger("kiel.clients.consumer")
@@ -172,6 +172,8 @@ class BatchReader(object):
 
     def read_records(self, cursor, generation, batch, messages):
         """Add a batch's messages to a list as `Record` objects. Returns what `read_values` does."""
+        if self._deserializer is bytes:
+            return self.read_raw(cursor, generation, batch, messages)
         offsets, timestamps, keys, raw, headers = batch.columns(cursor.handed, self.check_crcs)
 
         def add(values):
@@ -179,13 +181,9 @@ class BatchReader(object):
             messages.extend(rows(
                 Record, cursor.topic, cursor.partition, (offsets, timestamps, keys, values, headers)
             ))
-        if self._deserializer is not bytes:
-            if self._of_record is not None:
-                raw = self._rows(cursor, batch)
-            return self._deserialise_batch(cursor, generation, batch, list(raw), messages, add, lambda record: record)
-        add(raw)
-        self._moved(cursor, batch.next_offset)
-        return None
+        if self._of_record is not None:
+            raw = self._rows(cursor, batch)
+        return self._deserialise_batch(cursor, generation, batch, list(raw), messages, add, lambda record: record)
 
     def read_raw(self, cursor, generation, batch, messages):
         """Add a batch's messages to a list as `Record` objects whose values are bytes, or None for a null value."""
@@ -194,7 +192,7 @@ class BatchReader(object):
 
     def _rows(self, cursor, batch):
         """Return the rest of a batch as an iterable of `Record` objects with raw values."""
-        return rows(Record, cursor.topic, cursor.partition, batch.columns(cursor.handed, self.check_crcs))
+        return records_of(batch, Record, cursor.topic, cursor.partition, cursor.handed, self.check_crcs)
 
     def _deserialise_batch(self, cursor, generation, batch, raw, messages, add, shape):
         """
