@@ -48,7 +48,7 @@ def parsed(monkeypatch, name, *arguments):
 
 def test_all_are_there():
     assert EXAMPLES == ["counter.py", "demo.py", "last_hour.py", "maker.py", "move_offsets.py", "processes.py",
-                        "service.py", "transform.py", "web.py", "worker.py"]
+                        "schemas.py", "service.py", "transform.py", "web.py", "worker.py"]
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
@@ -61,6 +61,7 @@ def test_help(name):
                    "web.py": ["--port"],
                    "last_hour.py": ["--minutes"],
                    "processes.py": ["--processes"],
+                   "schemas.py": ["--messages"],
                    "move_offsets.py": ["GROUP"],
                    "transform.py": ["--id", "--debug"],
                    "service.py": ["--brokers", "--zk", "--topic", "--group", "--port"],

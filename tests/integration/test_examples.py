@@ -20,6 +20,8 @@ from kiel.protocol import fetch, messages
 from kiel.testing import ports
 
 from tests.integration.scripts import PATIENCE, ROOT, Script, example
+from tests.needs import needed
+from tests.schemas.registry import Own
 
 sys.path.insert(0, os.path.join(ROOT, "docs"))
 
@@ -223,6 +225,16 @@ def test_the_last_hour(kafka, topic):
         with example("last_hour.py", brokers, topic, "--minutes", minutes) as script:
             assert script.end() == 0, script.text
         assert script.lines[-1] == count + " events"
+
+
+def test_schemas(kafka, topic):
+    needed("fastavro", "pip install fastavro")
+    with Own() as registry:
+        with example("schemas.py", ",".join(kafka.bootstrap), registry.url, topic, "--messages", "3") as script:
+            assert script.end() == 0, script.text
+    assert "not written: a message does not fit its schema" in script.text
+    assert "%s would take the later schema: True" % topic in script.text
+    assert sorted(script.lines[-3:]) == ["%d x wren, place unknown" % number for number in range(3)]
 
 
 def test_several_processes(kafka, topic):

@@ -9,7 +9,6 @@ from __future__ import absolute_import
 import json
 import re
 import sys
-import threading
 
 import pytest
 from tornado import gen, ioloop
@@ -22,7 +21,7 @@ from kiel.schemas import (
 
 from tests import loop
 from tests.needs import needed
-from tests.schemas.registry import Server
+from tests.schemas.registry import Own
 from tests.schemas.test_protobuf import made, shape_of
 
 pytestmark = [
@@ -38,34 +37,6 @@ MORE = dict(POINT, fields=POINT["fields"] + [{"name": "color", "type": "string",
 LESS = dict(POINT, fields=[{"name": "n", "type": "string"}])
 PERSON = {"$schema": "http://json-schema.org/draft-07/schema#", "title": "Person", "type": "object",
           "properties": {"name": {"type": "string"}}, "required": ["name"]}
-
-
-class Own(threading.Thread):
-    """The tests' own registry, on a loop and a thread of its own: other clients block theirs."""
-
-    def __init__(self):
-        super(Own, self).__init__()
-        self.daemon = True
-        self.url = self._loop = None
-        self._ready = threading.Event()
-
-    def run(self):
-        self._loop = ioloop.IOLoop(make_current=True)
-        server = Server(guids=True)
-        self.url = server.url
-        self._loop.add_callback(self._ready.set)
-        self._loop.start()
-        server.stop()
-        self._loop.close()
-
-    def __enter__(self):
-        self.start()
-        assert self._ready.wait(10)
-        return self
-
-    def __exit__(self, *exc_info):
-        self._loop.add_callback(self._loop.stop)
-        self.join(10)
 
 
 @pytest.fixture(scope="module")

@@ -6,10 +6,11 @@ It is on a real socket, in the test's own loop. `tests.integration.test_schemas`
 from __future__ import absolute_import
 
 import json
+import threading
 import uuid
 
 from six.moves.urllib.parse import unquote
-from tornado import gen, httpserver, netutil, web
+from tornado import gen, httpserver, ioloop, netutil, web
 
 from kiel.schemas import Registry
 from kiel.retry import Backoff
@@ -213,3 +214,31 @@ def with_registry(server=None, **settings):
         run.__doc__ = test.__doc__
         return run
     return decorate
+
+
+class Own(threading.Thread):
+    """The tests' own registry, on a loop and a thread of its own: other clients block theirs."""
+
+    def __init__(self):
+        super(Own, self).__init__()
+        self.daemon = True
+        self.url = self._loop = None
+        self._ready = threading.Event()
+
+    def run(self):
+        self._loop = ioloop.IOLoop(make_current=True)
+        server = Server(guids=True)
+        self.url = server.url
+        self._loop.add_callback(self._ready.set)
+        self._loop.start()
+        server.stop()
+        self._loop.close()
+
+    def __enter__(self):
+        self.start()
+        assert self._ready.wait(10)
+        return self
+
+    def __exit__(self, *exc_info):
+        self._loop.add_callback(self._loop.stop)
+        self.join(10)
