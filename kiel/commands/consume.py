@@ -8,7 +8,7 @@ from tornado import gen
 
 from kiel import clients, exc
 from kiel.clients.consuming.offset_lookup import BEGINNING, END
-from kiel.commands import connecting, envelope, formats, line
+from kiel.commands import connecting, envelope, formats, line, registered
 from kiel.commands.progress import Progress, on_terminal
 from kiel.commands.showing import INTERRUPTED, CommandError, NotThere, complain
 from kiel.events import first, ignore
@@ -61,6 +61,7 @@ def add(kinds, shared):
     command.add_argument("-J", "--envelope", action="store_true", help="the same as --json")
     command.add_argument("--hex", action="store_true", help="keys and values as hexadecimal digits")
     command.add_argument("--committed", action="store_true", help="only messages of committed transactions")
+    registered.add_option(command)
     command.set_defaults(run=run, connects=True)
 
 
@@ -69,6 +70,8 @@ def _writer(args):
     if args.json or args.envelope:
         if args.format or args.hex or args.key_delimiter:
             raise CommandError("JSON has a form of its own: leave --format, --hex and --key-delimiter away")
+        if args.schema_registry:
+            return lambda records: envelope.pack(records, envelope.as_json)
         return envelope.pack
     write = formats.hexadecimal if args.hex else formats.plain
     if args.format:
@@ -165,8 +168,11 @@ class Session(object):
         self.delimiter = formats.unescaped(args.delimiter)
         self.key = connecting.octets(args.only_key)
         self.group = args.group
+        found = registered.registry(args)
+        #: makes JSON of values of a schema registry's; None where they are written as they are
+        self.decoder = None if found is None else registered.Decoder(found)
         #: whether values are all that is looked at: without records they are cheaper
-        self.plain = (write is None and self.key is None
+        self.plain = (write is None and self.key is None and self.decoder is None
                       and (args.group, args.partition, args.to_offset, args.to_time) == (None,) * 4)
         self.start = END if args.group and _offset_reset(args) == "end" else BEGINNING
         #: partition -> the first offset that is not wanted any more; empty where it goes on
@@ -196,6 +202,7 @@ class Session(object):
     @gen.coroutine
     def _read(self, read, wanted, done):
         """Write what is read until a signal comes or nothing more is wanted; return the exit code."""
+        error = None
         try:
             while not self._enough():
                 coming = ignore(read(wanted, self.start, **self._limit()))
@@ -206,7 +213,12 @@ class Session(object):
                 if found is None:
                     break
                 self.progress.add(len(found))
+                if self.decoder is not None:
+                    found, error = yield self.decoder.decode(self._chosen(found)[:self.left])
                 self._put(found)
+                if error is not None:
+                    self.sink.flush()
+                    raise error
                 if (yield done(found)):
                     break
         finally:

@@ -13,26 +13,35 @@ _quoted = json.encoder.encode_basestring_ascii
 _LINE = '{"headers": %s, "key": %s, "offset": %d, "partition": %d, "timestamp": %s, "topic": %s, "value": %s}\n'
 
 
-def pack(records):
+def pack(records, shown=None):
     """
     Return the lines of records, as bytes.
 
     Keys, values and headers are text where they are UTF-8, else ``{"base64": "..."}``; null is null.
+
+    :param shown: makes JSON of a value otherwise
     """
+    shown = shown or _shown
     return "".join([_LINE % (
         _headers_shown(headers) if headers else "[]",
-        _shown(key), offset, partition, "null" if timestamp is None else timestamp, _quoted(topic), _shown(value)
+        _shown(key), offset, partition, "null" if timestamp is None else timestamp, _quoted(topic), shown(value)
     ) for topic, partition, offset, timestamp, key, value, headers in records]).encode("ascii")
+
+
+def as_json(value):
+    """Return JSON of a value that is JSON itself, for `pack`."""
+    return "null" if value is None else value.decode("ascii")
 
 
 def _headers_shown(headers):
     return "[%s]" % ", ".join(["[%s, %s]" % (_quoted(name), _shown(value)) for name, value in headers])
 
 
-def unpack(line):
+def unpack(line, as_it_is=False):
     """
     Return ``(key, value, headers, timestamp, partition)`` of a line; what is not there is None.
 
+    :param as_it_is: whether the value stays what JSON is made of, instead of bytes
     :raises ValueError: for what is no such line
     """
     try:
@@ -42,7 +51,8 @@ def unpack(line):
     if not isinstance(found, dict) or "value" not in found:
         raise ValueError("no JSON object with a value: %r" % line[:60])
     timestamp = found.get("timestamp")
-    return (_meant(found.get("key")), _meant(found["value"]), _headers(found.get("headers") or ()),
+    value = found["value"] if as_it_is else _meant(found["value"])
+    return (_meant(found.get("key")), value, _headers(found.get("headers") or ()),
             None if timestamp == -1 else timestamp, found.get("partition"))
 
 

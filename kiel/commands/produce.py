@@ -11,7 +11,7 @@ from six.moves import queue
 from tornado import concurrent, gen, ioloop
 
 from kiel import clients, exc, partitioners
-from kiel.commands import connecting, envelope, formats, line, properties
+from kiel.commands import connecting, envelope, formats, line, properties, registered
 from kiel.commands.progress import Progress, on_terminal
 from kiel.commands.showing import DONE, FAILED, INTERRUPTED, CommandError, complain, say
 from kiel.events import first, ignore, settle
@@ -52,6 +52,8 @@ def add(kinds, shared):
     command.add_argument("--acks", type=int, choices=(-1, 0, 1), help="-1: all replicas (default), 1: the leader, 0")
     command.add_argument("--transactional-id", metavar="ID", help="all in one transaction, which an error aborts")
     command.add_argument("--quiet", action="store_true", help="do not say how many there were")
+    registered.add_option(command)
+    registered.add_subject_options(command)
     command.set_defaults(run=run, connects=True)
 
 
@@ -112,6 +114,7 @@ def run(made, args, out):
     producer = clients.Producer(args.brokers, **_settings(made, args))
     session = Session(producer, args)
     try:
+        session.encoder = yield registered.encoder(args)
         yield producer.connect()
         code = yield session.run(_sources(args))
     finally:
@@ -153,6 +156,8 @@ class Session(object):
         self.headers = [(name, connecting.octets(value)) for name, value in args.header]
         self.json = args.json or args.envelope
         self.keyed = self.key is not None or self.key_delimiter is not None
+        #: makes values of JSON, by a schema registry; None where they are written as they are
+        self.encoder = None
         #: deliveries of each block that is under way, the oldest first
         self.under_way = []
         self.written = self.failed = 0
@@ -242,6 +247,8 @@ class Session(object):
             deliveries = []
             for value in messages:
                 key, value = self._split(value)
+                if self.encoder is not None:
+                    value, = yield self.encoder.encode([value])
                 deliveries.append((yield self.producer.produce(
                     self.topic, value, key=key, partition=self.args.partition, headers=self.headers)))
         else:
@@ -250,6 +257,8 @@ class Session(object):
                 keys, messages = zip(*[self._split(value) for value in messages])
             elif self.args.null:
                 messages = [value or None for value in messages]
+            if self.encoder is not None:
+                messages = yield self.encoder.encode(messages)
             deliveries = yield self.producer.produce_many(self.topic, messages, keys, self.args.partition)
         self.under_way.append(deliveries)
         yield self._settled(UNDER_WAY)
@@ -270,7 +279,9 @@ class Session(object):
         for text in messages:
             if not text.strip():
                 continue
-            key, value, headers, timestamp, partition = envelope.unpack(text)
+            key, value, headers, timestamp, partition = envelope.unpack(text, self.encoder is not None)
+            if self.encoder is not None:
+                value, = yield self.encoder.encode([value])
             deliveries.append((yield self.producer.produce(
                 self.topic, value, key=key if self.key is None else self.key, headers=headers + self.headers,
                 timestamp=timestamp, partition=partition if self.args.keep_partition else self.args.partition)))

@@ -30,12 +30,15 @@ MEANT = {
     "compression.type": "compression", "compression.codec": "compression",
     "acks": "acks", "request.required.acks": "acks", "linger.ms": "linger", "queue.buffering.max.ms": "linger",
     "enable.idempotence": "idempotent", "transactional.id": "transactional_id", "partitioner": "partitioner",
+    "schema.registry.url": "registry", "basic.auth.user.info": "registry_login",
+    "schema.registry.basic.auth.user.info": "registry_login",
 }
 
 #: what kiel has an own way of, or does anyway, or what is about parts that a command does not have. ``group.id`` too:
 #: a group is joined, and commits, where --group says so
 NO_EFFECT = frozenset("""
 allow.auto.create.topics api.version.fallback.ms api.version.request api.version.request.timeout.ms auto.commit.enable
+auto.register.schemas basic.auth.credentials.source schema.registry.basic.auth.credentials.source
 auto.commit.interval.ms batch.num.messages batch.size bootstrap.controllers bootstrap.resolve.timeout.ms
 broker.address.family broker.address.ttl broker.version.fallback buffer.memory buffer.memory.allocation.strategy
 builtin.features check.crcs client.dns.lookup compression.gzip.level compression.level compression.lz4.level
@@ -74,7 +77,7 @@ ssl.providers ssl.secure.random.implementation ssl.sigalgs.list ssl.trustmanager
 """.split())
 
 #: what must not be on the command line, where everybody who sees the processes sees it
-SECRET = re.compile(r"password|secret|passphrase|jaas|\.key$|key\.pem$|oauthbearer\.config$")
+SECRET = re.compile(r"password|secret|user\.info|passphrase|jaas|\.key$|key\.pem$|oauthbearer\.config$")
 
 #: how a keyed message finds its partition, as librdkafka says it -> by `kiel.partitioners.murmur2`
 PARTITIONERS = ("murmur2", "murmur2_random")

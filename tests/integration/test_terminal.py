@@ -1,6 +1,7 @@
 """The command on a terminal, which is a pty here: colours, bars, Ctrl-C, a password; completion, bench, full disks."""
 from __future__ import absolute_import
 
+import contextlib
 import errno
 import fcntl
 import io
@@ -12,16 +13,19 @@ import struct
 import subprocess
 import sys
 import termios
+import threading
 import time
 
 import pytest
 import six
+from tornado import ioloop
 
 from kiel import command
 from kiel.testing import Kafka
 
 from tests.integration import peer
 from tests.needs import needed
+from tests.schemas import registry
 
 pytestmark = peer.on_python_3()
 
@@ -180,6 +184,53 @@ def completed(line):
         found = answers.read().decode("utf-8")
     shell.communicate()
     return set(found.split("\n"))
+
+
+def test_messages_of_a_registry_go_round(kafka, tmpdir):
+    """JSON in, Avro in the topic, JSON out."""
+    needed("fastavro", "pip install kiel[avro]")
+    path = tmpdir.join("lines")
+    path.write('{"value": {"n": 1}}\n{"key": "k", "value": null}\n{"value": {"n": 2}}\n')
+    kafka.create_topic("points", 1)
+    with served_registry() as server:
+        server.add("points-value", {"schema": json.dumps(
+            {"type": "record", "name": "Point", "fields": [{"name": "n", "type": "int"}]})})
+        ours = "points", "-r", server.url
+        assert kiel(kafka, "produce", *(ours + ("--json", "--quiet", "-i", str(path)))) == (0, "")
+        assert kiel(kafka, "consume", "points", "-e", "-f", "%S ") == (0, "6 -1 6 ")
+        assert kiel(kafka, "consume", "-e", *ours) == (0, '{"n": 1}\n\n{"n": 2}\n')
+        code, text = kiel(kafka, "consume", "-e", "-J", *ours)
+        assert code == 0 and [json.loads(line)["value"] for line in text.splitlines()] == [{"n": 1}, None, {"n": 2}]
+        path.write("plain\n")
+        assert kiel(kafka, "produce", "points", "--quiet", "-i", str(path)) == (0, "")
+        code, text = kiel(kafka, "consume", "-e", *ours)  # what came before is written, and it says where it ends
+        assert code == 1 and text.count("\n") == 3
+        assert kiel(kafka, "produce", *(ours + ("-i", str(path)))) == (2, "")
+
+
+@contextlib.contextmanager
+def served_registry():
+    """A schema registry on a thread of its own."""
+    loops, servers, ready = [], [], threading.Event()
+
+    def begin():
+        servers.append(registry.Server())
+        ready.set()
+
+    def serve():
+        loops.append(ioloop.IOLoop(make_current=False))
+        loops[0].add_callback(begin)
+        loops[0].start()
+        servers[0].stop()
+        loops[0].close(all_fds=True)
+    thread = threading.Thread(target=serve)
+    thread.start()
+    assert ready.wait(PATIENCE)
+    try:
+        yield servers[0]
+    finally:
+        loops[0].add_callback(loops[0].stop)
+        thread.join()
 
 
 def test_a_load_is_measured(kafka):
