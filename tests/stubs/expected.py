@@ -14,6 +14,7 @@ from kiel.clients import (
 )
 from kiel.retry import Backoff
 from kiel.service import GracefulStop
+from kiel.testing import FakeKafka
 from kiel.worker import Reject, Worker
 
 
@@ -136,3 +137,16 @@ async def working() -> None:
     stop = GracefulStop(seconds=20)
     stop.then(worker.drain)
     assert_type(await worker.run(), None)
+
+
+async def testing() -> None:
+    """A fake Kafka, and what was written to it."""
+    with FakeKafka(topics={"colors": 3}) as kafka:
+        assert_type(kafka, FakeKafka)
+        assert_type(kafka.bootstrap, List[str])
+        assert_type(kafka.topic(partitions=2), str)
+        assert_type(kafka.append("colors", {"name": "red"}, key="k"), Record[Optional[bytes]])
+        kafka.fail("produce", exc.NotEnoughReplicasError, times=None)
+        kafka.brokers[0].stop()
+    async with FakeKafka(["colors"]) as kafka:
+        assert_type(kafka.messages("colors"), List[Record[Optional[bytes]]])
