@@ -47,8 +47,9 @@ def parsed(monkeypatch, name, *arguments):
 
 
 def test_all_are_there():
-    assert EXAMPLES == ["counter.py", "demo.py", "last_hour.py", "maker.py", "move_offsets.py", "processes.py",
-                        "schemas.py", "service.py", "transform.py", "web.py", "worker.py"]
+    assert EXAMPLES == ["copy_topic.py", "counter.py", "demo.py", "early.py", "exactly_once.py", "lag_watcher.py",
+                        "last_hour.py", "maker.py", "move_offsets.py", "processes.py", "schemas.py", "service.py",
+                        "transform.py", "web.py", "worker.py"]
 
 
 @pytest.mark.parametrize("name", EXAMPLES)
@@ -59,6 +60,10 @@ def test_help(name):
                    "counter.py": ["--status_interval", "--debug"],
                    "worker.py": ["--zk_hosts", "--group", "--debug"],
                    "web.py": ["--port"],
+                   "copy_topic.py": ["--follow"],
+                   "early.py": ["--group"],
+                   "exactly_once.py": ["--id", "--group"],
+                   "lag_watcher.py": ["--every", "--most"],
                    "last_hour.py": ["--minutes"],
                    "processes.py": ["--processes"],
                    "schemas.py": ["--messages"],

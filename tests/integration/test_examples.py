@@ -19,6 +19,8 @@ from kiel.clients.grouping import committed_offsets, coordinator
 from kiel.protocol import fetch, messages
 from kiel.testing import ports
 
+from tests.faults.proxy import Proxy
+from tests.integration import peer
 from tests.integration.scripts import PATIENCE, ROOT, Script, example
 from tests.needs import needed
 from tests.schemas.registry import Own
@@ -290,6 +292,89 @@ def test_transform_writes_each_event_once_though_it_is_killed(kafka, topic):
     found = on_loop(read_committed, kafka.bootstrap, target)
     assert sorted(event["counter"] for event in found) == list(range(made))
     assert all(event["color"].startswith("dark ") for event in found)
+
+
+@peer.on_python_3()
+def test_orders_are_worked_on_exactly_once_though_a_worker_is_killed(kafka, topic):
+    brokers, target = ",".join(kafka.bootstrap), topic + "-invoices"
+    kafka.create_topic(target, partitions=2)
+    command = "exactly_once.py", brokers, topic, target, "--id", topic, "--group", topic
+    with example("maker.py", brokers, topic) as maker:
+        with example(*command) as first:
+            while not on_loop(read_committed, kafka.bootstrap, target):
+                assert first.process.poll() is None, first.text
+            first.process.kill()
+        with example(*command) as second:
+            second.wait_for("assigned %s:" % topic)
+            maker.interrupt()
+            made = int(re.search(r"closed after (\d+) events", maker.text).group(1))
+            deadline, found = time.time() + PATIENCE, []
+            while len(found) < made and time.time() < deadline:
+                found = on_loop(read_committed, kafka.bootstrap, target)
+            second.terminate()
+    assert re.search(r"^closed after \d+ orders in [1-9]\d* transactions$", second.lines[-1])
+    found = on_loop(read_committed, kafka.bootstrap, target)
+    assert sorted(invoice["invoice_of"] for invoice in found) == list(range(made))
+
+
+def test_a_topic_is_copied(kafka, topic):
+    brokers, target = ",".join(kafka.bootstrap), topic + "-copy"
+    with example("maker.py", brokers, topic) as maker:
+        maker.wait_for(r"^[1-9]\d* events")
+        maker.interrupt()
+    with example("copy_topic.py", brokers, topic, brokers, target) as copying:
+        assert copying.end() == 0, copying.text
+    records, _ = on_loop(read_all, kafka.bootstrap, topic)
+    assert copying.lines == ["%d messages copied" % len(records)]
+    copies, _ = on_loop(read_all, kafka.bootstrap, target)
+
+    def whole(record):
+        return record.partition, record.offset, record.key, record.timestamp, json.dumps(record.value, sort_keys=True)
+
+    assert sorted(map(whole, copies)) == sorted(map(whole, records)) and records
+    kafka.create_topic(target + "-2", partitions=3)
+    with example("copy_topic.py", brokers, topic, brokers, target + "-2", "--follow") as following:
+        while len(on_loop(read_all, kafka.bootstrap, target + "-2")[0]) < len(records):
+            assert following.process.poll() is None, following.text
+        following.terminate()
+    assert following.lines == ["%d messages copied" % len(records)]
+
+
+def test_the_lag_of_a_group_is_watched(kafka, topic):
+    brokers = ",".join(kafka.bootstrap)
+    on_loop(write, kafka.bootstrap, topic, [b'{"a": 1}'] * 5)
+    with example("worker.py", brokers, topic, "--group", topic) as worker:
+        worker.wait_for("'a': 1")
+        worker.wait_for("assigned %s:" % topic)
+        with example("lag_watcher.py", brokers, topic, "--every", "0.1", "--most", "3") as watcher:
+            watcher.wait_for(r"^0 messages behind in [1-3] partitions$")
+            worker.terminate()
+            on_loop(write, kafka.bootstrap, topic, [b'{"a": 2}'] * 4)
+            watcher.wait_for(r"^4 messages behind in [1-3] partitions$")
+            watcher.wait_for(r"^WARNING %s:0 is 4 behind at offset 5, read by nobody$" % topic)
+            watcher.terminate()
+    assert watcher.lines[-1] == "closed"
+
+
+def test_a_worker_that_is_there_before_kafka_is(kafka, topic):
+    port, = ports.take(1)
+    on_loop(write, kafka.bootstrap, topic, [b'{"a": 1}'])
+    command = "early.py", "127.0.0.1:%d" % port, topic, "--group", topic
+    with example(*command) as impatient:
+        impatient.wait_for("^waiting for Kafka at 127.0.0.1:%d$" % port)
+        impatient.terminate()
+    assert impatient.lines[-1] == "closed"
+    with example(*command) as early:
+        early.wait_for("^waiting for Kafka")
+        host, _, number = kafka.bootstrap[0].partition(":")
+        way = Proxy((host, int(number)), port)  # now there is one
+        try:
+            early.wait_for("'a': 1")
+            early.wait_for("^ready$")
+            early.terminate()
+        finally:
+            way.close()
+    assert early.lines[-1] == "closed"
 
 
 def test_demo():
