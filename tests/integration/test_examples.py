@@ -10,6 +10,7 @@ import time
 import uuid
 
 import pytest
+from six.moves.urllib.error import HTTPError
 from six.moves.urllib.request import urlopen
 from tornado import gen, ioloop
 
@@ -375,6 +376,31 @@ def test_a_worker_that_is_there_before_kafka_is(kafka, topic):
         finally:
             way.close()
     assert early.lines[-1] == "closed"
+
+
+@pytest.mark.skipif(sys.version_info < (3, 10), reason="Starlette needs Python 3.10")
+def test_a_starlette_service(kafka, topic, monkeypatch):
+    needed("starlette", "pip install starlette uvicorn")
+    needed("uvicorn", "pip install starlette uvicorn")
+    port, = ports.take(1)
+    monkeypatch.setenv("BROKERS", kafka.bootstrap[0])
+    monkeypatch.setenv("TOPIC", topic)
+    with Script("-m", "uvicorn", "--app-dir", os.path.join("docs", "recipes"), "--port", str(port),
+                "starlette_app:app") as service:
+        service.wait_for("Uvicorn running")
+        root = "http://127.0.0.1:%d" % port
+        written = json.loads(urlopen(root + "/events", b'{"id": 7}').read().decode("utf-8"))
+        assert written["offset"] == 0
+        service.wait_for("worked on {'id': 7}")
+        for what in ("live", "ready"):
+            assert urlopen(root + "/health/" + what).getcode() == 200
+        with pytest.raises(HTTPError) as refused:
+            urlopen(root + "/events", b"[]")
+        assert refused.value.code == 400
+        service.process.send_signal(signal.SIGTERM)
+        assert service.end() in (0, -signal.SIGTERM), service.text
+    assert "Application shutdown complete" in service.text and "Traceback" not in service.text
+    assert on_loop(values, kafka.bootstrap, topic) == [b'{"id": 7}']
 
 
 def test_demo():
