@@ -13,15 +13,14 @@ from tornado import gen, ioloop
 
 from kiel import clients, schemas
 
+FIELDS = [
+    {"name": "bird", "type": "string"},
+    {"name": "count", "type": "int"},
+]
 #: what is written
-SIGHTING = {
-    "type": "record", "name": "Sighting", "namespace": "birds", "fields": [
-        {"name": "bird", "type": "string"},
-        {"name": "count", "type": "int"},
-    ],
-}
+SIGHTING = {"type": "record", "name": "Sighting", "namespace": "birds", "fields": FIELDS}
 #: what is read: those that were written before there was a place get its default
-LATER = dict(SIGHTING, fields=SIGHTING["fields"] + [{"name": "place", "type": "string", "default": "unknown"}])
+LATER = dict(SIGHTING, fields=FIELDS + [{"name": "place", "type": "string", "default": "unknown"}])
 
 
 def arguments():

@@ -1,7 +1,7 @@
 from asyncio import Future
 from datetime import datetime, timedelta
 from ssl import SSLContext
-from typing import Any, Callable, Dict, Generic, Iterable, List, Literal, Mapping, Optional, Pattern, Sequence, Set, Tuple
+from typing import Any, Awaitable, Callable, Dict, Generic, Iterable, List, Literal, Mapping, Optional, Pattern, Sequence, Set, Tuple
 from typing import Type, TypeVar, Union, overload
 
 from kiel.clients.client import Client
@@ -95,7 +95,7 @@ class BaseConsumer(Client, Generic[_T]):
     def __init__(
         self,
         brokers: Union[str, Iterable[str]],
-        deserializer: Callable[[Any], _T],
+        deserializer: Callable[[Any], Union[Awaitable[_T], _T]],
         max_wait_time: float = ...,
         min_bytes: int = ...,
         max_bytes: int = ...,

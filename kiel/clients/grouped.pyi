@@ -1,7 +1,7 @@
 from asyncio import Future
 from datetime import timedelta
 from ssl import SSLContext
-from typing import Any, Callable, Dict, Iterable, List, Literal, Mapping, Optional, Tuple, Type, TypeVar, Union, overload
+from typing import Any, Awaitable, Callable, Dict, Iterable, List, Literal, Mapping, Optional, Tuple, Type, TypeVar, Union, overload
 
 from kiel.clients.consumer import BaseConsumer
 from kiel.clients.consuming.record import Record
@@ -118,7 +118,7 @@ class GroupedConsumer(BaseConsumer[_T]):
         group: str,
         zk_hosts: Union[str, Iterable[str], None] = ...,
         *,
-        deserializer: Callable[[Any], _T],
+        deserializer: Callable[[Any], Union[Awaitable[_T], _T]],
         partition_allocator: Optional[Callable[[Any, Any], Any]] = ...,
         autocommit: Union[bool, Literal["processed"]] = ...,
         max_wait_time: float = ...,

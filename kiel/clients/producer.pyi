@@ -2,7 +2,7 @@ from asyncio import Future
 from collections.abc import Coroutine
 from datetime import datetime, timedelta
 from ssl import SSLContext
-from typing import Any, Callable, Dict, Generator, Iterable, List, Literal, Mapping, Optional, Sequence, Tuple, TypeVar, Union
+from typing import Any, Awaitable, Callable, Dict, Generator, Iterable, List, Literal, Mapping, Optional, Sequence, Tuple, TypeVar, Union
 
 from kiel.clients.client import Client
 from kiel.clients.grouped import GroupedConsumer
@@ -14,6 +14,8 @@ from kiel.security.tls import TLS
 
 _T = TypeVar("_T")
 _Headers = Union[Mapping[str, Union[bytes, str, None]], Iterable[Tuple[str, Union[bytes, str, None]]]]
+_Bytes = Union[bytes, str, None]
+_Serializer = Callable[[Any], Union[_Bytes, Awaitable[_Bytes]]]
 _Codec = Union[int, Literal["gzip", "snappy", "lz4", "zstd"], None]
 _Partitioner = Union[Literal["murmur2", "random"], Callable[[Any, List[int]], int], None]
 
@@ -25,7 +27,7 @@ def no_key(message: Any) -> None: ...
 
 class Producer(Client):
     close_timeout: float
-    serializer: Callable[[Any], Union[bytes, str, None]]
+    serializer: _Serializer
     key_maker: Callable[[Any], Any]
     @property
     def partitioner(self) -> Callable[[Any, List[int]], int]: ...
@@ -54,7 +56,7 @@ class Producer(Client):
     def __init__(
         self,
         brokers: Union[str, Iterable[str]],
-        serializer: Optional[Callable[[Any], Union[bytes, str, None]]] = ...,
+        serializer: Optional[_Serializer] = ...,
         key_maker: Optional[Callable[[Any], Any]] = ...,
         partitioner: _Partitioner = ...,
         batch_size: Optional[int] = ...,

@@ -1,6 +1,6 @@
 from datetime import datetime, timedelta
 from ssl import SSLContext
-from typing import Any, Callable, Iterable, Literal, Optional, Type, TypeVar, Union, overload
+from typing import Any, Awaitable, Callable, Iterable, Literal, Optional, Type, TypeVar, Union, overload
 
 from kiel.clients.consumer import BaseConsumer
 from kiel.clients.consuming.record import Record
@@ -74,7 +74,7 @@ class SingleConsumer(BaseConsumer[_T]):
     def __init__(
         self,
         brokers: Union[str, Iterable[str]],
-        deserializer: Callable[[Any], _T],
+        deserializer: Callable[[Any], Union[Awaitable[_T], _T]],
         max_wait_time: float = ...,
         min_bytes: int = ...,
         max_bytes: int = ...,

@@ -13,6 +13,8 @@ from kiel.clients import (
     BEGINNING, END, Admin, Delivery, GroupedConsumer, Producer, Record, RecordMetadata, SingleConsumer
 )
 from kiel.retry import Backoff
+from kiel.schemas import AvroDeserializer, AvroSerializer, ProtobufDeserializer, ProtobufSerializer, Registry, Schema
+from kiel.schemas.schema import Compatibility, Registered
 from kiel.service import GracefulStop
 from kiel.testing import FakeKafka
 from kiel.worker import Reject, Worker
@@ -150,3 +152,29 @@ async def testing() -> None:
         kafka.brokers[0].stop()
     async with FakeKafka(["colors"]) as kafka:
         assert_type(kafka.messages("colors"), List[Record[Optional[bytes]]])
+
+
+async def later(value: Optional[bytes]) -> int:
+    """A deserialiser that is a coroutine."""
+    return 5
+
+
+async def with_schemas() -> None:
+    """Schemas in a registry."""
+    registry = Registry("http://localhost:8081", username="key", password=lambda: "secret", ssl=kiel.ssl())
+    assert_type(await registry.register("t-value", {"type": "int"}), Registered)
+    assert_type(await registry.get(5), Schema)
+    assert_type(await registry.check("t-value", '"int"'), Compatibility)
+    assert_type(await registry.subjects(), List[str])
+    serializer = AvroSerializer(registry, '"int"', subject="record", use="existing", ids="header")
+    Producer("localhost:9092", serializer=serializer)
+    Producer("localhost:9092", serializer=ProtobufSerializer(registry, use=5))
+    assert_type(await serializer.encode("t", 5), Optional[bytes])
+    plain = SingleConsumer("localhost:9092", AvroDeserializer(registry, Schema('"int"')))
+    assert_type(await plain.consume("t"), List[Any])
+    typed = SingleConsumer("localhost:9092", ProtobufDeserializer(registry, types=Color))
+    assert_type(await typed.consume("t"), List[Color])
+    made = GroupedConsumer("localhost:9092", "g", deserializer=AvroDeserializer(registry, from_dict=number))
+    assert_type(await made.consume("t"), List[int])
+    awaited: SingleConsumer[int] = SingleConsumer("localhost:9092", later)
+    assert_type(await awaited.consume("t"), List[int])
