@@ -184,7 +184,8 @@ class Part(object):
 
         Bytes that make no sense raise `kiel.exc.ProtocolError`, whatever is wrong with them.
         """
-        buff = lengths.as_bytes(buff)
+        if buff.__class__ is not bytes:
+            buff = lengths.as_bytes(buff)
         read = cls.codec(version, cls.is_flexible(version))[1]
         try:
             return read(buff, offset)

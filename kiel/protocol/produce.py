@@ -65,6 +65,11 @@ class ProduceRequest(Request):
         high = super(ProduceRequest, self).max_version
         return high if topic_ids.all_known(self.topics) else min(high, 12)
 
+    @property
+    def named(self):
+        """The topics with their names and ids, as the answer needs them."""
+        return self.topics
+
 
 class RecordError(Part):
     """Which record of a batch was refused, and why (KIP-467)."""
@@ -135,4 +140,4 @@ class ProduceResponse(Response):
 
     def answers(self, request):
         """Give topics that came by id their names."""
-        topic_ids.fill_names(self.topics, request.topics)
+        topic_ids.fill_names(self.topics, request.named)

@@ -43,7 +43,7 @@ class Response(part.Part):
         Raises `kiel.exc.ProtocolError` for bytes that make no sense. What stands behind the message
         is left alone.
         """
-        raw = lengths.as_bytes(raw_bytes)
+        raw = raw_bytes if raw_bytes.__class__ is bytes else lengths.as_bytes(raw_bytes)
         response = cls.decode(raw, cls._begin(raw, version, offset), version)[0]
         response.api_version = version
         return response

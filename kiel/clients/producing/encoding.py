@@ -2,7 +2,8 @@
 from __future__ import absolute_import
 
 from kiel import constants, exc
-from kiel.protocol import errors, messages, produce, topic_ids
+from kiel.protocol import errors, messages
+from kiel.protocol.produce_flat import FlatProduceRequest
 
 #: what a broker answers to a batch that is more than it takes at once, though its messages alone may not be
 TOO_LARGE = (errors.message_size_too_large, errors.record_list_too_large)
@@ -117,19 +118,11 @@ def request(options, state, ids, batches):
 
     :param ids: ``{topic: id}`` as far as the ids are known
     """
-    topics = topic_ids.by_topic(produce.TopicRequest, (
-        (queue.topic, produce.PartitionRequest(
-            partition_id=queue.partition, message_set=messages.MessageSet.raw(batch.data)
-        )) for queue, batch in batches
-    ), ids)
-    made = produce.ProduceRequest(
-        transactional_id=state.transactional_id,
-        required_acks=options.required_acks, timeout=options.ack_timeout, topics=topics
-    )
+    made = FlatProduceRequest(state.transactional_id, options.required_acks, options.ack_timeout, [
+        (queue.topic, ids.get(queue.topic), queue.partition, batch.data) for queue, batch in batches
+    ])
     if state.transactional and state.level < 2:
         made.narrow = (3, 11)  # 12 adds the partition to the transaction by itself (KIP-890)
-    elif not topic_ids.all_known(topics):
-        made.narrow = (0, 12)  # from 13 on there are no names
     return made
 
 
