@@ -2,41 +2,33 @@
 from __future__ import absolute_import
 
 import binascii
-import collections
 import json
 import logging
 import numbers
 import operator
 import os
 import socket
-import time
 
 import six
-from tornado import gen, ioloop
+from tornado import gen
 
 from kiel import constants, events, exc
-from kiel.clients import observed
 from kiel.clients.client import Client
 from kiel.clients.consuming import arguments, batch_reader, isolation, log_validator
 from kiel.clients.consuming.batch_reader import BatchReader
-from kiel.clients.consuming.call import Call, Room
+from kiel.clients.consuming.call import Calls
 from kiel.clients.consuming.choice import Choice
-from kiel.clients.consuming.cursor import READY, UNTOLD
-from kiel.clients.consuming.fetcher import GRACE, Fetcher
+from kiel.clients.consuming.cursor import UNTOLD
+from kiel.clients.consuming.fetcher import Fetcher
 from kiel.clients.consuming.offset_lookup import BEGINNING, END, OffsetLookup, start_to_timestamp
-from kiel.clients.consuming.overridden import OverriddenReading, overridden
+from kiel.clients.consuming.overridden import OverriddenReading
 from kiel.clients.consuming.positions import Positions
 from kiel.clients.consuming.streams import Streams
 from kiel.clients.view import View
-from kiel.events import Outcome
 from kiel.retry import monotonic
 from kiel.telemetry import names as told
 
 log = logging.getLogger(__name__)
-
-#: bytes, as on the wire, that one call of `consume` deserialises at most, but for a batch that is larger: what is made
-#: of them is alive all at once, in the way of Python's garbage collector and of the processor's caches
-PIECE = 256 * 1024
 
 #: how the name of one topic is given
 ONE_TOPIC = (bytes,) + six.string_types
@@ -54,7 +46,8 @@ class BaseConsumer(Client):
     - `determine_offsets`: where to begin in those that have no position
     - ``_consume(topic, start, call)``: one whole call of `consume` or `consume_records`; a group does what goes before
       and after it there (subscribing, counting what was handed out before as processed, committing). ``call`` is the
-      `kiel.clients.consuming.call.Call`, handed on as it is. ``_calls[topic]`` are those that somebody still waits for.
+      `kiel.clients.consuming.call.Call`, handed on as it is. ``_calls.under_way[topic]`` are those that
+      somebody still waits for.
     - ``_hand_out(taken, call)``: from batches taken out of the fetcher to the messages of one call; a group books what
       is decoded there, commits it, and puts back what is not its own any more. With ``call.given_up`` nothing counts.
     - ``_moved(cursor, offset)``: called whenever a position moved on because messages were decoded
@@ -133,14 +126,12 @@ class BaseConsumer(Client):
         self._reader = BatchReader(deserializer or json.loads, on_error or self.log_error, check_crcs, self._moved)
         #: the same, where an application overrides how
         self._overridden = OverriddenReading(self, self._fetcher, self._positions, self._reader, self._moved)
-        #: topics of which messages are being decoded
-        self._handing = set()
         #: topics that were asked for and are not there
         self._unknown = set()
-        #: topic -> calls of `consume` under way
-        self._calls = collections.defaultdict(set)
         #: what reads several topics, or message by message
         self._streams = Streams(self, self._fetcher, self._positions.paused, self._lookup)
+        #: the calls of `consume`
+        self._calls = Calls(self, self._fetcher, self._positions, self._reader, self._streams)
         self.cluster.listeners.append(self._on_metadata)
 
     def __class_getitem__(cls, kind):
@@ -229,17 +220,17 @@ class BaseConsumer(Client):
         if not isinstance(topic, ONE_TOPIC):
             return self._streams.consume(topic, start, max_wait_time, max_records, True)
         read = self._overridden.read if self._overridden.wanted() else self._reader.read_values
-        return self._begin(topic, start, read, max_wait_time, max_records)
+        return self._calls.begin(topic, start, read, max_wait_time, max_records)
 
     def consume_records(self, topic, start=None, max_wait_time=None, max_records=None):
         """Return the next messages of a topic like `consume`: a Future of a list of `kiel.clients.Record`."""
         if not isinstance(topic, ONE_TOPIC):
             return self._streams.consume(topic, start, max_wait_time, max_records, False)
-        return self._begin(topic, start, self._reader.read_records, max_wait_time, max_records)
+        return self._calls.begin(topic, start, self._reader.read_records, max_wait_time, max_records)
 
     def _consume_raw(self, topic, max_records, start=None):
         """Return the next messages of a topic like `consume_records`, but with their values as they came."""
-        return self._begin(topic, start, self._reader.read_raw, None, max_records)
+        return self._calls.begin(topic, start, self._reader.read_raw, None, max_records)
 
     def stream(self, topic, start=None, batches=False, until=None):
         """
@@ -275,91 +266,15 @@ class BaseConsumer(Client):
 
     def _read_ahead(self, topic, start, wait, partitions):
         """Call for records that a stream keeps; a Future of what `kiel.clients.consuming.call.Call.result` returns."""
-        return self._begin(topic, start, self._reader.read_records, wait, None, True, partitions)
+        return self._calls.begin(topic, start, self._reader.read_records, wait, None, True, partitions)
 
-    def _begin(self, topic, start, read, max_wait_time, max_records, held=False, partitions=None):
-        """Check the arguments of a call, and have it done. Returns its Future."""
-        wait = self.max_wait_time if max_wait_time is None else max_wait_time
-        most = self.max_records if max_records is None else max_records
-        call = Call(topic, read, 0, most, self._given_up)
-        outcome = Outcome(call)
-        coming = None
-        try:
-            call.topic = topic = arguments.topic(topic)
-            call.wait = arguments.whole(wait, "max_wait_time", 0, arguments.MOST_WAIT) / 1000.0
-            call.most = most if most is None else arguments.whole(most, "max_records", 1)
-            if start is not None and not overridden(self.determine_offsets):
-                start_to_timestamp(start)
-            if self.io_loop is None:
-                raise exc.ClosedError("the consumer is not connected: yield connect() before consume()")
-            if self._pid != os.getpid():  # the connections are the parent's
-                self._refuse_forked()
-            if self._moving is not None or events.is_elsewhere(self.io_loop):
-                coming = self._come_here()
-        except (TypeError, ValueError, exc.KielError) as error:
-            call.given_up = True
-            if self._reader.turn.over(time.time()):
-                ioloop.IOLoop.current().add_callback(events.settle, outcome, error=error)
-            else:
-                events.settle(outcome, error=error)
-            return outcome
-        call.held, call.partitions = held, partitions
-        if self._streams.open and not held:
-            self._streams.give_back(topic)
-        self._calls[topic].add(call)
-        future = self._consume(topic, start, call) if coming is None else self._consume_then(coming, topic, start, call)
-        if not future.done():
-            io_loop = ioloop.IOLoop.current() if self.closing else self.io_loop
-            io_loop.add_future(future, lambda _: self._finish(call, outcome, future))
-        elif self._reader.turn.over(time.time()):
-            # whoever repeats calls that are done at once must not keep the loop from its turn
-            self.io_loop.add_callback(self._finish, call, outcome, future)
-        else:
-            self._finish(call, outcome, future)
-        return outcome
+    def _consume(self, topic, start, call):
+        """One call of `consume`; return a Future."""
+        return self._calls.consume(topic, start, call)
 
-    @gen.coroutine
-    def _consume_then(self, coming, topic, start, call):
-        """Consume once the client has begun anew on this loop."""
-        yield coming
-        messages = yield self._consume(topic, start, call)
-        raise gen.Return(messages)
-
-    def _finish(self, call, outcome, future):
-        """A call is done: its Future is resolved, unless nobody waits any more."""
-        self._forget_call(call)
-        if future.cancelled():  # the loop ends
-            outcome.cancel()
-            return
-        error = future.exception()
-        if outcome.done():
-            return
-        if error is None:
-            if self._settings.hooks is not None:
-                observed.handed_out(self._settings.hooks, call, future.result())
-            outcome.set_result(call.result(future.result()))
-        elif hasattr(outcome, "set_exc_info"):
-            outcome.set_exc_info(future.exc_info())  # the traceback, which Python 2 would lose
-        else:
-            outcome.set_exception(error)
-
-    def _forget_call(self, call):
-        calls = self._calls.get(call.topic, set())
-        calls.discard(call)
-        if not calls:
-            self._calls.pop(call.topic, None)
-
-    def _given_up(self, call):
-        """Nobody takes what a call brings: it is handed out again by the next."""
-        self._forget_call(call)
-        taken, call.taken = call.taken, []
-        for cursor, generation, begun in taken:
-            if cursor.continues(generation):
-                reached = cursor.handed
-                cursor.move(begun)
-                self.offsets.note(cursor.topic, cursor.partition, begun)
-                self._put_back(cursor.topic, cursor.partition, begun, reached)
-        self._fetcher.wake(call.topic)
+    def _hand_out(self, taken, call):
+        """Decode what was taken for a call; return a Future of its messages."""
+        return self._calls.hand_out(taken, call)
 
     def _put_back(self, topic, partition, begun, reached):
         """Messages from ``begun`` up to ``reached`` were not taken by anybody, and are handed out again."""
@@ -387,106 +302,10 @@ class BaseConsumer(Client):
     def _sought(self, topic, partition, offset):
         """The application goes on at another offset; None where it has to be looked up."""
 
-    @gen.coroutine
-    def _consume(self, topic, start, call):
-        """The loop of `consume`: take what is there, or wait."""
-        while not (self.closing or call.given_up):
-            cursors = self._own_cursors(topic, start)
-            self._raise_pending(cursors)
-            taken = self._take(call)
-            if taken:
-                messages = yield self._deliver(call, taken)
-                if messages:
-                    self.last_error = None
-                    raise gen.Return(messages)
-                continue
-            left, overdue = self._time_left(call, cursors)
-            if left <= 0:
-                break
-            if not cursors:
-                yield self._find(topic, left)
-                continue
-            if not all(cursor.located for cursor in cursors):
-                self._positions.locate(topic, start)
-            yield self._fetcher.wait(topic, left, call.wait, overdue)
-        raise gen.Return(None if self.closing else [])
-
-    def _take(self, call):
-        """Take what one call may hand out, unless another call is at it: positions move in the order of batches."""
-        if call.topic in self._handing:
-            return None
-        most = self.max_bytes if self._reader.deserializer is bytes else min(self.max_bytes, PIECE)
-        call.room = Room(call.most, most, self.max_bytes)
-        return self._fetcher.take(call.topic, most, call.most is not None, call.partitions)
-
-    @gen.coroutine
-    def _deliver(self, call, taken):
-        """Hand out what was taken; the network works while messages are decoded and handled."""
-        call.taken = [(cursor, generation, cursor.handed) for cursor, generation, _ in taken]
-        call.seen = None if self._settings.hooks is None else taken
-        self._fetcher.pump()
-        self._handing.add(call.topic)
-        try:
-            messages = yield self._hand_out(taken, call)
-        except Exception:
-            call.taken = []
-            raise
-        finally:
-            self._handing.discard(call.topic)
-            self._fetcher.wake(call.topic)
-        if any(cursor.state == READY for cursor, _, _ in taken):
-            self._fetcher.pump(call.topic)  # batches that were left in it till they were read are gone now
-        if not messages:
-            call.taken = []
-        raise gen.Return([] if call.given_up else messages)
-
-    @gen.coroutine
-    def _hand_out(self, taken, call):
-        """Decode what was taken. Returns its messages."""
-        messages = yield self._reader.read(taken, call.read, call.room)
-        if not messages and not call.given_up:
-            self._raise_pending([cursor for cursor, _, _ in taken])
-        raise gen.Return(messages)
-
     def _moved(self, cursor, offset):
         """Messages before ``offset`` are handed out."""
         cursor.handed = offset
         self.offsets.note(cursor.topic, cursor.partition, offset)
-
-    def _raise_pending(self, cursors):
-        """Raise the error that a partition ended the call before with, once; the partition is tried again."""
-        for cursor in cursors:
-            if cursor.error is not None:
-                error, cursor.error = cursor.error, None
-                self.last_error = error
-                raise error
-
-    def _time_left(self, call, cursors):
-        """
-        The seconds that a call may still wait, and whether its time is over but for answers that are due.
-
-        It is longer where no broker can be reached, or where a partition's answer is still to come: an empty list means
-        that the brokers had nothing.
-
-        :raises kiel.exc.NoBrokersError: when no broker could be reached for ``request_timeout``
-        :raises kiel.exc.AuthenticationError: when the login is refused, which waiting does not mend
-        """
-        now = monotonic()
-        waited = now - call.begun
-        left = call.wait - waited
-        if left > 0:
-            return left, False
-        if self.cluster.down_since is None:
-            due = max([self._fetcher.answer_due(cursor, call) for cursor in cursors] or [0])
-            return min(due, call.begun + call.wait + GRACE) - now, True
-        error = self.cluster.last_error
-        self._fetcher.refresh_metadata()  # fetches may go through by now, and nobody else would ask again
-        if isinstance(error, exc.AuthenticationError):
-            raise error
-        left = self._settings.request_timeout - waited
-        if left <= 0:
-            raise exc.NoBrokersError("no broker can be reached: %s" % error)
-        return left, False
 
     def _own_cursors(self, topic, start):
         """Return the cursors of the topic's partitions that are ours, made or given up as the allocation says."""
@@ -709,11 +528,8 @@ class BaseConsumer(Client):
         """
         forked = self._pid != os.getpid()
         super(BaseConsumer, self)._begin_anew()
-        for call in [call for calls in self._calls.values() for call in calls]:
-            call.give_up()  # what it took is handed out again
-        self._calls.clear()
+        self._calls.give_up()
         self._streams.forget()
-        self._handing.clear()
         self._reader.turn.forget()
         self._positions.abandon()
         self._fetcher.forget(positions=forked)

@@ -455,7 +455,7 @@ class GroupedConsumer(BaseConsumer):
             self._progress.done_with(topic)  # for the last commit, which close() does
             yield gen.moment  # a loop around consume() must not keep close() from its turn
             raise gen.Return(None)
-        if self.autocommit == "processed" and len(self._calls[topic]) > 1:
+        if self.autocommit == "processed" and len(self._calls.under_way[topic]) > 1:
             yield gen.moment
             raise exc.ConcurrentConsumeError(topic)
         yield self._raise_refusal(topic)
@@ -516,7 +516,7 @@ class GroupedConsumer(BaseConsumer):
         if messages:
             self._progress.handed(taken[0].key[0])
         else:
-            self._raise_pending([one.cursor for one in taken])
+            self._calls.raise_pending([one.cursor for one in taken])
         raise gen.Return(messages)
 
     @gen.coroutine

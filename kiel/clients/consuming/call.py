@@ -1,5 +1,5 @@
 """
-One call of `consume`: what it asked for, how much there is room for, and whether somebody took what came.
+Calls of `consume`: what each asked for, how much there is room for, and whether somebody took what came.
 
 Whoever waits may stop waiting at any moment: the Future is cancelled, or the task that awaits it, even after the result
 is set and before the task has run (asyncio sets results in one turn of the loop and runs tasks in the next). Messages
@@ -7,13 +7,27 @@ that came and that nobody took are put back then, so that the next call hands th
 """
 from __future__ import absolute_import
 
-import logging
+import collections
+import os
+import time
 
+from tornado import gen, ioloop
+
+from kiel import events, exc
+from kiel.clients import observed
+from kiel.clients.consuming import arguments
+from kiel.clients.consuming.cursor import READY
+from kiel.clients.consuming.fetcher import GRACE
+from kiel.clients.consuming.offset_lookup import start_to_timestamp
+from kiel.clients.consuming.overridden import overridden
 from kiel.clients.consuming.portion import Portion
+from kiel.events import Outcome
 from kiel.protocol.records import Batch
 from kiel.retry import monotonic
 
-log = logging.getLogger("kiel.clients.consumer")
+#: bytes, as on the wire, that one call of `consume` deserialises at most, but for a batch that is larger: what is made
+#: of them is alive all at once, in the way of Python's garbage collector and of the processor's caches
+PIECE = 256 * 1024
 
 
 class Room(object):
@@ -99,3 +113,221 @@ class Call(object):
         if not self.given_up:
             self.given_up = True
             self._put_back(self)
+
+
+class Calls(object):
+    """
+    The calls of `consume` of one consumer: each takes what is there, or waits; those of one topic take turns.
+
+    :param client: the `kiel.clients.consumer.BaseConsumer`: its settings and its loop; ``_consume`` and ``_hand_out``,
+        which the members of a group do more in; ``_put_back``, told of what is handed out again
+    :param fetcher: its `kiel.clients.consuming.fetcher.Fetcher`
+    :param positions: its `kiel.clients.consuming.positions.Positions`
+    :param reader: its `kiel.clients.consuming.batch_reader.BatchReader`
+    :param streams: its `kiel.clients.consuming.streams.Streams`
+    """
+
+    def __init__(self, client, fetcher, positions, reader, streams):
+        self.client = client
+        self.fetcher = fetcher
+        self.positions = positions
+        self.reader = reader
+        self.streams = streams
+        self._settings = client._settings
+        #: topic -> calls under way
+        self.under_way = collections.defaultdict(set)
+        #: topics of which messages are being decoded
+        self.handing = set()
+
+    def begin(self, topic, start, read, max_wait_time, max_records, held=False, partitions=None):
+        """Check the arguments of a call, and have it done. Returns its Future."""
+        client = self.client
+        wait = client.max_wait_time if max_wait_time is None else max_wait_time
+        most = client.max_records if max_records is None else max_records
+        call = Call(topic, read, 0, most, self._given_up)
+        outcome = Outcome(call)
+        coming = None
+        try:
+            call.topic = topic = arguments.topic(topic)
+            call.wait = arguments.whole(wait, "max_wait_time", 0, arguments.MOST_WAIT) / 1000.0
+            call.most = most if most is None else arguments.whole(most, "max_records", 1)
+            if start is not None and not overridden(client.determine_offsets):
+                start_to_timestamp(start)
+            if client.io_loop is None:
+                raise exc.ClosedError("the consumer is not connected: yield connect() before consume()")
+            if client._pid != os.getpid():  # the connections are the parent's
+                client._refuse_forked()
+            if client._moving is not None or events.is_elsewhere(client.io_loop):
+                coming = client._come_here()
+        except (TypeError, ValueError, exc.KielError) as error:
+            call.given_up = True
+            if self.reader.turn.over(time.time()):
+                ioloop.IOLoop.current().add_callback(events.settle, outcome, error=error)
+            else:
+                events.settle(outcome, error=error)
+            return outcome
+        call.held, call.partitions = held, partitions
+        if self.streams.open and not held:
+            self.streams.give_back(topic)
+        self.under_way[topic].add(call)
+        if coming is None:
+            future = client._consume(topic, start, call)
+        else:
+            future = self._consume_then(coming, topic, start, call)
+        if not future.done():
+            io_loop = ioloop.IOLoop.current() if client.closing else client.io_loop
+            io_loop.add_future(future, lambda _: self._finish(call, outcome, future))
+        elif self.reader.turn.over(time.time()):
+            # whoever repeats calls that are done at once must not keep the loop from its turn
+            client.io_loop.add_callback(self._finish, call, outcome, future)
+        else:
+            self._finish(call, outcome, future)
+        return outcome
+
+    @gen.coroutine
+    def _consume_then(self, coming, topic, start, call):
+        """Consume once the client has begun anew on this loop."""
+        yield coming
+        messages = yield self.client._consume(topic, start, call)
+        raise gen.Return(messages)
+
+    def _finish(self, call, outcome, future):
+        """A call is done: its Future is resolved, unless nobody waits any more."""
+        self._forget_call(call)
+        if future.cancelled():  # the loop ends
+            outcome.cancel()
+            return
+        error = future.exception()
+        if outcome.done():
+            return
+        if error is None:
+            if self._settings.hooks is not None:
+                observed.handed_out(self._settings.hooks, call, future.result())
+            outcome.set_result(call.result(future.result()))
+        elif hasattr(outcome, "set_exc_info"):
+            outcome.set_exc_info(future.exc_info())  # the traceback, which Python 2 would lose
+        else:
+            outcome.set_exception(error)
+
+    def _forget_call(self, call):
+        calls = self.under_way.get(call.topic, set())
+        calls.discard(call)
+        if not calls:
+            self.under_way.pop(call.topic, None)
+
+    def _given_up(self, call):
+        """Nobody takes what a call brings: it is handed out again by the next."""
+        self._forget_call(call)
+        taken, call.taken = call.taken, []
+        for cursor, generation, begun in taken:
+            if cursor.continues(generation):
+                reached = cursor.handed
+                cursor.move(begun)
+                self.client.offsets.note(cursor.topic, cursor.partition, begun)
+                self.client._put_back(cursor.topic, cursor.partition, begun, reached)
+        self.fetcher.wake(call.topic)
+
+    @gen.coroutine
+    def consume(self, topic, start, call):
+        """The loop of `consume`: take what is there, or wait."""
+        client = self.client
+        while not (client.closing or call.given_up):
+            cursors = client._own_cursors(topic, start)
+            self.raise_pending(cursors)
+            taken = self._take(call)
+            if taken:
+                messages = yield self._deliver(call, taken)
+                if messages:
+                    client.last_error = None
+                    raise gen.Return(messages)
+                continue
+            left, overdue = self._time_left(call, cursors)
+            if left <= 0:
+                break
+            if not cursors:
+                yield client._find(topic, left)
+                continue
+            if not all(cursor.located for cursor in cursors):
+                self.positions.locate(topic, start)
+            yield self.fetcher.wait(topic, left, call.wait, overdue)
+        raise gen.Return(None if client.closing else [])
+
+    def _take(self, call):
+        """Take what one call may hand out, unless another call is at it: positions move in the order of batches."""
+        if call.topic in self.handing:
+            return None
+        client = self.client
+        most = client.max_bytes if self.reader.deserializer is bytes else min(client.max_bytes, PIECE)
+        call.room = Room(call.most, most, client.max_bytes)
+        return self.fetcher.take(call.topic, most, call.most is not None, call.partitions)
+
+    @gen.coroutine
+    def _deliver(self, call, taken):
+        """Hand out what was taken; the network works while messages are decoded and handled."""
+        call.taken = [(cursor, generation, cursor.handed) for cursor, generation, _ in taken]
+        call.seen = None if self._settings.hooks is None else taken
+        self.fetcher.pump()
+        self.handing.add(call.topic)
+        try:
+            messages = yield self.client._hand_out(taken, call)
+        except Exception:
+            call.taken = []
+            raise
+        finally:
+            self.handing.discard(call.topic)
+            self.fetcher.wake(call.topic)
+        if any(cursor.state == READY for cursor, _, _ in taken):
+            self.fetcher.pump(call.topic)  # batches that were left in it till they were read are gone now
+        if not messages:
+            call.taken = []
+        raise gen.Return([] if call.given_up else messages)
+
+    @gen.coroutine
+    def hand_out(self, taken, call):
+        """Decode what was taken. Returns its messages."""
+        messages = yield self.reader.read(taken, call.read, call.room)
+        if not messages and not call.given_up:
+            self.raise_pending([cursor for cursor, _, _ in taken])
+        raise gen.Return(messages)
+
+    def raise_pending(self, cursors):
+        """Raise the error that a partition ended the call before with, once; the partition is tried again."""
+        for cursor in cursors:
+            if cursor.error is not None:
+                error, cursor.error = cursor.error, None
+                self.client.last_error = error
+                raise error
+
+    def _time_left(self, call, cursors):
+        """
+        The seconds that a call may still wait, and whether its time is over but for answers that are due.
+
+        It is longer where no broker can be reached, or where a partition's answer is still to come: an empty list means
+        that the brokers had nothing.
+
+        :raises kiel.exc.NoBrokersError: when no broker could be reached for ``request_timeout``
+        :raises kiel.exc.AuthenticationError: when the login is refused, which waiting does not mend
+        """
+        now = monotonic()
+        waited = now - call.begun
+        left = call.wait - waited
+        if left > 0:
+            return left, False
+        if self.client.cluster.down_since is None:
+            due = max([self.fetcher.answer_due(cursor, call) for cursor in cursors] or [0])
+            return min(due, call.begun + call.wait + GRACE) - now, True
+        error = self.client.cluster.last_error
+        self.fetcher.refresh_metadata()  # fetches may go through by now, and nobody else would ask again
+        if isinstance(error, exc.AuthenticationError):
+            raise error
+        left = self._settings.request_timeout - waited
+        if left <= 0:
+            raise exc.NoBrokersError("no broker can be reached: %s" % error)
+        return left, False
+
+    def give_up(self):
+        """The consumer begins anew: what calls took is handed out again."""
+        for call in [call for calls in self.under_way.values() for call in calls]:
+            call.give_up()
+        self.under_way.clear()
+        self.handing.clear()

@@ -11,7 +11,7 @@ import pytest
 from tornado import gen, ioloop
 
 from kiel import exc
-from kiel.clients import consumer as consumer_module
+from kiel.clients.consuming import call as call_module
 from kiel.clients.single import SingleConsumer
 
 from tests import fake, logs, loop
@@ -126,11 +126,11 @@ def test_what_is_deserialised_is_handed_out_in_pieces(deserializer):
             assert consumer.position("t", 0) == len(seen)
         assert seen == [deserializer(value) for value in raw]
         assert sizes == ([7] if deserializer is bytes else [3, 3, 1])
-    piece, consumer_module.PIECE = consumer_module.PIECE, 3400
+    piece, call_module.PIECE = call_module.PIECE, 3400
     try:
         check()
     finally:
-        consumer_module.PIECE = piece
+        call_module.PIECE = piece
 
 
 def zipped(data):

@@ -37,7 +37,7 @@ def test_d31_two_consumes_at_once_share_one_partition_in_order(member):
         messages += yield gather(consumer, 1001 - len(messages))
         assert [int(message) for message in messages] == list(range(1001))
         assert consumer.position("t", 0) == 1001
-        assert not consumer._handing
+        assert not consumer._calls.handing
     check()
 
 
@@ -145,5 +145,5 @@ def test_books_do_not_grow(cluster, consumer):
         yield gather(consumer, 1, name)
     progress = consumer.progress
     assert not any((progress.due, progress.working, progress.forfeited, progress._waiting, progress._taken))
-    assert not consumer._handing and not consumer._calls and not consumer.assignment._releasing
+    assert not consumer._calls.handing and not consumer._calls.under_way and not consumer.assignment._releasing
     assert len(requests(cluster, "offset_commit")) == 20
