@@ -699,7 +699,7 @@ class GroupedConsumer(BaseConsumer):
         else:
             self._progress.done_with_all()
             error = yield self._commit_due(metadata)
-            forfeited, self._progress.forfeited = self._progress.forfeited, set()
+            forfeited, self._progress.forfeited = self._progress.forfeited, {}
             if error is None and forfeited and self.allocator.by_topic:
                 error = not_owned(forfeited)
         self._trouble.note("committing", error)

@@ -51,8 +51,8 @@ class Progress(object):
         self.marked = set()
         #: key -> offset: committed last, as far as this member may still take it back
         self._committed = {}
-        #: partitions that went to others before what was handed out of them was committed
-        self.forfeited = set()
+        #: key -> offset: partitions that went to others before what was handed out of them was committed
+        self.forfeited = {}
         #: topic -> Future that is done when what is being worked on is processed
         self._waiting = {}
         #: key -> the `Taken` that is being decoded or committed
@@ -186,24 +186,27 @@ class Progress(object):
         self._committed[key] = offset
         if self.due.get(key) == offset:
             del self.due[key]
+        if self.forfeited.get(key) == offset:  # the commit was under way when the partition went
+            del self.forfeited[key]
         taken = self._taken.get(key)
         if taken is not None and taken.reached == offset:
             taken.committed = True
 
     def _drop(self, key):
-        """Forget what is not committed of a partition. Return whether there was any."""
+        """Forget what is not committed of a partition. Return how far it went, None where there was nothing."""
         self._committed.pop(key, None)
-        dropped = self.due.pop(key, None) is not None
+        due = self.due.pop(key, None)
         work = self.working.get(key[0], {})
-        dropped = work.pop(key, None) is not None or dropped
+        reached = work.pop(key, due)
         if not work:
             self.working.pop(key[0], None)
-        return dropped
+        return reached
 
     def forfeit(self, key):
         """A partition is another member's now, and with it what was not committed."""
-        if self._drop(key):
-            self.forfeited.add(key)
+        reached = self._drop(key)
+        if reached is not None:
+            self.forfeited[key] = reached
 
     def forfeit_all(self):
         """The membership is gone, and with it what was not committed."""

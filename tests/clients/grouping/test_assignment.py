@@ -85,6 +85,25 @@ def test_a_late_commit_is_refused_here_and_says_so(cluster, consumer):
     yield consumer.commit_offsets()  # said once
 
 
+@pytest.mark.parametrize("autocommit", [False, "processed"])
+def test_a_commit_that_was_done_when_the_partition_went_is_no_late_one(autocommit):
+    @with_kafka_member(autocommit=autocommit)
+    def check(cluster, consumer):
+        cluster.log("t", 0).put(b"a", b"b")
+        yield gather(consumer, 2)
+
+        def goes(call):
+            """The coordinator takes it; the member hears first that the partition is another's."""
+            consumer.allocator.give(t=[1])
+            return call.usual()
+
+        cluster[1].on("offset_commit", goes)
+        yield consumer.commit_offsets()
+        assert stored(cluster, 0) == 2
+        yield consumer.commit_offsets()
+    check()
+
+
 @with_kafka_member(**MANUAL)
 def test_offsets_of_the_callers_own_are_committed_or_refused(cluster, consumer):
     yield consumer.commit_offsets(offsets={"t": {0: 7}})
