@@ -1,6 +1,7 @@
 """Serializers that have something to wait for, or that want to know the topic: order, errors, and giving up."""
 from __future__ import absolute_import
 
+import random
 import sys
 
 import pytest
@@ -226,3 +227,54 @@ def test_a_native_coroutine_serializes():
         yield producer.produce_many("t", [b"3"])
         assert values(cluster) == [b"11", b"22", b"33"]
     check()
+
+
+@with_producer(Later, transactional_id="x", linger=0.001)
+def test_a_commit_waits_for_serializers(cluster, producer, later):
+    yield producer.begin()
+    taken = producer.produce("t", b"a1")
+    committed = producer.commit()
+    yield loop.until(lambda: later.futures)
+    assert not committed.done()
+    later.end(b"a1")
+    yield loop.within(5, committed)
+    yield loop.within(5, taken)
+    assert values(cluster)[:1] == [b"a1"]
+
+    yield producer.begin()
+    taken = producer.produce("t", b"a2")
+    committed = producer.commit()
+    yield loop.until(lambda: later.futures)
+    later.end(b"a2", ValueError("no such schema"))
+    error = yield loop.raises(Exception, committed)
+    assert "no such schema" in str(error)
+    yield loop.raises(ValueError, taken)
+    yield producer.abort()
+
+
+def test_any_mixture_of_calls_keeps_its_order():
+    """Each way of producing, serializers that end in any order, and room that runs out."""
+    for seed in range(6):
+        chance = random.Random(seed)
+
+        @with_producer(lambda: Later(b"ab"), topics={"t": 1}, linger=chance.choice([None, 0.001]),
+                       batch_size=chance.choice([1, 4, 1000]), buffer_bytes=chance.choice([300, 10 ** 6]))
+        def check(cluster, producer, later):
+            given, futures = [], []
+            for number in range(60):
+                message = b"abcdef"[number % 6:number % 6 + 1] if chance.random() < 0.3 else b"c"
+                message += str(number).encode("ascii")
+                given.append(message)
+                futures.append(producer.produce("t", message, key=chance.choice([None, b"k"])))
+                if later.futures and chance.random() < 0.3:
+                    later.end(chance.choice(sorted(later.futures)))
+                if chance.random() < 0.2:
+                    yield gen.moment
+            while later.futures:
+                later.end(chance.choice(sorted(later.futures)))
+                yield gen.moment
+            for future in futures:
+                yield loop.within(5, future)
+            yield loop.within(5, producer.flush())
+            assert values(cluster) == given, seed
+        check()
