@@ -30,6 +30,10 @@ ABSENT = Backoff(first=0.05, most=5.0, deadline=None)
 #: whoever uses them is fenced for as long as a reassignment lasts
 EPOCHS_HOLD = 9
 
+#: When it is looked whether a broker is back that could not be reached: after about as long as it has been away.
+#: Without that, the next look would be the periodic one, and nobody were told that the trouble is over.
+RETURN = Backoff(first=2.0, most=300.0, deadline=None)
+
 #: seconds after which `Cluster.ensure` looks whether somebody else has learned of a topic
 LOOK = 0.25
 
@@ -72,6 +76,9 @@ class Cluster(Topics):
         self._healing = None
         #: (loop, timer) of the next refresh
         self._refresh = None
+        #: the run of `RETURN`, and the (host, port) that it is about: of brokers that could not be reached
+        self._return = None
+        self._away = set()
         self._stopped = False
         #: the `kiel.dropped.Unclosed`: what there is to say when nobody closes the client
         self.unclosed = watch(self, self.conns)
@@ -100,6 +107,7 @@ class Cluster(Topics):
         error = args[-1] if args else None
         if isinstance(error, exc.BrokerConnectionError):
             self.outage.warn((error.host, error.port), text, *args, broker=error.broker_id)
+            self._watch_for((error.host, error.port))
         else:
             self.outage.warn((text,) + args[:-1], text, *args)
 
@@ -197,8 +205,21 @@ class Cluster(Topics):
         loop = ioloop.IOLoop.current()
         if self._refresh is not None:
             self._refresh[0].remove_timeout(self._refresh[1])
+        self._away.intersection_update(self.outage.troubles)
+        delay = self.metadata_max_age
+        if self._away:
+            delay = min(delay, self._return.delay())
         # weakly: the timer must not keep a client alive that the application has dropped
-        self._refresh = (loop, loop.call_later(self.metadata_max_age, weakly(self._on_refresh)))
+        self._refresh = (loop, loop.call_later(delay, weakly(self._on_refresh)))
+
+    def _watch_for(self, address):
+        """A broker can't be reached: see to it that metadata is asked for soon."""
+        if not self._away:
+            self._return = RETURN.start()
+            self._away.add(address)
+            if self._refresh is not None:
+                self._schedule_refresh()
+        self._away.add(address)
 
     @gen.coroutine
     def _on_refresh(self):
@@ -392,6 +413,7 @@ class Cluster(Topics):
             self.outage.error = error
         except exc.KielError as error:
             self.outage.warn((conn.host, conn.port), "Broker %s: %s", conn.broker_id, error, broker=conn.broker_id)
+            self._watch_for((conn.host, conn.port))
             failed.add(conn.broker_id)
             self._resting.failed((conn.host, conn.port))
             self.outage.error = error

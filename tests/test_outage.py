@@ -7,7 +7,8 @@ import mock
 import pytest
 from tornado import gen
 
-from kiel import exc, outage
+from kiel import cluster as clusters, exc, outage
+from kiel.retry import Backoff
 
 from tests import loop
 from tests.clients.consuming import consumers
@@ -138,6 +139,30 @@ def test_a_broker_that_is_killed_and_back_is_a_warning_and_a_line_for_each_clien
     back = [record.client for record in lines.records if "answers again" in record.getMessage()]
     assert sorted(back) == sorted(client for client, _ in warnings), lines.told
     yield producer.close()
+    yield consumer.close()
+
+
+@mock.patch.object(clusters, "RETURN", Backoff(first=0.05, most=0.1, deadline=None))
+@with_cluster(brokers=2, topics={"t": 4})
+def test_a_broker_that_is_back_is_told_of_though_nobody_needs_it(cluster):
+    consumer = consumers.make(cluster, client_id="c")
+    yield consumer.connect()
+    cluster.log("t", 1).put(b"x")
+    yield consumers.gather(consumer, 1)
+    yield loop.until(lambda: cluster[2].count("fetch") > 1)  # one waits for more
+    with Lines() as lines:
+        cluster[2].stop()
+        for log in cluster.topics["t"].values():
+            log.leader = 1
+        cluster.listed.remove(2)
+        yield loop.until(lambda: ("127.0.0.1", cluster[2].port) in consumer.cluster.outage.troubles)
+        asked = cluster[1].count("metadata")
+        yield loop.until(lambda: cluster[1].count("metadata") > asked + 2)
+        cluster[2].start()
+        cluster.listed.append(2)
+        yield loop.until(lambda: not consumer.cluster.outage.troubles)
+    assert any("Broker 2" in text and "answers again" in text for _, text in lines.told), lines.told
+    yield loop.until(lambda: consumer.cluster._refresh is not None and not consumer.cluster._away)
     yield consumer.close()
 
 

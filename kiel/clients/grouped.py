@@ -646,7 +646,8 @@ class GroupedConsumer(BaseConsumer):
 
         :raises kiel.exc.BrokerError: when the look-up failed for good
         """
-        search = PositionSearch(self._positions.to_locate(topic, start), self._positions.located)
+        search = PositionSearch(
+            self._positions.to_locate(topic, start), self._positions.located, self.cluster.outage)
         asked = [key for key, cursor in search.cursors.items() if cursor.state == UNSET]
         sought = [key for key, cursor in search.cursors.items() if cursor.state == SOUGHT]
 

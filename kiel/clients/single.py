@@ -64,7 +64,7 @@ class SingleConsumer(BaseConsumer):
         if topic not in self.cluster.topics:
             yield self.cluster.ensure(topic)
         cursors = self._positions.to_locate(topic, start)
-        search = PositionSearch(cursors, self._positions.located)
+        search = PositionSearch(cursors, self._positions.located, self.cluster.outage)
         starts = dict((key, cursor.start) for key, cursor in search.cursors.items())
         found = yield self._lookup.positions_at(starts, LOOK_UP_TIME, search.tell)
         self.last_error = search.finish(found) or self.last_error

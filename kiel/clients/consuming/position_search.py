@@ -4,6 +4,7 @@ from __future__ import absolute_import
 import logging
 
 from kiel import exc
+from kiel.outage import PATIENCE
 
 log = logging.getLogger("kiel.clients.consumer")
 
@@ -16,13 +17,15 @@ class PositionSearch(object):
 
     :param cursors: a list of `kiel.clients.consuming.cursor.Cursor`; those with a position are left alone
     :param found: called with a cursor that got its position
+    :param outage: the cluster's `kiel.outage.Outage`
     """
 
-    def __init__(self, cursors, found):
+    def __init__(self, cursors, found, outage):
         #: (topic, partition) -> cursor
         self.cursors = dict(((cursor.topic, cursor.partition), cursor) for cursor in cursors if not cursor.located)
         self._generations = dict((key, cursor.generation) for key, cursor in self.cursors.items())
         self._found = found
+        self._outage = outage
 
     def _wanted(self, key):
         cursor = self.cursors[key]
@@ -32,6 +35,7 @@ class PositionSearch(object):
         """A position was found: its partition need not wait for those of slow, or no, leaders."""
         if self._wanted(key):
             self.cursors[key].locate(offset)
+            self._outage.over(("position",) + key, "An offset for %s:%s is known", *key, topic=key[0], partition=key[1])
             self._found(self.cursors[key])
 
     def finish(self, positions):
@@ -47,7 +51,10 @@ class PositionSearch(object):
                 self.tell(key, offset)
             elif self._wanted(key):
                 last = offset
-                log.error("No offset for %s:%s: %s", key[0], key[1], offset)
+                self._outage.tell(
+                    log, ("position",) + key, logging.ERROR, "No offset for %s:%s: %s", key + (offset,),
+                    dict(topic=key[0], partition=key[1]), PATIENCE if offset.retriable else 0
+                )
                 if not offset.retriable:
                     self.cursors[key].error = offset
         return last

@@ -115,11 +115,15 @@ class GroupCoordinator(object):
         error = exc.for_code(response.error_code, "coordinator of %s" % self, response.api, group=self.key,
                              transactional_id=self.key)
         if error is not None:
-            log.info("No coordinator of %s yet: %s", self, error)
+            log.info("No coordinator of %s yet: %s", self, error, extra=self._fields())
             return error
         self.broker_id = response.coordinator_id
-        log.info("Found coordinator of %s: broker %s", self, self.broker_id)
+        log.info("Found coordinator of %s: broker %s", self, self.broker_id,
+                 extra=dict(self._fields(), broker=self.broker_id))
         return True
+
+    def _fields(self):
+        return dict(client=self.client.cluster.settings.client_id, group=self.key)
 
     def forget(self):
         """Forget it together with the look-up under way, whose answer will not come."""
