@@ -10,6 +10,7 @@ from kiel.clients.offsets import BEGINNING
 from kiel.retry import Backoff, monotonic
 
 from tests import answers, fake
+from tests.clients.producing.test_transactions import Member
 from tests.sweep import admin, members
 
 #: seconds for which "a while" lasts, and after which a case hangs
@@ -92,6 +93,8 @@ class Fault(object):
         self.refuse = refuse
         self.once = once
         self.active = False
+        #: how many requests were refused
+        self.refused = 0
 
     @gen.coroutine
     def begin(self, api):
@@ -103,6 +106,7 @@ class Fault(object):
             if not self.active:
                 return usual(call) if usual is not None else None
             self.active = not self.once
+            self.refused += 1
             return self.refuse(call)
 
         self.broker.on(api, handler)
@@ -272,28 +276,6 @@ def pipeline_case(cluster, ledger, api, fault):
         raise gen.Return("acknowledged and not there: %r" % lost)
 
 
-class Member(object):
-    """As much of a `GroupedConsumer` as `send_offsets` looks at."""
-
-    autocommit = False
-    group_name = "g"
-
-    class allocator(object):
-        """Its membership."""
-
-        identity = ("member", 5)
-        instance_id = None
-
-    @staticmethod
-    def handed_out():
-        """What is to be committed."""
-        return {("t", 0): 7}
-
-    @staticmethod
-    def note_committed(offsets):
-        """It is."""
-
-
 @gen.coroutine
 def transactions_case(cluster, ledger, api, fault):
     """Transactions during and after the fault: each one said to be committed is, and the last goes well if any may."""
@@ -323,7 +305,7 @@ def transactions_case(cluster, ledger, api, fault):
     @gen.coroutine
     def writing(value):
         yield producer.produce("t", value)
-        yield producer.send_offsets(Member())
+        yield producer.send_offsets(Member({("t", 0): 7}))
         yield producer.commit()
 
     try:
