@@ -1,5 +1,5 @@
 """
-What a consumer takes of memory for one message: ``python -m tests.clients.consuming.peak ADDRESS`` prints it.
+What a consumer takes of memory for one message: ``python -m tests.clients.consuming.peak ADDRESS [CAFILE]`` prints it.
 
 A process of its own, so that nothing else counts; brokers are in another.
 """
@@ -11,6 +11,7 @@ import sys
 
 from tornado import gen, ioloop
 
+import kiel
 from kiel.clients import SingleConsumer
 
 try:
@@ -30,9 +31,9 @@ def high_water():
 
 
 @gen.coroutine
-def main(address):
+def main(address, cafile=None):
     """Consume what a message of topic "small" and one of topic "large" hold, and print how much memory that took."""
-    consumer = SingleConsumer([address], deserializer=bytes)
+    consumer = SingleConsumer([address], deserializer=bytes, ssl=cafile and kiel.ssl(cafile=cafile))
     yield consumer.connect()
     small = yield consumer.consume("small", consumer.BEGINNING)  # all is imported, and every table made
     if tracemalloc is not None:
@@ -48,4 +49,4 @@ def main(address):
 
 
 if __name__ == "__main__":
-    ioloop.IOLoop.current().run_sync(lambda: main(sys.argv[1]))
+    ioloop.IOLoop.current().run_sync(lambda: main(*sys.argv[1:]))

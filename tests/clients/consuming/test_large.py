@@ -7,6 +7,9 @@ import struct
 import subprocess
 import sys
 
+import pytest
+import tornado
+
 from kiel.clients.consuming import isolation
 from kiel.clients.consuming.cursor import BUFFERED, READY, Cursor
 from kiel.clients.consuming.portion import Unpacked
@@ -15,6 +18,7 @@ from kiel.protocol import fetch, frames, messages
 from tests import loop
 from tests.clients.consuming.consumers import make
 from tests.fake import with_cluster
+from tests.test_tls import path, serving
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
@@ -28,18 +32,30 @@ def encoded(*values, **settings):
     return struct.pack(">q", first) + data[8:]
 
 
-@with_cluster(topics={"small": 1, "large": 1})
-def test_a_large_message_takes_its_frame_and_itself_and_no_more(cluster):
+def takes_twice_its_size(cluster, *more):
+    """A consumer in a process of its own takes a large message's frame and the message, and no more."""
     cluster.log("small").put(b"a")
     cluster.log("large").append(encoded(b"v" * SIZE))
-    process = subprocess.Popen(
-        [sys.executable, "-m", "tests.clients.consuming.peak", cluster[1].address], cwd=ROOT, stdout=subprocess.PIPE)
+    process = subprocess.Popen([sys.executable, "-m", "tests.clients.consuming.peak", cluster[1].address] + list(more),
+                               cwd=ROOT, stdout=subprocess.PIPE)
     yield loop.until(lambda: process.poll() is not None, 30)
     found = json.loads(process.communicate()[0].decode("ascii"))
     assert found["sizes"] == [1, SIZE]
     assert found["peak"] < 2.6 * SIZE, found
     if found["traced"] is not None:
         assert found["traced"] < 2.1 * SIZE, found
+
+
+@with_cluster(topics={"small": 1, "large": 1})
+def test_a_large_message_takes_its_frame_and_itself_and_no_more(cluster):
+    return takes_twice_its_size(cluster)
+
+
+# Tornado 4.5, as the server, has a line for each connection that ends without a word of TLS
+@pytest.mark.skipif("KIEL_LONG" not in os.environ or tornado.version_info < (5,), reason="with KIEL_LONG only")
+@with_cluster(topics={"small": 1, "large": 1}, tls=serving("broker"))
+def test_so_it_does_by_tls(cluster):
+    return takes_twice_its_size(cluster, path("ca.pem"))
 
 
 def test_a_set_that_is_most_of_its_frame_is_not_copied():
