@@ -5,27 +5,18 @@ import logging
 
 from tornado import concurrent, gen, ioloop
 
-from kiel import arguments, events, exc
+from kiel import arguments, events
 from kiel.callbacks import safe_text
 from kiel.clients.grouped import GroupedConsumer
-from kiel.clients.grouping.assignment import keys_of, names_of
-from kiel.retry import Backoff, monotonic
+from kiel.retry import monotonic
 from kiel.worker.bench import Bench
 from kiel.worker.commits import Commits
 from kiel.worker.handler import Handler, refuse_wrong
-from kiel.worker.part import Part
+from kiel.worker.intake import Intake
+from kiel.worker.rebalances import Rebalances
 from kiel.worker.settings import Settings
 
 log = logging.getLogger(__name__)
-
-#: the part of the time for a rebalance that messages at work are waited for; the rest is for committing
-SHARE = 0.75
-
-#: seconds that the commit of partitions that go may take at most
-LAST_COMMIT = 5.0
-
-#: the pauses after a `consume` that failed in passing
-PATIENCE = Backoff(first=0.1, most=2.0, deadline=None)
 
 #: seconds that what is at work is given when the worker ends because of an error
 PATIENCE_AT_LAST = 30
@@ -93,18 +84,18 @@ class Worker(object):
         self.topics = settings.topics
         self.concurrency = settings.concurrency
         self.order = order
-        self._start = start
         #: what is connected and closed with the consumer
         self._store, self._dead_letters, self._window = settings.store, settings.dead_letters, settings.window
         #: where messages are worked on
         self._bench = Bench(
             Handler(handler, executor, settings.timeout, lambda: consumer.deserializer, self._store.outputs),
-            self._dead_letters, retry, self.concurrency, self._window, self._settled, self._fail)
+            self._dead_letters, retry, self.concurrency, self._window,
+            lambda part: self._intake.settled(part), self._fail)
         #: (topic, partition) -> `kiel.worker.part.Part`, of those that are this member's
         self._parts = {}
         self._commits = Commits(self._store, self._parts, self._fail)
-        #: the partitions that this worker has paused
-        self._paused = set()
+        self._intake = Intake(consumer, settings, self._parts, self._bench, self._commits, self._fail, self.drain)
+        self._rebalances = Rebalances(consumer, self._parts, self._bench, self._commits, self._intake)
         #: whether no more messages are to be taken or begun
         self._stopping = False
         #: done when ``_stopping`` is True, and when `run` is; made there
@@ -114,8 +105,6 @@ class Worker(object):
         self._running = False
         #: when what is at work has to be done (`kiel.retry.monotonic`), and the loop's timer of it; None before `drain`
         self._deadline = self._timer = None
-        #: the application's own callbacks of the consumer
-        self._hooks = None, None
         self.io_loop = None
 
     # -- what is seen from outside --
@@ -177,24 +166,22 @@ class Worker(object):
     @gen.coroutine
     def _run(self):
         """The work of `run`."""
-        consumer = self.consumer
         life = ioloop.PeriodicCallback(self._show_life, LIFE * 1000)
         takers = []
-        hooks = self._hooks = consumer.on_rebalance, consumer.on_lost
-        consumer.on_rebalance, consumer.on_lost = self._on_rebalance, self._on_lost
+        self._rebalances.listen()
         self._commits.io_loop = self._bench.io_loop = self.io_loop
         life.start()
         try:
             try:
                 if (yield self._connect()):
-                    takers.extend(self._take(topic) for topic in self.topics)
+                    takers.extend(self._intake.begin())
                     yield events.first(self._stopped, *takers)
                     yield self._wind_down()
             finally:
                 life.stop()
                 self._commits.stop()
                 yield self._close()
-                consumer.on_rebalance, consumer.on_lost = hooks
+                self._rebalances.leave()
             yield takers  # the consumer is closed, so they end
         except Exception as error:
             self.error = self.error or error
@@ -247,7 +234,7 @@ class Worker(object):
         self._stopping = self._bench.stopping = True
         for part in self._parts.values():
             self._bench.give_back(part)
-        self._window.open()
+        self._intake.stop()
         self._bench.pump()
         if self._stopped is not None:
             events.settle(self._stopped)
@@ -278,8 +265,7 @@ class Worker(object):
     @gen.coroutine
     def _close(self):
         """Close the consumer, and what else was connected."""
-        for key in list(self._paused):
-            self._resume(key)
+        self._intake.resume_all()
         left = self._left()
         closing = [self.consumer.close(), self._store.close(left)]
         yield closing + ([self._dead_letters.close(left)] if self._dead_letters else [])
@@ -293,140 +279,3 @@ class Worker(object):
         heartbeat = self.consumer.allocator.heartbeat
         if self._window.hungry and heartbeat is not None:
             heartbeat.progress()
-
-    # -- taking messages --
-
-    @gen.coroutine
-    def _take(self, topic):
-        """Take messages of a topic as long as there is room for them."""
-        clock = PATIENCE.start()
-        while not self._stopping:
-            if self._window.full:
-                yield self._window.wait()
-                continue
-            try:
-                records = yield self.consumer._consume_raw(
-                    topic, max(1, self._window.room // len(self.topics)), self._start)
-            except exc.KielError as error:
-                if not error.retriable and not isinstance(error, exc.LogTruncationError):
-                    self._fail(error)
-                    return
-                log.warning("Topic %s could not be read, and is tried again: %s", topic, error)
-                yield self._pause(clock.delay())
-                continue
-            except Exception as error:
-                self._fail(error)
-                return
-            clock.reset()
-            if records is None:  # somebody else has closed the consumer
-                self.drain()
-            elif not self._stopping:
-                self._took(topic, records)
-
-    @gen.coroutine
-    def _pause(self, seconds):
-        """Wait, unless the worker drains."""
-        timer = concurrent.Future()
-        handle = self.io_loop.call_later(seconds, events.settle, timer)
-        yield events.first(timer, self._stopped)
-        self.io_loop.remove_timeout(handle)
-
-    def _took(self, topic, records):
-        """Messages came."""
-        touched = {}
-        for record in records:
-            part = touched.get(record.partition)
-            if part is None:
-                part = touched[record.partition] = self._part(record)
-            if part.leaving:
-                continue
-            self._bench.add(part.take(record, self._lane(record)))
-        for part in list(touched.values()) if records else [
-                part for part in self._parts.values() if part.topic == topic and not part.jobs]:
-            part.read_up_to(self.consumer.position(topic, part.partition))
-            if len(part.jobs) >= self._window.most and part.key not in self._paused:
-                self._paused.add(part.key)
-                self.consumer.pause(*part.key)
-            if part.due and not part.jobs:
-                self._commits.mark()
-        self._bench.pump()
-
-    def _part(self, record):
-        """Return the part that a message belongs to, a new one where reading went on elsewhere."""
-        key = record.topic, record.partition
-        part = self._parts.get(key)
-        if part is not None and not part.leaving and not part.follows(record.offset):
-            self._lose(part)  # the application sought back: what was taken comes again
-            self._resume(key)
-            part = None
-        if part is None:
-            part = self._parts[key] = Part(key[0], key[1], self._window.holds)
-        return part
-
-    def _lane(self, record):
-        """Return what no two messages of may be at work at once."""
-        if self.order == "key":
-            return None if record.key is None else (record.topic, record.key)
-        return (record.topic, record.partition) if self.order == "partition" else None
-
-    def _settled(self, part):
-        """A message of a partition is done."""
-        if part.settle():
-            self._commits.mark()
-        if part.key in self._paused and len(part.jobs) <= self._window.most // 2:
-            self._resume(part.key)
-
-    def _resume(self, key):
-        """Read a partition on that this worker paused."""
-        if key in self._paused:
-            self._paused.discard(key)
-            self.consumer.resume(*key)
-
-    # -- partitions that come and go --
-
-    def _lose(self, part):
-        """A partition is gone, and with it what is not committed."""
-        if self._parts.get(part.key) is part:
-            del self._parts[part.key]
-        self._bench.lose(part)
-
-    @gen.coroutine
-    def _on_rebalance(self, revoked, assigned):
-        """Partitions go: finish what is at work on them, and commit. Or they have come."""
-        for key in keys_of(assigned):
-            if key in self._parts:  # of a term that ended without waiting for us; what comes now is of another
-                self._lose(self._parts[key])
-            self._resume(key)
-        parts = [self._parts[key] for key in keys_of(revoked) if key in self._parts]
-        for part in parts:
-            part.leaving = True
-            self._bench.give_back(part)
-        if parts:
-            self._bench.pump()
-            late = yield self._bench.until(
-                lambda: not any(part.pending for part in parts), SHARE * self.consumer.rebalance_timeout)
-            if late:
-                log.warning("Messages of %s were still at work when these had to go; their next owner gets them again",
-                            names_of(part.key for part in parts if part.pending))
-            committing = events.ignore(self._commits.commit())
-            try:
-                yield events.within(min(LAST_COMMIT, (1 - SHARE) * self.consumer.rebalance_timeout / 2), committing)
-            except gen.TimeoutError:
-                log.warning("Offsets of %s were not committed in time; their next owner gets some messages again",
-                            names_of(part.key for part in parts))
-            for part in parts:
-                self._lose(part)
-        if self._hooks[0] is not None:
-            yield events.outcome_of(self._hooks[0](revoked, assigned))
-
-    @gen.coroutine
-    def _on_lost(self, lost):
-        """Partitions are gone without having been asked for: nothing of them can be committed."""
-        for key in keys_of(lost):
-            if key in self._parts:
-                self._lose(self._parts[key])
-        on_rebalance, on_lost = self._hooks
-        if on_lost is not None:
-            yield events.outcome_of(on_lost(lost))
-        elif on_rebalance is not None:
-            yield events.outcome_of(on_rebalance(lost, {}))

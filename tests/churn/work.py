@@ -42,8 +42,8 @@ class Check(object):
     :param records: all that was written, raw
     :param dead: all dead letters, raw
     :param entries: the ledgers' entries, in order; "kill" is the driver's
-    :param again: whether messages may be worked on again though nobody was killed: where results are committed with
-        their offsets, that is of no harm, and what could not be committed in time is done again
+    :param again: whether messages may be worked on again, and by two at once, though nobody was killed: where results
+        are committed with their offsets, that is of no harm, and what could not be committed in time is done again
     """
 
     def __init__(self, records, dead, entries, order="key", again=False):
@@ -60,6 +60,8 @@ class Check(object):
         self._check_dead(dead)
         self._check_lost()
         self._check_twice(again)
+        if again:
+            return
         self._check_order((lambda key: self.records[key].key) if order == "key" else (lambda key: key[0]))
 
     def _follow(self):
@@ -229,7 +231,7 @@ class Work(object):
             yield writer.close()
         dead = yield self.read(self.topic + ".dead")
         check = Check(records, dead, self.entries(), self.order,
-                      again=self.once and any(step[1] == "restart" for step in self.plan))
+                      again=self.once and any(step[1] in ("restart", "pause") for step in self.plan))
         if self.once:
             results = yield self.read(self.topic + ".out")
             check.problems.extend(once(records, results, dead))
@@ -273,9 +275,9 @@ class Work(object):
                 node.stop()  # killed, it would wait for its own session to end
                 node.start()
             else:
-                if what != "start":
+                if what not in ("start", "resume"):
                     yield self.begun(slot)
-                elif self.once and slot in self.slots:  # two with one transactional id fence each other
+                elif what == "start" and self.once and slot in self.slots:  # two with one id would fence each other
                     yield self.left(slot)
                 getattr(self, what)(slot)
         self.disturbed = True
@@ -319,6 +321,14 @@ class Work(object):
         process.wait()
         ledger.append(self.fd, t=time.time(), m=name, e="kill")
 
+    def pause(self, slot):
+        """Has a worker stand still, for long enough that others take its partitions."""
+        self.slots[slot][1].send_signal(signal.SIGSTOP)
+
+    def resume(self, slot):
+        """Has it go on, with a transaction open."""
+        self.slots[slot][1].send_signal(signal.SIGCONT)
+
     @gen.coroutine
     def read(self, topic):
         """All records of a topic, raw."""
@@ -352,6 +362,7 @@ class Work(object):
         """Has all workers leave, in good order if they can."""
         for process in self.processes.values():
             if process.poll() is None:
+                process.send_signal(signal.SIGCONT)
                 process.send_signal(signal.SIGTERM)
         deadline = time.time() + 30
         while time.time() < deadline and any(process.poll() is None for process in self.processes.values()):
@@ -369,14 +380,17 @@ class Work(object):
         return ledger.load([os.path.join(self.directory, name) for name in names])
 
 
-def at_random(seed, seconds, slots, pace, kills=True, restarts=True):
+def at_random(seed, seconds, slots, pace, kills=True, restarts=True, pauses=False):
     """A plan of a long run: two workers at least are always there."""
     rnd = random.Random(seed)
     plan = [(0.0, "start", 0), (0.0, "start", 1)]
     up, now = {0, 1}, 3.0
     while now < seconds:
         slot = rnd.randrange(slots)
-        if rnd.random() < .1 and restarts:
+        if pauses and rnd.random() < .25 and len(up) > 2 and slot in up and now < seconds - 10:
+            plan += [(now / seconds, "pause", slot), ((now + 3 * run.SESSION) / seconds, "resume", slot)]
+            now += 3 * run.SESSION
+        elif rnd.random() < .1 and restarts:
             plan.append((now / seconds, "restart", None))
             now += 5
         elif slot not in up:
@@ -402,6 +416,7 @@ def main():
     parser.add_argument("--rate", type=float, default=200.0, help="messages a second")
     parser.add_argument("--once", action="store_true", help="exactly once, with a producer")
     parser.add_argument("--no-kills", action="store_true", help="then nothing may be done twice")
+    parser.add_argument("--pauses", action="store_true", help="workers stand still, too; with --once")
     parser.add_argument("--kafka", default="4.4.0")
     parser.add_argument("--python", action="append", help="interpreters of the workers, in turn; default: this one")
     args = parser.parse_args()
@@ -413,7 +428,8 @@ def main():
         work = Work(
             kafka, directory, dict(group_protocol=args.protocol), seed, args.seconds, args.partitions, rate=args.rate,
             order=args.order, once=args.once, pythons=args.python or [sys.executable],
-            plan=at_random(seed, args.seconds, args.workers, args.pace, kills=not args.no_kills))
+            plan=at_random(seed, args.seconds, args.workers, args.pace, kills=not args.no_kills,
+                           pauses=args.pauses))
         check = ioloop.IOLoop.current().run_sync(work.main)
     print(", ".join("%d %s" % (check.counts[name], name) for name in sorted(check.counts)))
     for problem in check.problems[:40]:

@@ -254,8 +254,8 @@ def test_a_partition_that_went_and_came_again_meanwhile_is_not_committed(stage):
     stage.start()
     yield loop.until(lambda: stage.cluster.count("produce"))
     consumer = stage.consumer
+    stage.cluster.kafka_offsets["g", "t", 0] = (1, "")  # so far had another member come
     yield consumer.allocator.on_lost({"t": [0]})
-    stage.cluster.kafka_offsets["g", "t", 0] = (1, "")
     yield consumer.allocator.on_change({}, {"t": [0]})
     yield loop.until(lambda: stage.worker.numbers["aborted"])
     stage.put(2)

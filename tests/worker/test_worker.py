@@ -12,7 +12,7 @@ from tornado import concurrent, gen, ioloop
 from kiel import clients, exc
 from kiel.events import settle
 from kiel.retry import Backoff
-from kiel.worker import HandlerTimeoutError, Reject, Worker, commits, dead_letters, worker as module
+from kiel.worker import HandlerTimeoutError, Reject, Worker, commits, dead_letters, intake
 
 from tests import loop, raised
 from tests.fake import CLOSE, error
@@ -29,7 +29,7 @@ def quick(monkeypatch):
     """What is done soon is done sooner."""
     monkeypatch.setattr(commits, "DELAY", 0.02)
     monkeypatch.setattr(commits, "PATIENCE", Backoff(first=0.02, most=0.05, deadline=None))
-    monkeypatch.setattr(module, "PATIENCE", Backoff(first=0.02, most=0.05, deadline=None))
+    monkeypatch.setattr(intake, "PATIENCE", Backoff(first=0.02, most=0.05, deadline=None))
     monkeypatch.setattr(dead_letters, "PATIENCE", Backoff(first=0.02, most=0.05, deadline=None))
 
 
