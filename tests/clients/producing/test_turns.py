@@ -1,7 +1,10 @@
 """What it costs the loop to produce messages and wait for them: its turns, timers, requests."""
 from __future__ import absolute_import
 
+import gc
+
 import pytest
+import six
 from tornado import gen, ioloop
 
 from kiel.protocol import metadata
@@ -131,3 +134,22 @@ def test_what_is_held_goes_out_whatever_those_who_were_told_do(cluster):
     yield loop.until(lambda: len(late) == 2)
     yield producer.close()
     assert producer.undelivered == {} and values(cluster, "u") == [b"late", b"latest"]
+
+
+@pytest.mark.skipif(six.PY2, reason="Tornado's coroutines, of which the scripted broker is made, leave cycles there")
+@with_cluster(topics={"t": 1})
+def test_nothing_is_left_to_the_collector(cluster):
+    """A pass of it would come in the middle of somebody's wait."""
+    producer = yield connected(cluster, request_timeout=30)
+    for _ in range(3):
+        yield producer.produce("t", b"before")
+        yield gen.moment
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(ROUNDS):
+            yield producer.produce("t", b"v", key=b"k", headers={"a": b"b"})
+        assert gc.collect() < ROUNDS
+    finally:
+        gc.enable()
+    yield producer.close()
