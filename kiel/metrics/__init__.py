@@ -84,7 +84,21 @@ TABLE = collections.OrderedDict((row[0], row[1:]) for row in (
     ("late_heartbeats", COUNTER, "", (), "heartbeats answered after more than two intervals", None),
     ("loop_blocked", COUNTER, "", (), "callbacks that blocked the IOLoop for longer than ``slow_callback``", None),
     ("loop_blocked_seconds", COUNTER, "seconds", (), "for which they did", None),
+    ("worker_in_flight", GAUGE, "messages", (), "that a worker's handler has, or ``dead_letters`` are about to", None),
+    ("worker_waiting", GAUGE, "messages", (), "that it has taken ahead, or that rest between two attempts", None),
+    ("worker_oldest_seconds", PEAK, "seconds", (),
+     "for which the message has been at work that has been so for longest; 0 for none", None),
+    ("worker_done", COUNTER, "messages", (), "that are done", None),
+    ("worker_retried", COUNTER, "", (), "attempts after a message's first", None),
+    ("worker_dead", COUNTER, "messages", (), "that were given to ``dead_letters``", None),
+    ("worker_given_back", COUNTER, "messages", (), "that were left to their partition's next owner", None),
+    ("worker_transactions", COUNTER, "", (), "transactions that were committed, with a ``producer``", None),
+    ("worker_aborted", COUNTER, "", (), "transactions that were aborted", None),
 ))
+
+#: those of a `kiel.worker.Worker` that `Metrics.watch` was given -> their names in its ``numbers``
+WORKER = collections.OrderedDict((name, {"worker_oldest_seconds": "oldest"}.get(name, name[len("worker_"):]))
+                                 for name in TABLE if name.startswith("worker_"))
 
 #: apis whose answers wait for something, so that they say nothing of a broker's speed
 WAITING = frozenset(("fetch", "join_group", "sync_group"))
@@ -167,7 +181,8 @@ class Numbers(object):
         #: topic -> `Sent`
         self.sent = {}
         #: name -> {label values: number or `Histogram`}
-        self.counted = dict((name, {}) for name, row in TABLE.items() if row[0] in (COUNTER, HISTOGRAM))
+        self.counted = dict((name, {}) for name, row in TABLE.items()
+                            if row[0] in (COUNTER, HISTOGRAM) and name not in WORKER)
         #: (topic, partition) -> the newest time stamp that was handed out, in milliseconds
         self.newest = {}
         #: (topic, partition) -> the offset that was committed last
@@ -265,6 +280,23 @@ class Metrics(object):
         #: id of a client -> its `Numbers`, and a weak reference to it, which removes both when it goes
         self._numbers = {}
         self._clients = {}
+        #: weak references to the workers of `watch`
+        self._workers = []
+
+    def watch(self, worker):
+        """
+        Tell the numbers of a `kiel.worker.Worker`, too, with those of its consumer. Return the worker.
+
+        :raises TypeError: for what is no worker
+        :raises ValueError: where this is not among the hooks of its consumer
+        """
+        consumer = consumer_of(worker)
+        hooks = consumer._settings.hooks
+        if hooks is None or self not in hooks.listeners:
+            raise ValueError("the consumer of the worker has to have this among its hooks: hooks=[metrics]")
+        self.of(consumer)  # it counts as one that has done something
+        self._workers.append(weakref.ref(worker, self._workers.remove))
+        return worker
 
     @property
     def clients(self):
@@ -407,11 +439,15 @@ class Metrics(object):
         numbers = self.of(client)
         gauges = client._gauges()
         numbers.state(gauges)
+        for worker in [reference() for reference in list(self._workers)]:
+            if worker is not None and worker.consumer is client:
+                found = worker.numbers
+                gauges.update((name, {(): found[key]}) for name, key in WORKER.items() if key in found)
         counted = numbers.totals()
         found = collections.OrderedDict()
         for name, (kind, _, labels, _, bounds) in TABLE.items():
-            values = gauges.get(name, {}) if kind in (GAUGE, PEAK) else counted[name]
-            if not values and not labels and kind in (COUNTER, HISTOGRAM):
+            values = counted[name] if name in counted else gauges.get(name, {})
+            if not values and not labels and name in counted:
                 values = {(): 0 if bounds is None else Histogram(bounds)}
             if values:
                 found[name] = values
@@ -474,3 +510,14 @@ def broker_of(event):
 def name_of(error):
     """Return an error as a label: Kafka's name of it, or that of its class."""
     return getattr(error, "name", None) or type(error).__name__
+
+
+def consumer_of(worker):
+    """
+    Return the consumer of a `kiel.worker.Worker`.
+
+    :raises TypeError: for what is none
+    """
+    if isinstance(worker, type) or not hasattr(worker, "numbers") or not hasattr(worker, "consumer"):
+        raise TypeError("watch() takes a kiel.worker.Worker, not %r" % (worker,))
+    return worker.consumer

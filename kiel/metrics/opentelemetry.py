@@ -5,15 +5,20 @@ The numbers of clients by OpenTelemetry's conventions for messaging: ``pip insta
 
 Of the conventions (semantic conventions 1.44, "messaging") these are the metrics:
 ``messaging.client.operation.duration`` of the operations send, receive and commit, ``messaging.client.sent.messages``
-and ``messaging.client.consumed.messages``. The attribute ``error.type`` is Kafka's own name, such as
+and ``messaging.client.consumed.messages``. They have none for what `OpenTelemetryMetrics.watch` tells of a worker:
+``kiel.worker.in_flight``, ``.waiting``, ``.oldest`` (seconds), ``.done``, ``.retried``, ``.dead``, ``.given_back``,
+``.transactions``, ``.aborted``. The attribute ``error.type`` is Kafka's own name, such as
 NOT_ENOUGH_REPLICAS. Where the application installed no SDK, they go nowhere.
 """
 from __future__ import absolute_import
 
+import functools
+import weakref
+
 from opentelemetry import metrics
 
 from kiel import __version__
-from kiel.metrics import name_of
+from kiel.metrics import COUNTER, TABLE, WORKER, consumer_of, name_of
 
 #: the bounds that the conventions ask for, in seconds
 BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1, 2.5, 5, 7.5, 10)
@@ -68,6 +73,34 @@ class OpenTelemetryMetrics(object):
         self._consumed = meter.create_counter(
             "messaging.client.consumed.messages", unit="{message}",
             description="Number of messages that were delivered to the application.")
+        self._meter = meter
+        #: weak references to the workers of `watch`
+        self._workers = []
+
+    def watch(self, worker):
+        """
+        Measure a `kiel.worker.Worker`, too, whenever a reader asks. Return the worker.
+
+        :raises TypeError: for what is no worker
+        """
+        consumer_of(worker)
+        if not self._workers:
+            for name, key in WORKER.items():
+                kind, unit, _, meaning, _ = TABLE[name]
+                make = self._meter.create_observable_counter if kind == COUNTER else (
+                    self._meter.create_observable_gauge)
+                make("kiel.worker." + key, callbacks=[functools.partial(self._measured, key)],
+                     unit="s" if unit == "seconds" else "{message}", description=meaning.replace("`", ""))
+        self._workers.append(weakref.ref(worker))
+        return worker
+
+    def _measured(self, key, _options):
+        """Return what there is to say of one number of all workers."""
+        workers = [worker for worker in [reference() for reference in self._workers] if worker is not None]
+        return [metrics.Observation(worker.numbers[key], {
+            "messaging.system": "kafka", "messaging.client.id": worker.consumer._settings.client_id,
+            "messaging.consumer.group.name": worker.consumer.group_name,
+        }) for worker in workers if key in worker.numbers]
 
     def batch_written(self, event):
         """A batch of messages was sent."""
