@@ -97,6 +97,8 @@ class Commits(object):
         self._timer = None
         #: whether a commit is under way that the timer set off, which looks for more when it ends
         self._under_way = False
+        #: whether the last one failed, and the timer is that of its pause
+        self._resting = False
         self._clock = PATIENCE.start()
 
     def mark(self):
@@ -105,7 +107,7 @@ class Commits(object):
             return
         if self._timer is None:
             self._timer = self.io_loop.call_later(0 if self._store.pressing else self._store.delay, self._due)
-        elif self._store.pressing:
+        elif self._store.pressing and not self._resting:
             self.io_loop.remove_timeout(self._timer)
             self._due()
 
@@ -117,6 +119,7 @@ class Commits(object):
 
     def _due(self):
         self._timer = None
+        self._resting = False
         self._under_way = True
         self.io_loop.add_future(self.commit(), self._committed)
 
@@ -127,6 +130,7 @@ class Commits(object):
         if self.io_loop is None or self._timer is not None:
             return
         if error is not None:
+            self._resting = True
             self._timer = self.io_loop.call_later(self._clock.delay(), self._due)
             return
         self._clock.reset()

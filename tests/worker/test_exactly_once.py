@@ -172,6 +172,20 @@ def test_messages_are_taken_ahead_up_to_what_is_not_committed(stage):
 
 
 @exactly_once
+def test_after_a_failure_there_is_a_pause_however_much_is_done(stage):
+    stage.cluster[1].on("txn_offset_commit", error(22))
+    stage.make(transaction_messages=1)
+    stage.worker._commits._clock = Backoff(first=60, most=60, jitter=0, deadline=None).start()
+    stage.running = stage.worker.run()
+    for number in range(5):
+        stage.put(number)
+        yield loop.until(lambda: stage.worker.numbers["done"] == number + 1 and stage.worker.numbers["aborted"])
+        yield gen.sleep(0.02)
+    assert stage.cluster.count("txn_offset_commit") == 1
+    stage.cluster[1].on("txn_offset_commit", None)
+
+
+@exactly_once
 def test_dead_letters_are_part_of_it(stage):
     def handler(record):
         if record.value == 2:
