@@ -2,13 +2,15 @@
 from __future__ import absolute_import, print_function
 
 import argparse
+import errno
+import os
 import time
 
 from tornado import gen
 
 from kiel import clients, exc
 from kiel.clients.consuming.offset_lookup import BEGINNING, END
-from kiel.commands import connecting, envelope, formats, line, registered
+from kiel.commands import connecting, envelope, formats, line, pipes, registered
 from kiel.commands.progress import Progress, on_terminal
 from kiel.commands.showing import INTERRUPTED, CommandError, NotThere, complain
 from kiel.events import first, ignore
@@ -202,11 +204,13 @@ class Session(object):
     @gen.coroutine
     def _read(self, read, wanted, done):
         """Write what is read until a signal comes or nothing more is wanted; return the exit code."""
-        error = None
+        error, reader = None, pipes.Reader(self.sink)
         try:
             while not self._enough():
                 coming = ignore(read(wanted, self.start, **self._limit()))
-                yield first(coming, self.args.stopped)
+                yield first(coming, self.args.stopped, reader.gone)
+                if reader.gone.done():
+                    raise IOError(errno.EPIPE, os.strerror(errno.EPIPE))
                 if not coming.done():
                     raise gen.Return(INTERRUPTED)
                 found = coming.result()
@@ -223,6 +227,7 @@ class Session(object):
                     break
         finally:
             self.progress.close()
+            reader.release()
 
     def _limit(self):
         """Return how many messages may be taken: no more than are written, where what is taken is committed."""
