@@ -166,6 +166,8 @@ class Group(object):
         self.topic, self.name = "mixed-" + uuid.uuid4().hex[:8], "mixed-" + uuid.uuid4().hex[:8]
         self.assignor = assignor
         self.written = []
+        #: what members of kiel's were handed that have left
+        self.left = set()
         self.told = False
         self.members = []
         self.others = others
@@ -208,8 +210,24 @@ class Group(object):
                 sorted(set(self.written) - set(self.got())), [(m.__class__.__name__, len(m.got)) for m in self.members])
             yield gen.sleep(.1)
         assert set(self.got()) == set(self.written)
-        twice = [value for value, times in collections.Counter(self.got()).items() if times > 1]
-        assert not twice, [(m.__class__.__name__, sorted(set(twice) & set(m.got))) for m in self.members]
+        twice = set(value for value, times in collections.Counter(self.got()).items() if times > 1)
+        for member in self.members:
+            if isinstance(member, Librdkafka):
+                # about once in fifty times librdkafka 2.16.1 reads a partition that comes back to it from where it
+                # stood before, though another's commit was acknowledged meanwhile, as `left_in_order` sees
+                again = set(value for value, times in collections.Counter(member.got).items() if times == 1)
+                twice -= again & self.left
+        assert not twice, [(m.__class__.__name__, sorted(twice & set(m.got))) for m in self.members]
+
+    @gen.coroutine
+    def left_in_order(self, kiel):
+        """A member of kiel's has left: all that it was handed is committed, so nobody else has to read it again."""
+        found = yield self.admin.committed_offsets(self.name)
+        for partition in range(PARTITIONS):
+            written = [value for value in self.written if value.split("-")[1] == str(partition)]
+            if set(written) & set(kiel.got):
+                assert found[self.topic, partition] == len(written), (partition, found)
+        self.left.update(kiel.got)
 
     def got(self):
         return [value for member in self.members for value in member.got]
@@ -227,6 +245,7 @@ class Group(object):
                 yield self.settled(number)
             yield self.exchange(writer)
             yield kiel.stop()
+            yield self.left_in_order(kiel)
             kiel = None
             yield self.settled(len(self.others))
             yield self.exchange(writer)
