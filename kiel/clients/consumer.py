@@ -77,7 +77,7 @@ class BaseConsumer(Client):
     :param on_error: called with a `Record` (its value the raw bytes) and the exception when a message does not
         deserialise, and may return a Future; the default logs, and the message is skipped. When it raises, the
         position stays at that message and `consume` raises the error; so it does, without asking ``on_error``, for a
-        `kiel.exc.KielError` that is retriable, such as that of a schema registry that does not answer.
+        `kiel.exc.KielError` that is no fault of the message, such as that of a schema registry that does not answer.
     :param isolation_level: "read_committed" leaves out the messages of aborted transactions, and waits with those that
         come after a transaction still open; "read_uncommitted" returns all (KIP-98). Brokers before 0.11 have no
         transactions.

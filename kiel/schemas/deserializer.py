@@ -15,8 +15,8 @@ class Deserializer(object):
 
     The first message of each schema has the registry asked, and those behind it wait for that. Null values stay None.
     What is no message of a registry's, has an unknown schema or can't be read by it goes to the consumer's
-    ``on_error``; where the registry does not answer, ``consume()`` raises a `kiel.schemas.RegistryUnavailableError`,
-    and the next call tries again from that message on.
+    ``on_error``; where the registry does not answer or refuses the login, ``consume()`` raises a
+    `kiel.schemas.RegistryError`, and the next call tries again from that message on.
 
     :param registry: the `kiel.schemas.Registry`
     :param schema: the reader's own: a `kiel.schemas.Schema`, its text, or its JSON as a dict; default: the schema that

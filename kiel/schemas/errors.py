@@ -13,7 +13,12 @@ class RegistryError(SchemaError):
     A schema registry refused a request, and would again.
 
     ``status`` is HTTP's, ``code`` the registry's own error code, such as 42201; both None where there was no answer.
+
+    A consumer's ``consume()`` raises it and stays, instead of stepping over messages whose fault it is not.
     """
+
+    #: whether it would be the same with any other message
+    of_any_message = True
 
     def __init__(self, message, status=None, code=None):
         super(RegistryError, self).__init__(message)
@@ -34,6 +39,8 @@ class RegistryAccessError(RegistryError):
 class SchemaNotFoundError(RegistryError):
     """There is no such schema, subject or version in the registry."""
 
+    of_any_message = False
+
 
 class IncompatibleSchemaError(RegistryError):
     """The registry does not take a schema, since it does not go with earlier versions of its subject."""
@@ -41,6 +48,8 @@ class IncompatibleSchemaError(RegistryError):
 
 class InvalidSchemaError(RegistryError):
     """What was given for a schema is none, here or by the registry's judgement."""
+
+    of_any_message = False
 
 
 class WireFormatError(SchemaError):

@@ -40,10 +40,15 @@ class Transport(object):
         login = next((login for _, login in logins if login is not None), None)
         if username is not None:
             login = arguments.text("username", username), password
+        if login is not None and login[1] is None:
+            raise ValueError("a registry's username needs a password")
         if token is not None and login is not None:
             raise ValueError("a registry takes a user name and password, or a token, not both")
         self._login = login
         self._token = token
+        for name, secret in (("password", None if login is None else login[1]), ("token", token)):
+            if secret is not None and not callable(secret):
+                checked_secret(name, secret)
         self._ssl = tls.checked(ssl)
         self._headers = dict(headers or {})
         self._timeout = arguments.seconds("timeout", timeout)
@@ -96,13 +101,12 @@ class Transport(object):
         if client is None or getattr(client, "io_loop", None) not in (None, ioloop.IOLoop.current()):
             client = httpclient.AsyncHTTPClient()
         headers = yield self._all_headers()
-        request = httpclient.HTTPRequest(
-            "%s/%s" % (url, where), method=method, headers=headers, body=None if body is None else json.dumps(body),
-            connect_timeout=self._timeout, request_timeout=self._timeout, follow_redirects=False,
-            ssl_options=tls.context_of(self._ssl) if self._ssl not in (None, True) else None,
-        )
         try:
-            response = yield client.fetch(request)
+            response = yield client.fetch(httpclient.HTTPRequest(
+                "%s/%s" % (url, where), method=method, headers=headers, body=None if body is None else json.dumps(body),
+                connect_timeout=self._timeout, request_timeout=self._timeout, follow_redirects=False,
+                ssl_options=tls.context_of(self._ssl) if self._ssl not in (None, True) else None,
+            ))
         except Exception as error:
             raise caused(translated(url, method, where, error), error)
         try:
@@ -133,10 +137,19 @@ class Transport(object):
 def asked(name, secret):
     """Return a secret as text, which may be a function or coroutine function that is asked for it."""
     if callable(secret):
-        secret = yield outcome_of(secret())
-    if not isinstance(secret, (bytes, six.text_type)):  # and its value is not shown
-        raise TypeError("the registry's %s has to be text, not %s" % (name, type(secret).__name__))
+        try:
+            secret = checked_secret(name, (yield outcome_of(secret())))
+        except Exception as error:
+            kind = errors.RegistryUnavailableError if getattr(error, "retriable", False) else errors.RegistryAccessError
+            raise caused(kind("The registry's %s can't be had: %s: %s." % (name, type(error).__name__, error)), error)
     raise gen.Return(native(secret))
+
+
+def checked_secret(name, secret):
+    """Return a secret that is text; anything else is a TypeError, which does not show it."""
+    if not isinstance(secret, (bytes, six.text_type)):
+        raise TypeError("the registry's %s has to be text, not %s" % (name, type(secret).__name__))
+    return secret
 
 
 def native(text):
@@ -188,7 +201,7 @@ def kind_of(status, code):
         return errors.RegistryUnavailableError
     if status in (401, 403, 407):
         return errors.RegistryAccessError
-    if status == 404:
+    if status == 404 and code is not None:  # else it is no registry that says so
         return errors.SchemaNotFoundError
     if status == 409:
         return errors.IncompatibleSchemaError

@@ -103,7 +103,7 @@ class Handler(object):
     def _unreadable(attempt, error):
         """The message does not deserialise: for good, unless the error says otherwise."""
         error = callback_failure(error)
-        attempt.end(error, final=not getattr(error, "retriable", False))
+        attempt.end(error, final=not (getattr(error, "retriable", False) or deserializing.stays(error)))
 
     def _begin(self, attempt, record, io_loop):
         """Call the function with a record whose value is deserialised."""

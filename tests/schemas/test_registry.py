@@ -11,7 +11,7 @@ import pytest
 from tornado import concurrent, gen
 
 import kiel
-from kiel import schemas
+from kiel import exc, schemas
 from kiel.schemas import Reference, Registered, Registry, Schema
 
 from tests import loop
@@ -95,7 +95,7 @@ def test_references_are_found_each_once_before_what_needs_them(server, registry)
 # -- errors --
 
 REFUSALS = [
-    (404, 40403, schemas.SchemaNotFoundError), (404, None, schemas.SchemaNotFoundError),
+    (404, 40403, schemas.SchemaNotFoundError), (404, None, schemas.RegistryError),
     (401, 40101, schemas.RegistryAccessError), (403, 40301, schemas.RegistryAccessError),
     (409, 409, schemas.IncompatibleSchemaError), (422, 42201, schemas.InvalidSchemaError),
     (422, 42202, schemas.RegistryError), (302, None, schemas.RegistryError), (405, 405, schemas.RegistryError),
@@ -225,10 +225,30 @@ def test_wrong_settings(wrong, kind):
         Registry(**dict(dict(urls="http://h"), **wrong))
 
 
-@with_registry(username="u", password=5)
-def test_a_wrong_password_is_not_shown(server, registry):
-    error = yield loop.raises(TypeError, registry.subjects())
-    assert "password" in str(error) and "5" not in str(error)
+def test_a_wrong_password_is_not_shown():
+    for wrong in (dict(username="u", password=5), dict(token=5)):
+        with pytest.raises(TypeError) as caught:
+            Registry("http://h", **wrong)
+        assert "has to be text" in str(caught.value) and "5" not in str(caught.value)
+    with pytest.raises(ValueError):
+        Registry("http://h", username="u")
+
+
+@pytest.mark.parametrize("outcome,kind", [
+    (5, schemas.RegistryAccessError), (ValueError("no file"), schemas.RegistryAccessError),
+    (exc.CredentialsError("not now"), schemas.RegistryUnavailableError),
+])
+def test_a_token_that_can_not_be_had(outcome, kind):
+    def token():
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+    @with_registry(token=token)
+    def check(server, registry):
+        error = yield loop.raises(schemas.RegistryError, registry.subjects())
+        assert type(error) is kind and "token can't be had" in str(error) and not server.requests
+    check()
 
 
 def serving(name, client_auth=False):

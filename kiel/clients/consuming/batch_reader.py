@@ -34,7 +34,8 @@ class BatchReader(object):
 
     :param deserializer: makes a message of a value (bytes, or None for a null value)
     :param on_error: called with a `Record` (its value the raw bytes) and the exception when that fails for good; may
-        return a Future. When it raises, the position stays at that message, as it does at an error that may pass.
+        return a Future. When it raises, the position stays at that message, as it does at an error that is no fault of
+        the message.
     :param check_crcs: whether checksums are verified
     :param moved: called with ``(cursor, offset)``: messages before the offset are decoded, and are handed out now;
         sets ``cursor.handed``
@@ -288,7 +289,7 @@ class BatchReader(object):
             if cursor.generation != generation:
                 return
             self._moved(cursor, raw.offset)  # as above
-            if deserializing.passes(error):
+            if deserializing.stays(error):
                 raise
             wait = guarded(self.on_error, raw, error)
             yield wait

@@ -59,10 +59,10 @@ def settle(values, start, failed):
             return
 
 
-def passes(error):
+def stays(error):
     """
-    Return whether the same message may well deserialise later: it is not to be skipped then.
+    Return whether an error is no fault of the message, which is not to be skipped then.
 
-    So it is where a registry does not answer; errors of kiel's own say it.
+    So it is where a schema registry does not answer, or refuses the login; errors of kiel's own say it.
     """
-    return isinstance(error, exc.KielError) and error.retriable
+    return isinstance(error, exc.KielError) and (error.retriable or getattr(error, "of_any_message", False))
