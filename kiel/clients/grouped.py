@@ -17,11 +17,13 @@ from kiel.clients.consuming.offset_lookup import BEGINNING
 from kiel.clients.consuming.position_search import PositionSearch
 from kiel.clients.grouping import committer, health
 from kiel.clients.grouping.assignment import Assignment, Signature, not_owned
+from kiel.clients.grouping.autocommit import Autocommit
 from kiel.clients.grouping.committed_offsets import CommittedOffsets, retry_of
 from kiel.clients.grouping.committer import Committer
 from kiel.clients.grouping.coordinator import GroupCoordinator
 from kiel.clients.grouping.group_view import GroupView
-from kiel.clients.grouping.progress import Progress, Taken
+from kiel.clients.grouping.handing_out import HandingOut
+from kiel.clients.grouping.progress import Progress
 from kiel.clients.grouping.subscription import Subscription
 from kiel.clients.grouping.topics_to_commit import TopicsToCommit
 from kiel.clients.view import View, refuse_taken
@@ -39,9 +41,6 @@ LOOK_UP_TIME = 1.0
 
 #: seconds that `GroupedConsumer.close` waits for messages that are being worked on ("processed" mode)
 CLOSING_TIME = 1.0
-
-#: seconds between two commits of what a stream has handed out ("processed" mode)
-COMMIT_INTERVAL = 1.0
 
 #: values of ``autocommit``
 AUTOCOMMIT = (True, False, "processed")
@@ -134,13 +133,19 @@ class GroupedConsumer(BaseConsumer):
         self._progress = Progress(autocommit == "processed")
         #: which partitions are this member's, and the allocator that says so
         self._assignment = Assignment(
-            group, self._fetcher, self._progress, rebalance_timeout, self._commit_before_release, self._cursors_of,
+            group, self._fetcher, self._progress, rebalance_timeout,
+            lambda keys: self._autocommit.before_release(keys), self._cursors_of,
             self._allocation_changed, self._zk_hosts, self._settings
         )
         self._assignment.on_rebalance = on_rebalance
         self._assignment.on_lost = on_lost
         #: commits what is due
         self._committer = Committer(self._committed, self._progress, self._assignment, self._positions_of)
+        #: has it do so by itself
+        self._autocommit = Autocommit(self, self._committer, self._own_commit)
+        #: hands out what still is this member's
+        self._handing_out = HandingOut(
+            self._calls, self.offsets, self._progress, self._assignment, self._autocommit)
         #: the topics that this member takes part in
         self._subscription = Subscription(
             self.cluster, self._assignment, [topics] if isinstance(topics, six.string_types) else topics,
@@ -158,16 +163,10 @@ class GroupedConsumer(BaseConsumer):
         self._abandoned = {}
         if zk_hosts:
             self.allocator = self._zookeeper_allocator()
-        #: when what streams handed out was committed last (`kiel.retry.monotonic`)
-        self._committed_at = 0
         #: topic -> the error of the allocator that `consume` raised last
         self._refusals_raised = {}
         #: the process that this was made in
         self._pid = os.getpid()
-        #: how many calls of an application's own `commit_offsets` that this made by itself are under way
-        self._committing = 0
-        #: the errors that kiel's own commits raised within such calls
-        self._own_failures = []
 
     def _zookeeper_allocator(self):
         """Make the allocator of a group that meets in ZooKeeper, or did."""
@@ -340,8 +339,7 @@ class GroupedConsumer(BaseConsumer):
         self._progress.forfeit_all()
         self._committer.abandon()
         self._refusals_raised.clear()
-        self._committing = 0
-        del self._own_failures[:]
+        self._autocommit.abandon()
         self.name = make_name()
         self._abandoned = self._assignment.abandon()
         if self._zk_hosts:
@@ -490,78 +488,15 @@ class GroupedConsumer(BaseConsumer):
             self._subscription.want(topic, self.max_wait_time / 1000.0)
         if self.autocommit == "processed":
             self._progress.done_with(topic)
-            yield self._commit_by_itself()
+            yield self._autocommit.commit()
         messages = yield super(GroupedConsumer, self)._consume(topic, start, call)
         if not messages and self.autocommit is True:
-            yield self._commit_by_itself()  # what could not be committed when it was handed out
+            yield self._autocommit.commit()  # what could not be committed when it was handed out
         raise gen.Return(messages)
 
-    @gen.coroutine
     def _hand_out(self, taken, call):
-        """
-        Decode what was taken, commit it where `autocommit` is True, and return what still is this member's to return.
-
-        Between taking and returning, partitions may be revoked or their ownership get into doubt. Their messages are
-        put back then, unless they are committed already: nobody else would hand them out.
-        """
-        taken = [Taken(*entry) for entry in taken]
-        try:
-            for one in taken:
-                yield self._decode(one, call)
-            if self.autocommit is True:
-                yield self._commit_taken(taken)
-            messages = self._still_ours(taken)
-        finally:
-            self._progress.end(taken)
-        if messages:
-            self._progress.handed(taken[0].key[0])
-        else:
-            self._calls.raise_pending([one.cursor for one in taken])
-        raise gen.Return(messages)
-
-    @gen.coroutine
-    def _commit_taken(self, taken):
-        """Commit what is about to be handed out; what an application's own `commit_offsets` raises, consume() does."""
-        try:
-            yield self._commit_by_itself()
-        except Exception:
-            for one in taken:
-                self._put_back_taken(one)
-            raise
-
-    def _put_back_taken(self, one):
-        """What was taken of a partition is not handed out: it is read again."""
-        if self._progress.put_back(one) and one.reached is not None:
-            topic, partition = one.key
-            self.offsets.note(topic, partition, one.begun)
-
-    def _still_ours(self, taken):
-        """Return the messages that may be handed out; the others are put back."""
-        holding = self._assignment.holding()
-        messages = []
-        for one in taken:
-            if one.committed or holding(one.key):
-                messages.extend(one.messages)
-            else:
-                self._put_back_taken(one)
-        return messages
-
-    @gen.coroutine
-    def _decode(self, taken, call):
-        """Decode what was taken of one partition, and note how far it goes."""
-        self._progress.begin(taken)
-        if not self._assignment.holding()(taken.key):
-            return
-        try:
-            entry = taken.cursor, taken.generation, taken.batches
-            taken.messages = yield super(GroupedConsumer, self)._hand_out([entry], call)
-        except Exception as error:
-            # raised by `_hand_out` if there is nothing to return, else by the next call
-            taken.cursor.error = error
-        if call.held and self.autocommit is not True:
-            return  # the stream says what of it is handed out
-        if taken.reached is not None and not call.given_up and self._assignment.holding()(taken.key):
-            self._progress.note(taken)
+        """Decode what was taken, and book it; return a Future of what may be returned."""
+        return self._handing_out.hand_out(taken, call)
 
     # -- streams --
 
@@ -588,10 +523,7 @@ class GroupedConsumer(BaseConsumer):
             return
         for topic in [topic for topic in self._progress.working if stream.reads(topic)]:
             self._progress.done_with(topic)
-        now = monotonic()
-        if self._progress.due and now - self._committed_at > COMMIT_INTERVAL:
-            self._committed_at = now
-            self._commit_or_log()
+        self._autocommit.now_and_then()
 
     def _hand_over(self, cursor, offset, committed):
         """A stream hands out the messages of a partition before an offset."""
@@ -688,9 +620,9 @@ class GroupedConsumer(BaseConsumer):
         """
         if self.io_loop is not None and not self.closing and events.is_elsewhere(self.io_loop):
             yield self._come_here()
-        if self._committing:  # an application's own calls this one, for a commit that kiel wants
+        if self._autocommit.is_calling:  # an application's own calls this one, for a commit that kiel wants
             error = yield self._commit_due(metadata, committer.AUTOCOMMIT_TIME)
-            self._own_failures.append(error)
+            self._autocommit.note(error)
         elif self.closing:
             raise exc.ClosedError("group %s: the consumer is closed, nothing is committed any more" % self.group_name)
         elif offsets is not None:
@@ -721,59 +653,10 @@ class GroupedConsumer(BaseConsumer):
         """Commit what is due; return a Future of the first error, or None."""
         return self._committer.commit_due(self._metadata(metadata), deadline, closing or self.closing)
 
-    @gen.coroutine
-    def _commit_by_itself(self, closing=False):
-        """
-        Commit what is due, if that may be now; a failure is logged, and what failed stays to be committed.
-
-        By an application's own `commit_offsets`, where it has one. What that commits without calling kiel's counts as
-        committed when it returns; what it raises, other than the errors of kiel's, comes out of here.
-        """
-        if not self.topics_to_commit or self.allocator.paused or (self.closing and not closing):
-            return
-        if getattr(self.commit_offsets, "__func__", None) is COMMIT_OFFSETS:
-            error = yield self._commit_due(None, committer.AUTOCOMMIT_TIME, closing)
-        else:
-            error = yield self._call_commit_offsets()
-        self._trouble.note("committing", error)
-        if error is not None:
-            log.error("Offsets of group %s could not be committed, %s: %s", self.group_name,
-                      "and are not any more" if closing else "later commits will",
-                      str(error) or type(error).__name__, extra=self._assignment.fields())
-
-    @gen.coroutine
-    def _call_commit_offsets(self):
-        """Call an application's own `commit_offsets`. Return the error that kiel's raised in it, or None."""
-        begun, due = self._committer.begun, dict(self._progress.due)
-        self._committing += 1
-        try:
-            yield events.outcome_of(self.commit_offsets())
-        except exc.KielError as error:
-            if not any(error is one for one in self._own_failures):
-                raise  # one of the application's own, such as that of a producer it writes offsets with
-            raise gen.Return(error)
-        finally:
-            self._committing -= 1
-            if not self._committing:
-                del self._own_failures[:]
-        if begun == self._committer.begun:
-            self.note_committed(due)
-        raise gen.Return(None)
-
-    @gen.coroutine
-    def _commit_before_release(self, keys):
-        """Partitions are about to go: commit what is due of them."""
-        if self.autocommit is not False and keys.intersection(self._progress.due):
-            yield self._commit_or_log()
-
-    @gen.coroutine
-    def _commit_or_log(self, closing=False):
-        """Commit where nobody is there to raise anything to."""
-        try:
-            yield self._commit_by_itself(closing)
-        except Exception as error:
-            self._trouble.note("committing", error)
-            log.exception("Group %s: the application's own commit_offsets failed", self.group_name)
+    def _own_commit(self):
+        """Return an application's own `commit_offsets`, None where there is none."""
+        own = self.commit_offsets
+        return None if getattr(own, "__func__", None) is COMMIT_OFFSETS else own
 
     # -- committing with a producer's transaction --
 
@@ -865,7 +748,7 @@ class GroupedConsumer(BaseConsumer):
         working = set(key for work in self._progress.working.values() for key in work)
         yield self._assignment.wait_for_work(working, CLOSING_TIME)
         if self.autocommit is not False:
-            yield self._commit_or_log(closing=True)
+            yield self._autocommit.commit_or_log(closing=True)
 
 
 #: the `commit_offsets` that is not an application's own

@@ -88,8 +88,9 @@ class Fault(object):
     :param refuse: the handler that does so
     """
 
-    def __init__(self, cluster, refuse, once):
+    def __init__(self, cluster, code, refuse, once):
         self.broker = cluster[1]
+        self.code = code
         self.refuse = refuse
         self.once = once
         self.active = False
@@ -155,7 +156,7 @@ def run(client, api, code, once):
     """Run one case; return its `Outcome`."""
     cluster = fake.FakeCluster(topics={"t": 1}, versions=VERSIONS.get(client, "4.4")).start()
     ledger = Ledger()
-    fault = Fault(cluster, refusal(client, api, code), once)
+    fault = Fault(cluster, code, refusal(client, api, code), once)
     begun = monotonic()
     complaint = None
     try:

@@ -78,7 +78,7 @@ def test_what_was_not_given_is_handed_out_again(autocommit, ending):
 @with_member(dict(autocommit="processed"), topics={"t": 1})
 def test_a_message_is_processed_when_the_next_is_asked_for(cluster, consumer):
     fill(cluster)
-    consumer._committed_at = float("inf")  # no commit but those after a chunk, and by hand
+    consumer._autocommit.committed_at = float("inf")  # no commit but those after a chunk, and by hand
     stream = consumer.stream("t")
     yield taken(stream, 3)
     assert dict(consumer.progress.due) == {("t", 0): 2}
@@ -96,7 +96,7 @@ def test_a_long_list_is_committed_now_and_then(cluster, consumer):
     fill(cluster)
     stream = consumer.stream("t")
     yield taken(stream, 3)
-    consumer._committed_at = 0
+    consumer._autocommit.committed_at = 0
     yield taken(stream, 1)
     yield loop.until(lambda: stored(cluster) == 3)
 
