@@ -161,7 +161,8 @@ class Producer(Client):
         self._accumulator = Accumulator(
             self, options, self._sender, self._admission, self._run, self._turn, watch, self._own_flush
         )
-        self._bulk = bulk.Bulk(self._accumulator, self._turn, self._append, self._transactions.spoil)
+        self._bulk = bulk.Bulk(
+            self._accumulator, self._turn, self._append, self._run.labelled, self._transactions.spoil)
         self.cluster.unclosed.lost = functools.partial(_undelivered, self._sender.active, self._admission.line)
         self._pid = os.getpid()  # of the process that made this, or that called `connect` last
         _producers.add(self)
@@ -526,8 +527,9 @@ class Producer(Client):
                 raise failure(self._refusal(), topic)
         except Exception as error:
             return _failed(error)
-        plain = self._key_maker is None and (partition is not None or self._accumulator.chance[True])
-        return self._bulk.produce(topic, messages, keys, partition, self.serializer, plain)
+        runs = self._key_maker is None  # it is asked for each message
+        plain = runs and (partition is not None or self._accumulator.chance[True])
+        return self._bulk.produce(topic, messages, keys, partition, self.serializer, plain, runs)
 
     def _settle_in(self):
         """

@@ -35,6 +35,7 @@ ALLOWED = {
         "produce, partitions": (31.6, 8.22),
         "produce, services": (65.3, 19.11),
         "produce_many": (0.1, 0.04),
+        "produce_many, keys": (37.4, 11.18),
         "request": (219.0, 103.00),
     },
     (3, 11): {
@@ -56,6 +57,7 @@ ALLOWED = {
         "produce, partitions": (153.1, 9.16),
         "produce, services": (357.6, 20.10),
         "produce_many": (0.4, 0.04),
+        "produce_many, keys": (251.4, 11.18),
         "request": (1154.0, 102.00),
     },
 }
@@ -82,6 +84,7 @@ SPED_UP = {
         "produce, partitions": (31.6, 8.22),
         "produce, services": (28.3, 6.13),
         "produce_many": (0.1, 0.04),
+        "produce_many, keys": (13.4, 2.18),
         "request": (219.0, 103.00),
     },
     (3, 11): {
@@ -103,6 +106,7 @@ SPED_UP = {
         "produce, partitions": (153.1, 9.16),
         "produce, services": (126.0, 7.12),
         "produce_many": (0.4, 0.04),
+        "produce_many, keys": (102.4, 2.18),
         "request": (1154.0, 102.00),
     },
 }

@@ -28,27 +28,30 @@ class Bulk(object):
     :param accumulator: the `kiel.clients.producing.accumulator.Accumulator`
     :param turn: the `kiel.fairness.Turn`
     :param append: takes one serialized message, as `kiel.clients.producer.Producer` does
+    :param labelled: the producer's `kiel.clients.producing.labelled_run.LabelledRun`
     :param on_refused: called with the error of a message that can't be accepted
     """
 
-    def __init__(self, accumulator, turn, append, on_refused):
+    def __init__(self, accumulator, turn, append, labelled, on_refused):
         self._accumulator = accumulator
         self._turn = turn
         self._append = append
+        self._labelled = labelled
         self._on_refused = on_refused
 
     @gen.coroutine
-    def produce(self, topic, messages, keys, partition, serializer, plain):
+    def produce(self, topic, messages, keys, partition, serializer, plain, runs):
         """
         Take many messages; return their `Deliveries` when there was room for all.
 
         :param plain: whether messages without a key are alike, so that they may follow one another in a run
+        :param runs: whether those with a key may
         """
         deliveries = Deliveries()
         turn = self._turn
         for some, some_keys, values in _read(serializer, messages, keys):
             if not (plain and some_keys is None and (values is some or set(map(type, values)) == _BYTES_ONLY)):
-                yield self._take_each(topic, some, some_keys, values, partition, deliveries)
+                yield self._take_each(topic, some, some_keys, values, partition, deliveries, runs)
                 continue
             while values:
                 now = self._tick()
@@ -70,15 +73,21 @@ class Bulk(object):
         raise gen.Return(deliveries)
 
     @gen.coroutine
-    def _take_each(self, topic, messages, keys, values, partition, deliveries):
+    def _take_each(self, topic, messages, keys, values, partition, deliveries, runs):
         """Take messages one by one; the loop has its turn in between."""
+        run = self._labelled
         for number, message in enumerate(messages):
             key = None if keys is None else keys[number]
             if message is _NONE_LEFT or key is _NONE_LEFT:
                 raise ValueError("there are not as many keys as messages; %d were taken" % len(deliveries))
             if not number & 15 and self._turn.over(self._tick()):
                 yield gen.moment
-            pending = self._take(topic, message, values[number], key, partition, deliveries)
+            if partition is None and topic == run.topic and run.since == self._turn.last:
+                delivery = run.take(key, values[number], None)
+                if delivery is not None:
+                    deliveries.add(delivery.batch, delivery.index)
+                    continue
+            pending = self._take(topic, message, values[number], key, partition, deliveries, runs and key is not None)
             if pending is not None:
                 yield self._wait(pending, deliveries)
 
@@ -88,13 +97,13 @@ class Bulk(object):
             self._turn.tick(now)
         return now
 
-    def _take(self, topic, message, value, key, partition, deliveries):
+    def _take(self, topic, message, value, key, partition, deliveries, runs=False):
         """Append one message; return the `PendingRecord` if it has to wait, else None."""
         if value.__class__ is _Unserializable:
             self._refused(topic, value.error, deliveries)
             return None
         try:
-            delivery = self._append(topic, message, value, key, partition, None, None, False)
+            delivery = self._append(topic, message, value, key, partition, None, None, runs)
         except BaseException as error:
             self._refused(topic, callback_failure(error), deliveries)
             return None

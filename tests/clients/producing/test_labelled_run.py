@@ -95,6 +95,38 @@ def test_streaks_are_written_as_they_were_given(seed, loops):
     assert len([one for one in taken if one is not None]) > 100
 
 
+def test_many_with_keys_go_the_fast_way_too(loops):
+    @with_cluster(topics={"t": 3})
+    def run(cluster):
+        producer = yield connected(cluster, linger=10, batch_size=10 ** 6)
+        yield producer.produce("t", b"before")
+        quick, taken = producer._run.labelled.take, []
+        producer._run.labelled.take = lambda *args: taken.append(quick(*args)) or taken[-1]
+        odd_ones = {8: 5, 9: None}
+        keys = [odd_ones.get(number % 50, u"k%d" % (number % 30)) for number in range(500)]
+        values = [b"%d" % number if str is not bytes else str(number) for number in range(500)]
+        deliveries = yield producer.produce_many("t", values, keys)
+        yield producer.flush()
+        written = dict((number, records(cluster, partition=number)) for number in range(3))
+        for key, value, delivery in zip(keys, values, deliveries):
+            if key == 5:
+                assert isinstance(delivery.exception(), TypeError)
+                continue
+            offset, _, found, content, _ = written[delivery.partition][(yield delivery).offset]
+            assert (found, content) == (partitioners.to_bytes(key), value)
+            assert key is None or delivery.partition == partitioners.murmur2(key, range(3))
+        assert len([one for one in taken if one is not None]) > 200
+        producer.key_maker = lambda message: b"made"
+        yield producer.produce_many("t", [b"a", b"b"], [b"k", None])
+        yield producer.produce_many("t", [b"c"])
+        yield producer.flush()
+        made = [record for number in range(3) for record in records(cluster, partition=number)]
+        assert dict((record[3], record[2]) for record in made if record[3] in b"abc") == {
+            b"a": b"k", b"b": b"made", b"c": b"made"}
+        yield producer.close()
+    run()
+
+
 @with_cluster(topics={"t": 5})
 def test_keys_decide_alike_in_a_run_and_before_it(cluster):
     producer = yield connected(cluster, linger=10, batch_size=10 ** 6)
