@@ -20,7 +20,7 @@ from kiel.clients.admin import Lag, Listing, Reset
 from kiel.clients.consuming.record import Record
 from kiel.clients.grouping.group_view import GroupDescription, Member
 from kiel.clients.offsets import BEGINNING, END
-from kiel.commands import completion, connecting, envelope, formats, properties, showing
+from kiel.commands import completion, envelope, formats, logins, properties, showing
 from kiel.security import tls
 
 MEMBER = Member("m-1", None, u"w\xf6rker", "/10.0.0.1", None, ["t"], {"t": [0, 1], "u": [2]}, None, None, "classic")
@@ -282,7 +282,7 @@ def test_properties_of_java_and_of_librdkafka(line, tmpdir, text):
     ("-X no.such=1", "-X no.such is a property that kiel does not know"), ("-X nonsense", "NAME=VALUE"),
     ("-X security.protocol=TLS", "security.protocol is TLS"), ("-F /not/there", "can't be read"),
     ("-X ssl.truststore.type=JKS", "PEM"), ("-X enable.ssl.certificate.verification=false", "always checked"),
-    ("-X sasl.mechanism=GSSAPI", "PLAIN"), ("-X sasl.mechanism=PLAIN", "--user"),
+    ("-X sasl.mechanism=DIGEST-MD5", "PLAIN"), ("-X sasl.mechanism=PLAIN", "--user"),
 ])
 def test_a_configuration_that_makes_no_sense(line, options, words, capsys):
     assert line("topics list -b b:1 " + options, list_topics=[])[0] == 2
@@ -305,6 +305,38 @@ def test_no_property_of_java_or_librdkafka_is_unheard_of(line, tmpdir, capsys):
         assert line(["topics", "list", "-b", "b:1", "-X", name + "=s3cret"], list_topics=[])[0] == 2
         printed = capsys.readouterr()[1]
         assert "would show it" in printed and "s3cret" not in printed
+
+
+@pytest.mark.parametrize("text", [
+    "sasl.mechanisms=OAUTHBEARER\nsasl.oauthbearer.method=oidc\nsasl.oauthbearer.client.id=u\n"
+    "sasl.oauthbearer.client.secret=s3cret\nsasl.oauthbearer.token.endpoint.url=https://idp/token\n",
+    "sasl.mechanism=OAUTHBEARER\nsasl.oauthbearer.token.endpoint.url=https://idp/token\n"
+    "sasl.login.callback.handler.class=org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginCallbackHandler\n"
+    "sasl.jaas.config=x.OAuthBearerLoginModule required clientId='u' clientSecret='s3cret' scope='kafka';\n",
+    "sasl.mechanism=OAUTHBEARER\nsasl.oauthbearer.token.endpoint.url=https://idp/token\nsasl.oauthbearer.scope=kafka\n"
+    "sasl.oauthbearer.client.credentials.client.id=u\nsasl.oauthbearer.client.credentials.client.secret=s3cret\n",
+])
+def test_a_token_of_a_provider(line, tmpdir, text, capsys):
+    path = tmpdir.join("p")
+    path.write("bootstrap.servers=b:1\nsecurity.protocol=SASL_SSL\n" + text)
+    assert line("topics list -F %s" % path, list_topics=[])[0] == 0
+    made = Scripted.made[-1].settings["sasl"]
+    assert isinstance(made, sasl.OAuthBearer) and "s3cret" not in repr(made)
+    assert (made._token.url, made._token.client_id) == ("https://idp/token", "u")
+    path.write("bootstrap.servers=b:1\nsecurity.protocol=SASL_SSL\nsasl.mechanism=OAUTHBEARER\n")
+    assert line("topics list -F %s" % path, list_topics=[])[0] == 2
+    assert "token.endpoint.url" in capsys.readouterr()[1]
+
+
+def test_credentials_of_aws(line, tmpdir):
+    path = tmpdir.join("p")
+    path.write("bootstrap.servers=b:1\nsecurity.protocol=SASL_SSL\nsasl.mechanism=AWS_MSK_IAM\n"
+               "sasl.jaas.config=software.amazon.msk.auth.iam.IAMLoginModule required;\n"
+               "sasl.client.callback.handler.class=software.amazon.msk.auth.iam.IAMClientCallbackHandler\n")
+    assert line("topics list -F %s" % path, list_topics=[])[0] == 0
+    assert isinstance(Scripted.made[-1].settings["sasl"], sasl.AwsMskIam)
+    path.write("bootstrap.servers=b:1\nsasl.mechanism=PLAIN\nsasl.client.callback.handler.class=org.MyHandler\n")
+    assert line("topics list -F %s" % path, list_topics=[])[0] == 2
 
 
 @pytest.mark.parametrize("options,words", [
@@ -398,8 +430,8 @@ def test_without_an_answer_nothing_is_completed(monkeypatch):
         monkeypatch.setattr(Scripted, "answers", {"list_topics": answer}, raising=False)
         assert names("co", argparse.Namespace(brokers=brokers)) == wanted
     secret = argparse.Namespace(brokers="b:1", sasl="PLAIN", user="alice")  # not asked for while a line is typed
-    monkeypatch.setattr(connecting, "on_terminal", lambda: True)
-    monkeypatch.setattr(connecting.getpass, "getpass", lambda text: 1 / 0)
+    monkeypatch.setattr(logins, "on_terminal", lambda: True)
+    monkeypatch.setattr(logins.getpass, "getpass", lambda text: 1 / 0)
     monkeypatch.setattr(Scripted, "made", [])
     assert names("co", secret) == [] and not Scripted.made
 

@@ -5,20 +5,15 @@ The file has ``name = value`` lines as Java's and librdkafka's have, and is unde
 """
 from __future__ import absolute_import
 
-import getpass
-import io
 import os
-import re
-import sys
 
 import kiel
-from kiel import sasl
-from kiel.commands import properties
+from kiel.commands import logins, properties
 from kiel.commands.showing import CommandError
 from kiel.retry import Backoff
 
 #: what is read where no option says otherwise
-ENVIRONMENT = {"brokers": "KIEL_BROKERS", "config": "KIEL_CONFIG", "password": "KIEL_PASSWORD"}
+ENVIRONMENT = {"brokers": "KIEL_BROKERS", "config": "KIEL_CONFIG"}
 
 
 def add_options(parser):
@@ -36,7 +31,7 @@ def add_options(parser):
     secure.add_argument("--ca-file", metavar="FILE", help="TLS with these authorities (PEM)")
     secure.add_argument("--cert", metavar="FILE", help="the client's certificate (PEM)")
     secure.add_argument("--key", metavar="FILE", help="its key (PEM)")
-    secure.add_argument("--sasl", choices=sorted(sasl.mechanisms), help="log in by this mechanism")
+    secure.add_argument("--sasl", choices=sorted(logins.MECHANISMS), help="log in by this mechanism")
     secure.add_argument("--user", help="the name to log in with")
     secure.add_argument("--password-env", metavar="NAME",
                         help="the environment variable that has the password (default: KIEL_PASSWORD)")
@@ -78,7 +73,7 @@ def _take_security(args, found):
         raise CommandError("security.protocol is %s, which there is not" % protocol)
     args.tls = args.tls or protocol in ("SSL", "SASL_SSL")
     _take_tls(args, found)
-    _take_login(args, found, protocol in ("", "SASL_PLAINTEXT", "SASL_SSL"))
+    logins.take_in(args, found, protocol in ("", "SASL_PLAINTEXT", "SASL_SSL"))
 
 
 def _take_tls(args, found):
@@ -94,20 +89,6 @@ def _take_tls(args, found):
     args.check_host = found.pop("host_check", "https").lower() not in ("", "none")
 
 
-def _take_login(args, found, wanted):
-    """Take over what is about a login, where one is wanted."""
-    words = dict(re.findall(r"""(\w+)\s*=\s*["']([^"']*)["']""", found.pop("jaas", "")))
-    mechanism, user = found.pop("sasl", None), found.pop("user", words.get("username"))
-    args.password = found.pop("password", words.get("password"))
-    if args.sasl is None and mechanism and wanted:
-        args.sasl = mechanism.upper()
-        if args.sasl not in sasl.mechanisms:
-            raise CommandError("sasl.mechanism is %s; the command logs in by %s" % (
-                mechanism, ", ".join(sorted(sasl.mechanisms))))
-    if args.sasl is not None:
-        args.user = args.user or user
-
-
 def settings(args, found):
     """
     Return the keyword arguments that all clients take.
@@ -120,7 +101,7 @@ def settings(args, found):
     if args.tls or args.ca_file or args.cert:
         made["ssl"] = tls(args)
     if args.sasl is not None:
-        made["sasl"] = mechanism(args)
+        made["sasl"] = logins.mechanism(args)
     elif args.user or args.password_env or args.password_file:
         raise CommandError("--user and a password need --sasl")
     for name in "client_id", "proxy":
@@ -140,60 +121,6 @@ def tls(args):
                         check_hostname=args.check_host)
     except (TypeError, ValueError) as error:
         raise CommandError("the TLS files can't be read: %s" % error)
-
-
-def mechanism(args):
-    """
-    Return the `kiel.sasl` mechanism that the options ask for.
-
-    :raises CommandError: when user or password are missing
-    """
-    if not args.user:
-        raise CommandError("--sasl needs --user")
-    more = () if args.sasl == "PLAIN" else (args.sasl,)
-    return sasl.mechanisms[args.sasl](args.user, password(args), *more)
-
-
-def password(args):
-    """
-    Read the password: from where an option says, the environment, the file of properties, or the terminal.
-
-    :raises CommandError: when it is not there
-    """
-    if args.password_env and args.password_file:
-        raise CommandError("--password-env or --password-file, not both")
-    if args.password_env:
-        return variable(args.password_env)
-    if args.password_file:
-        return first_line(args.password_file)
-    found = os.environ.get(ENVIRONMENT["password"], args.password)
-    if found is None and getattr(args, "may_ask", True) and on_terminal():
-        found = getpass.getpass("Password of %s: " % args.user)
-    if not found:
-        raise CommandError("--sasl needs a password: --password-file, $KIEL_PASSWORD or --password-env, a file of "
-                           "properties, or a terminal to ask on")
-    return found
-
-
-def on_terminal():
-    """Return whether there is somebody to ask."""
-    return sys.stdin is not None and sys.stdin.isatty()
-
-
-def variable(name):
-    """Return what the environment has."""
-    if name not in os.environ:
-        raise CommandError("the environment has no %s" % name)
-    return os.environ[name]
-
-
-def first_line(path):
-    """Return the first line of a file that has a password."""
-    try:
-        with io.open(path, encoding="utf-8") as source:
-            return source.readline().rstrip("\r\n")
-    except (EnvironmentError, UnicodeDecodeError) as error:
-        raise CommandError("the password can't be read: %s" % error)
 
 
 def octets(text):

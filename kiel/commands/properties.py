@@ -19,7 +19,13 @@ MEANT = {
     "bootstrap.servers": "brokers", "metadata.broker.list": "brokers",
     "security.protocol": "protocol",
     "sasl.mechanism": "sasl", "sasl.mechanisms": "sasl", "sasl.username": "user", "sasl.password": "password",
-    "sasl.jaas.config": "jaas",
+    "sasl.jaas.config": "jaas", "sasl.kerberos.service.name": "login.serviceName",
+    "sasl.kerberos.principal": "login.principal", "sasl.kerberos.keytab": "login.keyTab",
+    "sasl.oauthbearer.token.endpoint.url": "login.token_url", "sasl.oauthbearer.method": "login.method",
+    "sasl.oauthbearer.client.id": "login.clientId", "sasl.oauthbearer.client.secret": "login.clientSecret",
+    "sasl.oauthbearer.client.credentials.client.id": "login.clientId",
+    "sasl.oauthbearer.client.credentials.client.secret": "login.clientSecret", "sasl.oauthbearer.scope": "login.scope",
+    "sasl.login.callback.handler.class": "handler", "sasl.client.callback.handler.class": "handler",
     "ssl.ca.location": "ca_file", "ssl.truststore.location": "ca_file", "ssl.truststore.type": "pem",
     "ssl.certificate.location": "cert", "ssl.keystore.location": "cert", "ssl.keystore.type": "pem",
     "ssl.key.location": "key", "ssl.key.password": "key_password",
@@ -61,20 +67,22 @@ share.acquire.mode ssl.keystore.password ssl.truststore.password statistics.inte
 topic.blacklist transaction.timeout.ms transaction.two.phase.commit.enable value.deserializer value.serializer
 """.split())
 
-#: the same of all names that begin so. What is about logins by Kerberos or tokens is, where the login is another one;
-#: those mechanisms themselves are refused
+#: the same of all names that begin so
 NO_EFFECT_FAMILIES = (
-    "log.", "socket.", "topic.metadata.", "sasl.kerberos.", "sasl.oauthbearer.", "sasl.login.", "internal.throw.")
+    "log.", "socket.", "topic.metadata.", "sasl.kerberos.", "sasl.oauthbearer.jwks.", "sasl.login.", "internal.throw.")
 
 #: what would make a difference, of connections above all; so would what nobody knows
 REFUSED = frozenset("""
 config.providers enable.sasl.oauthbearer.unsecure.jwt interceptor.classes interceptors partitioner.class
-partitioner.ignore.keys plugin.library.paths sasl.client.callback.handler.class sasl.login.callback.handler.class
-sasl.login.class security.providers ssl.ca.certificate.stores ssl.ca.pem ssl.certificate.pem ssl.cipher.suites
-ssl.crl.location ssl.curves.list ssl.enabled.protocols ssl.engine.factory.class ssl.engine.id ssl.engine.location
-ssl.key.pem ssl.keymanager.algorithm ssl.keystore.certificate.chain ssl.keystore.key ssl.protocol ssl.provider
-ssl.providers ssl.secure.random.implementation ssl.sigalgs.list ssl.trustmanager.algorithm ssl.truststore.certificates
+partitioner.ignore.keys plugin.library.paths sasl.login.class security.providers ssl.ca.certificate.stores ssl.ca.pem
+ssl.certificate.pem ssl.cipher.suites ssl.crl.location ssl.curves.list ssl.enabled.protocols ssl.engine.factory.class
+ssl.engine.id ssl.engine.location ssl.key.pem ssl.keymanager.algorithm ssl.keystore.certificate.chain ssl.keystore.key
+ssl.protocol ssl.provider ssl.providers ssl.secure.random.implementation ssl.sigalgs.list ssl.trustmanager.algorithm
+ssl.truststore.certificates
 """.split())
+
+#: the same of all names that begin so: assertions instead of a secret, extensions, tokens that nobody signed
+REFUSED_FAMILIES = ("sasl.oauthbearer.",)
 
 #: what must not be on the command line, where everybody who sees the processes sees it
 SECRET = re.compile(r"password|secret|user\.info|passphrase|jaas|\.key$|key\.pem$|oauthbearer\.config$")
@@ -118,10 +126,10 @@ def note(found, name, value, where):
     bare = name[len("topic."):] if name.startswith("topic.") and name[len("topic."):] in MEANT else name
     if bare in MEANT:
         found[MEANT[bare]] = value
-    elif bare in REFUSED:
-        raise CommandError("%s%s is a property that the command can't heed" % (where, name))
     elif bare in NO_EFFECT or bare.startswith(NO_EFFECT_FAMILIES):
         log.info("%s%s is of no effect here", where, name)
+    elif bare in REFUSED or bare.startswith(REFUSED_FAMILIES):
+        raise CommandError("%s%s is a property that the command can't heed" % (where, name))
     else:
         raise CommandError("%s%s is a property that kiel does not know" % (where, name))
 
@@ -139,4 +147,7 @@ def truth(found, name, default):
     return text == "true"
 
 
-__all__ = ["MEANT", "NO_EFFECT", "NO_EFFECT_FAMILIES", "PARTITIONERS", "REFUSED", "SECRET", "note", "read", "truth"]
+__all__ = [
+    "MEANT", "NO_EFFECT", "NO_EFFECT_FAMILIES", "PARTITIONERS", "REFUSED", "REFUSED_FAMILIES", "SECRET", "note", "read",
+    "truth"
+]

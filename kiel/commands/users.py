@@ -6,7 +6,7 @@ import getpass
 from tornado import gen
 
 from kiel.clients.administering.users import DEFAULT, ITERATIONS, NUMBERS, Credential, Entity, NoCredential
-from kiel.commands import connecting, line
+from kiel.commands import line, logins
 from kiel.commands.showing import CommandError, outcomes, show
 
 
@@ -44,10 +44,10 @@ def _list(admin, args, out):
 def _new_password(args):
     """Return the password that somebody is to have."""
     if args.new_password_env:
-        return connecting.variable(args.new_password_env)
+        return logins.variable(args.new_password_env)
     if args.new_password_file:
-        return connecting.first_line(args.new_password_file)
-    if not connecting.on_terminal():
+        return logins.first_line(args.new_password_file)
+    if not logins.on_terminal():
         raise CommandError("--new-password-env or --new-password-file, or a terminal to ask on")
     given = getpass.getpass("New password of %s: " % args.name)
     if given != getpass.getpass("The same again: "):

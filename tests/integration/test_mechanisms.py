@@ -3,6 +3,8 @@ OAUTHBEARER and its kin against a real broker, and credentials that change; one 
 """
 from __future__ import absolute_import
 
+import subprocess
+import sys
 import time
 
 import pytest
@@ -118,6 +120,24 @@ def test_client_credentials_and_a_provider_that_goes_away(kafka, topic, signer):
         yield producer.close()
         provider.stop()
         httpclient.AsyncHTTPClient().close()
+    run(body)
+
+
+def test_the_command_asks_a_provider(kafka, topic, signer, tmpdir):
+    path = tmpdir.join("kiel.conf")
+
+    def body():
+        provider = Provider(lambda fields, request: (200, {"access_token": signer.token(), "expires_in": 60}))
+        path.write("\n".join((
+            "bootstrap.servers=" + ",".join(kafka.bootstrap), "security.protocol=SASL_PLAINTEXT",
+            "sasl.mechanism=OAUTHBEARER", "sasl.oauthbearer.token.endpoint.url=" + provider.url,
+            "sasl.oauthbearer.client.id=me", "sasl.oauthbearer.client.secret=secret")))
+        process = subprocess.Popen([sys.executable, "-m", "kiel", "topics", "list", "-F", str(path)],
+                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        yield loop.until(lambda: process.poll() is not None, 25)
+        provider.stop()
+        told = process.communicate()[0].decode("utf-8")
+        assert process.returncode == 0 and topic in told and len(provider.requests) == 1, told
     run(body)
 
 
