@@ -14,63 +14,13 @@ import time
 from tornado import concurrent
 
 from kiel import events, exc
-from kiel.clients.consuming.cursor import REVOKED
+from kiel.clients.consuming.chunks import Chunks, Handing
 from kiel.clients.consuming.offset_lookup import BEGINNING
+from kiel.clients.consuming.until import Ends
 from kiel.events import Outcome, settle
 
 #: milliseconds that a bounded read waits in its first call, by which it finds out where it is
 FIRST_WAIT = 0
-
-
-class Place(object):
-    """One partition's part of a chunk."""
-
-    __slots__ = ("cursor", "generation", "reached", "left", "committed")
-
-    def __init__(self, cursor, reached, committed):
-        self.cursor = cursor
-        #: that of the cursor: with another one, its messages are not to be handed out any more
-        self.generation = cursor.generation
-        #: where reading goes on after the last of them
-        self.reached = reached
-        #: how many are left
-        self.left = 0
-        #: whether they are committed already: then nobody else would hand them out, whoever owns the partition
-        self.committed = committed
-
-    @property
-    def is_live(self):
-        """Whether the partition is read on after these messages."""
-        return self.cursor.generation == self.generation
-
-
-class Chunk(object):
-    """What one call brought of a topic."""
-
-    __slots__ = ("records", "places")
-
-    def __init__(self, records, places):
-        self.records = collections.deque(records)
-        #: partition id -> `Place`
-        self.places = places
-        for record in records:
-            places[record.partition].left += 1
-
-
-class Handing(object):
-    """What was handed out to one call of `Stream.next`: if nobody takes it, it is read again."""
-
-    def __init__(self, streams):
-        self._streams = streams
-        #: (`Place`, the offset before its first message, the offset after its last)
-        self.items = []
-
-    def give_up(self):
-        """Nobody takes it."""
-        items, self.items = self.items, []
-        for place, begun, reached in items:
-            if place.is_live:
-                self._streams.take_back(place.cursor, begun, place.reached if place.committed else reached)
 
 
 class Waiter(object):
@@ -116,8 +66,10 @@ class Stream(object):
         self._shape = shape
         self._batches = batches
         self._until = until
-        #: topic -> `Chunk`, in the order in which they are served
-        self._chunks = collections.OrderedDict()
+        #: where reading ends
+        self._ends = Ends()
+        #: what came and is not handed out yet
+        self._chunks = Chunks(streams, self._ends)
         #: topic -> the Future of the call that is under way
         self._calls = {}
         #: the `Waiter`, None while nobody waits
@@ -128,9 +80,7 @@ class Stream(object):
         self.topics = None
         #: those of them that came after that
         self._late = set()
-        #: topic -> {partition id: first offset that is not read}; None where reading goes on for ever, or is not known
-        self._ends = None
-        #: the Future of the look-up of these
+        #: the Future of the look-up of its end
         self._looking = None
         #: topics that were asked for once
         self._asked = set()
@@ -215,7 +165,8 @@ class Stream(object):
         :param start: from now on
         """
         self._start = start
-        return self._wait(lambda waiter: self._take_list(waiter, most, shape), False, wait)
+        return self._wait(lambda waiter: [
+            shape(record) for record in self._chunks.take_list(waiter.handing, most, True)], False, wait)
 
     # -- for the consumer --
 
@@ -228,14 +179,11 @@ class Stream(object):
         chosen = self._choice.partitions(cursor.topic)
         if chosen is not None and cursor.partition not in chosen:
             return False
-        return self._ends is None or cursor.handed is None or cursor.handed < self._end_of(cursor)
+        return not self._ends.reached(cursor)
 
     def give_back(self, condition=lambda cursor: True):
         """Let whoever reads on read again what is here of partitions, those for which a condition holds."""
-        for chunk in list(self._chunks.values()):
-            for place in chunk.places.values():
-                if place.left and condition(place.cursor):
-                    self._return(place)
+        self._chunks.give_back(condition)
 
     def withdraw(self, topic):
         """Somebody else reads a topic: what is here of it comes first, and nobody waits for more."""
@@ -252,7 +200,7 @@ class Stream(object):
 
     def topics_changed(self):
         """Metadata came: there may be more topics."""
-        if self.topics is None or self._ends is not None or not self._choice.is_open or self.ended:
+        if self.topics is None or self._ends.known or not self._choice.is_open or self.ended:
             return
         topics = self._choice.topics(self._client.cluster.topics)
         self._late.update(set(topics).difference(self.topics))
@@ -298,7 +246,7 @@ class Stream(object):
             return
         if self.topics is None and not self.ended:
             self._begin()
-        if self._ends is None and self._until is not None and not self.ended:
+        if not self._ends.known and self._until is not None and not self.ended:
             self._find_ends()
             return
         self._serve()
@@ -329,7 +277,7 @@ class Stream(object):
         if future is not self._looking:
             return
         if future.exception() is None:
-            self._ends = future.result()
+            self._ends.offsets = future.result()
             self._go_on()
         else:
             self._errors.append(future.exception())
@@ -349,7 +297,7 @@ class Stream(object):
 
     def _call(self, topic, wait=None):
         """Call for messages of a topic."""
-        if self._ends is not None and topic not in self._asked:
+        if self._ends.known and topic not in self._asked:
             wait = FIRST_WAIT
         self._asked.add(topic)
         start = BEGINNING if topic in self._late else self._start
@@ -373,25 +321,11 @@ class Stream(object):
                 self.close()
                 return
             if held:
-                self._keep(topic, *held)
+                self._chunks.keep(topic, *held)
         if self._waits() and topic not in self._chunks and error is None and self._waiter.patient \
                 and topic in self.topics and not self._is_through(topic):
             self._call(topic)
         self._serve()
-
-    def _keep(self, topic, records, taken):
-        """Keep what a call brought; it is not handed out yet."""
-        places = {}
-        for cursor, generation, begun in taken:
-            if cursor.generation != generation and cursor.error is None:
-                if not (cursor.state == REVOKED and self._client._is_committed(cursor, cursor.handed)):
-                    continue  # it was sought elsewhere, or given away
-            places[cursor.partition] = Place(cursor, cursor.handed, self._client._is_committed(cursor, cursor.handed))
-            if cursor.state != REVOKED:
-                self._streams.put_before(cursor, begun)
-        records = [record for record in records if record.partition in places]
-        if records:
-            self._chunks[topic] = Chunk(records, places)
 
     # -- serving --
 
@@ -403,7 +337,7 @@ class Stream(object):
         elif self._errors:
             self._release()
             settle(waiter.outcome, error=self._errors.popleft())
-        elif self._is_ready():
+        elif self._chunks.is_ready():
             self._release()
             settle(waiter.outcome, waiter.find(waiter))
         elif self.ended or self._is_over():
@@ -429,105 +363,27 @@ class Stream(object):
         else:
             settle(waiter.outcome, False)
 
-    def _is_ready(self):
-        """Return whether a message is there; what must not be handed out any more is dropped."""
-        while self._chunks:
-            topic = next(iter(self._chunks))
-            chunk = self._chunks[topic]
-            while chunk.records and not self._may_hand_out(chunk):
-                chunk.records.popleft()
-            if chunk.records:
-                return True
-            del self._chunks[topic]
-        return False
-
-    def _may_hand_out(self, chunk):
-        """Return whether the first message of a chunk may be handed out."""
-        record = chunk.records[0]
-        place = chunk.places[record.partition]
-        cursor = place.cursor
-        if not place.is_live:
-            return place.committed and cursor.state == REVOKED
-        if cursor.paused or (self._streams.fetcher.suspended and not place.committed):
-            self._return(place)
-            return False
-        if self._ends is not None and record.offset >= self._end_of(cursor):
-            self._streams.put_before(cursor, max(cursor.handed, self._end_of(cursor)))
-            self._return(place)
-            return False
-        return True
-
     def _take_one(self, waiter):
         """Hand out the first message."""
-        topic = next(iter(self._chunks))
-        chunk = self._chunks[topic]
-        record = chunk.records.popleft()
-        self._hand_out(waiter.handing, chunk.places[record.partition], record.offset, 1)
-        if not chunk.records:
-            del self._chunks[topic]
-        elif len(self._chunks) > 1:
-            self._chunks[topic] = self._chunks.pop(topic)  # the next topic's turn
-        return self._shape(record)
+        return self._shape(self._chunks.take_one(waiter.handing))
 
-    def _take_list(self, waiter, most=None, shape=None):
-        """Hand out a chunk, or, for `take`, as many messages as there are."""
-        found = []
-        whole = shape is not None
-        while (most is None or len(found) < most) and self._is_ready():
-            topic = next(iter(self._chunks))
-            chunk = self._chunks[topic]
-            counts, last = collections.Counter(), {}
-            while chunk.records and (most is None or len(found) < most):
-                if not self._may_hand_out(chunk):
-                    chunk.records.popleft()
-                    continue
-                record = chunk.records.popleft()
-                found.append(record)
-                counts[record.partition] += 1
-                last[record.partition] = record.offset
-            for partition, offset in last.items():
-                self._hand_out(waiter.handing, chunk.places[partition], offset, counts[partition])
-            if not chunk.records:
-                del self._chunks[topic]
-            if not whole:
-                break
-        shape = shape or self._shape
-        return [shape(record) for record in found]
-
-    def _hand_out(self, handing, place, offset, count):
-        """Messages of a partition are handed out, the last of them at an offset."""
-        place.left -= count
-        if not place.is_live:
-            return  # it is somebody else's to go on with
-        begun = place.cursor.handed
-        reached = offset + 1 if place.left else place.reached
-        self._client._hand_over(place.cursor, reached, place.committed)
-        handing.items.append((place, begun, reached))
-
-    def _return(self, place):
-        """Give the rest of a partition's messages back."""
-        place.left = 0
-        place.committed = False
-        if place.is_live:
-            self._streams.take_back(place.cursor, place.cursor.handed, place.reached)
+    def _take_list(self, waiter):
+        """Hand out a chunk."""
+        return [self._shape(record) for record in self._chunks.take_list(waiter.handing)]
 
     # -- the end --
 
-    def _end_of(self, cursor):
-        """Return the first offset of a partition that is not read; partitions that came later are not."""
-        return self._ends.get(cursor.topic, {}).get(cursor.partition, 0)
-
     def _is_through(self, topic):
         """Return whether all of a topic is read that was to be."""
-        if self._ends is None or topic in self._chunks:
+        if not self._ends.known or topic in self._chunks:
             return False
         cursors = self._streams.fetcher.of(topic)
         chosen = self._choice.partitions(topic)
         return bool(cursors) and all(
-            cursor.handed is not None and cursor.handed >= self._end_of(cursor) for cursor in cursors
+            self._ends.reached(cursor) for cursor in cursors
             if chosen is None or cursor.partition in chosen
         )
 
     def _is_over(self):
         """Return whether all of all topics is read that was to be."""
-        return self._ends is not None and all(self._is_through(topic) for topic in self.topics)
+        return self._ends.known and all(self._is_through(topic) for topic in self.topics)

@@ -10,6 +10,27 @@ from kiel.clients.consuming import arguments
 from kiel.clients.consuming.offset_lookup import BEGINNING, END, start_to_timestamp
 
 
+class Ends(object):
+    """The ends of one bounded read, once they are known; of one that goes on for ever they never are."""
+
+    def __init__(self):
+        #: topic -> {partition id: first offset that is not read}, None while that is not known
+        self.offsets = None
+
+    @property
+    def known(self):
+        """Whether reading has an end, and that is known."""
+        return self.offsets is not None
+
+    def of(self, cursor):
+        """Return the first offset of a partition that is not read; partitions that came later are not."""
+        return self.offsets.get(cursor.topic, {}).get(cursor.partition, 0)
+
+    def reached(self, cursor):
+        """Return whether all of a partition is handed out that is to be."""
+        return self.offsets is not None and cursor.handed is not None and cursor.handed >= self.of(cursor)
+
+
 class Until(object):
     """
     The end of a bounded read, as the caller gives it.
