@@ -4,6 +4,7 @@ from __future__ import absolute_import
 import base64
 import importlib
 import re
+import warnings
 
 from tornado import gen
 
@@ -128,6 +129,25 @@ def _add_known(pool, name, added):
             _add_known(pool, imported.name, added)
     added.add(name)
     pool.AddSerializedFile(descriptor.serialized_pb)
+
+
+def parse(message, data):
+    """Have a message be what bytes say, all of them."""
+    if not only_warns():
+        message.ParseFromString(data)
+        return
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        message.ParseFromString(data)
+    if told:
+        raise ValueError(str(told[0].message))
+
+
+def only_warns():
+    """Return whether this release leaves bytes unread that do not belong there, with no more than a warning."""
+    from google import protobuf
+
+    return protobuf.__version__.startswith("3.")
 
 
 def class_of(pool, full_name):

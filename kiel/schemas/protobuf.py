@@ -131,5 +131,5 @@ class ProtobufDeserializer(Deserializer):
 
 def _parsed(cls, data, start):
     message = cls()
-    message.ParseFromString(data[start:])
+    descriptors.parse(message, data[start:])
     return message

@@ -132,6 +132,7 @@ def test_what_can_not_be_read(server, registry):
                   data[:5] + b"\xfe\x01" + b"\0" * 200):
         yield loop.raises(schemas.WireFormatError, dynamic.decode(wrong))
     yield loop.raises(schemas.DeserializationError, dynamic.decode(data[:6] + b"\x0a\xff"))
+    yield loop.raises(schemas.DeserializationError, dynamic.decode(data + b"\x0c"))  # the end of a group
     with pytest.raises(schemas.SerializationError):
         ProtobufSerializer(registry).serialize("t", {"name": "red"})
     for cls in (ProtobufDeserializer, ProtobufSerializer):
