@@ -255,6 +255,10 @@ def test_brokers_come_from_an_option_the_environment_or_a_file(line, monkeypatch
     assert "which brokers?" in capsys.readouterr()[1]
     assert line("topics list -F %s" % path, list_topics=[]) == (0, "No topics.\n")
     assert Scripted.made[-1].brokers == "file:1" and Scripted.made[-1].settings["client_id"] == "me"
+    assert "enable_metrics_push" not in Scripted.made[-1].settings
+    for text, wanted in (("false", False), ("true", True)):
+        assert line("topics list -F %s -X enable.metrics.push=%s" % (path, text), list_topics=[])[0] == 0
+        assert Scripted.made[-1].settings["enable_metrics_push"] is wanted
     monkeypatch.setenv("KIEL_CONFIG", str(path))
     assert line("topics list", list_topics=[])[0] == 0 and Scripted.made[-1].brokers == "file:1"
     monkeypatch.setenv("KIEL_BROKERS", "env:1")

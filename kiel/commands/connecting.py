@@ -107,6 +107,8 @@ def settings(args, found):
     for name in "client_id", "proxy":
         if name in found:
             made[name] = found[name]
+    if "metrics_push" in found:
+        made["enable_metrics_push"] = properties.truth(found, "metrics_push", "true")
     return made
 
 

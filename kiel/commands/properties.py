@@ -31,6 +31,7 @@ MEANT = {
     "ssl.key.location": "key", "ssl.key.password": "key_password",
     "ssl.endpoint.identification.algorithm": "host_check", "enable.ssl.certificate.verification": "verify",
     "client.id": "client_id", "client.rack": "rack_id", "proxy": "proxy",
+    "enable.metrics.push": "metrics_push",
     "isolation.level": "isolation", "auto.offset.reset": "offset_reset", "group.instance.id": "group_instance_id",
     "group.protocol": "group_protocol",
     "compression.type": "compression", "compression.codec": "compression",
@@ -50,7 +51,7 @@ broker.address.family broker.address.ttl broker.version.fallback buffer.memory b
 builtin.features check.crcs client.dns.lookup compression.gzip.level compression.level compression.lz4.level
 compression.zstd.level connections.max.idle.ms consume.callback.max.messages coordinator.query.interval.ms debug
 default.api.timeout.ms delivery.report.only.error delivery.timeout.ms enable.auto.commit enable.auto.offset.store
-enable.gapless.guarantee enable.metrics.push enable.partition.eof enable.random.seed exclude.internal.topics
+enable.gapless.guarantee enable.partition.eof enable.random.seed exclude.internal.topics
 fetch.error.backoff.ms fetch.max.bytes fetch.max.wait.ms fetch.message.max.bytes fetch.min.bytes fetch.wait.max.ms
 group.id group.protocol.type group.remote.assignor heartbeat.interval.ms internal.termination.signal key.deserializer
 key.serializer log_level max.block.ms max.in.flight max.in.flight.requests.per.connection max.partition.fetch.bytes
