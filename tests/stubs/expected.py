@@ -17,7 +17,7 @@ from kiel.schemas import AvroDeserializer, AvroSerializer, ProtobufDeserializer,
 from kiel.schemas.schema import Compatibility, Registered
 from kiel.service import GracefulStop
 from kiel.testing import FakeKafka
-from kiel.worker import Reject, Worker
+from kiel.worker import Output, Reject, Worker
 
 
 class Color:
@@ -136,6 +136,10 @@ async def working() -> None:
     consumer = GroupedConsumer("localhost:9092", "g", deserializer=number, topics=["colors"], autocommit=False)
     worker = Worker(consumer, handle, concurrency=20, retry=Backoff(deadline=5.0), dead_letters="colors.dead")
     assert_type(worker, Worker[int])
+    producer = Producer("localhost:9092", transactional_id="w", linger=0.01)
+    once = Worker(consumer, lambda record: Output("out", record.value, key=record.key), start=END, producer=producer)
+    assert_type(once, Worker[int])
+    assert_type(Output("out", 5).topic, str)
     stop = GracefulStop(seconds=20)
     stop.then(worker.drain)
     assert_type(await worker.run(), None)

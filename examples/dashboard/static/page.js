@@ -52,7 +52,9 @@ function show(snapshot) {
     setStatus("live", "good");
   }
   if (byId("answer").textContent !== "…") byId("produce").querySelector("button").disabled = false;
-  for (const [what, plot] of Object.entries(plots)) plot.draw(seriesOf(what, snapshot), snapshot.time);
+  for (const [what, plot] of Object.entries(plots)) {
+    plot.draw(seriesOf(what, snapshot), history[0].time, snapshot.time);
+  }
   fill("partitions", snapshot.partitions.map((part) => [
     part.id, part.member ?? "nobody", part.end, part.committed, part.lag, part.rate?.toFixed(1)]), 2);
   fill("members", snapshot.members.map((member) => [

@@ -15,10 +15,10 @@ function strokeOf(index) {
   return `stroke: var(--line-${index % 6}); stroke-dasharray: ${DASHES[index % 6] || "none"}`;
 }
 
-// The least of 1, 2, 5, 10, 20, 50 ... that is not below a value.
+// The least of 4, 8, 20, 40, 80, 200 ... that is not below a value: a quarter of it is a whole number.
 function niceCeiling(value) {
   const unit = 10 ** Math.floor(Math.log10(Math.max(value, 1)));
-  return [1, 2, 5, 10].map((factor) => factor * unit).find((candidate) => candidate >= value);
+  return [2, 4, 8, 20].map((factor) => factor * unit).find((candidate) => candidate >= Math.max(value, 4));
 }
 
 class Plot {
@@ -36,14 +36,13 @@ class Plot {
     svg.after(this.legend);
   }
 
-  // series: [{name, points: [[time, value], ...]}, ...]; now: the time at the right edge. A plot that has just begun
-  // shows less than a minute.
-  draw(series, now) {
-    const first = Math.min(now, ...series.map(({points}) => points.length ? points[0][0] : now));
+  // series: [{name, points: [[time, value], ...]}, ...]; first: when the page's history begins; now: the time at the
+  // right edge. A history that has just begun is shown wider.
+  draw(series, first, now) {
     const seconds = [15, 30, 60].find((some) => some >= now - first) ?? 60;
     const begin = now - seconds;
     const seen = series.map(({points}) => points.filter(([time]) => time >= begin - 1));
-    const top = niceCeiling(Math.max(4, ...seen.flat().map(([, value]) => value)));
+    const top = niceCeiling(Math.max(0, ...seen.flat().map(([, value]) => value)));
     const right = this.width - 6, floor = this.height - this.bottom;
     const x = (time) => Math.max(this.left, this.left + (right - this.left) * (time - begin) / seconds);
     const y = (value) => floor - (floor - 10) * value / top;
