@@ -54,7 +54,6 @@ _text = six.text_type
 
 #: what a key maker may return besides text and None: kiel 0.9 wrote a number's text
 _MADE_KEYS = (bytes,) + six.integer_types
-_Future = Promise
 _new = object.__new__
 
 _encode_json = json.JSONEncoder(sort_keys=True).encode
@@ -168,6 +167,7 @@ class Producer(Client):
         _producers.add(self)
         self._patience = self.close_timeout  # seconds that the `close` under way gives
         self._asyncio = None  # the asyncio loop beneath the IOLoop of `connect`, where there is one
+        self._promise = Promise  # makes what `produce` returns
         self._key_maker = _own_key_maker(key_maker)  # None: no keys
         self._batch_size = None
         self.batch_size = batch_size
@@ -294,6 +294,8 @@ class Producer(Client):
         try:
             serializer = self.serializer
             value = message if serializer is bytes and message.__class__ is bytes else serializer(message)
+            if value.__class__ is _text:
+                value = value.encode("utf-8")
             now = _time()
             run = self._run
             left = run.left
@@ -308,16 +310,14 @@ class Producer(Client):
                 delivery = _new(Delivery)  # half the time of its constructor
                 delivery.batch = run.batch
                 delivery.index = run.stop - left
-                loop = self._asyncio
-                future = _Future() if loop is None else _Future(loop=loop)
+                future = self._promise()
                 future.set_result(delivery)
                 return future
             run = run.labelled
             if topic == run.topic and run.since <= now < run.until and partition is timestamp is timeout is None:
                 delivery = run.take(key, value, headers)
                 if delivery is not None:
-                    loop = self._asyncio
-                    future = _Future() if loop is None else _Future(loop=loop)
+                    future = self._promise()
                     future.set_result(delivery)
                     return future
             return self._produce(topic, message, value, key, partition, headers, timestamp, timeout, now)
@@ -342,12 +342,11 @@ class Producer(Client):
         if delivery.__class__ is not Delivery:
             future = accumulator.wait(delivery)
         elif accumulator.unflushed >= accumulator.flush_at and accumulator.set_off():
-            future = accumulator.sent(delivery, _Future())
+            future = accumulator.sent(delivery, Promise())
         elif due and turn.over(now):
-            return turn.later(delivery, _Future())
+            return turn.later(delivery, Promise())
         else:
-            loop = self._asyncio
-            future = _Future() if loop is None else _Future(loop=loop)
+            future = self._promise()
             future.set_result(delivery)
             return future
         return future if timeout is None else self._bounded(future, timeout, delivery)
@@ -680,6 +679,7 @@ class Producer(Client):
         yield connecting
         # a Future that need not look for its loop is made in half the time
         self._asyncio = getattr(self.io_loop, "asyncio_loop", None)
+        self._promise = Promise if self._asyncio is None else functools.partial(Promise, loop=self._asyncio)
         if self._options.transactional_id is not None and self._transactions.state.state in (UNKNOWN, ASKING):
             yield self._transactions.initialize()
             self._check_open()
@@ -695,6 +695,7 @@ class Producer(Client):
         forked = self._pid != os.getpid()
         super(Producer, self)._begin_anew()
         self._asyncio = None
+        self._promise = Promise
         self._looked.clear()
         self._run_ends = False
         self._turn.forget()
@@ -907,6 +908,6 @@ def no_key(message):
 
 def _failed(error):
     """Return a Future that has failed."""
-    future = _Future()
+    future = Promise()
     settle(future, error=error)
     return future

@@ -147,3 +147,19 @@ def test_a_streak_ends_when_what_it_took_for_granted_changes(cluster):
     assert found[b"late"][1] - found[b"early"][1] >= 19 and abs(found[b"early"][1] - begun * 1000) < 5
     assert found[b"large" * 1000]
     yield producer.close()
+
+
+@with_cluster(topics={"t": 1})
+def test_text_follows_in_a_run_too(cluster):
+    """As the default serializer makes it."""
+    producer = yield connected(cluster, linger=10, batch_size=10 ** 6, serializer=None)
+    for number in range(40):
+        yield producer.produce("t", {"n": number})
+        counted = producer._admission.buffered
+    assert producer.buffered > counted
+    yield producer.flush()
+    assert values(cluster) == [b'{"n": ' + str(number).encode("ascii") + b"}" for number in range(40)]
+    producer.serializer = lambda message: message
+    broken = producer.produce("t", u"\ud800") if str is not bytes else None
+    assert broken is None or isinstance(broken.exception(), UnicodeEncodeError)
+    yield producer.close()
