@@ -194,8 +194,9 @@ class Handler(web.RequestHandler):
         self.answer(list(range(1, len(versions) + 1)))
 
 
-#: how patient clients are in tests
-QUICK = Backoff(first=0.005, most=0.01, deadline=0.2)
+#: how patient clients are in tests: as long as it takes; and where nothing is to come of it
+QUICK = Backoff(first=0.005, most=0.01, deadline=20)
+IMPATIENT = Backoff(first=0.005, most=0.01, deadline=0.03)
 
 
 def with_registry(server=None, **settings):

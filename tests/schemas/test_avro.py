@@ -14,7 +14,7 @@ from tests import loop
 from tests.clients.consuming import consumers
 from tests.clients.producing import producers
 from tests.fake import with_cluster
-from tests.schemas.registry import Fault, with_registry
+from tests.schemas.registry import IMPATIENT, Fault, Server, with_registry
 
 pytestmark = pytest.mark.usefixtures("fastavro")
 
@@ -86,13 +86,11 @@ def test_a_producer_and_a_consumer():
 
 def with_registry_here(test):
     """As `with_registry`, within a loop that runs."""
-    from tests.schemas.registry import QUICK, Server
-
     @gen.coroutine
     def run():
         server = Server()
         try:
-            yield gen.coroutine(test)(server, schemas.Registry(server.url, retry=QUICK))
+            yield gen.coroutine(test)(server, schemas.Registry(server.url, retry=IMPATIENT))
         finally:
             server.stop()
     return run
