@@ -15,9 +15,9 @@ from tests import loop
 from tests.clients.consuming import consumers
 from tests.clients.grouping import members
 from tests.clients.producing import producers
-from tests.fake import CLOSE, MUTE, error, with_cluster
+from tests.fake import CLOSE, MUTE, FakeCluster, error, with_cluster
 from tests.telemetry.reading import parsed
-from tests.telemetry.receiver import GIVEN, reads, with_receiver
+from tests.telemetry.receiver import GIVEN, SERVED, Receiver, reads, with_receiver
 
 
 @gen.coroutine
@@ -340,6 +340,35 @@ def test_what_goes_wrong_within_does_the_client_no_harm(cluster, receiver):
     yield producer.produce("t", b"x")
     assert producer._settings.hooks is None and not receiver.pushes
     yield producer.close()
+
+
+def test_on_another_loop_it_begins_anew():
+    cluster = FakeCluster(versions=SERVED, topics={"t": 1})
+    receiver = Receiver(cluster)
+    made = []
+
+    @gen.coroutine
+    def first():
+        cluster.start()
+        made.append((yield producers.connected(cluster)))
+        yield next_push(receiver)
+        cluster.stop()
+        yield gen.sleep(0.01)
+
+    @gen.coroutine
+    def second():
+        cluster.start()
+        producer, = made
+        yield producer.produce("t", b"x")
+        yield next_push(receiver)
+        assert receiver.asked == [b"\0" * 16] * 2
+        yield producer.close()
+        assert receiver.pushes[-1].request.terminating and producer._settings.hooks is None
+        cluster.stop()
+        yield gen.sleep(0.01)
+
+    loop.run(first)
+    loop.run(second)
 
 
 @with_receiver()
