@@ -1,6 +1,6 @@
 # make demo: produce to and consume from a real Kafka    make test: all tests, every interpreter found here
 .POSIX:
-.PHONY: help demo dashboard test unit integration lint docs bench matrix churn faults sweep setups soak fuzz fuzz-native faithful clean
+.PHONY: help demo dashboard test unit integration pypy lint docs bench matrix churn faults sweep setups soak fuzz fuzz-native faithful clean
 
 PYTHON = python3
 VENV = .venv
@@ -11,6 +11,7 @@ help:
 	@echo "make dashboard    start a real Kafka and a page that shows its topic live; DASHBOARD=\"--port 9000\" ..."
 	@echo "make test         unit tests in every supported Python found, then tests against real brokers"
 	@echo "make unit         the first half of it; make integration the second"
+	@echo "make pypy         unit tests in PyPy 3"
 	@echo "make lint         flake8, branches counted, and Python 2's own compiler where there is one"
 	@echo "make docs         the documentation, into docs/_build/html"
 	@echo "make bench        kiel beside other clients on one broker, and alone; BENCH=\"--python27 PATH\" ..."
@@ -54,6 +55,11 @@ unit:
 
 integration:
 	@$(PYTHON) tools/test_all.py --integration
+
+# no part of `make test`: it costs minutes and finds little that CPython does not
+pypy:
+	@command -v pypy3 >/dev/null || { echo "there is no pypy3 on PATH; on Debian and Ubuntu: apt-get install pypy3"; exit 1; }
+	@$(PYTHON) tools/test_all.py pypy3
 
 lint: $(VENV)/.tools
 	$(BIN)/python -m flake8
