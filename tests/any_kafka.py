@@ -122,13 +122,11 @@ def test_messages_arrive_as_they_were_written(kafka):
 
 @pytest.mark.parametrize("codec", [constants.GZIP, constants.SNAPPY, constants.LZ4, constants.ZSTD])
 def test_compressed_messages_arrive(kafka, codec):
+    if not compression.codecs[codec].available:
+        pytest.skip("no package for %s is installed" % compression.codecs[codec].name)
     topic = kafka.topic()
 
     def body():
-        try:
-            compression.get(codec).require()
-        except exc.MissingCodecError as error:
-            pytest.skip(str(error))
         producer = clients.Producer(
             kafka.bootstrap, serializer=identity, compression=codec, batch_size=20, linger=1)
         yield producer.connect()
