@@ -2,6 +2,8 @@
 from __future__ import absolute_import
 
 import json
+import sys
+from concurrent import futures
 
 import pytest
 from tornado import gen
@@ -98,6 +100,23 @@ def test_results_of_all_kinds_in_the_order_of_their_messages(stage):
     assert [(key, value, list(headers)) for _, _, key, value, headers in found] == [
         (None, b'"a"', [("h", b"1")]), (None, b'"b"', []), (b"k", b"null", [])]
     assert found[1][1] == 1500000000000
+
+
+@exactly_once
+def test_results_of_threads_and_native_coroutines(stage):
+    with futures.ThreadPoolExecutor(1) as threads:
+        stage.put(1)
+        stage.start(executor=threads)
+        yield loop.until(lambda: offsets(stage) == [{0: 1}])
+        yield stage.stop()
+    if sys.version_info >= (3,):
+        names = dict(copy=copy)
+        exec("async def handler(record):\n    return [copy(record)]\n", names)
+        stage.put(2)
+        stage.cluster.kafka_offsets["g", "t", 0] = (1, "")  # which this broker does not take from transactions
+        stage.start(names["handler"])
+        yield loop.until(lambda: offsets(stage) == [{0: 1}, {0: 2}])
+    assert [one["of"] for one in written(stage)] == [1, 2][:len(offsets(stage))]
 
 
 @exactly_once
