@@ -52,7 +52,7 @@ def unpack(line, as_it_is=False):
         raise ValueError("no JSON object with a value: %r" % line[:60])
     timestamp = found.get("timestamp")
     value = found["value"] if as_it_is else _meant(found["value"])
-    return (_meant(found.get("key")), value, _headers(found.get("headers") or ()),
+    return (_meant(found.get("key")), value, _headers(found["headers"]) if found.get("headers") else [],
             None if timestamp == -1 else timestamp, found.get("partition"))
 
 

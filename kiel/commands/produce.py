@@ -249,8 +249,9 @@ class Session(object):
                 key, value = self._split(value)
                 if self.encoder is not None:
                     value, = yield self.encoder.encode([value])
-                deliveries.append((yield self.producer.produce(
-                    self.topic, value, key=key, partition=self.args.partition, headers=self.headers)))
+                taken = self.producer.produce(
+                    self.topic, value, key=key, partition=self.args.partition, headers=self.headers)
+                deliveries.append(taken.result() if taken.done() else (yield taken))
         else:
             keys = None
             if self.keyed:
@@ -282,9 +283,10 @@ class Session(object):
             key, value, headers, timestamp, partition = envelope.unpack(text, self.encoder is not None)
             if self.encoder is not None:
                 value, = yield self.encoder.encode([value])
-            deliveries.append((yield self.producer.produce(
+            taken = self.producer.produce(
                 self.topic, value, key=key if self.key is None else self.key, headers=headers + self.headers,
-                timestamp=timestamp, partition=partition if self.args.keep_partition else self.args.partition)))
+                timestamp=timestamp, partition=partition if self.args.keep_partition else self.args.partition)
+            deliveries.append(taken.result() if taken.done() else (yield taken))
         raise gen.Return(deliveries)
 
     @gen.coroutine
