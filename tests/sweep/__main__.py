@@ -24,8 +24,8 @@ error" is that of the code.
 
 """
 
-#: what stands in the table for the error of the code that was answered
-OWN = "the error"
+#: what stands in the table for the error of the code that was answered, and for the most frequent outcome's codes
+OWN, REST = "the error", "all others"
 
 
 #: cases that run at the same time
@@ -60,8 +60,12 @@ def table(rows):
             error = exc.for_code(code)
             words = [re.sub(r"\b%s\b" % type(error).__name__, OWN, outcome) for outcome in (once, longer)]
             found.setdefault((api,) + tuple(words), []).append("%s (%d)" % (error.name, code))
-        for (api, once, longer), names in sorted(found.items()):
-            lines += ["   * - %s" % api, "     - %s" % once, "     - %s" % longer, "     - %s" % ", ".join(names)]
+        for api in APIS[client]:
+            outcomes = sorted((len(names), outcome) for outcome, names in found.items() if outcome[0] == api)
+            for count, outcome in outcomes:
+                names = found[outcome] if outcome != outcomes[-1][1] else [REST]
+                lines += ["   * - %s" % api, "     - %s" % outcome[1], "     - %s" % outcome[2],
+                          "     - %s" % ", ".join(names)]
         lines.append("")
     return "\n".join(lines)
 

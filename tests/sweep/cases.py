@@ -13,8 +13,8 @@ from tests import answers, fake
 from tests.clients.producing.test_transactions import Member
 from tests.sweep import admin, members
 
-#: seconds for which "a while" lasts, and after which a case hangs
-WHILE, LIMIT = 0.4, 30.0
+#: seconds for which "a while" lasts from the first request on, what it waits for that, and after which a case hangs
+WHILE, UNASKED, LIMIT = 0.4, 3.0, 30.0
 
 #: requests that one case may take, and those per second: more is spinning
 MOST, RATE = 60, 80.0
@@ -112,6 +112,9 @@ class Fault(object):
 
         self.broker.on(api, handler)
         if not self.once:
+            until = monotonic() + UNASKED
+            while not self.refused and monotonic() < until:
+                yield gen.sleep(0.01)
             yield gen.sleep(WHILE)
             self.active = False
 

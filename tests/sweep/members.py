@@ -6,6 +6,7 @@ from tornado import gen
 from kiel import clients, exc
 from kiel.groups import refusals
 from kiel.protocol.consumer_group_heartbeat import Assignment, TopicPartitions
+from kiel.retry import monotonic
 
 from tests.fake import VERSIONS as RELEASES
 
@@ -22,6 +23,10 @@ APIS = {
 #: errors after which a member does not go on, as `kiel.groups.refusals` says, and the apis that tell them
 FINAL = frozenset(type(exc.for_code(code)).__name__ for code in refusals.FINAL)
 MEMBERSHIP = ("join_group", "sync_group", "heartbeat", "consumer_group_heartbeat")
+
+
+#: seconds that closing may take
+CLOSING = 10.0
 
 
 class Coordinator(object):
@@ -82,8 +87,8 @@ def case(cluster, ledger, api, fault, protocol):
     member = clients.GroupedConsumer(
         cluster.bootstrap, "g", topics=["t"], deserializer=bytes, max_wait_time=200, autocommit=False,
         group_protocol=protocol, session_timeout=10, heartbeat_interval=0.05, max_records=1, **ledger.settings)
-    late = api in ("heartbeat", "leave_group", "offset_commit")  # these come once it is in
-    ended = None if late else fault.begin(api)
+    late = api in ("heartbeat", "offset_commit")  # these come once it is in
+    ended = None if late or api == "leave_group" else fault.begin(api)
     committed = 0
     final = False
     try:
@@ -106,9 +111,15 @@ def case(cluster, ledger, api, fault, protocol):
             final = api in MEMBERSHIP and bool(FINAL.intersection(ledger.raised))
             if committed == 3 or final:
                 break
-        yield ended
+        yield ended or gen.moment
     finally:
+        if api == "leave_group":
+            ended = fault.begin(api)
+        begun = monotonic()
         yield member.close()
+        took = monotonic() - begun
+    if took > CLOSING or (api == "leave_group" and not fault.refused):
+        raise gen.Return("close() took %.1f s, %d requests were refused" % (took, fault.refused))
     if stored(cluster) < committed:
         raise gen.Return("committed %d, and it is not" % committed)
     values = sorted(set(ledger.done))
