@@ -100,6 +100,7 @@ def response_target(cls, version):
             for topic in answer.topics or ():
                 for partition in topic.partitions or ():
                     found = read_batches(partition.message_set.data)
+                    same_in_place(partition.message_set, found)
                     for batch in isolation.without_aborted(found, partition.aborted_transactions or ()):
                         try:
                             batch.values()
@@ -159,6 +160,27 @@ def read_batches(data):
             except exc.KielError:
                 pass
     return found
+
+
+def same_in_place(message_set, copied):
+    """Reads the batches of a set where they stand in their frame: nothing of what stands around it may count."""
+    placed = message_set.batches()
+    assert message_set.size == len(message_set.data or b"")
+    assert [type(batch) for batch in placed] == [type(batch) for batch in copied]
+    for here, there in zip(placed, copied):
+        for ask in (lambda batch: batch.values(0, False), lambda batch: twins.seen(batch.records(0, False)),
+                    lambda batch: batch.check()):
+            ours, theirs = twins.outcome(ask, here), twins.outcome(ask, there)
+            assert ours == theirs, "in its frame %r, by itself %r" % (ours, theirs)
+
+
+def set_in_place(data):
+    """A set that begins and ends somewhere in bytes that could go on as such."""
+    edge = len(data) // 8
+    start, end = edge - edge % 2, len(data) - edge
+    same_in_place(messages.MessageSet.within(data, start, end), messages.batches(data[start:end]))
+    for end in (len(data), max(len(data) - 1, start)):
+        same_in_place(messages.MessageSet.within(data, 0, end), messages.batches(data[:end]))
 
 
 def unchecked(data):
@@ -239,6 +261,10 @@ def record_targets():
         random_messages.some_bytes(rnd, size) for size in (1, 30, 300, 3000)])
     yield Target("native take", taken_by_both, lambda rnd: [
         random_messages.some_bytes(rnd, size) for size in (1, 30, 300, 3000)] + [b"k\0key value" * 40])
+
+    yield Target("sets in place", set_in_place, lambda rnd: [
+        encoded(rnd, magic, 0, most) for magic in (0, 1, 2) for most in (1, 10, 70)] + [
+        encoded(rnd, 2, 0, 3) + encoded(rnd, 2, 0, 30) for _ in range(4)])
 
     def whole(data):
         made = messages.MessageSet.raw(data)
