@@ -7,7 +7,7 @@ import time
 import pytest
 from tornado import gen
 
-from kiel import partitioners
+from kiel import clients, partitioners
 from kiel.clients.producing import batch as batches
 from kiel.clients.producing.append_run import AppendRun
 
@@ -153,10 +153,14 @@ def test_a_streak_ends_when_what_it_took_for_granted_changes(cluster):
 def test_text_follows_in_a_run_too(cluster):
     """As the default serializer makes it."""
     producer = yield connected(cluster, linger=10, batch_size=10 ** 6, serializer=None)
-    for number in range(40):
-        yield producer.produce("t", {"n": number})
-        counted = producer._admission.buffered
-    assert producer.buffered > counted
+    clock, now = clients.producer._time, time.time()
+    clients.producer._time = lambda: now  # all in one millisecond
+    try:
+        for number in range(40):
+            yield producer.produce("t", {"n": number})
+    finally:
+        clients.producer._time = clock
+    assert producer._run.uncounted > 20 * batches.RECORD_OVERHEAD
     yield producer.flush()
     assert values(cluster) == [b'{"n": ' + str(number).encode("ascii") + b"}" for number in range(40)]
     producer.serializer = lambda message: message

@@ -3,17 +3,34 @@
 from __future__ import absolute_import
 
 import random
+import time
 
 import pytest
 
 from kiel import exc, partitioners, speedups
-from kiel.clients.producing import batch as batches
+from kiel.clients import producer
+from kiel.clients.producing import batch as batches, bulk
 from kiel.clients.producing.delivery import Delivery
 from kiel.clients.producing.labelled_run import CHANCE, LabelledRun
 
 from tests import twins
 from tests.clients.producing.producers import connected, records, settled
 from tests.fake import with_cluster
+
+
+class Clock(object):
+    """Stands for the module `time`."""
+
+    def __init__(self, now):
+        self.time = lambda: now
+
+
+@pytest.fixture(autouse=True)
+def standing_still(monkeypatch):
+    """Time does not go by for whoever takes messages: how many of them share a millisecond is no chance."""
+    now = time.time()
+    monkeypatch.setattr(producer, "_time", lambda: now)
+    monkeypatch.setattr(bulk, "time", Clock(now))
 
 
 @pytest.fixture(params=["C", "Python"])
