@@ -7,7 +7,10 @@ without it. The environment variable ``KIEL_EXTENSION`` decides otherwise, when 
 """
 from __future__ import absolute_import
 
+import logging
 import os
+
+log = logging.getLogger(__name__)
 
 #: what this version of kiel calls; an extension that says otherwise was built from another one
 VERSION = 3
@@ -24,13 +27,17 @@ def find(wanted=None):
         return None
     try:
         from kiel import _speedups
-        if _speedups.VERSION != VERSION:
-            raise ImportError("the extension kiel._speedups was built from another version of kiel; build it again")
     except ImportError:
         if wanted == "1":
             raise
         return None
-    return _speedups
+    if _speedups.VERSION == VERSION:
+        return _speedups
+    text = "the extension kiel._speedups was built from another version of kiel; build it again"
+    if wanted == "1":
+        raise ImportError(text)
+    log.warning("%s: until then the loops in Python run, which are several times as slow", text)
+    return None
 
 
 #: the extension's module, or ``None``; looked at whenever a batch is read or written

@@ -40,9 +40,10 @@ def test_zero_forbids_it_and_one_forces_it():
         assert status and "ImportError" in said or "ModuleNotFoundError" in said
 
 
-def test_an_extension_of_another_version_is_not_used(monkeypatch):
+def test_an_extension_of_another_version_is_not_used(monkeypatch, caplog):
     monkeypatch.setattr(speedups, "VERSION", -1)
     assert speedups.find() is None
+    assert "built from another version" in caplog.text
     with pytest.raises(ImportError):
         speedups.find("1")
 
