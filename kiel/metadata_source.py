@@ -110,7 +110,8 @@ class MetadataSource(object):
             self._asking.add(conn)
             # while nobody answers they are asked every few seconds: `Outage` says so once a minute
             log.log(logging.INFO if self.outage.since is None else logging.DEBUG,
-                    "Asking bootstrap host %s:%d for the cluster", address[0], address[1])
+                    "Asking bootstrap host %s:%d for the cluster", address[0], address[1],
+                    extra=dict(client=self.settings.client_id))
             try:
                 response = yield self._ask_one(conn, topics, create)
             except exc.KielError as failure:

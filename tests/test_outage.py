@@ -188,7 +188,7 @@ def test_partitions_that_are_read_and_written_again_say_so(cluster):
 
 @with_cluster()
 def test_a_topic_that_is_missing_is_a_line_and_another_when_it_is_there(cluster):
-    consumer = consumers.make(cluster, max_wait_time=20)
+    consumer = consumers.make(cluster, max_wait_time=20, client_id="c")
     yield consumer.connect()
     with Lines() as lines:
         for _ in range(5):
@@ -197,5 +197,7 @@ def test_a_topic_that_is_missing_is_a_line_and_another_when_it_is_there(cluster)
         yield loop.until(lambda: "later" in consumer.cluster.topics or consumer.consume("later") is None, 5)
         yield gen.moment
     told = [text.split(",")[0] for _, text in lines.told if "later" in text]
+    assert all((record.client, record.topic) == ("c", "later") for record in lines.records
+               if "later" in record.getMessage())
     assert told.count("Topic later is not there") == 1 and told[-1] == "Topic later is there", lines.told
     yield consumer.close()

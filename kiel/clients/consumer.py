@@ -336,7 +336,8 @@ class BaseConsumer(Client):
             self.last_error = self.cluster.topic_errors.get(topic) or self.last_error
             if topic not in self._unknown:
                 self._unknown.add(topic)
-                log.warning("Topic %s does not exist; it is read from its start once it does", topic)
+                log.warning("Topic %s does not exist; it is read from its start once it does", topic,
+                            extra=dict(client=self._settings.client_id, topic=topic))
         yield self._fetcher.wait(topic, max(0.0, deadline - monotonic()), seconds)
 
     def _on_metadata(self):

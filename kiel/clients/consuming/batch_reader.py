@@ -148,7 +148,7 @@ class BatchReader(object):
         """A message could not be handed out: the position stays there, and a coming call raises the error."""
         if isinstance(error, exc.CorruptMessageError):
             error.topic, error.partition = cursor.topic, cursor.partition
-            log.error("%s", error)
+            log.error("%s", error, extra=cursor.fields)
         if cursor.generation == generation:
             cursor.stay()
             cursor.rest()

@@ -127,7 +127,7 @@ class FetchResponses(object):
         error.topic, error.partition = cursor.topic, cursor.partition
         if error.offset is None:
             error.offset = cursor.position
-        log.error("%s", error)
+        log.error("%s", error, extra=dict(cursor.fields, client=self.client.cluster.settings.client_id))
         cursor.failed()
         cursor.error = error
         self.client.last_error = error
@@ -153,11 +153,12 @@ class FetchResponses(object):
             observed.failed(self.client.cluster.settings.hooks, error, (cursor.topic, cursor.partition))
         follower, cursor.replica = cursor.replica, None
         if follower is not None:
-            log.info("%s: broker %s is a follower that can't serve, the leader is asked instead", error, follower)
+            log.info("%s: broker %s is a follower that can't serve, the leader is asked instead", error, follower,
+                     extra=cursor.fields)
             cursor.failed()
             return error.cure == "metadata"
         if cursor.holds:
-            log.info("%s: asked again when what came before is taken", error)
+            log.info("%s: asked again when what came before is taken", error, extra=cursor.fields)
             cursor.failed()
             return error.cure == "metadata"
         self.client.last_error = error
@@ -166,7 +167,7 @@ class FetchResponses(object):
         elif error.code == errors.offset_out_of_range and self.client.positions.watch.beyond_the_log(cursor.topic):
             return False
         if error.code == errors.offset_out_of_range and self.limits.offset_reset != ERROR:
-            log.warning("%s: looking for a position anew", error)
+            log.warning("%s: looking for a position anew", error, extra=cursor.fields)
             self.validator.begin_anew(cursor)
             self.fetcher.wake(cursor.topic)
             return True  # a topic that was made again looks the same

@@ -202,7 +202,7 @@ class Positions(object):
         except exc.KielError as error:
             if own and not isinstance(error, exc.NoOffsetsError):
                 raise  # as in 0.9: whether to try again is for the application to say
-            log.error("No offsets for topic %s: %s", topic, error)
+            log.error("No offsets for topic %s: %s", topic, error, extra=dict(topic=topic))
             self._failed(topic, error, not error.retriable and not isinstance(error, exc.NoOffsetsError))
             yield gen.sleep(0.1)
             return

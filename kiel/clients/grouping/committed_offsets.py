@@ -145,7 +145,7 @@ class CommittedOffsets(object):
             if self._left_out[store, key] < LEFT_OUT_TIMES:
                 return _left_out("OffsetFetch", self.coordinator, key)
             log.warning("The answers to OffsetFetch leave out %s:%s of %s; it counts as not committed",
-                        key[0], key[1], self.coordinator)
+                        key[0], key[1], self.coordinator, extra=dict(topic=key[0], partition=key[1]))
             return -1
         self._left_out.pop((store, key), None)
         if store == ZOOKEEPER and isinstance(value, exc.UnsupportedVersionError):
