@@ -21,7 +21,7 @@ import struct
 import uuid
 import weakref
 
-from tornado import gen, ioloop
+from tornado import gen, ioloop, iostream
 
 from kiel import constants
 from kiel.pending import PendingRequests
@@ -208,7 +208,10 @@ class FakeBroker(Listener):
             yield stream.write(greeting)
         goes_on = greeting is None
         while goes_on:
-            size = size_of((yield stream.read_bytes(4)))
+            try:
+                size = size_of((yield stream.read_bytes(4)))
+            except iostream.StreamClosedError:  # the usual end; nobody may be there any more to look at a Future of it
+                break
             if size is None:
                 break
             goes_on = yield self.answer(stream, number, (yield stream.read_bytes(size)))

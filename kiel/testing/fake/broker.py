@@ -3,7 +3,7 @@ from __future__ import absolute_import
 
 import logging
 
-from tornado import gen
+from tornado import gen, iostream
 
 from kiel import exc
 from kiel.testing.fake import faults
@@ -54,7 +54,10 @@ class Serving(Listener):
     def converse(self, stream, number):
         """Answer a request after the other, each before the next is read, as Kafka does."""
         while True:
-            size = size_of((yield stream.read_bytes(4)))
+            try:
+                size = size_of((yield stream.read_bytes(4)))
+            except iostream.StreamClosedError:  # the usual end, of which no Future needs to tell
+                return
             if size is None:
                 log.warning("The fake Kafka hangs up: what came is no request of Kafka's")
                 return
