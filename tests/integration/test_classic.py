@@ -25,6 +25,7 @@ from tests.integration.classic import (
     Child, Member, PATIENCE, SETTINGS, Source, all_arrive, counted, in_thread, run, session_of,
     shared_out
 )
+from tests.test_metrics import new_registry, samples, scrape, summed
 
 #: all that were seen to pass: 0.9.0.1,0.10.2.2,1.1.1,2.4.1,3.9.1,4.4.0
 RELEASES = peer.share("0.9.0.1", "2.4.1", "4.4.0") if not os.environ.get("KIEL_KAFKA") else peer.RELEASES
@@ -79,9 +80,13 @@ def test_members_share_join_and_leave(kafka, topic, group, mode):
     """Planned rebalances with autocommit="processed": every message once."""
     kafka.create_topic(topic, partitions=4)
 
+    from kiel.metrics.prometheus import PrometheusMetrics
+    registry = new_registry()
+    metrics = PrometheusMetrics(registry)
+
     def body():
         source = Source(kafka, topic, 4)
-        one, two = [Member(kafka, group, topic, mode) for _ in "12"]
+        one, two = [Member(kafka, group, topic, mode, hooks=[metrics], client_id=name) for name in ("one", "two")]
         yield source.put(40)
         yield one.start()
         yield all_arrive(source, one)
@@ -96,6 +101,12 @@ def test_members_share_join_and_leave(kafka, topic, group, mode):
         else:
             assert one.told[1] == (two.owned, []), "only what goes is given up"
             assert len(one.told) == 2
+        found = samples((yield scrape(registry))[1])
+        for name, member in (("one", one), ("two", two)):
+            changes = len(member.told)
+            assert summed(found, "kiel_rebalances_total", client_id=name, group=group) == changes > 0
+            assert summed(found, "kiel_rebalance_seconds_count", client_id=name) == changes
+            assert summed(found, "kiel_consumed_records_total", client_id=name, topic=topic) == len(member.got)
 
         started = time.time()
         yield one.stop()
