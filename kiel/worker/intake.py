@@ -144,8 +144,12 @@ class Intake(object):
             self.resume(part.key)
 
     def resume(self, key):
-        """Read a partition on that was paused here."""
-        if key in self._paused:
+        """
+        Read a partition on that was paused here.
+
+        One that is going, or has gone, the consumer does not resume: it is done when it comes again.
+        """
+        if key in self._paused and key[1] in (self.consumer.allocation.get(key[0]) or ()):
             self._paused.discard(key)
             self.consumer.resume(*key)
 

@@ -806,6 +806,23 @@ def test_a_partition_that_went_while_it_was_paused_is_read_when_it_comes_again(s
 
 
 @with_stage(topics={"t": 1})
+def test_a_partition_whose_work_ended_while_it_went_is_read_when_it_comes_again(stage):
+    """Where its pause should end, it is no longer this member's; the pause outlived that, and nothing was read."""
+    gate = Gate()
+    stage.put(u"slow")
+    stage.cluster.log("t").put(*[b"1"] * 250)
+    stage.start(lambda record: gate(record) if record.value == "slow" else None)
+    yield loop.until(lambda: stage.consumer.positions.paused and gate.open)
+    given = stage.consumer.allocator.give()
+    yield gen.sleep(0.02)
+    gate.let("slow")
+    yield loop.within(2, given)
+    assert stage.committed()
+    yield stage.consumer.allocator.give(t=[0])
+    yield stage.commits(251)
+
+
+@with_stage(topics={"t": 1})
 def test_the_application_may_seek_back(stage):
     stage.put(0, 1, 2)
     stage.start()
