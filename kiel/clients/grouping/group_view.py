@@ -39,6 +39,7 @@ SINCE = {
     "describe_client_quotas": "2.6", "alter_client_quotas": "2.6", "describe_producers": "2.8",
     "list_transactions": "3.0", "describe_transactions": "3.0", "write_txn_markers": "0.11",
     "describe_quorum": "3.3, without ZooKeeper,",
+    "api_versions": "2.7",  # for the features in its answers, which is all that is asked of it here
 }
 
 
