@@ -3,7 +3,6 @@ from __future__ import absolute_import
 
 import binascii
 import json
-import logging
 import numbers
 import operator
 import os
@@ -12,7 +11,7 @@ import socket
 import six
 from tornado import gen
 
-from kiel import constants, events, exc
+from kiel import constants, events
 from kiel.clients.client import Client
 from kiel.clients.consuming import arguments, batch_reader, isolation, log_validator
 from kiel.clients.consuming.batch_reader import BatchReader
@@ -25,10 +24,8 @@ from kiel.clients.consuming.overridden import OverriddenReading
 from kiel.clients.consuming.positions import Positions
 from kiel.clients.consuming.streams import Streams
 from kiel.clients.view import View
-from kiel.retry import monotonic
 from kiel.telemetry import names as told
 
-log = logging.getLogger(__name__)
 
 #: how the name of one topic is given
 ONE_TOPIC = (bytes,) + six.string_types
@@ -126,8 +123,6 @@ class BaseConsumer(Client):
         self._reader = BatchReader(deserializer or json.loads, on_error or self.log_error, check_crcs, self._moved)
         #: the same, where an application overrides how
         self._overridden = OverriddenReading(self, self._fetcher, self._positions, self._reader, self._moved)
-        #: topics that were asked for and are not there
-        self._unknown = set()
         #: what reads several topics, or message by message
         self._streams = Streams(self, self._fetcher, self._positions.paused, self._lookup)
         #: the calls of `consume`
@@ -315,37 +310,12 @@ class BaseConsumer(Client):
         """Return where a partition begins; in one that came ``late``, all came while we were reading the topic."""
         return BEGINNING if late else start
 
-    # -- finding topics and positions --
-
-    @gen.coroutine
-    def _find(self, topic, seconds):
-        """
-        Ask for a topic that has no partition for us, upon which the broker may make it; then wait for one.
-
-        :raises kiel.exc.BrokerError: when asking again does not help
-        """
-        deadline = monotonic() + seconds
-        if topic not in self.cluster.topics:
-            try:
-                yield self.cluster.ensure(topic, seconds)
-            except exc.NoBrokersError as error:
-                self.last_error = error
-        if self.closing or self.allocation.get(topic):
-            return
-        if topic not in self.cluster.topics:
-            self.last_error = self.cluster.topic_errors.get(topic) or self.last_error
-            if topic not in self._unknown:
-                self._unknown.add(topic)
-                log.warning("Topic %s does not exist; it is read from its start once it does", topic,
-                            extra=dict(client=self._settings.client_id, topic=topic))
-        yield self._fetcher.wait(topic, max(0.0, deadline - monotonic()), seconds)
-
     def _on_metadata(self):
         """Topics, partitions or leaders may have changed."""
         if self.io_loop is not None and not self.closing:
             self._positions.watch.topics_changed()
             self._streams.topics_changed()
-            self._unknown.intersection_update(set(self._unknown).difference(self.cluster.topics))
+            self._calls.topics_changed()
             self._fetcher.wake()
             self._fetcher.pump()
 

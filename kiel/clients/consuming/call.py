@@ -8,6 +8,7 @@ that came and that nobody took are put back then, so that the next call hands th
 from __future__ import absolute_import
 
 import collections
+import logging
 import os
 import time
 
@@ -24,6 +25,9 @@ from kiel.clients.consuming.portion import Portion
 from kiel.events import Outcome
 from kiel.protocol.records import Batch
 from kiel.retry import monotonic
+
+# these lines are the consumer's, whose logger applications may have set up
+log = logging.getLogger("kiel.clients.consumer")
 
 #: bytes, as on the wire, that one call of `consume` deserialises at most, but for a batch that is larger: what is made
 #: of them is alive all at once, in the way of Python's garbage collector and of the processor's caches
@@ -138,6 +142,7 @@ class Calls(object):
         self.under_way = collections.defaultdict(set)
         #: topics of which messages are being decoded
         self.handing = set()
+        self._unknown = set()  # topics that were asked for and are not there
 
     def begin(self, topic, start, read, max_wait_time, max_records, held=False, partitions=None):
         """Check the arguments of a call, and have it done. Returns its Future."""
@@ -245,7 +250,7 @@ class Calls(object):
             if left <= 0:
                 break
             if not cursors:
-                yield client._find(topic, left)
+                yield self._find(topic, left)
                 continue
             if not all(cursor.located for cursor in cursors):
                 self.positions.locate(topic, start)
@@ -324,6 +329,34 @@ class Calls(object):
         if left <= 0:
             raise exc.NoBrokersError("no broker can be reached: %s" % error)
         return left, False
+
+    @gen.coroutine
+    def _find(self, topic, seconds):
+        """
+        Ask for a topic that has no partition for us, upon which the broker may make it; then wait for one.
+
+        :raises kiel.exc.BrokerError: when asking again does not help
+        """
+        client = self.client
+        deadline = monotonic() + seconds
+        if topic not in client.cluster.topics:
+            try:
+                yield client.cluster.ensure(topic, seconds)
+            except exc.NoBrokersError as error:
+                client.last_error = error
+        if client.closing or client.allocation.get(topic):
+            return
+        if topic not in client.cluster.topics:
+            client.last_error = client.cluster.topic_errors.get(topic) or client.last_error
+            if topic not in self._unknown:
+                self._unknown.add(topic)
+                log.warning("Topic %s does not exist; it is read from its start once it does", topic,
+                            extra=dict(client=self._settings.client_id, topic=topic))
+        yield self.fetcher.wait(topic, max(0.0, deadline - monotonic()), seconds)
+
+    def topics_changed(self):
+        """Metadata came: topics may be there that were not."""
+        self._unknown.intersection_update(set(self._unknown).difference(self.client.cluster.topics))
 
     def give_up(self):
         """The consumer begins anew: what calls took is handed out again."""

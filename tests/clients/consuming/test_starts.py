@@ -149,6 +149,12 @@ def test_d33_a_topic_is_made_by_consuming_it(cluster, consumer):
     assert (yield gather(consumer, 1)) == [b"a"]
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch):
+    """What a test sets is as it was afterwards."""
+    monkeypatch.setattr(single, "GONE_AFTER", single.GONE_AFTER)
+
+
 def with_a_topic_that_goes(gone_after):
     """Runs the rest of a test in which topic "t" goes from metadata and comes back with one message more."""
     def decorate(test):
