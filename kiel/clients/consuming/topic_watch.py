@@ -74,7 +74,7 @@ class TopicWatch(object):
 
     def _changed(self, topic):
         log.warning("Topic %s was deleted and made again: it is read from its beginning", topic,
-                    extra=dict(topic=topic))
+                    extra=self._fields(topic))
         self._made_again(topic, self._gone.pop(topic, {}))
 
     # -- what looks odd --
@@ -98,9 +98,12 @@ class TopicWatch(object):
         what = "partition %s %s" % (cursor.partition, what)
         self._doubtful.setdefault(cursor.topic, []).append((what, holds))
 
-    @staticmethod
-    def _tell(topic, doubts):
+    def _tell(self, topic, doubts):
         if doubts:
             log.warning("Topic %s: %s: it was deleted and made again, of which its brokers say nothing, or its log has "
                         "lost messages; messages before the position are not read", topic, doubts[0],
-                        extra=dict(topic=topic))
+                        extra=self._fields(topic))
+
+    def _fields(self, topic):
+        """Return the fields of a line about a topic."""
+        return dict(client=self._cluster.settings.client_id, topic=topic)

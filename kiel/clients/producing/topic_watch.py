@@ -65,8 +65,7 @@ class TopicWatch(object):
             self._transactions.topic_changed(topic, "it was deleted and created anew", unanswered)
         self._tell_changed(topic, self._undelivered(topic), written)
 
-    @staticmethod
-    def _tell_changed(topic, count, written):
+    def _tell_changed(self, topic, count, written):
         """One line says what has become of the messages."""
         level, line, values = logging.INFO, "topic %s was deleted and created anew", [topic]
         if count:
@@ -75,7 +74,7 @@ class TopicWatch(object):
         if written is not None:
             level, line = logging.WARNING, line + "; %s, in the new topic"
             values.append(written)
-        log.log(level, line, *values, extra=dict(topic=topic))
+        log.log(level, line, *values, extra=self._fields(topic))
 
     def went_back(self, batch, offset, before):
         """
@@ -104,4 +103,8 @@ class TopicWatch(object):
         what, _ = self._back.pop(topic, (None, ()))
         if what is not None:
             log.warning("topic %s: %s: it was deleted and created anew, or its log has lost messages that were "
-                        "acknowledged", topic, what, extra=dict(topic=topic))
+                        "acknowledged", topic, what, extra=self._fields(topic))
+
+    def _fields(self, topic):
+        """Return the fields of a line about a topic."""
+        return dict(client=self._cluster.settings.client_id, topic=topic)
