@@ -7,7 +7,7 @@ import time
 from tornado import concurrent, gen
 
 from kiel import events
-from kiel.callbacks import callback_failure
+from kiel.callbacks import callback_failure, safe_text
 from kiel.fairness import Turn
 from kiel.retry import monotonic
 from kiel.worker.errors import Reject
@@ -141,9 +141,10 @@ class Bench(object):
     def _bury(self, job, error):
         """A message has failed for good."""
         part = job.part
-        log.error("Message %s:%s at %s failed for good, after %d attempts: %s", part.topic, part.partition,
-                  job.offset, job.attempts, type(error).__name__, exc_info=(
-                      type(error), error, getattr(error, "__traceback__", None)))
+        # that a handler gave a message up is told in a line; anything else with the place where it came from
+        where = None if isinstance(error, Reject) else (type(error), error, getattr(error, "__traceback__", None))
+        log.error("Message %s:%s at %s failed for good, attempt %d: %s: %s", part.topic, part.partition, job.offset,
+                  job.attempts, type(error).__name__, safe_text(error), exc_info=where)
         if self._dead_letters is None:
             self._hand_over(job)
             self._lanes.leave(job)

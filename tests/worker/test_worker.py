@@ -6,6 +6,7 @@ import sys
 import threading
 import time
 
+import mock
 import pytest
 from tornado import concurrent, gen, ioloop
 
@@ -436,8 +437,12 @@ def test_a_rejected_message_is_not_tried_again(stage):
         raise Reject("no such customer")
 
     stage.put(1)
-    stage.start(handler, retry=SOON, dead_letters="t.dead")
-    yield stage.commits(1)
+    with mock.patch("kiel.worker.bench.log.error") as told:
+        stage.start(handler, retry=SOON, dead_letters="t.dead")
+        yield stage.commits(1)
+    args, how = told.call_args
+    assert (args[0] % args[1:]).endswith("failed for good, attempt 1: Reject: no such customer")
+    assert how == {"exc_info": None}
     record, = yield read(stage.cluster, "t.dead", 1)
     assert headers(record)["kiel.error.type"] == b"kiel.worker.errors.Reject"
     assert headers(record)["kiel.error.attempts"] == b"1"
