@@ -107,10 +107,11 @@ RULES = (
     ("kiel.worker",           ("socket", "ssl", "select", "threading", "kiel.connection", "kiel.broker",
                                "kiel.protocol", "kiel.zookeeper", "kiel.groups")),
     ("kiel.clients",          ("kiel.worker", "kiel.service", "kiel.schemas")),
-    # serializers and deserializers are handed to clients, which do not know them
+    # serializers and deserializers are handed to clients, which do not know them; a path in a Protobuf file has the
+    # varints of a record batch
     ("kiel.schemas",          FACES + ("socket", "ssl", "select", "threading", "kiel.connection", "kiel.broker",
-                                       "kiel.cluster", "kiel.protocol", "kiel.zookeeper", "kiel.groups",
-                                       "kiel.worker", "kiel.service")),
+                                       "kiel.cluster", "kiel.zookeeper", "kiel.groups", "kiel.worker",
+                                       "kiel.service")),
     ("kiel.service",          ("socket", "ssl", "select", "threading") + SHELL[:-1]),
     ("kiel.worker",           ("kiel.service",)),
     # the command is the last to know everybody

@@ -10,8 +10,7 @@ from __future__ import absolute_import
 import binascii
 import struct
 
-import six
-
+from kiel.protocol import varints
 from kiel.schemas.errors import WireFormatError
 
 #: the headers in which ids may stand
@@ -39,7 +38,7 @@ def of_indexes(indexes):
     indexes = list(indexes)
     if indexes == [0]:
         return b"\x00"
-    return b"".join(_varint(number) for number in [len(indexes)] + indexes)
+    return b"".join(varints.encode(number) for number in [len(indexes)] + indexes)
 
 
 def parse(data):
@@ -91,25 +90,9 @@ def in_headers(headers, name):
     return None
 
 
-def _varint(number):
-    """Return a number, which is not negative, as Protobuf's zigzag varint."""
-    number <<= 1
-    found = bytearray()
-    while number > 0x7f:
-        found.append(number & 0x7f | 0x80)
-        number >>= 7
-    found.append(number)
-    return bytes(found)
-
-
 def _read_varint(data, offset):
-    number = shift = 0
-    while True:
-        byte = six.indexbytes(data, offset) if offset < len(data) and shift < 35 else None
-        if byte is None:
-            raise WireFormatError("the value ends, or goes astray, within the indexes of its Protobuf message")
-        offset += 1
-        number |= (byte & 0x7f) << shift
-        shift += 7
-        if byte < 0x80:
-            return (number >> 1) ^ -(number & 1), offset
+    try:
+        number, length = varints.decode(bytearray(data[offset:offset + 5]), 0)
+        return number, offset + length
+    except (IndexError, ValueError):
+        raise WireFormatError("the value ends, or goes astray, within the indexes of its Protobuf message")
