@@ -24,7 +24,7 @@ class GracefulStop(object):
 
         stop = GracefulStop(seconds=25)
         stop.watch(worker.run())
-        stop.then(server.stop, worker.drain, producer.close)
+        stop.then(server.stop, lambda: worker.drain(20), producer.close)
         yield stop.wait()
 
     It takes the signals from where it is made, which has to be the main thread, on the IOLoop that is to be told. A
