@@ -120,8 +120,9 @@ def at_work(kafka, topic, body, partitions=3, timeout=120, brokers=None, **setti
     def main(writer, start):
         brokers_ = brokers or kafka.bootstrap
         producer = yield start(clients.Producer, brokers=brokers_, serializer=lambda value: value,
-                               delivery_timeout=PATIENCE)
-        consumer = yield start(clients.SingleConsumer, brokers=brokers_, deserializer=bytes, max_wait_time=500)
+                               delivery_timeout=PATIENCE, client_id="producer")
+        consumer = yield start(clients.SingleConsumer, brokers=brokers_, deserializer=bytes, max_wait_time=500,
+                               client_id="consumer")
         work = Work(producer, consumer, topic, partitions)
 
         def in_thread(function, *args, **kwargs):
