@@ -2,8 +2,13 @@
 from __future__ import absolute_import
 
 import logging
+import signal
 
 import pytest
+
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    # as a shell has it for what runs in the background; processes that tests start and interrupt would inherit that
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_terminal_summary(terminalreporter):
