@@ -210,11 +210,11 @@ class FakeBroker(Listener):
         while goes_on:
             try:
                 size = size_of((yield stream.read_bytes(4)))
+                if size is None:
+                    break
+                goes_on = yield self.answer(stream, number, (yield stream.read_bytes(size)))
             except iostream.StreamClosedError:  # the usual end; nobody may be there any more to look at a Future of it
                 break
-            if size is None:
-                break
-            goes_on = yield self.answer(stream, number, (yield stream.read_bytes(size)))
 
     @gen.coroutine
     def answer(self, stream, number, payload):

@@ -27,6 +27,9 @@ SETTINGS = {"group.min.session.timeout.ms": 500, "offsets.topic.num.partitions":
 #: seconds that a step may take
 PATIENCE = 30
 
+#: seconds for an answer
+REQUEST_TIMEOUT = 8
+
 
 def run(body, timeout=2 * PATIENCE):
     loop.run(gen.coroutine(body), timeout=timeout)
@@ -44,6 +47,9 @@ def session_of(kafka):
 
 def make(brokers, group, **settings):
     """A member whose death is noticed soon."""
+    # Kafka 0.9 drops what came on other connections together with a question for versions, which it does not know
+    # ("Processor got uncaught exception" in its log): such a request is never answered, and sent again after this
+    settings.setdefault("request_timeout", REQUEST_TIMEOUT)
     settings.setdefault("max_wait_time", 100)
     settings.setdefault("session_timeout", SESSION)
     settings.setdefault("heartbeat_interval", 0.2)
@@ -90,7 +96,7 @@ class Member(members.Reader):
 
 
 def Source(kafka, topic, partitions):
-    return members.Source(kafka, topic, partitions, PATIENCE)
+    return members.Source(kafka, topic, partitions, PATIENCE, request_timeout=REQUEST_TIMEOUT)
 
 
 def counted(*members):

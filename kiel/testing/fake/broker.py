@@ -53,22 +53,27 @@ class Serving(Listener):
     @gen.coroutine
     def converse(self, stream, number):
         """Answer a request after the other, each before the next is read, as Kafka does."""
-        while True:
+        goes_on = True
+        while goes_on:
             try:
-                size = size_of((yield stream.read_bytes(4)))
+                goes_on = yield self._exchange(stream)
             except iostream.StreamClosedError:  # the usual end, of which no Future needs to tell
                 return
-            if size is None:
-                log.warning("The fake Kafka hangs up: what came is no request of Kafka's")
-                return
-            payload = yield stream.read_bytes(size)
-            while self.is_paused and not stream.closed():
-                yield self.resumed.wait(LOOK)
-            frame, goes_on = yield self._answer(stream, payload)
-            if frame is not None:
-                yield stream.write(frame)
-            if not goes_on:
-                return
+
+    @gen.coroutine
+    def _exchange(self, stream):
+        """Answer the next request; return whether the connection goes on."""
+        size = size_of((yield stream.read_bytes(4)))
+        if size is None:
+            log.warning("The fake Kafka hangs up: what came is no request of Kafka's")
+            raise gen.Return(False)
+        payload = yield stream.read_bytes(size)
+        while self.is_paused and not stream.closed():
+            yield self.resumed.wait(LOOK)
+        frame, goes_on = yield self._answer(stream, payload)
+        if frame is not None:
+            yield stream.write(frame)
+        raise gen.Return(goes_on)
 
     @gen.coroutine
     def _answer(self, stream, payload):
