@@ -123,15 +123,20 @@ def write(directory, about, tables, sweeps):
                 out.write("%s.\n\n" % "; ".join(loaded))
 
 
+def filled(text):
+    """A paragraph in lines, which begin with no hyphen of a name."""
+    return textwrap.fill(text, 118, break_long_words=False, break_on_hyphens=False)
+
+
 def write_readme(about, tables):
     """Writes the tables between the marks of the README."""
     path = os.path.join(runs.ROOT, "README.rst")
     with open(path) as readme:
         text = readme.read()
     before, rest = text.split(BEGIN)
-    shown = [textwrap.fill(README_HEAD.format(about="; ".join(about)), 118, break_long_words=False), ""]
+    shown = [filled(README_HEAD.format(about="; ".join(about))), ""]
     for table in tables:
         shown += table.rst()
-    shown += [textwrap.fill(README_TAIL, 118), "", END]
+    shown += [filled(README_TAIL), "", END]
     with open(path, "w") as readme:
         readme.write(before + BEGIN + "\n".join(shown) + rest.split(END, 1)[1])
