@@ -209,7 +209,8 @@ class Run(object):
     @property
     def summary(self):
         """pytest's closing line, such as "812 passed, 3 skipped in 21.40s"."""
-        said = [line.strip("= ") for line in self.lines if re.search(r"\d+ (passed|failed|error)", line)]
+        said = [line.strip("= ") for line in self.lines
+                if re.search(r"\b\d+ (passed|failed|errors?)\b.* in [\d.]+ ?s", line)]
         return said[-1] if said else "no tests were run"
 
     @property
