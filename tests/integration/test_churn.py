@@ -18,6 +18,18 @@ def kafka():
     cluster.stop()
 
 
+def without_problems(main):
+    """Runs a churn on a loop of its own; gives its checker, which has found nothing wrong."""
+    loop = ioloop.IOLoop(make_current=False)
+    try:
+        checker = loop.run_sync(main)
+    finally:
+        loop.close()
+    print(", ".join("%d %s" % (checker.counts[name], name) for name in sorted(checker.counts)))
+    assert not checker.problems, "\n".join(checker.problems[:50])
+    return checker
+
+
 @pytest.mark.parametrize("protocol,assignors", [("classic", ["cooperative-sticky"]), ("consumer", None)])
 def test_nothing_is_lost_and_nobody_does_anothers_work(kafka, tmpdir, protocol, assignors):
     seed = int(os.environ.get("KIEL_SEED") or random.randrange(10 ** 6))
@@ -26,13 +38,7 @@ def test_nothing_is_lost_and_nobody_does_anothers_work(kafka, tmpdir, protocol, 
     churn = run.Run(
         kafka, str(tmpdir), dict(group_protocol=protocol, assignors=assignors), seed, seconds=12, slots=4,
         partitions=8, pace=1.2, rate=100, topic="churned-" + protocol, group="churning-" + protocol)
-    loop = ioloop.IOLoop(make_current=False)
-    try:
-        checker = loop.run_sync(churn.main)
-    finally:
-        loop.close()
-    print(", ".join("%d %s" % (checker.counts[name], name) for name in sorted(checker.counts)))
-    assert not checker.problems, "\n".join(checker.problems[:50])
+    checker = without_problems(churn.main)
     assert checker.counts["done"] > 500 and checker.counts["closing"]
 
 
@@ -44,13 +50,7 @@ def test_workers_lose_nothing_and_keep_order(kafka, tmpdir, protocol):
     working = work.Work(
         kafka, str(tmpdir), dict(group_protocol=protocol), seconds=8.0 if protocol == "consumer" else 4.0, plan=plan,
         name="worked-" + protocol)
-    loop = ioloop.IOLoop(make_current=False)
-    try:
-        check = loop.run_sync(working.main)
-    finally:
-        loop.close()
-    print(", ".join("%d %s" % (check.counts[name], name) for name in sorted(check.counts)))
-    assert not check.problems, "\n".join(check.problems[:50])
+    check = without_problems(working.main)
     assert check.counts["done"] > 300 and check.counts["dead"] and check.counts["failed"]
     assert protocol == "consumer" or not check.counts["twice"]
 
@@ -63,11 +63,5 @@ def test_workers_with_a_producer_work_exactly_once(kafka, tmpdir):
     working = work.Work(
         kafka, str(tmpdir), dict(group_protocol="consumer"), seconds=20.0 if peer.LONG else 4.0, plan=plan,
         name="worked-once", once=True)
-    loop = ioloop.IOLoop(make_current=False)
-    try:
-        check = loop.run_sync(working.main)
-    finally:
-        loop.close()
-    print(", ".join("%d %s" % (check.counts[name], name) for name in sorted(check.counts)))
-    assert not check.problems, "\n".join(check.problems[:50])
+    check = without_problems(working.main)
     assert check.counts["results"] > 300 and check.counts["dead"] and not check.counts["dead twice"]
