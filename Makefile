@@ -35,7 +35,7 @@ $(VENV)/.made: setup.py kiel/speedups.c
 	@touch $@
 
 $(VENV)/.tools: $(VENV)/.made
-	@echo "-- adding flake8 and Sphinx to $(VENV) (once)"
+	@echo "-- adding flake8, Sphinx and pytest to $(VENV) (once)"
 	@$(BIN)/python -m pip install -q --disable-pip-version-check flake8 sphinx furo pytest
 	@touch $@
 
@@ -81,10 +81,10 @@ bench: $(VENV)/.made
 matrix: $(VENV)/.made
 	@$(BIN)/python tools/matrix.py
 
-sweep: $(VENV)/.made
+sweep: $(VENV)/.tools
 	@$(BIN)/python -m tests.sweep docs/sweep.rst
 
-setups: $(VENV)/.made
+setups: $(VENV)/.tools
 	@$(BIN)/python -m tests.setups docs/setups.rst
 
 # both protocols; options in CHURN: python -m tests.churn --help
@@ -104,7 +104,7 @@ soak: $(VENV)/.made
 fuzz: $(VENV)/.made
 	@$(BIN)/python -m tests.fuzz.run --seconds "$${FOR:-600}" --findings tests/cases
 
-fuzz-native: $(VENV)/.made
+fuzz-native: $(VENV)/.tools
 	@$(BIN)/python -m tests.fuzz.native --seconds "$${FOR:-600}"
 
 # needs python2.7 on PATH for 0.9.3

@@ -9,6 +9,7 @@ from __future__ import absolute_import
 import ast
 import os
 import pkgutil
+import re
 import sys
 
 import pytest
@@ -225,6 +226,36 @@ def test_a_socket_is_more_than_the_name_of_the_machine(tmpdir):
     assert imports(str(path)) == set()
     path.write("import socket\nsocket.gethostname()\nsocket.socket()\n")
     assert imports(str(path)) == {"socket"}
+
+
+def needed(module, seen):
+    """Return which of the tests' own packages a module of theirs imports, itself or by what it imports."""
+    path = os.path.join(syntax.ROOT, *module.split("."))
+    if os.path.isdir(path):
+        return needed(module + ".__main__", seen) | needed(module + ".__init__", seen)
+    if module in seen or not os.path.exists(path + ".py"):
+        return set()
+    seen.add(module)
+    found = imports(path + ".py", module.rpartition(".")[0])
+    names = {name.partition(".")[0].lstrip("_") for name in found} & {"pytest", "mock"}
+    if module == "tests.integration.peer":  # in functions that only tests call
+        names.clear()
+    return names.union(*(needed(name, seen) for name in found if within(name, ("tests", "benchmarks"))))
+
+
+@pytest.mark.skipif(sys.version_info < (3,), reason="reads benchmarks of Python 3's syntax")
+def test_what_make_runs_has_what_it_needs():
+    """What imports the packages of tests runs in an environment that has them."""
+    with open(os.path.join(syntax.ROOT, "Makefile")) as source:
+        text = source.read()
+    rules = re.findall(r"^([\w-]+): (\S+)\n((?:\t.*\n)+)", text, re.MULTILINE)
+    tools, = re.findall(r"pip install .*flake8(.*)", text)
+    run = [(target, before, module) for target, before, recipe in rules
+           for module in re.findall(r"-m ((?:tests|benchmarks)[.\w]*)", recipe)]
+    assert len(run) > 6
+    for target, before, module in run:
+        missing = needed(module, set()) - set(tools.split() if before == "$(VENV)/.tools" else ())
+        assert not missing, "make %s lacks %s" % (target, ", ".join(missing))
 
 
 def test_every_package_and_module_has_a_rule():
