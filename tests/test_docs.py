@@ -55,7 +55,7 @@ def test_there_are_blocks_to_look_at():
 #: public methods that are not for applications: what subclasses of kiel 0.9 override, and what parts of a client call
 NOT_FOR_APPLICATIONS = {
     "attempt", "deserialize_messages", "determine_coordinator", "determine_offsets", "handed_out", "log_error",
-    "lose_coordinator", "note_answer", "note_committed", "note_refusal", "on_fork", "reset_start", "send", "signature",
+    "lose_coordinator", "note_committed", "note_refusal", "on_fork", "reset_start", "send", "signature",
     "wind_down",
 }
 

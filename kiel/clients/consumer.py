@@ -3,7 +3,6 @@ from __future__ import absolute_import
 
 import binascii
 import json
-import numbers
 import operator
 import os
 import socket
@@ -11,19 +10,18 @@ import socket
 import six
 from tornado import gen
 
-from kiel import constants, events
+from kiel import events
 from kiel.clients.client import Client
 from kiel.clients.consuming import arguments, batch_reader, isolation, log_validator
 from kiel.clients.consuming.batch_reader import BatchReader
 from kiel.clients.consuming.call import Calls
 from kiel.clients.consuming.choice import Choice
-from kiel.clients.consuming.cursor import UNTOLD
 from kiel.clients.consuming.fetcher import Fetcher
-from kiel.clients.consuming.offset_lookup import BEGINNING, END, OffsetLookup, start_to_timestamp
+from kiel.clients.consuming.offset_lookup import BEGINNING, END, OffsetLookup
 from kiel.clients.consuming.overridden import OverriddenReading
 from kiel.clients.consuming.positions import Positions
 from kiel.clients.consuming.streams import Streams
-from kiel.clients.view import View
+from kiel.clients.view import Setting, View
 from kiel.telemetry import names as told
 
 
@@ -37,27 +35,10 @@ class BaseConsumer(Client):
 
     It is made of a `kiel.clients.consuming.fetcher.Fetcher`, which keeps a cursor for each partition and fills it, a
     `kiel.clients.consuming.batch_reader.BatchReader`, which makes messages of what came, and a
-    `kiel.clients.consuming.offset_lookup.OffsetLookup`. What a subclass overrides:
-
-    - `allocation`: which partitions are this consumer's
-    - `determine_offsets`: where to begin in those that have no position
-    - ``_consume(topic, start, call)``: one whole call of `consume` or `consume_records`; a group does what goes before
-      and after it there (subscribing, counting what was handed out before as processed, committing). ``call`` is the
-      `kiel.clients.consuming.call.Call`, handed on as it is. ``_calls.under_way[topic]`` are those that
-      somebody still waits for.
-    - ``_hand_out(taken, call)``: from batches taken out of the fetcher to the messages of one call; a group books what
-      is decoded there, commits it, and puts back what is not its own any more. With ``call.given_up`` nothing counts.
-    - ``_moved(cursor, offset)``: called whenever a position moved on because messages were decoded
-    - ``_put_back(topic, partition, begun, reached)``: messages that were handed out were not taken, since the call was
-      cancelled; their offsets must not be committed
-    - ``_sought(topic, partition, offset)``: the application went on elsewhere: that is what a group commits next
-    - ``_start_of(topic, partition, start, late)``: what ``start`` means for one partition
-    - `reset_start`: where to go on after a position was out of range
-    - ``_on_metadata()``: metadata came
-    - `wind_down`: what is to be done before connections close
-
-    A group that loses a partition calls ``fetcher.revoke``; while it is in doubt what is its own, it sets
-    ``fetcher.suspended``. Both need ``fetcher.wake()`` and ``fetcher.pump()`` after them.
+    `kiel.clients.consuming.offset_lookup.OffsetLookup`. A subclass has `allocation` and `determine_offsets`, and may
+    override `reset_start`, `wind_down`, and what is below "what a group does more". A group that loses a partition
+    calls ``fetcher.revoke``; while it is in doubt what is its own, it sets ``fetcher.suspended``. Both need
+    ``fetcher.wake()`` and ``fetcher.pump()`` after them.
 
     :param brokers: bootstrap hosts, see `kiel.clients.client.Client`, which also takes ``settings``
     :param deserializer: makes a message of a value (bytes, or None for a null value); default `json.loads`. With
@@ -98,6 +79,10 @@ class BaseConsumer(Client):
     positions = View(operator.attrgetter("_positions"))
     reader = View(operator.attrgetter("_reader"))
 
+    deserializer = Setting("_reader", "deserializer", "Makes a message of a value; may be set.")
+    on_error = Setting("_reader", "on_error", "Called for a message that does not deserialise; may be set.")
+    check_crcs = Setting("_reader", "check_crcs", "Whether checksums are verified; may be set.")
+
     def __init__(self, brokers, deserializer=None, max_wait_time=1000, min_bytes=1, max_bytes=1024 * 1024,
                  buffer_bytes=16 * 1024 * 1024, check_crcs=True, on_error=None, isolation_level="read_uncommitted",
                  offset_reset=None, rack_id=None, max_records=None, **settings):
@@ -124,7 +109,7 @@ class BaseConsumer(Client):
         #: the same, where an application overrides how
         self._overridden = OverriddenReading(self, self._fetcher, self._positions, self._reader, self._moved)
         #: what reads several topics, or message by message
-        self._streams = Streams(self, self._fetcher, self._positions.paused, self._lookup)
+        self._streams = Streams(self, self._fetcher, self._positions.paused, self._lookup, self._reader.turn)
         #: the calls of `consume`
         self._calls = Calls(self, self._fetcher, self._positions, self._reader, self._streams)
         self.cluster.listeners.append(self._on_metadata)
@@ -132,35 +117,6 @@ class BaseConsumer(Client):
     def __class_getitem__(cls, kind):
         """``SingleConsumer[bytes]`` in an annotation: what the type stubs say, Python need not know."""
         return cls
-
-    # -- settings that are the reader's --
-
-    @property
-    def deserializer(self):
-        """Makes a message of a value; may be set."""
-        return self._reader.deserializer
-
-    @deserializer.setter
-    def deserializer(self, deserializer):
-        self._reader.deserializer = deserializer
-
-    @property
-    def on_error(self):
-        """Called for a message that does not deserialise; may be set."""
-        return self._reader.on_error
-
-    @on_error.setter
-    def on_error(self, on_error):
-        self._reader.on_error = on_error
-
-    @property
-    def check_crcs(self):
-        """Whether checksums are verified; may be set."""
-        return self._reader.check_crcs
-
-    @check_crcs.setter
-    def check_crcs(self, check_crcs):
-        self._reader.check_crcs = check_crcs
 
     # -- for subclasses --
 
@@ -263,16 +219,44 @@ class BaseConsumer(Client):
         """Call for records that a stream keeps; a Future of what `kiel.clients.consuming.call.Call.result` returns."""
         return self._calls.begin(topic, start, self._reader.read_records, wait, None, True, partitions)
 
+    # -- what a group does more --
+
     def _consume(self, topic, start, call):
-        """One call of `consume`; return a Future."""
+        """
+        One whole call of `consume` or `consume_records`, a `kiel.clients.consuming.call.Call`; return a Future.
+
+        A group does here what goes before and after it: subscribing, counting what was handed out before as processed,
+        committing. ``_calls.under_way[topic]`` are those that somebody still waits for.
+        """
         return self._calls.consume(topic, start, call)
 
     def _hand_out(self, taken, call):
-        """Decode what was taken for a call; return a Future of its messages."""
+        """
+        Decode what was taken for a call; return a Future of its messages.
+
+        A group books what is decoded here, commits it, and puts back what is not its own any more. With
+        ``call.given_up`` nothing counts.
+        """
         return self._calls.hand_out(taken, call)
 
     def _put_back(self, topic, partition, begun, reached):
-        """Messages from ``begun`` up to ``reached`` were not taken by anybody, and are handed out again."""
+        """Nobody took messages from ``begun`` up to ``reached``: they are handed out again, and not to be committed."""
+
+    def _sought(self, topic, partition, offset):
+        """The application goes on at another offset (None: to be looked up), which is what a group commits next."""
+
+    def _moved(self, cursor, offset):
+        """Messages before ``offset`` are decoded and handed out: the position moves on."""
+        cursor.handed = offset
+        self.offsets.note(cursor.topic, cursor.partition, offset)
+
+    def _own_cursors(self, topic, start):
+        """Return the cursors of the topic's partitions that are ours, made or given up as the allocation says."""
+        return self._positions.cursors(topic, start)
+
+    def _start_of(self, topic, partition, start, late):
+        """Return where a partition begins; in one that came ``late``, all came while we were reading the topic."""
+        return BEGINNING if late else start
 
     # -- streams --
 
@@ -294,22 +278,6 @@ class BaseConsumer(Client):
         """Return whether an offset was committed when the messages before it came."""
         return False
 
-    def _sought(self, topic, partition, offset):
-        """The application goes on at another offset; None where it has to be looked up."""
-
-    def _moved(self, cursor, offset):
-        """Messages before ``offset`` are handed out."""
-        cursor.handed = offset
-        self.offsets.note(cursor.topic, cursor.partition, offset)
-
-    def _own_cursors(self, topic, start):
-        """Return the cursors of the topic's partitions that are ours, made or given up as the allocation says."""
-        return self._positions.cursors(topic, start)
-
-    def _start_of(self, topic, partition, start, late):
-        """Return where a partition begins; in one that came ``late``, all came while we were reading the topic."""
-        return BEGINNING if late else start
-
     def _on_metadata(self):
         """Topics, partitions or leaders may have changed."""
         if self.io_loop is not None and not self.closing:
@@ -330,11 +298,6 @@ class BaseConsumer(Client):
     def last_error(self, error):
         if error is not None or self._trouble.errors:
             self._trouble.note("reading", error)
-
-    def note_answer(self):
-        """A broker answered a fetch without any error."""
-        if self._trouble.errors:
-            self.last_error = None
 
     def note_refusal(self, topic, part):
         """A partition's answer was an error, which is dealt with; an overridden `handle_fetch_response` sees it."""
@@ -408,11 +371,7 @@ class BaseConsumer(Client):
 
     @synced_offsets.setter
     def synced_offsets(self, topics):
-        topics = set(topics)
-        for topic in self._positions.synced():
-            if topic not in topics:
-                self.synced_offsets.discard(topic)
-        self.synced_offsets.update(topics)
+        self._positions.synced_offsets.replace(topics)
 
     def seek(self, topic, partition, offset):
         """
@@ -422,13 +381,7 @@ class BaseConsumer(Client):
         :raises ValueError: when the partition is not this consumer's, or the offset is none
         :raises TypeError: for an argument of the wrong kind
         """
-        topic, partition = arguments.topic(topic), arguments.partition(partition)
-        self._come_here()
-        if isinstance(offset, numbers.Real) and not isinstance(offset, bool) and offset not in (BEGINNING, END):
-            self._positions.seek(topic, partition, arguments.whole(offset, "offset", 0, arguments.MOST_OFFSET))
-        else:
-            start_to_timestamp(offset)
-            self._positions.seek(topic, partition, start=offset)
+        self._positions.seek(topic, partition, offset)
 
     def pause(self, topic, partition=None):
         """
@@ -436,32 +389,15 @@ class BaseConsumer(Client):
 
         A partition stays paused through any rebalance.
         """
-        for cursor in self._some(topic, partition):
-            cursor.paused = True
-            self._positions.paused.add((cursor.topic, cursor.partition))
+        self._positions.pause(topic, partition)
 
     def resume(self, topic, partition=None):
         """End `pause`."""
-        for cursor in self._some(topic, partition):
-            cursor.paused = False
-            self._positions.paused.discard((cursor.topic, cursor.partition))
-        self._fetcher.wake(topic)
-        if self.io_loop is not None:
-            self._fetcher.pump()
-
-    def _some(self, topic, partition):
-        """Return the cursors of one partition or of all."""
-        topic = arguments.topic(topic)
-        if partition is not None:
-            partition = arguments.partition(partition)
-        self._come_here()
-        own = self._own_cursors(topic, UNTOLD)
-        return [cursor for cursor in own if partition is None or cursor.partition == partition]
+        self._positions.resume(topic, partition)
 
     def position(self, topic, partition):
         """Return the offset that is handed out next; None when it is not looked up yet."""
-        cursor = self._fetcher.find(topic, partition)
-        return None if cursor is None or cursor.handed is None else int(cursor.handed)
+        return self._positions.position(topic, partition)
 
     def lag(self, topic, partition):
         """
@@ -470,26 +406,14 @@ class BaseConsumer(Client):
         That is the high watermark, or, with ``isolation_level="read_committed"``, the last stable offset. Control
         records and messages left out count, too.
         """
-        cursor = self._fetcher.find(topic, partition)
-        return None if cursor is None else self._lag_of(cursor)
-
-    def _lag_of(self, cursor):
-        """Return the lag of one partition; None when it is not known."""
-        if cursor.high_watermark is None or cursor.handed is None:
-            return None
-        end = cursor.high_watermark
-        if self.isolation_level == constants.READ_COMMITTED and cursor.last_stable >= 0:
-            end = cursor.last_stable
-        return max(0, end - cursor.handed)
+        return self._positions.lag(topic, partition)
 
     def _gauges(self):
         """Return how the consumer is; see `kiel.clients.client.Client.metrics`."""
         found = super(BaseConsumer, self)._gauges()
         found["buffer_bytes"] = {(): self._fetcher.buffered}
         found["buffer_limit_bytes"] = {(): self.buffer_bytes}
-        cursors = [cursor for cursors in self._fetcher.cursors.values() for cursor in cursors.values()]
-        lags = dict(((cursor.topic, cursor.partition), self._lag_of(cursor)) for cursor in cursors)
-        found["lag"] = dict((key, lag) for key, lag in lags.items() if lag is not None)
+        found["lag"] = self._positions.lags()
         return found
 
     def _begin_anew(self):

@@ -542,11 +542,6 @@ class GroupedConsumer(BaseConsumer):
         self._note_name()
         self._streams.keep(self.allocation)
 
-    def note_answer(self):
-        """A broker answered a fetch without any error."""
-        if self.last_error is not None:
-            self.last_error = None
-
     def _moved(self, cursor, offset):
         """Messages before ``offset`` are decoded."""
         super(GroupedConsumer, self)._moved(cursor, offset)

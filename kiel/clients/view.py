@@ -20,6 +20,27 @@ class View(object):
         return self if client is None else self._read(client)
 
 
+class Setting(object):
+    """
+    A public attribute that is one of the client's objects' own, and may be set.
+
+    :param holder: the name by which the client has that object
+    :param name: the attribute's name there
+    :param doc: what it is
+    """
+
+    def __init__(self, holder, name, doc):
+        self._holder = holder
+        self._name = name
+        self.__doc__ = doc
+
+    def __get__(self, client, owner=None):
+        return self if client is None else getattr(getattr(client, self._holder), self._name)
+
+    def __set__(self, client, value):
+        setattr(getattr(client, self._holder), self._name, value)
+
+
 def refuse_taken(client):
     """
     Refuse a client whose own class, or which itself, has something else in the place of a method that kiel calls.

@@ -57,7 +57,7 @@ def test_no_public_method_is_missing(name):
                 if isinstance(node, ast.ClassDef):
                     there.update(getattr(each, "name", None) or each.target.id for each in node.body
                                  if isinstance(each, (ast.FunctionDef, ast.AnnAssign)))
-    inner = set("assignment committed group_coordinator progress subscription reset_start note_answer note_refusal "
+    inner = set("assignment committed group_coordinator progress subscription reset_start note_refusal "
                 "on_fork topics configs partitions clusters users transactions groups tokens acls".split())
     missing = [each for each in dir(getattr(clients, name)) if not each.startswith("_")
                and each not in there and each not in inner]

@@ -56,7 +56,7 @@ class FetchResponses(object):
         if outdated:
             self.fetcher.refresh_metadata()
         if not any(part.error_code for topic in response.topics for part in topic.partitions):
-            self.client.note_answer()
+            self.client.last_error = None
 
     def _handle_partition(self, cursor, part, crowded):
         """Take one partition's answer. Returns whether metadata is out of date."""
@@ -77,7 +77,7 @@ class FetchResponses(object):
         if self.client.cluster.outage.troubles:
             self._tell_over(cursor)
         end = part.highwater_mark_offset
-        outdated = (cursor.high_watermark or 0) > end and self.client.positions.watch.compare_ends(cursor, end)
+        outdated = (cursor.high_watermark or 0) > end and self.client._positions.watch.compare_ends(cursor, end)
         cursor.high_watermark = end
         if outdated and cursor.topic in self.client.cluster.topic_ids:  # whether it is another one is seen first
             cursor.failed()
@@ -96,7 +96,7 @@ class FetchResponses(object):
         if batches:
             went_back = 0 <= batches[0].leader_epoch < cursor.epoch
             if went_back:
-                self.client.positions.watch.epochs_went_back(cursor, batches[0].leader_epoch)
+                self.client._positions.watch.epochs_went_back(cursor, batches[0].leader_epoch)
             cursor.fetched(batches)
             self.fetcher.wake(cursor.topic)
             return went_back
@@ -163,8 +163,8 @@ class FetchResponses(object):
             return error.cure == "metadata"
         self.client.last_error = error
         if error.code == errors.unknown_topic_or_partition:
-            self.client.positions.watch.note_gone(cursor.topic)
-        elif error.code == errors.offset_out_of_range and self.client.positions.watch.beyond_the_log(cursor.topic):
+            self.client._positions.watch.note_gone(cursor.topic)
+        elif error.code == errors.offset_out_of_range and self.client._positions.watch.beyond_the_log(cursor.topic):
             return False
         if error.code == errors.offset_out_of_range and self.limits.offset_reset != ERROR:
             log.warning("%s: looking for a position anew", error, extra=cursor.fields)

@@ -159,5 +159,12 @@ class SyncedOffsets(MutableSet):
             for topic in [topics] if isinstance(topics, six.string_types) else topics:
                 self.add(topic)
 
+    def replace(self, topics):
+        """Have positions of these topics, and no others."""
+        topics = set(topics)
+        for topic in self._positions.synced() - topics:
+            self.discard(topic)
+        self.update(topics)
+
     def __repr__(self):
         return repr(self._positions.synced())

@@ -2,12 +2,14 @@
 from __future__ import absolute_import
 
 import logging
+import numbers
 
 from tornado import gen
 
-from kiel import exc
+from kiel import constants, exc
+from kiel.clients.consuming import arguments
 from kiel.clients.consuming.cursor import UNSET, UNTOLD
-from kiel.clients.consuming.offset_lookup import BEGINNING
+from kiel.clients.consuming.offset_lookup import BEGINNING, END, start_to_timestamp
 from kiel.clients.consuming.offsets import Offsets, SyncedOffsets
 from kiel.clients.consuming.overridden import overridden
 from kiel.clients.consuming.topic_watch import TopicWatch
@@ -20,7 +22,8 @@ class Positions(object):
     """
     The positions of a consumer's partitions.
 
-    :param client: the `kiel.clients.consumer.BaseConsumer`: its ``allocation``, ``determine_offsets`` and ``_start_of``
+    :param client: the `kiel.clients.consumer.BaseConsumer`: its ``allocation``, ``determine_offsets``, ``_start_of``
+        and ``_own_cursors``
     :param fetcher: its `kiel.clients.consuming.fetcher.Fetcher`, whose cursors have the positions
     :param sought: called with ``(topic, partition, offset)`` when the application goes elsewhere; the offset is None
         where it has to be looked up
@@ -116,7 +119,17 @@ class Positions(object):
 
     # -- the application goes elsewhere --
 
-    def seek(self, topic, partition, offset=None, start=UNTOLD):
+    def seek(self, topic, partition, offset):
+        """As `kiel.clients.consumer.BaseConsumer.seek`."""
+        topic, partition = arguments.topic(topic), arguments.partition(partition)
+        self.client._come_here()
+        if isinstance(offset, numbers.Real) and not isinstance(offset, bool) and offset not in (BEGINNING, END):
+            self._go_to(topic, partition, arguments.whole(offset, "offset", 0, arguments.MOST_OFFSET))
+        else:
+            start_to_timestamp(offset)
+            self._go_to(topic, partition, start=offset)
+
+    def _go_to(self, topic, partition, offset=None, start=UNTOLD):
         """
         Go on at an offset, or at a ``start`` that is to be looked up.
 
@@ -145,12 +158,63 @@ class Positions(object):
             return
         cursor = self._cursor(topic, partition)
         if topic not in self.locating:
-            self.seek(topic, partition, offset)
+            self._go_to(topic, partition, offset)
         elif key not in self._settled:
             cursor.move(offset)
         else:
             # determine_offsets of an application's own looks all of a topic up, the missing and those being read
             self.offsets.note(topic, partition, cursor.handed)
+
+    # -- pausing --
+
+    def pause(self, topic, partition=None):
+        """As `kiel.clients.consumer.BaseConsumer.pause`."""
+        for cursor in self._some(topic, partition):
+            cursor.paused = True
+            self.paused.add((cursor.topic, cursor.partition))
+
+    def resume(self, topic, partition=None):
+        """As `kiel.clients.consumer.BaseConsumer.resume`."""
+        for cursor in self._some(topic, partition):
+            cursor.paused = False
+            self.paused.discard((cursor.topic, cursor.partition))
+        self.fetcher.wake(topic)
+        self.fetcher.pump()
+
+    def _some(self, topic, partition):
+        """Return the cursors of one partition or of all."""
+        topic = arguments.topic(topic)
+        if partition is not None:
+            partition = arguments.partition(partition)
+        self.client._come_here()
+        own = self.client._own_cursors(topic, UNTOLD)
+        return [cursor for cursor in own if partition is None or cursor.partition == partition]
+
+    # -- how far it is --
+
+    def position(self, topic, partition):
+        """As `kiel.clients.consumer.BaseConsumer.position`."""
+        cursor = self.fetcher.find(topic, partition)
+        return None if cursor is None or cursor.handed is None else int(cursor.handed)
+
+    def lag(self, topic, partition):
+        """As `kiel.clients.consumer.BaseConsumer.lag`."""
+        cursor = self.fetcher.find(topic, partition)
+        return None if cursor is None else self._lag_of(cursor)
+
+    def lags(self):
+        """Return ``{(topic, partition): its lag}``, as far as lags are known."""
+        cursors = [cursor for cursors in self.fetcher.cursors.values() for cursor in cursors.values()]
+        lags = dict(((cursor.topic, cursor.partition), self._lag_of(cursor)) for cursor in cursors)
+        return dict((key, lag) for key, lag in lags.items() if lag is not None)
+
+    def _lag_of(self, cursor):
+        if cursor.high_watermark is None or cursor.handed is None:
+            return None
+        end = cursor.high_watermark
+        if self.client.isolation_level == constants.READ_COMMITTED and cursor.last_stable >= 0:
+            end = cursor.last_stable
+        return max(0, end - cursor.handed)
 
     # -- synced_offsets --
 

@@ -232,7 +232,7 @@ class Stream(object):
         if coming is not None:
             arrived = events.weakly(self._arrived)
             self._client.io_loop.add_future(coming, lambda future: arrived(future, wait))
-        elif self._client.reader.turn.over(time.time()):
+        elif self._streams.turn.over(time.time()):
             # whoever only ever gets what is there already must not keep the loop from its turn
             self._client.io_loop.add_callback(events.weakly(self._go_on), wait)
         else:

@@ -22,12 +22,14 @@ class Streams(object):
     :param fetcher: its `kiel.clients.consuming.fetcher.Fetcher`
     :param paused: the set of (topic, partition) that the application has paused
     :param lookup: its `kiel.clients.consuming.offset_lookup.OffsetLookup`
+    :param turn: the `kiel.fairness.Turn` of all that it hands out
     """
 
-    def __init__(self, client, fetcher, paused, lookup):
+    def __init__(self, client, fetcher, paused, lookup, turn):
         self.client = client
         self.fetcher = fetcher
         self.lookup = lookup
+        self.turn = turn
         self._paused = paused
         #: those that have not ended; nobody but their users keeps them alive
         self.open = weakref.WeakSet()
@@ -103,7 +105,7 @@ class Streams(object):
     def refuse(self, error):
         """Return the Future of a call that can't be made; whoever repeats such calls lets others have their turn."""
         outcome = Outcome(None)
-        if self.client.reader.turn.over(time.time()):
+        if self.turn.over(time.time()):
             ioloop.IOLoop.current().add_callback(settle, outcome, error=error)
         else:
             settle(outcome, error=error)

@@ -3,9 +3,12 @@ from __future__ import absolute_import
 
 import pytest
 
+from kiel.clients import SingleConsumer
+
 from tests import loop
 from tests.clients.consuming.consumers import gather, with_consumer
 from tests.clients.consuming.test_positions import make_again
+from tests.fake import with_cluster
 
 
 def lines(caplog):
@@ -31,6 +34,29 @@ def test_the_end_of_the_log_tells(release, caplog):
             line, = lines(caplog)
             assert "partition 0 ended at 9 and ends at 3 now: it was deleted and made again" in line
     check()
+
+
+class Named(SingleConsumer):
+    """A subclass with attributes by names that are kiel's today."""
+
+    fetcher = positions = reader = "mine"
+
+
+@with_cluster(topics={"t": 1}, versions="0.11")
+def test_a_subclass_with_such_names_of_its_own_reads_a_log_that_was_cut(cluster):
+    consumer = Named(cluster.bootstrap, bytes, max_wait_time=200, max_records=2)
+    yield consumer.connect()
+    try:
+        cluster.log("t").put(*[b"%d" % number for number in range(9)])
+        stream = consumer.stream("t", consumer.BEGINNING)
+        assert (yield loop.within(5, stream.next())) == b"0"
+        make_again(cluster)
+        cluster.log("t").put(b"new 0", b"new 1", b"new 2")
+        consumer.seek("t", 0, 2)
+        assert (yield loop.within(5, stream.next())) == b"new 2"
+        assert consumer.last_error is None
+    finally:
+        yield consumer.close()
 
 
 @with_consumer(dict(max_records=2), topics={"t": 1}, versions="0.11")
