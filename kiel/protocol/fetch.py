@@ -90,6 +90,13 @@ class FetchRequest(Request):
     names = {}
 
     @property
+    def topic_names(self):
+        """``{topic id: name}`` of all topics that the answer may bring."""
+        names = dict(self.names)
+        names.update(topic_ids.names_of(self))
+        return names
+
+    @property
     def wait_time(self):
         """Milliseconds for which the broker may wait for messages."""
         return self.max_wait_time
@@ -168,6 +175,4 @@ class FetchResponse(Response):
         ("node_endpoints", Array.of(NodeEndpoint), when("16+", tag=0)),
     )
 
-    def answers(self, request):
-        """Give topics that came by id their names."""
-        topic_ids.fill_names(self.topics, request.topics, request.names)
+    answers = topic_ids.fill_names

@@ -53,6 +53,9 @@ class OffsetFetchRequest(Request):
         ("require_stable", Boolean, when("7+")),
     )
 
+    #: see `kiel.protocol.topic_ids.fill_names`
+    topic_names = property(topic_ids.names_of)
+
     @property
     def max_version(self):
         """9 as long as a topic's id is not known."""
@@ -119,4 +122,4 @@ class OffsetFetchResponse(Response):
         if self.groups:
             self.topics = self.groups[0].topics
             self.error_code = self.groups[0].error_code
-        topic_ids.fill_names(self.topics, request.topics or [])
+        topic_ids.fill_names(self, request)

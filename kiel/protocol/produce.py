@@ -65,10 +65,8 @@ class ProduceRequest(Request):
         high = super(ProduceRequest, self).max_version
         return high if topic_ids.all_known(self.topics) else min(high, 12)
 
-    @property
-    def named(self):
-        """The topics with their names and ids, as the answer needs them."""
-        return self.topics
+    #: see `kiel.protocol.topic_ids.fill_names`
+    topic_names = property(topic_ids.names_of)
 
 
 class RecordError(Part):
@@ -138,6 +136,4 @@ class ProduceResponse(Response):
         ("node_endpoints", Array.of(NodeEndpoint), when("10+", tag=0)),
     )
 
-    def answers(self, request):
-        """Give topics that came by id their names."""
-        topic_ids.fill_names(self.topics, request.named)
+    answers = topic_ids.fill_names

@@ -14,8 +14,6 @@ KINDS = 64
 #: the first version that is written here, those with compact lengths, and those whose topics go by their ids
 FIRST, FLEXIBLE, BY_ID = 3, 9, 13
 
-Topic = collections.namedtuple("Topic", ("name", "topic_id"))
-
 _header = struct.Struct(">hhi")
 _int16 = struct.Struct(">h").pack
 _int32 = struct.Struct(">i").pack
@@ -38,6 +36,7 @@ class FlatProduceRequest(produce.ProduceRequest):
     # known from the beginning, so not asked for each time
     expects_response = True
     wait_time = 0
+    topic_names = None
 
     def __init__(self, transactional_id, required_acks, timeout, batches):
         self.transactional_id = transactional_id
@@ -48,9 +47,13 @@ class FlatProduceRequest(produce.ProduceRequest):
         self.batches = batches
         self.correlation_id = request.generate_correlation_id()
         self.narrow = None
-        for _, topic_id, _, _ in batches:
+        #: topic id -> topic, of those whose ids are known: what the answer needs
+        self.topic_names = {}
+        for topic, topic_id, _, _ in batches:
             if topic_id is None or topic_id == topic_ids.NO_TOPIC:
                 self.narrow = (0, BY_ID - 1)
+            else:
+                self.topic_names[topic_id] = topic
 
     @property
     def max_version(self):
@@ -63,17 +66,7 @@ class FlatProduceRequest(produce.ProduceRequest):
         return topic_ids.by_topic(produce.TopicRequest, (
             (topic, produce.PartitionRequest(partition_id=partition, message_set=MessageSet.raw(pieces)))
             for topic, _, partition, pieces in self.batches
-        ), self.named_ids)
-
-    @property
-    def named_ids(self):
-        """``{topic: its id}`` of those whose ids are known."""
-        return dict((topic, topic_id) for topic, topic_id, _, _ in self.batches if topic_id is not None)
-
-    @property
-    def named(self):
-        """The topics with their names and ids, as the answer needs them."""
-        return [Topic(topic, topic_id) for topic, topic_id, _, _ in self.batches]
+        ), dict((topic, topic_id) for topic_id, topic in self.topic_names.items()))
 
     def pieces(self, version=None):
         """Header and body as a list of pieces of bytes."""
@@ -91,32 +84,34 @@ class FlatProduceRequest(produce.ProduceRequest):
         topics = collections.OrderedDict()
         for topic, topic_id, partition, pieces in self.batches:
             topics.setdefault((topic, topic_id), []).append((partition, pieces))
-        _write_count(out.append, len(topics), flexible)
+        add = out.append
+        write = _write_compact if flexible else _write_int32
+        write(add, len(topics))
         for (topic, topic_id), entries in topics.items():
             if version >= BY_ID:
-                out.append(topic_id)
+                add(topic_id)
             else:
                 name = topic if isinstance(topic, bytes) else topic.encode("utf-8")
                 if flexible:
-                    write_unsigned_varint(out.append, len(name) + 1)
-                    out.append(name)
+                    _write_compact(add, len(name))
+                    add(name)
                 else:
-                    out.append(_int16(len(name)) + name)
-            _write_count(out.append, len(entries), flexible)
+                    add(_int16(len(name)) + name)
+            write(add, len(entries))
             for partition, pieces in entries:
                 size = sum(map(len, pieces))
                 if flexible:
-                    out.append(_int32(partition))
-                    write_unsigned_varint(out.append, size + 1)
+                    add(_int32(partition))
+                    _write_compact(add, size)
                     out.extend(pieces)
-                    out.append(b"\0")
+                    add(b"\0")
                 else:
-                    out.append(_two_int32(partition, size))
+                    add(_two_int32(partition, size))
                     out.extend(pieces)
             if flexible:
-                out.append(b"\0")
+                add(b"\0")
         if flexible:
-            out.append(b"\0")
+            add(b"\0")
         return out
 
     def _beginning(self, version):
@@ -136,10 +131,15 @@ class FlatProduceRequest(produce.ProduceRequest):
         return found
 
 
-def _write_count(add, count, flexible):
-    if not flexible:
-        add(_int32(count))
-    elif count < 127:
-        add(BYTES[count + 1])
+def _write_int32(add, length):
+    add(_int32(length))
+
+
+def _write_compact(add, length):
+    """Write a length as flexible versions have it: plus 1, as a varint, whose one and two bytes are most of them."""
+    if length < 0x7f:
+        add(BYTES[length + 1])
+    elif length < 0x3fff:
+        add(BYTES[length + 1 & 0x7f | 0x80] + BYTES[length + 1 >> 7])
     else:
-        write_unsigned_varint(add, count + 1)
+        write_unsigned_varint(add, length + 1)

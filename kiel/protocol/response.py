@@ -20,6 +20,8 @@ class ResponseType(part.PartType):
 
     def __init__(cls, name, bases, namespace):
         super(ResponseType, cls).__init__(name, bases, namespace)
+        # version -> what `Response.reader` returns
+        cls.readers = {}
         if namespace.get("api") and primitives.is_own(cls):
             own[cls.api] = classes[cls.api] = cls
 
@@ -47,6 +49,22 @@ class Response(part.Part):
         response = cls.decode(raw, cls._begin(raw, version, offset), version)[0]
         response.api_version = version
         return response
+
+    @classmethod
+    def reader(cls, version):
+        """
+        Return how to read what `deserialize` reads: ``(read, tagged)``; made on first use, then kept in ``readers``.
+
+        ``read(raw, offset)`` returns the instance and where it ends; it begins behind the header, whose tagged fields
+        are still to be stepped over where ``tagged`` is true. What it raises are the `kiel.protocol.part.BAD_BYTES`.
+        """
+        if cls.deserialize.__func__ is Response.deserialize.__func__ and primitives.is_own(cls):
+            flexible = cls.is_flexible(version)
+            made = cls.codec(version, flexible)[1], cls.flexible_header and flexible
+        else:  # reads in a way of its own, header and all
+            made = (lambda raw, offset: (cls.deserialize(raw, version, offset), len(raw))), False
+        cls.readers[version] = made
+        return made
 
     @classmethod
     def deserialize_walked(cls, raw, version, offset, name):

@@ -31,16 +31,20 @@ def all_known(topics):
     return all(topic.topic_id != NO_TOPIC for topic in topics)
 
 
-def fill_names(answered, asked, known=None):
-    """
-    Give the answer's topics, which came with ids only, the names they had in the request.
+def names_of(request):
+    """Return ``{topic id: name}`` of the topics in a request: the ``topic_names`` that `fill_names` asks for."""
+    return dict((topic.topic_id, topic.name) for topic in request.topics or ())
 
-    :param known: {topic id: name} of those that the request left out
+
+def fill_names(response, request):
+    """
+    Give the topics of an answer, which came with ids only, the names that they had in the request.
+
+    It is a method: the `kiel.protocol.response.Response.answers` of apis whose newest versions name no topics.
     """
     names = None
-    for topic in answered:
+    for topic in response.topics:
         if not topic.name:
             if names is None:
-                names = dict(known or ())
-                names.update((topic.topic_id, topic.name) for topic in asked)
+                names = request.topic_names
             topic.name = names.get(topic.topic_id, "")

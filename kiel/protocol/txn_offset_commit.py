@@ -57,6 +57,9 @@ class TxnOffsetCommitRequest(Request):
         ("topics", Array.of(TopicRequest)),
     )
 
+    #: see `kiel.protocol.topic_ids.fill_names`
+    topic_names = property(topic_ids.names_of)
+
     @property
     def max_version(self):
         """5 as long as a topic's id is not known."""
@@ -92,6 +95,4 @@ class TxnOffsetCommitResponse(Response):
         ("topics", Array.of(TopicResponse)),
     )
 
-    def answers(self, request):
-        """Give topics that came by id their names."""
-        topic_ids.fill_names(self.topics, request.topics)
+    answers = topic_ids.fill_names

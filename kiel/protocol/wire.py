@@ -10,8 +10,9 @@ import itertools
 import struct
 
 from kiel import constants, exc
-from kiel.protocol import request as requests
+from kiel.protocol import part, request as requests
 from kiel.protocol import response as responses
+from kiel.protocol.lengths import ZERO
 
 #: the frame's size, and the correlation id at the beginning of each answer: signed 32 bits, big-endian
 size_struct = struct.Struct(">i")
@@ -178,7 +179,16 @@ class Wire(object):
         if cls.version_range is None:
             cls = responses.class_for(request)
         if request.walked is None or len(frame) < responses.LARGE:
-            response = cls.deserialize(frame, version, correlation_struct.size)
+            read, tagged = cls.readers.get(version) or cls.reader(version)
+            offset = correlation_struct.size
+            try:
+                if tagged:
+                    # seldom any: they are the last of the header
+                    offset = offset + 1 if frame[offset] == ZERO else part.skip_tags(frame, offset)
+                response, _ = read(frame, offset)
+            except part.BAD_BYTES as error:
+                raise exc.ProtocolError("%s of version %d can't be read: %s" % (cls.__name__, version, error))
+            response.api_version = version
         else:
             response = cls.deserialize_walked(frame, version, correlation_struct.size, request.walked)
         response.correlation_id = correlation_id

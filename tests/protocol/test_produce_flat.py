@@ -58,7 +58,7 @@ def test_what_it_tells_is_what_the_tables_tell():
         assert (flat.min_version, flat.max_version) == (plain.min_version, plain.max_version)
         assert flat.max_version == (13 if ids else 12) and not flat.expects_response and repr(flat.topics)
         assert flat.serialize() == plain.serialize()  # version 0
-        assert not ids or dict(flat.named) == dict((topic.name, topic.topic_id) for topic in plain.named)
+        assert flat.topic_names == (plain.topic_names if ids else {})
     assert produce_flat.FlatProduceRequest(None, 0, 500, [("t", topic_ids.NO_TOPIC, 0, [b""])]).max_version == 12
 
 
