@@ -1,29 +1,25 @@
 """The producer: takes messages, and has them collected into batches and sent."""
 from __future__ import absolute_import
 
-import collections
-import datetime
 import functools
 import json
-import logging
 import operator
 import os
 import time
-import weakref
 
 import six
-from tornado import gen, ioloop
+from tornado import gen
 
 from kiel import arguments, events, exc
 from kiel.clients.client import Client
-from kiel.clients.producing import bulk, encoding, serializing
+from kiel.clients.producing import bulk, encoding, loop_turn, undelivered
 from kiel.clients.producing.accumulator import Accumulator
 from kiel.clients.producing.admission import Admission
 from kiel.clients.producing.append_run import AppendRun
-from kiel.clients.producing.batch import RECORD_OVERHEAD, failure
+from kiel.clients.producing.batch import failure
 from kiel.callbacks import callback_failure
 from kiel.clients.producing.delivery import Delivery
-from kiel.clients.producing.message import labelled
+from kiel.clients.producing.one_by_one import OneByOne, no_key, own_key_maker
 from kiel.clients.producing.options import Options
 from kiel.clients.producing.overrides import refuse_replaced, replaces
 from kiel.clients.producing.producer_state import ASKING, FATAL, UNKNOWN
@@ -32,28 +28,16 @@ from kiel.clients.producing.topic_watch import TopicWatch
 from kiel.clients.producing.transaction_manager import TransactionManager
 from kiel.clients.producing.transaction_scope import TransactionScope
 from kiel.clients.view import View
-from kiel.events import Promise, asyncio_running_loop, outcome_of, settle
-from kiel.fairness import Turn
+from kiel.events import Promise, outcome_of, settle
 from kiel.partitioners import BY_NAME, given_keys
 from kiel.retry import monotonic
 from kiel.telemetry import names as told
 
-log = logging.getLogger(__name__)
-
 _NEVER = float("inf")
 
-#: all producers of this process, for its forks
-_producers = weakref.WeakSet()
-
-#: Python before 3.7 does not tell of a fork: then it is looked for
-_FORKS_UNSEEN = not hasattr(os, "register_at_fork")
-
 _time = time.time
-_getpid = os.getpid
 _text = six.text_type
 
-#: what a key maker may return besides text and None: kiel 0.9 wrote a number's text
-_MADE_KEYS = (bytes,) + six.integer_types
 _new = object.__new__
 
 _encode_json = json.JSONEncoder(sort_keys=True).encode
@@ -124,7 +108,7 @@ class Producer(Client):
     close_timeout = 30
 
     #: what `close` had to give up: ``{(topic, partition id): number of messages}``
-    undelivered = View(operator.attrgetter("_undelivered"))
+    undelivered = View(operator.attrgetter("_undelivered.given_up"))
 
     def __init__(
         self, brokers, serializer=None, key_maker=None, partitioner=None, batch_size=1,
@@ -135,40 +119,38 @@ class Producer(Client):
         super(Producer, self).__init__(brokers, **settings)
         #: makes text or bytes of a message; may be set
         self.serializer = arguments.function("serializer", serializer or serialize_json)
-        self._undelivered = {}
-        self._lost = {}  # the same, of what was lost with the loop that was closed
         self._options = options = Options(
             compression, required_acks, ack_timeout, linger, max_request_bytes, buffer_bytes, delivery_timeout,
             idempotent, transactional_id, transaction_timeout, max_in_flight
         )
-        self._turn = Turn()
-        self._run = AppendRun(self._count_run, self._run_began)
-        self._looked = set()  # the loop, once somebody saw in this turn of it that it is the one of `connect`
-        self._run_ends = False  # whether a run is ended when the loop turns
+        self._turn = turn = loop_turn.LoopTurn(self, lambda: self._run.end())
+        self._promise = turn.promise  # the same, where `produce` has it at once
+        self._run = AppendRun(lambda messages, size: self._accumulator.count_run(messages, size), turn.run_began)
         self._admission = Admission(buffer_bytes, self._run, self._refusal)
-        self._transactions = TransactionManager(self, options, self._admission.update)
+        self._transactions = TransactionManager(self, options, self._admission.update, turn.settle_in)
         refuse_replaced(type(self))
-        own_flush = self.flush if replaces(type(self), Producer, "flush") else None
         own_handler = self.handle_produce_response if replaces(
             type(self), Producer, "handle_produce_response") else None
+        flush = self.flush if replaces(type(self), Producer, "flush") else None
         # what a subclass has in the place of flush(), None where it has nothing
-        self._own_flush = own_flush and (lambda: outcome_of(own_flush()))
+        own_flush = flush and (lambda: outcome_of(flush()))
         watch = TopicWatch(self.cluster, self._transactions, lambda topic: self._accumulator.undelivered(topic))
         self._sender = Sender(
-            self, options, self._transactions, self._turn, self._admission.release, self._trouble, watch, own_handler
+            self, options, self._transactions, turn, self._admission.release, self._trouble, watch, own_handler
         )
         self._accumulator = Accumulator(
-            self, options, self._sender, self._admission, self._run, self._turn, watch, self._own_flush
+            self, options, self._sender, self._admission, self._run, turn, watch, own_flush
         )
+        self._one_by_one = OneByOne(self, self._accumulator, self._admission, turn)
         self._bulk = bulk.Bulk(
-            self._accumulator, self._turn, self._append, self._run.labelled, self._transactions.spoil)
-        self.cluster.unclosed.lost = functools.partial(_undelivered, self._sender.active, self._admission.line)
-        self._pid = os.getpid()  # of the process that made this, or that called `connect` last
-        _producers.add(self)
+            self._accumulator, turn, self._one_by_one.append, self._run.labelled, self._transactions.spoil)
+        self._undelivered = undelivered.Undelivered(self._sender, self._accumulator, own_flush)
+        self.cluster.unclosed.lost = functools.partial(
+            undelivered.told, self._sender.active, self._admission.line)
+        loop_turn.follow_forks(self)
         self._patience = self.close_timeout  # seconds that the `close` under way gives
-        self._asyncio = None  # the asyncio loop beneath the IOLoop of `connect`, where there is one
-        self._promise = Promise  # makes what `produce` returns
-        self._key_maker = _own_key_maker(key_maker)  # None: no keys
+        self._may_be_prompt = own_flush is None  # where a subclass has a flush() of its own, that is what sends
+        self.key_maker = key_maker
         self._batch_size = None
         self.batch_size = batch_size
         if partitioner is not None:
@@ -200,8 +182,7 @@ class Producer(Client):
     def _set_flush_at(self):
         each = not self._batch_size or self._batch_size <= 1
         self._run.end()
-        # where a subclass has a flush() of its own, that is what sends
-        self._sender.prompt = each and self._own_flush is None
+        self._sender.prompt = each and self._may_be_prompt
         # with each message sent by itself, and nobody waiting for it, no number of messages sets off sending
         if each:
             self._accumulator.flush_at = 1 if self._options.linger is None else _NEVER
@@ -211,12 +192,12 @@ class Producer(Client):
     @property
     def key_maker(self):
         """Makes the key of a message that has none; may be set."""
-        return self._key_maker or no_key
+        return self._one_by_one.key_maker or no_key
 
     @key_maker.setter
     def key_maker(self, key_maker):
         self._run.end()
-        self._key_maker = _own_key_maker(key_maker)
+        self._one_by_one.key_maker = own_key_maker(key_maker)
 
     @property
     def partitioner(self):
@@ -304,7 +285,7 @@ class Producer(Client):
                 and key is None and headers is None and timestamp is None and timeout is None
                 and value.__class__ is bytes and len(value) <= run.most and run.since <= now < run.until
             ):
-                # what `_append` does, for a message that follows others
+                # what `OneByOne.take` does, for a message that follows others
                 run.left = left - 1
                 run.append(value)
                 delivery = _new(Delivery)  # half the time of its constructor
@@ -320,121 +301,9 @@ class Producer(Client):
                     future = self._promise()
                     future.set_result(delivery)
                     return future
-            return self._produce(topic, message, value, key, partition, headers, timestamp, timeout, now)
+            return self._one_by_one.take(topic, message, value, key, partition, headers, timestamp, timeout, now)
         except BaseException as error:
             return _failed(callback_failure(error))
-
-    def _produce(self, topic, message, value, key, partition, headers, timestamp, timeout, now):
-        """Take a message that is not of the run."""
-        turn = self._turn
-        due = not turn.last <= now < turn.next
-        if due or not self._looked:
-            if due:
-                turn.tick(now)
-            self._settle_in()
-        if _FORKS_UNSEEN and self._pid != _getpid():
-            self.on_fork()
-        if timeout is not None:
-            timeout = arguments.seconds("timeout", timeout)
-        runs = self._key_maker is None  # it is asked for each message
-        delivery = self._append(topic, message, value, key, partition, headers, timestamp, runs)
-        accumulator = self._accumulator
-        if delivery.__class__ is not Delivery:
-            future = accumulator.wait(delivery)
-        elif accumulator.unflushed >= accumulator.flush_at and accumulator.set_off():
-            future = accumulator.sent(delivery, Promise())
-        elif due and turn.over(now):
-            return turn.later(delivery, Promise())
-        else:
-            future = self._promise()
-            future.set_result(delivery)
-            return future
-        return future if timeout is None else self._bounded(future, timeout, delivery)
-
-    def _append(self, topic, message, value, key, partition, headers, timestamp, runs=False):
-        """
-        Append a serialized message; return its Delivery, or the `PendingRecord` that has to wait.
-
-        The way of every message but those of a run. The turn has been asked for the time.
-
-        :param runs: whether a run may begin with it
-        """
-        if topic.__class__ is not str:
-            topic = arguments.text("topic", topic)
-        if partition is not None and partition.__class__ is not int:
-            partition = arguments.integer("partition", partition, 0)
-        if value.__class__ is not bytes:
-            if value.__class__ is _text:
-                value = value.encode("utf-8")
-            elif value is not None:
-                return self._append_made(topic, message, value, key, partition, headers, timestamp)
-        if key is None and headers is None and self._key_maker is None:
-            label, size = None, RECORD_OVERHEAD + len(value or b"")
-        elif key.__class__ is bytes and headers is None:
-            label, size = (key, None), RECORD_OVERHEAD + len(value or b"") + len(key)
-        else:
-            made = key is None and self._key_maker is not None
-            if made:
-                key = _checked_key(self._key_maker(message))
-            elif key.__class__ is not bytes:
-                arguments.octets("key", key)
-            label, size = labelled(key, value, headers)
-            if made and self._accumulator.only_given:
-                key = None  # it is written, and has no say in the partition
-        if timestamp is None:
-            stamp = self._turn.ms
-        else:
-            stamp, runs = arguments.milliseconds("timestamp", timestamp), False
-        return self._accumulator.append(topic, key, label, value, stamp, partition, size, runs)
-
-    def _append_made(self, topic, message, value, key, partition, headers, timestamp):
-        """
-        `_append` for what a serializer returned that is neither bytes nor text nor None.
-
-        Where that has to be waited for, the message takes its place in the line of those that wait for room: what is
-        produced later waits behind it.
-        """
-        value, headers, future = serializing.made(value, topic, headers)
-        if future is None:
-            return self._append(topic, message, value, key, partition, headers, timestamp, False)
-        admission = self._admission
-        admission.is_open = False  # it is not to be accepted, whatever room there is
-        try:
-            pending = self._append(topic, message, None, key, partition, headers, timestamp, False)
-        finally:
-            admission.update()
-
-        def label(result):
-            """Return what is written of the message."""
-            value, all_headers = serializing.resolved(result, headers)
-            if all_headers is headers:
-                return value, pending.label, pending.size + len(value or b"")
-            return (value,) + labelled(None if pending.label is None else pending.label[0], value, all_headers)
-
-        serializing.watch(pending, future, label, lambda: admission.release(0))
-        return pending
-
-    def _bounded(self, future, seconds, taken, timeout=None):
-        """
-        Return a Future that ends with an error when so many seconds are over.
-
-        :param taken: the message's Delivery, or the PendingRecord that waits for room
-        :param timeout: what the caller gave, where that is not what is left of it
-        """
-        def give_up():
-            accepted = taken.__class__ is Delivery or taken.accepted
-            settle(future, error=exc.DeliveryTimeoutError("no answer within timeout=%g s; %s" % (
-                arguments.seconds("timeout", seconds if timeout is None else timeout),
-                "the message is still under way and may be written" if accepted else
-                "%s, so the message is not written" % (
-                    "the serializer is not done" if taken.serializing else "there was no room")
-            )))
-
-        if not future.done():
-            io_loop = self.io_loop
-            timer = io_loop.call_later(seconds, give_up)
-            future.add_done_callback(lambda _: io_loop.remove_timeout(timer))
-        return future
 
     def produce_and_wait(
         self, topic, message, key=None, partition=None, headers=None, timestamp=None, timeout=None
@@ -453,28 +322,9 @@ class Producer(Client):
         :param timeout: seconds for all of it; default: no limit but the message's ``delivery_timeout``
         :raises kiel.exc.KielError: what kept the message from being written
         """
-        written = Promise()
         begun = monotonic()
         taken = self.produce(topic, message, key, partition, headers, timestamp, timeout)
-
-        def wait(_):
-            """The message is accepted, or not."""
-            error = None if taken.cancelled() else taken.exception()
-            if error is not None:
-                settle(written, error=error)
-            elif not taken.cancelled():
-                delivery = taken.result()
-                delivery.batch.wait(delivery.index, None, written)
-                if timeout is not None:
-                    left = arguments.seconds("timeout", timeout) - (monotonic() - begun)
-                    self._bounded(written, max(0.0, left), delivery, timeout)
-
-        if taken.done():
-            wait(taken)
-        else:
-            taken.add_done_callback(wait)
-            written.add_done_callback(lambda _: written.cancelled() and taken.cancel())
-        return written
+        return self._one_by_one.written(taken, timeout, begun)
 
     def produce_nowait(
         self, topic, message, key=None, partition=None, headers=None, timestamp=None
@@ -492,10 +342,9 @@ class Producer(Client):
         self._turn.tick(_time())
         accumulator = self._accumulator
         try:
-            self._settle_in()
-            delivery = self._append(topic, message, self.serializer(message), key, partition, headers, timestamp)
-            if delivery.__class__ is not Delivery:
-                delivery = accumulator.append_now(delivery)
+            self._turn.settle_in()
+            delivery = self._one_by_one.take_now(
+                topic, message, self.serializer(message), key, partition, headers, timestamp)
         except BaseException as error:
             raise callback_failure(error)
         if accumulator.unflushed >= accumulator.flush_at:
@@ -521,49 +370,14 @@ class Producer(Client):
             if partition is not None:
                 partition = arguments.integer("partition", partition, 0)
             bulk.check(messages, keys)
-            self._settle_in()
+            self._turn.settle_in()
             if self.closing:
                 raise failure(self._refusal(), topic)
         except Exception as error:
             return _failed(error)
-        runs = self._key_maker is None  # it is asked for each message
+        runs = self._one_by_one.key_maker is None  # it is asked for each message
         plain = runs and (partition is not None or self._accumulator.chance[True])
         return self._bulk.produce(topic, messages, keys, partition, self.serializer, plain, runs)
-
-    def _settle_in(self):
-        """
-        Begin anew where the loop of `connect` is closed. Messages need not wait for that: they wait for their leaders.
-
-        Once a turn is enough.
-
-        :raises kiel.exc.ClosedError: on another loop than that of `connect`, which may still run
-        """
-        if self.io_loop is None or self.closing or self._pid != os.getpid():  # a forked process is told otherwise
-            return
-        if asyncio_running_loop is not None:
-            here = self._asyncio is not None and asyncio_running_loop() is self._asyncio
-        else:
-            here = ioloop.IOLoop.current(instance=False) is self.io_loop
-        if not here and events.is_elsewhere(self.io_loop):
-            self._come_here()
-        if not self._looked:
-            # it may not turn again, and the next message may come on another
-            self._looked.add(self.io_loop)
-            events.soon(self.io_loop, self._looked.clear)
-
-    def _run_began(self):
-        """A run ends with the turn of the loop: the next message may come on another, and has to look where it is."""
-        if not self._run_ends and self.io_loop is not None:
-            self._run_ends = True
-            events.soon(self.io_loop, self._end_run)
-
-    def _end_run(self):
-        """The loop turned."""
-        self._run_ends = False
-        self._run.end()
-
-    def _count_run(self, messages, size):
-        self._accumulator.count_run(messages, size)
 
     def _refusal(self):
         """Return the error of a message that is not accepted now, None if it is."""
@@ -677,9 +491,8 @@ class Producer(Client):
         connecting = super(Producer, self)._open_client(timeout)
         self._admission.update()
         yield connecting
-        # a Future that need not look for its loop is made in half the time
-        self._asyncio = getattr(self.io_loop, "asyncio_loop", None)
-        self._promise = Promise if self._asyncio is None else functools.partial(Promise, loop=self._asyncio)
+        self._turn.connected()
+        self._promise = self._turn.promise
         if self._options.transactional_id is not None and self._transactions.state.state in (UNKNOWN, ASKING):
             yield self._transactions.initialize()
             self._check_open()
@@ -694,25 +507,14 @@ class Producer(Client):
         """Forget all that belongs to the process that this one was forked from, or to a loop that is closed."""
         forked = self._pid != os.getpid()
         super(Producer, self)._begin_anew()
-        self._asyncio = None
-        self._promise = Promise
-        self._looked.clear()
-        self._run_ends = False
         self._turn.forget()
+        self._promise = self._turn.promise
         if forked:
             error = exc.ClosedError("the process was forked; the parent delivers the message")
         else:
             self.cluster.unclosed.report()
             error = exc.ClosedError("the IOLoop was closed before the message was delivered")
-        batches = self._sender.batches()
-        pending = self._accumulator.refuse_pending(error)
-        self._sender.abandon(error)
-        for batch in batches:
-            batch.retrieve_error()
-        lost = collections.Counter([(one.topic, one.partition) for one in pending])
-        for batch in batches:
-            lost[batch.topic, batch.partition] += len(batch)
-        self._lost = {} if forked else dict(lost)
+        self._undelivered.lose(error, counts=not forked)
         self._accumulator.refresh()
         self._transactions.reset()
 
@@ -729,22 +531,10 @@ class Producer(Client):
             timeout = arguments.seconds("timeout", timeout)
         if self._pid != os.getpid():
             raise self._refusal()
-        self._settle_in()
-        if self._lost and not self.closing:
-            lost, self._lost = self._lost, {}
-            raise exc.ClosedError("the IOLoop was closed before %d messages were delivered" % sum(lost.values()))
-        work = self._accumulator.flush()
-        if timeout is None:
-            yield work
-            return
-        try:
-            yield gen.with_timeout(
-                datetime.timedelta(seconds=timeout), work, quiet_exceptions=exc.KielError
-            )
-        except gen.TimeoutError:
-            raise exc.DeliveryTimeoutError(
-                "not all messages were acknowledged within %g s" % timeout
-            )
+        self._turn.settle_in()
+        if not self.closing:
+            self._undelivered.tell_lost()
+        yield self._undelivered.flush(timeout)
 
     def close(self, timeout=None):
         """
@@ -768,10 +558,7 @@ class Producer(Client):
         if self._pid != os.getpid():
             self._begin_anew()
         yield super(Producer, self)._end_client(connecting)
-        lost, self._lost = self._lost, {}
-        for place, count in lost.items():
-            self._undelivered[place] = self._undelivered.get(place, 0) + count
-        raise gen.Return(self._undelivered)
+        raise gen.Return(self._undelivered.end_lost())
 
     @gen.coroutine
     def wind_down(self):
@@ -779,30 +566,8 @@ class Producer(Client):
         self._admission.update()
         if self._options.transactional_id is not None:
             yield self._transactions.abandon(self._patience, self._accumulator.drop)
-        try:
-            if self._own_flush is None:
-                yield self.flush(self._patience)
-            else:
-                begun = monotonic()
-                yield events.within(self._patience, self._own_flush())
-                yield Producer.flush(self, max(0.0, self._patience - (monotonic() - begun)))
-        except (exc.KielError, gen.TimeoutError) as error:
-            log.info("While closing: %s", error)
-        except Exception:
-            log.exception("flush() failed while closing")
-        error = exc.ClosedError("the producer was closed before the message was delivered")
-        # those first that are not accepted yet: they must not slip in as room comes
-        left = self._accumulator.refuse_pending(error)
-        self._undelivered = self._sender.stop(error)
+        yield self._undelivered.end(self._patience)
         self._transactions.reset()
-        for pending in left:
-            place = (pending.topic, pending.partition)
-            self._undelivered[place] = self._undelivered.get(place, 0) + 1
-        if self._undelivered:
-            log.error("Closed with messages not delivered: %s", ", ".join(
-                "%d for %s:%s" % (count, topic, partition)
-                for (topic, partition), count in sorted(self._undelivered.items(), key=str)
-            ))
 
     # -- answers, and a look inside --
 
@@ -815,8 +580,7 @@ class Producer(Client):
         found = super(Producer, self)._gauges()
         found["buffer_bytes"] = {(): self._admission.buffered + self._run.uncounted}
         found["buffer_limit_bytes"] = {(): self._admission.buffer_bytes}
-        waiting = sum(queue.unsent for queue in self._sender.active) + len(self._accumulator.pending)
-        found["waiting_records"] = {(): waiting}
+        found["waiting_records"] = {(): self._undelivered.unsent_count}
         return found
 
     def health(self):
@@ -841,69 +605,17 @@ class Producer(Client):
     @property
     def unsent_count(self):
         """The number of messages that have not been sent, or have to be sent again."""
-        return sum(queue.unsent for queue in self._sender.active) + len(self._accumulator.pending)
+        return self._undelivered.unsent_count
 
     @property
     def unsent(self):
         """The messages that wait to be sent, ``{topic: [Message]}``; a copy."""
-        unsent = collections.defaultdict(list)
-        for queue in self._sender.active:
-            for batch in queue.waiting:
-                unsent[queue.topic].extend(encoding.view(batch))
-        return unsent
+        return self._undelivered.unsent()
 
     @property
     def sent(self):
         """What is under way, ``{correlation id: {topic: {partition id: [Message]}}}``; a copy."""
-        sent = collections.defaultdict(lambda: collections.defaultdict(dict))
-        for correlation_id, in_flight in self._sender.sent.items():
-            for queue, batch in in_flight.batches:
-                sent[correlation_id][queue.topic][queue.partition] = encoding.view(batch)
-        return sent
-
-
-def _forked():
-    for producer in list(_producers):
-        producer.on_fork()
-
-
-if not _FORKS_UNSEEN:
-    os.register_at_fork(after_in_child=_forked)
-
-
-def _undelivered(queues, waiting):
-    """
-    Return the number of messages that are not delivered, and a text about them, without having the producer.
-
-    :param queues: the `kiel.clients.producing.partition_queue.PartitionQueue` objects that hold anything: a set
-    :param waiting: what waits for room: the `kiel.clients.producing.admission.Admission`'s own queue
-    """
-    left = dict(((queue.topic, queue.partition), sum(len(batch) for batch in queue.batches if not batch.done))
-                for queue in queues)
-    count = sum(left.values()) + len(waiting)
-    return count, "%d message%s not delivered (%s)" % (count, "" if count == 1 else "s", ", ".join(
-        "%d for %s:%s" % (number, topic, partition)
-        for (topic, partition), number in sorted(left.items(), key=str) if number
-    ) or "no room")
-
-
-def _own_key_maker(key_maker):
-    """Return the application's key maker, None where there is none to be asked."""
-    if key_maker is None or key_maker is no_key:
-        return None
-    return arguments.plain_callable("key_maker", key_maker)
-
-
-def _checked_key(key):
-    """Return what a key maker made, unless that is no key."""
-    if key.__class__ not in _MADE_KEYS:
-        arguments.made("key_maker", key)
-    return key
-
-
-def no_key(message):
-    """The default key maker: no keys."""
-    return None
+        return self._undelivered.sent()
 
 
 def _failed(error):

@@ -38,12 +38,14 @@ class TransactionManager(object):
     :param client: the producer, as a `kiel.clients.client.Client`
     :param options: `kiel.clients.producing.options.Options`
     :param on_change: called when messages may be accepted that were not before, or the reverse
+    :param settle_in: looks whether a call comes on the loop of `connect`, and has the producer begin anew where not
     """
 
-    def __init__(self, client, options, on_change):
+    def __init__(self, client, options, on_change, settle_in):
         self._client = client
         self._options = options
         self._on_change = on_change
+        self._settle_in = settle_in
         self._coordinators = {}  # (key type, key) -> GroupCoordinator
         #: the `ProducerState`; another one after each `reset`
         self.state = self._new_state()
@@ -293,7 +295,7 @@ class TransactionManager(object):
     @gen.coroutine
     def _end_by(self, call, event, work):
         """End the transaction, in one run though it be called for twice."""
-        self._client._settle_in()
+        self._settle_in()
         while self.is_ending:
             if self._ending_by == call:
                 yield self._ending
@@ -366,7 +368,7 @@ class TransactionManager(object):
 
         :param offsets: ``{(topic, partition): offset}``; default: all that was handed out
         """
-        self._client._settle_in()
+        self._settle_in()
         state = self._check("send_offsets", UNKNOWN, ASKING, READY, BROKEN, COMMITTING, ABORTING, FATAL)
         if consumer.autocommit is not False:
             raise ValueError("offsets that a transaction commits need a consumer with autocommit=False")

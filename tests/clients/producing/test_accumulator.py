@@ -7,7 +7,6 @@ import time
 import pytest
 from tornado import gen, ioloop
 
-from kiel import exc
 from kiel.clients.delivery import Delivery
 
 from tests import fake, loop
@@ -78,27 +77,6 @@ def test_messages_without_key_and_headers_take_no_columns_for_them(cluster):
     assert batch.records.keys == [None] * 4 + [b"", None, None]
     assert batch.records.headers == [None] * 5 + [[(b"h", None)], None]
     yield producer.close()
-
-
-@with_cluster(topics={"t": 1})
-def test_nowait(cluster):
-    producer = yield connected(cluster, linger=0.01, buffer_bytes=1000)
-    delivery = producer.produce_nowait("t", b"x" * 400)
-    producer.produce_nowait("t", b"x" * 400)
-    with pytest.raises(exc.BufferFullError) as caught:
-        producer.produce_nowait("t", b"x" * 400)
-    assert caught.value.topic == "t"
-    with pytest.raises(exc.UnknownTopicOrPartitionError):
-        producer.produce_nowait("unknown", b"x")
-    with pytest.raises(exc.UnknownTopicOrPartitionError):
-        producer.produce_nowait("t", b"x", partition=9)
-    assert (yield delivery).offset == 0
-    yield producer.flush()
-    producer.produce_nowait("t", b"x" * 2000)  # alone, it may be larger than the whole buffer
-    yield producer.close()
-    with pytest.raises(exc.ClosedError):
-        producer.produce_nowait("t", b"x")
-    assert len(values(cluster)) == 3
 
 
 @with_cluster(topics={"t": 1})

@@ -1,4 +1,4 @@
-"""Ways to wait for a message: one call that writes and waits, tasks that are made of produce()."""
+"""Messages one by one: one call that writes and waits, one that never waits, tasks that are made of produce()."""
 from __future__ import absolute_import
 
 import datetime
@@ -52,6 +52,27 @@ def test_it_waits_no_longer_than_it_is_told(settings):
         assert "timeout=0.1 s" in str(told) and "may be written" in str(told)
         yield producer.close(timeout=0)
     check()
+
+
+@with_cluster(topics={"t": 1})
+def test_nowait(cluster):
+    producer = yield connected(cluster, linger=0.01, buffer_bytes=1000)
+    delivery = producer.produce_nowait("t", b"x" * 400)
+    producer.produce_nowait("t", b"x" * 400)
+    with pytest.raises(exc.BufferFullError) as caught:
+        producer.produce_nowait("t", b"x" * 400)
+    assert caught.value.topic == "t"
+    with pytest.raises(exc.UnknownTopicOrPartitionError):
+        producer.produce_nowait("unknown", b"x")
+    with pytest.raises(exc.UnknownTopicOrPartitionError):
+        producer.produce_nowait("t", b"x", partition=9)
+    assert (yield delivery).offset == 0
+    yield producer.flush()
+    producer.produce_nowait("t", b"x" * 2000)  # alone, it may be larger than the whole buffer
+    yield producer.close()
+    with pytest.raises(exc.ClosedError):
+        producer.produce_nowait("t", b"x")
+    assert len(values(cluster)) == 3
 
 
 @needs_tasks

@@ -1,0 +1,159 @@
+"""What was produced and is not delivered: waited for, given up, or lost."""
+from __future__ import absolute_import
+
+import collections
+import datetime
+import logging
+
+from tornado import gen
+
+from kiel import events, exc
+from kiel.clients.producing import encoding
+from kiel.retry import monotonic
+
+log = logging.getLogger("kiel.clients.producer")
+
+
+class Undelivered(object):
+    """
+    All messages of a producer that are not delivered yet.
+
+    `flush` waits for them, `end` gives up those that can't be delivered in time, and `lose` those of a loop that is
+    closed.
+
+    :param sender: the `kiel.clients.producing.sender.Sender`, which has those that are accepted
+    :param accumulator: the `kiel.clients.producing.accumulator.Accumulator`, which knows those that are not
+    :param own_flush: what an application's subclass has in the place of ``flush``, None where it has nothing
+    """
+
+    def __init__(self, sender, accumulator, own_flush=None):
+        #: what `end` had to give up: ``{(topic, partition id): number of messages}``
+        self.given_up = {}
+        self._lost = {}  # the same, of what was lost with the loop that was closed
+        self._sender = sender
+        self._accumulator = accumulator
+        self._own_flush = own_flush
+
+    # -- a look at them --
+
+    @property
+    def unsent_count(self):
+        """The number of messages that have not been sent, or have to be sent again."""
+        return sum(queue.unsent for queue in self._sender.active) + len(self._accumulator.pending)
+
+    def unsent(self):
+        """Return a copy of those that wait to be sent, ``{topic: [Message]}``."""
+        unsent = collections.defaultdict(list)
+        for queue in self._sender.active:
+            for batch in queue.waiting:
+                unsent[queue.topic].extend(encoding.view(batch))
+        return unsent
+
+    def sent(self):
+        """Return a copy of what is under way, ``{correlation id: {topic: {partition id: [Message]}}}``."""
+        sent = collections.defaultdict(lambda: collections.defaultdict(dict))
+        for correlation_id, in_flight in self._sender.sent.items():
+            for queue, batch in in_flight.batches:
+                sent[correlation_id][queue.topic][queue.partition] = encoding.view(batch)
+        return sent
+
+    # -- waiting for them --
+
+    @gen.coroutine
+    def flush(self, timeout=None):
+        """
+        Send them, and wait until it is known what became of them; see `kiel.clients.producer.Producer.flush`.
+
+        :param timeout: seconds
+        """
+        work = self._accumulator.flush()
+        if timeout is None:
+            yield work
+            return
+        try:
+            yield gen.with_timeout(datetime.timedelta(seconds=timeout), work, quiet_exceptions=exc.KielError)
+        except gen.TimeoutError:
+            raise exc.DeliveryTimeoutError("not all messages were acknowledged within %g s" % timeout)
+
+    def tell_lost(self):
+        """
+        Say once what was lost with a loop.
+
+        :raises kiel.exc.ClosedError: where that was anything
+        """
+        if self._lost:
+            lost, self._lost = self._lost, {}
+            raise exc.ClosedError("the IOLoop was closed before %d messages were delivered" % sum(lost.values()))
+
+    # -- ending without them --
+
+    @gen.coroutine
+    def end(self, patience):
+        """
+        Deliver what is possible, and give up the rest.
+
+        :param patience: seconds
+        """
+        try:
+            if self._own_flush is not None:
+                begun = monotonic()
+                yield events.within(patience, self._own_flush())
+                patience = max(0.0, patience - (monotonic() - begun))
+            yield self.flush(patience)
+        except (exc.KielError, gen.TimeoutError) as error:
+            log.info("While closing: %s", error)
+        except Exception:
+            log.exception("flush() failed while closing")
+        error = exc.ClosedError("the producer was closed before the message was delivered")
+        # those first that are not accepted yet: they must not slip in as room comes
+        pending = self._accumulator.refuse_pending(error)
+        self.given_up = self._sender.stop(error)
+        self._give_up(collections.Counter((one.topic, one.partition) for one in pending))
+        if self.given_up:
+            log.error("Closed with messages not delivered: %s", _listed(self.given_up))
+
+    def end_lost(self):
+        """Return all that was given up, also with a loop."""
+        lost, self._lost = self._lost, {}
+        self._give_up(lost)
+        return self.given_up
+
+    def _give_up(self, counts):
+        for place, count in counts.items():
+            self.given_up[place] = self.given_up.get(place, 0) + count
+
+    def lose(self, error, counts):
+        """
+        Fail them all: they belong to a loop that is closed, or to the process that this one was forked from.
+
+        :param counts: whether they are lost, and `tell_lost` is to say so; in a forked process they are not
+        """
+        batches = self._sender.batches()
+        pending = self._accumulator.refuse_pending(error)
+        self._sender.abandon(error)
+        for batch in batches:
+            batch.retrieve_error()
+        lost = collections.Counter((one.topic, one.partition) for one in pending)
+        for batch in batches:
+            lost[batch.topic, batch.partition] += len(batch)
+        self._lost = dict(lost) if counts else {}
+
+
+def told(queues, waiting):
+    """
+    Return the number of messages that are not delivered, and a text about them, without having the producer.
+
+    :param queues: the `kiel.clients.producing.partition_queue.PartitionQueue` objects that hold anything: a set
+    :param waiting: what waits for room: the `kiel.clients.producing.admission.Admission`'s own queue
+    """
+    left = dict(((queue.topic, queue.partition), sum(len(batch) for batch in queue.batches if not batch.done))
+                for queue in queues)
+    count = sum(left.values()) + len(waiting)
+    return count, "%d message%s not delivered (%s)" % (
+        count, "" if count == 1 else "s", _listed(dict(item for item in left.items() if item[1])) or "no room")
+
+
+def _listed(counts):
+    """Return ``{(topic, partition id): number of messages}`` as a text."""
+    return ", ".join("%d for %s:%s" % (count, topic, partition)
+                     for (topic, partition), count in sorted(counts.items(), key=str))
