@@ -275,6 +275,10 @@ NOT_WHOLE = set()
 ON_EXTRAS = {
     "kiel.metrics.opentelemetry": ("opentelemetry", (3, 9)),
     "kiel.tracing": ("opentelemetry", (3, 9)),
+    "kiel.tracing.processing": ("opentelemetry", (3, 9)),
+    "kiel.tracing.producing": ("opentelemetry", (3, 9)),
+    "kiel.tracing.propagation": ("opentelemetry", (3, 9)),
+    "kiel.tracing.spans": ("opentelemetry", (3, 9)),
 }
 
 

@@ -13,7 +13,8 @@ from tornado import gen, httpclient, httpserver, netutil, web
 from kiel import exc, metrics
 from kiel.clients import SingleConsumer
 from kiel.hooks import Event, Handed
-from kiel.metrics import HISTOGRAM, TABLE, Histogram, Metrics, Numbers
+from kiel.metrics import HISTOGRAM, TABLE, Histogram, Metrics
+from kiel.metrics.partitions import Partitions
 
 from tests import loop, syntax
 from tests.clients.consuming import consumers
@@ -119,16 +120,16 @@ def test_without_a_counter_there_is_the_state(cluster):
 
 
 def test_what_is_at_work_is_bounded():
-    numbers = Numbers()
+    partitions = Partitions()
     for offset in range(5000):
-        numbers.handed(("t", 0), Handed(offset, offset + 1, -1), True)
-    assert len(numbers.at_work["t", 0]) == metrics.MOST_AT_WORK
-    numbers.commit(("t", 0), 5000)
-    assert not numbers.at_work["t", 0] and not numbers.newest
-    numbers.handed(("t", 0), Handed(0, 5000, 7), True)  # committed before it was handed out
-    assert not numbers.at_work["t", 0] and numbers.newest == {("t", 0): 7}
-    numbers.forget({"t": [0]})
-    assert not numbers.at_work and not numbers.committed and not numbers.newest
+        partitions.handed(("t", 0), Handed(offset, offset + 1, -1), True)
+    assert len(partitions.at_work["t", 0]) == metrics.MOST_AT_WORK
+    partitions.commit(("t", 0), 5000)
+    assert not partitions.at_work["t", 0] and not partitions.newest
+    partitions.handed(("t", 0), Handed(0, 5000, 7), True)  # committed before it was handed out
+    assert not partitions.at_work["t", 0] and partitions.newest == {("t", 0): 7}
+    partitions.forget({"t": [0]})
+    assert not partitions.at_work and not partitions.committed and not partitions.newest
 
 
 def test_a_client_that_is_dropped_leaves_nothing():
