@@ -143,7 +143,7 @@ class Stream(object):
             data = None
             try:
                 if incoming.missing > FEW:
-                    count = self.socket.recv_into(incoming.room())
+                    count = incoming.fill(self.socket.recv_into)
                 else:
                     data = self.socket.recv(FEW)
                     count = len(data)

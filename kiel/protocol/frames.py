@@ -40,6 +40,9 @@ if six.PY2:
             """Return a part, for a socket to fill."""
             return memoryview(self._bytes)[start:end]
 
+        def release(self):
+            """Take the last view back: here it goes with the last who has it."""
+
         def whole(self):
             """Return all of it; nothing may be done with this then."""
             made, self._bytes = bytes(self._bytes), None
@@ -62,24 +65,24 @@ else:
 
         def grow(self, count):
             """Set so many more aside."""
-            self._release()
+            self.release()
             self.size += count
             self._file.seek(self.size - 1)
             self._file.write(b"\0")
 
         def view(self, start, end):
             """Return a part, for a socket to fill; good until anything else is asked for."""
-            self._release()
+            self.release()
             self._view = self._file.getbuffer()[start:end]
             return self._view
 
         def whole(self):
             """Return all of it; nothing may be done with this then."""
-            self._release()
+            self.release()
             return self._file.getvalue()
 
-        def _release(self):
-            """Nobody may write where the last view was: bytes don't change."""
+        def release(self):
+            """Take the last view back: nobody may write there any more, since bytes don't change."""
             if self._view is not None:
                 self._view.release()
                 self._view = None
@@ -153,11 +156,28 @@ class Frames(object):
             body.grow(min(filled, self.missing))
         return body.view(filled, filled + self.missing)
 
+    def fill(self, recv_into):
+        """
+        Have the `room` filled by a function that returns how many bytes it brought; return that, see `filled`.
+
+        The room is taken back at once, whether something came or not. A connection may end within a frame and be
+        dropped then: where it goes as part of a circle, Python 3.13 tells of bytes that can't be freed since there is
+        a view of them.
+
+        :raises EnvironmentError: what the function raises
+        """
+        room = self.room()
+        try:
+            return recv_into(room)
+        finally:
+            self._body.release()
+
     def filled(self, count):
         """Note that so many bytes of the `room` are filled; return the frame if that was the last of it, else None."""
         self._filled += count
         self.missing -= count
         if self.missing:
+            self._body.release()
             return None
         body, self._body = self._body, None
         return body.whole()

@@ -1,10 +1,15 @@
 """Frames out of bytes that come in pieces of any size."""
 from __future__ import absolute_import
 
+import errno
+import gc
 import random
 import struct
+import sys
 
+import mock
 import pytest
+import six
 
 from kiel import exc
 from kiel.protocol import frames as module
@@ -85,6 +90,59 @@ def test_room_that_was_given_is_not_written_any_more():
     except ValueError:  # on Python 3 it is the frame that would change
         pass
     assert frame == body(100)
+
+
+def nothing_there(rooms):
+    """What a socket does that is given room, and has nothing: those are noted."""
+    def recv_into(room):
+        rooms.append(room)
+        raise EnvironmentError(errno.EAGAIN, "nothing there")
+    return recv_into
+
+
+def test_filling():
+    frames = Frames()
+    list(frames.feed(framed(body(100))[:50]))
+    rest = body(100)[46:]
+
+    def recv_into(room):
+        count = min(20, len(room))
+        start = len(rest) - len(room)
+        room[:count] = rest[start:start + count]
+        return count
+
+    counts, found = [], []
+    while frames.missing:
+        counts.append(frames.fill(recv_into))
+        found.append(frames.filled(counts[-1]))
+    assert counts == [20, 20, 14] and found == [None, None, body(100)]
+
+
+def test_nobody_has_room_between_two_reads():
+    frames, rooms = Frames(), []
+    list(frames.feed(framed(body(100))[:50]))
+    with pytest.raises(EnvironmentError):
+        frames.fill(nothing_there(rooms))
+    assert len(rooms) == 1 and frames.missing == 54
+    if six.PY3:  # on Python 2 there is no way to take it back
+        with pytest.raises(ValueError):
+            rooms[0][0] = 1
+    assert list(frames.feed(body(100)[46:])) == [body(100)]
+
+
+def test_dropped_within_a_frame():
+    """A connection that ended, and went as part of a circle: Python 3.13 tells what went wrong in that."""
+    told = []
+    with mock.patch.object(sys, "unraisablehook", told.append, create=True):
+        for _ in range(3):
+            frames, circle = Frames(), []
+            list(frames.feed(framed(body(100))[:50]))
+            with pytest.raises(EnvironmentError):
+                frames.fill(nothing_there([]))
+            circle.extend([circle, frames])
+            del frames, circle
+        gc.collect()
+    assert not told
 
 
 def test_room_ends_with_the_frame():
