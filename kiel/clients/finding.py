@@ -1,4 +1,4 @@
-"""How a client finds its cluster: by its bootstrap hosts, asked once, or again and again where that is wanted."""
+"""How a client finds its cluster: by its bootstrap hosts, asked once, or again and again; and whether it is there."""
 from __future__ import absolute_import
 
 from tornado import gen
@@ -45,3 +45,22 @@ def find(cluster, plan, waits, timeout, called_off):
         yield events.first(gen.sleep(delay), called_off)
         if called_off.done():
             return
+
+
+@gen.coroutine
+def reach(cluster):
+    """
+    Connect to any of the brokers that a bootstrap host named.
+
+    :param cluster: the `kiel.cluster.Cluster`
+    :raises kiel.exc.NoBrokersError: when none can be reached, as with wrong advertised.listeners
+    """
+    last = None
+    for broker in list(cluster.conns.values()):
+        try:
+            yield broker.connect()
+            return
+        except exc.KielError as error:
+            last = error
+    raise exc.NoBrokersError("a bootstrap host answers, but none of the brokers that it names can be reached; look "
+                             "at their advertised.listeners: %s" % last)

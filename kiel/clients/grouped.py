@@ -21,18 +21,16 @@ from kiel.clients.grouping.autocommit import Autocommit
 from kiel.clients.grouping.committed_offsets import CommittedOffsets, retry_of
 from kiel.clients.grouping.committer import Committer
 from kiel.clients.grouping.coordinator import GroupCoordinator
-from kiel.clients.grouping.group_view import GroupView
+from kiel.clients.grouping.group_protocol import PROTOCOLS, GroupProtocol
 from kiel.clients.grouping.handing_out import HandingOut
+from kiel.clients.grouping.joining import Joining
 from kiel.clients.grouping.progress import Progress
 from kiel.clients.grouping.subscription import Subscription
 from kiel.clients.grouping.topics_to_commit import TopicsToCommit
 from kiel.clients.view import View, refuse_taken
-from kiel.groups.choice import ProtocolChoice
-from kiel.groups.handover import HandoverAllocator
 from kiel.groups.membership import Membership
 from kiel.retry import monotonic
 from kiel.zookeeper.allocator import PartitionAllocator
-from kiel.zookeeper.follower import Follower
 
 log = logging.getLogger(__name__)
 
@@ -44,9 +42,6 @@ CLOSING_TIME = 1.0
 
 #: values of ``autocommit``
 AUTOCOMMIT = (True, False, "processed")
-
-#: values of ``group_protocol``
-PROTOCOLS = (None, "classic", "consumer")
 
 
 class GroupedConsumer(BaseConsumer):
@@ -119,15 +114,19 @@ class GroupedConsumer(BaseConsumer):
         self.group_protocol = group_protocol
         self.rebalance_timeout = rebalance_timeout
         self.autocommit = autocommit
-        #: the ZooKeeper that the group meets in, as one text; None for a group that meets in Kafka
-        self._zk_hosts = self._zk_addresses = zk_hosts
-        if zk_hosts and not isinstance(zk_hosts, str):
-            self._zk_hosts = ",".join(zk_hosts)
         #: finds the broker that coordinates the group
         self._group_coordinator = GroupCoordinator(self, group, handler=self)
+        #: where the group meets, and by which protocol
+        self._group_protocol = GroupProtocol(
+            self, self._group_coordinator, self._settings, zk_hosts, group_protocol, partition_allocator,
+            Membership(group_instance_id, session_timeout, heartbeat_interval, rebalance_timeout, max_poll_interval,
+                       slow_callback, self.rack_id, assignors),
+            lambda: self._subscription.wanted.union(self.offsets)
+        )
         #: the group's committed offsets
         self._committed = CommittedOffsets(
-            self, self._group_coordinator, bool(zk_hosts), self._zk_hosts, self.isolation_level, face=self
+            self, self._group_coordinator, bool(zk_hosts), self._group_protocol.zk_hosts, self.isolation_level,
+            face=self
         )
         #: how far this member has come
         self._progress = Progress(autocommit == "processed")
@@ -135,7 +134,7 @@ class GroupedConsumer(BaseConsumer):
         self._assignment = Assignment(
             group, self._fetcher, self._progress, rebalance_timeout,
             lambda keys: self._autocommit.before_release(keys), self._cursors_of,
-            self._allocation_changed, self._zk_hosts, self._settings
+            self._allocation_changed, self._group_protocol.zk_hosts, self._settings
         )
         self._assignment.on_rebalance = on_rebalance
         self._assignment.on_lost = on_lost
@@ -149,39 +148,11 @@ class GroupedConsumer(BaseConsumer):
         #: the topics that this member takes part in
         self._subscription = Subscription(
             self.cluster, self._assignment, [topics] if isinstance(topics, six.string_types) else topics,
-            self._fall_back, self._subscription_failed, self._topic_gone
+            lambda error: self._joining.fall_back(error), self._subscription_failed,
+            lambda topic: self.offsets.pop(topic, None)
         )
-        membership = Membership(
-            group_instance_id, session_timeout, heartbeat_interval, rebalance_timeout, max_poll_interval, slow_callback,
-            self.rack_id, _assignors(assignors, partition_allocator, zk_hosts, group_protocol)
-        )
-        #: takes the allocator of the protocol that the group goes by in Kafka
-        self._choice = ProtocolChoice(self._group_coordinator, membership, self._settings, group_protocol)
-        #: shares partitions out among members that meet in ZooKeeper
-        self._zk_function = partition_allocator or naive_allocator
-        #: what was owned on a loop that is closed, or before a fork, and was not told of as lost yet
-        self._abandoned = {}
-        if zk_hosts:
-            self.allocator = self._zookeeper_allocator()
-        #: topic -> the error of the allocator that `consume` raised last
-        self._refusals_raised = {}
-        #: the process that this was made in
-        self._pid = os.getpid()
-
-    def _zookeeper_allocator(self):
-        """Make the allocator of a group that meets in ZooKeeper, or did."""
-        # the partition must stay this member's until its last commit is through, even if that is slow
-        last_commit = 2 * (committer.AUTOCOMMIT_TIME + self._settings.request_timeout)
-        allocator = (Follower if self.group_protocol else PartitionAllocator)(
-            self._zk_addresses, self.group_name, self.name, self._zk_function,
-            release_timeout=self.rebalance_timeout + last_commit
-        )
-        if not self.group_protocol:
-            return allocator
-        return HandoverAllocator(
-            self._choice, allocator, lambda: self._subscription.wanted.union(self.offsets),
-            lambda: GroupView(self, self.group_name, uses_zookeeper=True)
-        )
+        #: takes the member into its group, and out of it
+        self._joining = Joining(self, self._group_protocol, self._assignment, self._subscription)
 
     # -- what is the collaborators' --
 
@@ -331,83 +302,22 @@ class GroupedConsumer(BaseConsumer):
         What it had and did not commit is handed out again, by whoever owns it then.
         """
         if self._pid == os.getpid():
-            self.allocator.leave_now()
+            self._joining.leave_now()
         super(GroupedConsumer, self)._begin_anew()
         self._fetcher.forget(positions=True)
         self._group_coordinator.forget()
-        self._subscription.abandon()
         self._progress.forfeit_all()
         self._committer.abandon()
-        self._refusals_raised.clear()
         self._autocommit.abandon()
-        self.name = make_name()
-        self._abandoned = self._assignment.abandon()
-        if self._zk_hosts:
-            self.allocator = self._zookeeper_allocator()
+        self._joining.begin_anew(make_name())
 
     @gen.coroutine
     def _open_client(self, timeout=None):
         """The work of `connect`, done once for all who call that meanwhile."""
-        if os.getpid() != self._pid:  # made before a fork: the parent has that name
-            self._pid = os.getpid()
-            self.name = make_name()
-            if self._zk_hosts:
-                self.allocator.consumer_name = self.name
+        if os.getpid() != self._pid:
+            self._joining.take_name(make_name())
         yield super(GroupedConsumer, self)._open_client(timeout)
-        abandoned, self._abandoned = self._abandoned, {}
-        yield self._assignment.tell_lost(abandoned)
-        yield self._reach_a_broker()
-        if self._subscription.following:
-            return  # it was connected before
-        self._assignment.closing = False
-        try:
-            if self._zk_hosts:
-                self._obey(self.allocator)
-                yield self._join()
-                self._note_name()
-                yield self.determine_coordinator()
-            else:
-                yield self._choice.join(self._obey, self._join)
-            self._check_open()
-        except Exception:
-            self._subscription.stop()
-            yield self.allocator.stop()
-            raise
-        log.info("Group %s: %s is connected", self.group_name, self.name, extra=self._assignment.fields())
-
-    @gen.coroutine
-    def _reach_a_broker(self):
-        """
-        Connect to any of the brokers that the bootstrap host named.
-
-        :raises kiel.exc.NoBrokersError: when none can be reached, as with wrong advertised.listeners
-        """
-        last = None
-        for broker in list(self.cluster.conns.values()):
-            try:
-                yield broker.connect()
-                return
-            except exc.KielError as error:
-                last = error
-        raise exc.NoBrokersError("a bootstrap host answers, but none of the brokers that it names can be reached; look "
-                                 "at their advertised.listeners: %s" % last)
-
-    def _obey(self, allocator):
-        """Go by an allocator from now on."""
-        self._check_open()
-        self._assignment.obey(allocator)
-
-    def _join(self):
-        """Have the allocator join; return a Future."""
-        return self._subscription.join(self.max_wait_time / 1000.0)
-
-    def _fall_back(self, error):
-        """The group turned out to be a classic one that the broker does not upgrade; return a Future."""
-        return self._choice.fall_back(self.allocator, error, self._obey, self._join)
-
-    def _note_name(self):
-        """The allocator took another name where this one's was taken."""
-        self.name = getattr(self.allocator, "consumer_name", self.name)
+        yield self._joining.join()
 
     @gen.coroutine
     def determine_coordinator(self):
@@ -434,10 +344,6 @@ class GroupedConsumer(BaseConsumer):
                       extra=dict(self._assignment.fields(), topic=topic))
             self._fetcher.wake(topic)
 
-    def _topic_gone(self, topic):
-        """A topic was deleted."""
-        self.offsets.pop(topic, None)
-
     def _on_metadata(self):
         """Topics may have come or gone: the group follows."""
         super(GroupedConsumer, self)._on_metadata()
@@ -456,7 +362,7 @@ class GroupedConsumer(BaseConsumer):
         if self.autocommit == "processed" and len(self._calls.under_way[topic]) > 1:
             yield gen.moment
             raise exc.ConcurrentConsumeError(topic)
-        yield self._raise_refusal(topic)
+        yield self._joining.raise_refusal(topic)
         heartbeat = self.allocator.heartbeat
         try:
             if heartbeat is not None:
@@ -468,18 +374,6 @@ class GroupedConsumer(BaseConsumer):
                 heartbeat.progress()
                 heartbeat.working = True
         raise gen.Return(messages)
-
-    @gen.coroutine
-    def _raise_refusal(self, topic):
-        """Raise what ended the membership; what may pass only once, so that the call after it tries again."""
-        error = self.allocator.error
-        if error is None or topic in self._subscription.pending:
-            return
-        if self.allocator.refused and self._refusals_raised.get(topic) is error:
-            return
-        self._refusals_raised[topic] = error
-        yield gen.moment  # a loop that goes on in spite of it must not keep others from their turn
-        raise error
 
     @gen.coroutine
     def _consume_and_commit(self, topic, start, call):
@@ -539,7 +433,7 @@ class GroupedConsumer(BaseConsumer):
 
     def _allocation_changed(self):
         """The allocator changed the allocation: streams give back what they hold of others' partitions."""
-        self._note_name()
+        self._joining.note_name()
         self._streams.keep(self.allocation)
 
     def _moved(self, cursor, offset):
@@ -719,23 +613,18 @@ class GroupedConsumer(BaseConsumer):
         """
         forked = self.io_loop is not None and self._pid != os.getpid()  # the membership is the parent's, who goes on
         if not forked and (self._ending is None or self._ending.done()) and not events.is_running(self.io_loop):
-            self.allocator.leave_now()
+            self._joining.leave_now()
         return super(GroupedConsumer, self).close()
 
     @gen.coroutine
     def wind_down(self):
         """Commit what is due, leave the group, and end every `consume`."""
-        self._assignment.closing = True
-        self._subscription.stop()
+        self._joining.begin_leaving()
         yield super(GroupedConsumer, self).wind_down()
         try:
             yield self._commit_at_last()
         finally:
-            try:
-                yield self.allocator.stop()
-            finally:
-                self._progress.clear()
-                self._assignment.clear()
+            yield self._joining.leave()
 
     @gen.coroutine
     def _commit_at_last(self):
@@ -749,11 +638,4 @@ class GroupedConsumer(BaseConsumer):
 #: the `commit_offsets` that is not an application's own
 COMMIT_OFFSETS = six.get_unbound_function(GroupedConsumer.commit_offsets)
 
-
-def _assignors(assignors, partition_allocator, zk_hosts, group_protocol):
-    """Return what the group shares partitions by in Kafka."""
-    if partition_allocator is None:
-        return assignors
-    if zk_hosts and (assignors or group_protocol == "consumer"):
-        return assignors  # on the way from ZooKeeper to Kafka, the function is for the one, assignors for the other
-    return [partition_allocator]
+__all__ = ["GroupedConsumer", "PartitionAllocator", "naive_allocator"]

@@ -363,7 +363,7 @@ class Telemetry(object):
 def resource_of(client):
     """Return what the numbers are about, by the names that the KIP has for it."""
     group = getattr(client, "group_name", None)
-    membership = client._choice.membership if group else None
+    membership = client._group_protocol.membership if group else None
     found = {
         "client_rack": getattr(client, "rack_id", None),
         "group_id": group,

@@ -124,6 +124,6 @@ def refuse_unfit(producer, consumer):
     if consumer.isolation_level != constants.READ_COMMITTED:
         raise ValueError("make the worker's consumer with isolation_level=\"read_committed\": else it would work on "
                          "messages whose transaction is aborted")
-    if consumer._zk_hosts:
+    if consumer._committed.uses_zookeeper:
         raise ValueError("the consumer's group meets in ZooKeeper, and no transaction commits offsets that are kept "
                          "there: leave out zk_hosts")

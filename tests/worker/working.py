@@ -35,9 +35,9 @@ class Stage(object):
         self.consumer = make(self.cluster, **dict(
             dict(autocommit=False, topics=["t"], deserializer=json.loads), **(member or {})))
         # a group whose allocation the test decides is made of one in ZooKeeper, which workers with a producer refuse
-        hosts, self.consumer._zk_hosts = self.consumer._zk_hosts, None
+        self.consumer.committed.uses_zookeeper = False
         self.worker = Worker(self.consumer, handler or self.note, **settings)
-        self.consumer._zk_hosts = hosts
+        self.consumer.committed.uses_zookeeper = True
         return self.worker
 
     def put(self, *values, **options):

@@ -45,12 +45,12 @@ def with_kafka_member(**settings):
         @with_cluster(topics={"t": 2})
         def run(cluster):
             consumer = make(cluster, **settings)
-            consumer._zk_hosts = consumer.assignment.zk_hosts = None
+            consumer.assignment.zk_hosts = None
             consumer.allocator = InKafka({"t": [0, 1]})
             consumer.committed.uses_zookeeper = False
             consumer.assignment.obey(consumer.allocator)
             yield super(type(consumer), consumer)._open_client()
-            yield consumer._join()
+            yield consumer.subscription.join(1)
             try:
                 yield gen.coroutine(test)(cluster, consumer)
             finally:

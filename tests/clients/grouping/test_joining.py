@@ -1,11 +1,11 @@
-"""connect() and close() of a member in every order, and after what goes wrong; with a scripted broker."""
+"""A member joins and leaves in every order, and after what goes wrong; with a scripted broker."""
 from __future__ import absolute_import
 
 import pytest
 from tornado import concurrent, gen, ioloop
 
 from kiel import exc
-from kiel.clients import GroupedConsumer
+from kiel.clients import GroupedConsumer, finding
 
 from tests import loop
 from tests.clients.grouping.members import Given, commits, gather, make
@@ -148,7 +148,7 @@ def test_nobody_behind_the_bootstrap_host(cluster):
     consumer = make(cluster)
     cluster[1].on("group_coordinator", CLOSE)
     consumer.cluster.conns.clear()
-    error = yield loop.raises(exc.NoBrokersError, consumer._reach_a_broker())
+    error = yield loop.raises(exc.NoBrokersError, finding.reach(consumer.cluster))
     assert "advertised.listeners" in str(error)
     yield consumer.close()
 
@@ -171,3 +171,47 @@ def test_a_member_that_is_closed_without_a_loop_leaves_at_once():
         yield consumer.close()
         other.close()
     check()
+
+
+@pytest.mark.parametrize("passing", [False, True])
+def test_what_ended_the_membership_is_raised_for_each_topic(passing):
+    @with_cluster(topics={"t": 1, "u": 1})
+    def check(cluster):
+        consumer = make(cluster)
+        yield consumer.connect()
+        error = consumer.allocator.error = exc.KielError("no right to the group")
+        consumer.allocator.refused = passing
+        for topic in ("t", "u"):
+            assert (yield loop.raises(exc.KielError, consumer.consume(topic))) is error
+        if passing:  # the second call tries again
+            assert (yield consumer.consume("t")) == []
+            consumer.allocator.error = exc.KielError("again")
+            yield loop.raises(exc.KielError, consumer.consume("t"))
+        else:
+            assert (yield loop.raises(exc.KielError, consumer.consume("t"))) is error
+        yield consumer.close()
+    check()
+
+
+@with_cluster(topics={"t": 1})
+def test_an_allocator_that_took_another_name_gives_it_to_the_member(cluster):
+    consumer = make(cluster)
+    consumer.allocator.consumer_name = consumer.name + "-2"
+    yield consumer.connect()
+    assert consumer.name.endswith("-2")
+    yield consumer.close()
+
+
+@with_cluster(topics={"t": 1})
+def test_a_subclass_finds_the_coordinator_in_its_own_way(cluster):
+    class Own(GroupedConsumer):
+        asked = 0
+
+        def determine_coordinator(self):
+            self.asked += 1
+            return super(Own, self).determine_coordinator()
+
+    consumer = make(cluster, kind=Own)
+    yield consumer.connect()
+    assert (consumer.asked, consumer.coordinator_id) == (1, 1)
+    yield consumer.close()
