@@ -10,13 +10,11 @@ from tornado import gen
 
 from kiel import events, exc
 from kiel.allocation import naive_allocator
-from kiel.clients import observed
 from kiel.clients.consumer import BaseConsumer, make_name
-from kiel.clients.consuming.cursor import SOUGHT, UNSET, UNTOLD
+from kiel.clients.consuming.cursor import UNTOLD
 from kiel.clients.consuming.offset_lookup import BEGINNING
-from kiel.clients.consuming.position_search import PositionSearch
 from kiel.clients.grouping import committer, health
-from kiel.clients.grouping.assignment import Assignment, Signature, not_owned
+from kiel.clients.grouping.assignment import Assignment, Signature
 from kiel.clients.grouping.autocommit import Autocommit
 from kiel.clients.grouping.committed_offsets import CommittedOffsets, retry_of
 from kiel.clients.grouping.committer import Committer
@@ -24,21 +22,16 @@ from kiel.clients.grouping.coordinator import GroupCoordinator
 from kiel.clients.grouping.group_protocol import PROTOCOLS, GroupProtocol
 from kiel.clients.grouping.handing_out import HandingOut
 from kiel.clients.grouping.joining import Joining
+from kiel.clients.grouping.polling import Polling
 from kiel.clients.grouping.progress import Progress
+from kiel.clients.grouping.starting_positions import StartingPositions
 from kiel.clients.grouping.subscription import Subscription
 from kiel.clients.grouping.topics_to_commit import TopicsToCommit
 from kiel.clients.view import View, refuse_taken
 from kiel.groups.membership import Membership
-from kiel.retry import monotonic
 from kiel.zookeeper.allocator import PartitionAllocator
 
 log = logging.getLogger(__name__)
-
-#: seconds of one look-up of positions; what failed retriably is looked up again by the next
-LOOK_UP_TIME = 1.0
-
-#: seconds that `GroupedConsumer.close` waits for messages that are being worked on ("processed" mode)
-CLOSING_TIME = 1.0
 
 #: values of ``autocommit``
 AUTOCOMMIT = (True, False, "processed")
@@ -139,7 +132,10 @@ class GroupedConsumer(BaseConsumer):
         self._assignment.on_rebalance = on_rebalance
         self._assignment.on_lost = on_lost
         #: commits what is due
-        self._committer = Committer(self._committed, self._progress, self._assignment, self._positions_of)
+        self._committer = Committer(
+            self._committed, self._progress, self._assignment, self._positions_of,
+            lambda: "committed by %s" % self.name
+        )
         #: has it do so by itself
         self._autocommit = Autocommit(self, self._committer, self._own_commit)
         #: hands out what still is this member's
@@ -153,6 +149,12 @@ class GroupedConsumer(BaseConsumer):
         )
         #: takes the member into its group, and out of it
         self._joining = Joining(self, self._group_protocol, self._assignment, self._subscription)
+        #: what goes with each `consume`
+        self._polling = Polling(self, self._calls, self._joining, self._assignment, self._subscription,
+                                self._progress, self._autocommit)
+        #: looks up where to go on
+        self._starting = StartingPositions(
+            self._positions, self._committed, self._lookup, self._progress, self.cluster.outage)
 
     # -- what is the collaborators' --
 
@@ -268,14 +270,7 @@ class GroupedConsumer(BaseConsumer):
 
     def _gauges(self):
         """Return how the member is; see `kiel.clients.client.Client.metrics`."""
-        found = super(GroupedConsumer, self)._gauges()
-        allocator = self.allocator
-        found["assigned_partitions"] = {(): sum(len(ids) for ids in allocator.allocation.values())}
-        if allocator.member_count is not None:
-            found["members"] = {(): allocator.member_count}
-        if allocator.heartbeat is not None and allocator.heartbeat.last_beat is not None:
-            found["heartbeat_age_seconds"] = {(): max(0.0, monotonic() - allocator.heartbeat.last_beat)}
-        return found
+        return dict(super(GroupedConsumer, self)._gauges(), **health.gauges(self.allocator))
 
     # -- joining --
 
@@ -352,41 +347,9 @@ class GroupedConsumer(BaseConsumer):
 
     # -- consuming --
 
-    @gen.coroutine
     def _consume(self, topic, start, call):
-        """Consume, and commit as `autocommit` says."""
-        if self.closing:
-            self._progress.done_with(topic)  # for the last commit, which close() does
-            yield gen.moment  # a loop around consume() must not keep close() from its turn
-            raise gen.Return(None)
-        if self.autocommit == "processed" and len(self._calls.under_way[topic]) > 1:
-            yield gen.moment
-            raise exc.ConcurrentConsumeError(topic)
-        yield self._joining.raise_refusal(topic)
-        heartbeat = self.allocator.heartbeat
-        try:
-            if heartbeat is not None:
-                heartbeat.progress()
-                heartbeat.working = False
-            messages = yield self._consume_and_commit(topic, start, call)
-        finally:
-            if heartbeat is not None:
-                heartbeat.progress()
-                heartbeat.working = True
-        raise gen.Return(messages)
-
-    @gen.coroutine
-    def _consume_and_commit(self, topic, start, call):
-        """Return the work of `_consume`, between the signs of progress."""
-        if self.allocator.by_topic:
-            self._subscription.want(topic, self.max_wait_time / 1000.0)
-        if self.autocommit == "processed":
-            self._progress.done_with(topic)
-            yield self._autocommit.commit()
-        messages = yield super(GroupedConsumer, self)._consume(topic, start, call)
-        if not messages and self.autocommit is True:
-            yield self._autocommit.commit()  # what could not be committed when it was handed out
-        raise gen.Return(messages)
+        """Consume, and commit as `autocommit` says; return a Future."""
+        return self._polling.consume(topic, start, call)
 
     def _hand_out(self, taken, call):
         """Decode what was taken, and book it; return a Future of what may be returned."""
@@ -467,25 +430,7 @@ class GroupedConsumer(BaseConsumer):
 
         :raises kiel.exc.BrokerError: when the look-up failed for good
         """
-        search = PositionSearch(
-            self._positions.to_locate(topic, start), self._positions.located, self.cluster.outage)
-        asked = [key for key, cursor in search.cursors.items() if cursor.state == UNSET]
-        sought = [key for key, cursor in search.cursors.items() if cursor.state == SOUGHT]
-
-        def tell(key, offset):
-            """A position was found; where the application sought it, it is also what is committed next."""
-            search.tell(key, offset)
-            if key in sought and search.cursors[key].handed == offset:
-                self._progress.sought(key, offset)
-
-        positions = yield self._committed.read(asked, LOOK_UP_TIME, search.tell)
-        fresh = dict(
-            (key, BEGINNING if cursor.start is None else cursor.start) for key, cursor in search.cursors.items()
-            if positions.get(key) is None
-        )
-        if fresh:
-            positions.update((yield self._lookup.positions_at(fresh, LOOK_UP_TIME, tell)))
-        self.last_error = search.finish(positions) or self.last_error
+        self.last_error = (yield self._starting.find(topic, start)) or self.last_error
         raise gen.Return(True)
 
     # -- committing --
@@ -510,20 +455,16 @@ class GroupedConsumer(BaseConsumer):
         if self.io_loop is not None and not self.closing and events.is_elsewhere(self.io_loop):
             yield self._come_here()
         if self._autocommit.is_calling:  # an application's own calls this one, for a commit that kiel wants
-            error = yield self._commit_due(metadata, committer.AUTOCOMMIT_TIME)
+            error = yield self._committer.commit_due(metadata, committer.AUTOCOMMIT_TIME, self.closing)
             self._autocommit.note(error)
         elif self.closing:
             raise exc.ClosedError("group %s: the consumer is closed, nothing is committed any more" % self.group_name)
         elif offsets is not None:
             error = yield self._committer.commit_these(dict(
                 ((topic, partition), offset) for topic, parts in offsets.items() for partition, offset in parts.items()
-            ), self._metadata(metadata))
+            ), metadata)
         else:
-            self._progress.done_with_all()
-            error = yield self._commit_due(metadata)
-            forfeited, self._progress.forfeited = self._progress.forfeited, {}
-            if error is None and forfeited and self.allocator.by_topic:
-                error = not_owned(forfeited)
+            error = yield self._committer.commit_handed_out(metadata)
         self._trouble.note("committing", error)
         if error is not None:
             raise error
@@ -533,14 +474,6 @@ class GroupedConsumer(BaseConsumer):
         return dict(
             (cursor.partition, cursor.handed) for cursor in self._fetcher.of(topic) if cursor.handed is not None
         )
-
-    def _metadata(self, text=None):
-        """Return the text to keep beside offsets."""
-        return "committed by %s" % self.name if text is None else text
-
-    def _commit_due(self, metadata=None, deadline=None, closing=False):
-        """Commit what is due; return a Future of the first error, or None."""
-        return self._committer.commit_due(self._metadata(metadata), deadline, closing or self.closing)
 
     def _own_commit(self):
         """Return an application's own `commit_offsets`, None where there is none."""
@@ -557,10 +490,7 @@ class GroupedConsumer(BaseConsumer):
             messages must not be committed, since somebody else gets them too
         """
         self._come_here()
-        if self._progress.forfeited:
-            raise not_owned(self._progress.forfeited)
-        self._progress.done_with_all()
-        return dict(self._progress.due)
+        return self._committer.handed_out()
 
     def signature(self, keys):
         """
@@ -572,10 +502,7 @@ class GroupedConsumer(BaseConsumer):
 
     def note_committed(self, offsets):
         """Take note that offsets were committed otherwise, such as with a transaction."""
-        for key, offset in offsets.items():
-            self._progress.committed(key, offset)
-        if offsets and self._settings.hooks is not None:
-            observed.committed(self._settings.hooks, self.group_name, offsets, dict.fromkeys(offsets, True))
+        self._committer.note_committed(offsets)
 
     def rewind(self):
         """
@@ -622,17 +549,9 @@ class GroupedConsumer(BaseConsumer):
         self._joining.begin_leaving()
         yield super(GroupedConsumer, self).wind_down()
         try:
-            yield self._commit_at_last()
+            yield self._autocommit.commit_at_last()
         finally:
             yield self._joining.leave()
-
-    @gen.coroutine
-    def _commit_at_last(self):
-        """Commit what is due by the mode, trying again for a while."""
-        working = set(key for work in self._progress.working.values() for key in work)
-        yield self._assignment.wait_for_work(working, CLOSING_TIME)
-        if self.autocommit is not False:
-            yield self._autocommit.commit_or_log(closing=True)
 
 
 #: the `commit_offsets` that is not an application's own

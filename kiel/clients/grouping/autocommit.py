@@ -15,6 +15,9 @@ log = logging.getLogger("kiel.clients.grouped")
 #: seconds between two commits of what a stream has handed out ("processed" mode)
 COMMIT_INTERVAL = 1.0
 
+#: seconds that `kiel.clients.grouped.GroupedConsumer.close` waits for messages that are being worked on
+CLOSING_TIME = 1.0
+
 
 class Autocommit(object):
     """
@@ -38,6 +41,11 @@ class Autocommit(object):
     def at_once(self):
         """Whether what is handed out is committed before."""
         return self._client.autocommit is True
+
+    @property
+    def when_processed(self):
+        """Whether it is committed when the application says that it is done with it."""
+        return self._client.autocommit == "processed"
 
     @property
     def is_calling(self):
@@ -73,7 +81,7 @@ class Autocommit(object):
             return
         own = self._own()
         if own is None:
-            error = yield client._commit_due(None, committer.AUTOCOMMIT_TIME, closing)
+            error = yield self._committer.commit_due(None, committer.AUTOCOMMIT_TIME, closing or client.closing)
         else:
             error = yield self._call(own)
         client._trouble.note("committing", error)
@@ -115,3 +123,11 @@ class Autocommit(object):
         except Exception as error:
             self._client._trouble.note("committing", error)
             log.exception("Group %s: the application's own commit_offsets failed", self._client.group_name)
+
+    @gen.coroutine
+    def commit_at_last(self):
+        """Commit what is due, for the last time, and wait a while for what is being worked on."""
+        working = set(key for work in self._committer.progress.working.values() for key in work)
+        yield self._committer.assignment.wait_for_work(working, CLOSING_TIME)
+        if self._client.autocommit is not False:
+            yield self.commit_or_log(closing=True)

@@ -24,13 +24,15 @@ class Committer(object):
     :param progress: the member's `kiel.clients.grouping.progress.Progress`
     :param assignment: the member's `kiel.clients.grouping.assignment.Assignment`
     :param positions: function of a topic that returns ``{partition: next offset to hand out}`` of those it knows
+    :param text: function that returns the text kept beside offsets for which there is no other
     """
 
-    def __init__(self, committed, progress, assignment, positions):
+    def __init__(self, committed, progress, assignment, positions, text):
         self.committed = committed
         self.progress = progress
         self.assignment = assignment
         self._positions = positions
+        self._text = text
         self._settings = committed.client.cluster.settings
         #: how many commits of what is due have begun: whether an override of `commit_offsets` used kiel's own
         self.begun = 0
@@ -41,11 +43,25 @@ class Committer(object):
         self._lock = locks.Lock()
 
     @gen.coroutine
+    def commit_handed_out(self, metadata):
+        """
+        Commit all that was handed out, which counts as processed. Return the first error, or None.
+
+        In groups that meet in Kafka, one that says which partitions went to others before this.
+        """
+        self.progress.done_with_all()
+        error = yield self.commit_due(metadata)
+        forfeited, self.progress.forfeited = self.progress.forfeited, {}
+        if error is None and forfeited and self.assignment.allocator.by_topic:
+            error = not_owned(forfeited)
+        raise gen.Return(error)
+
+    @gen.coroutine
     def commit_due(self, metadata, deadline=None, closing=False):
         """
         Commit what is due, of the partitions that are still this member's. Return the first error, or None.
 
-        :param metadata: a text kept beside the offsets
+        :param metadata: a text kept beside the offsets, or None
         :param deadline: seconds until what failed retriably is given up
         :param closing: whether to go on trying while the client closes
         """
@@ -77,7 +93,8 @@ class Committer(object):
         """Commit offsets as long as the present terms of their partitions last."""
         begun = monotonic()
         result = yield self.committed.commit(
-            offsets, metadata, deadline, Signature(self.assignment, offsets), closing
+            offsets, self._text() if metadata is None else metadata, deadline, Signature(self.assignment, offsets),
+            closing
         )
         for key, outcome in result.items():
             if isinstance(outcome, exc.KielError):
@@ -88,3 +105,19 @@ class Committer(object):
         if self._settings.hooks is not None:
             observed.committed(self._settings.hooks, self.assignment.group, offsets, result, monotonic() - begun)
         raise gen.Return(result)
+
+    # -- by somebody else --
+
+    def handed_out(self):
+        """See `kiel.clients.grouped.GroupedConsumer.handed_out`."""
+        if self.progress.forfeited:
+            raise not_owned(self.progress.forfeited)
+        self.progress.done_with_all()
+        return dict(self.progress.due)
+
+    def note_committed(self, offsets):
+        """See `kiel.clients.grouped.GroupedConsumer.note_committed`."""
+        for key, offset in offsets.items():
+            self.progress.committed(key, offset)
+        if offsets and self._settings.hooks is not None:
+            observed.committed(self._settings.hooks, self.assignment.group, offsets, dict.fromkeys(offsets, True))

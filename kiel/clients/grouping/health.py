@@ -2,6 +2,7 @@
 from __future__ import absolute_import
 
 from kiel.clients.health import ago
+from kiel.retry import monotonic
 
 
 def report(health, allocator, lag):
@@ -31,3 +32,13 @@ def report(health, allocator, lag):
             for topic, ids in allocation.items()
         ),
     )
+
+
+def gauges(allocator):
+    """Return the numbers of a member, see `kiel.clients.client.Client.metrics`."""
+    found = {"assigned_partitions": {(): sum(len(ids) for ids in allocator.allocation.values())}}
+    if allocator.member_count is not None:
+        found["members"] = {(): allocator.member_count}
+    if allocator.heartbeat is not None and allocator.heartbeat.last_beat is not None:
+        found["heartbeat_age_seconds"] = {(): max(0.0, monotonic() - allocator.heartbeat.last_beat)}
+    return found

@@ -19,7 +19,7 @@ from tests.native import needs_native, run
 @pytest.fixture(autouse=True)
 def closing_soon(monkeypatch):
     """Nobody says that the last message is processed, so close() need not wait for that as long as otherwise."""
-    monkeypatch.setattr(grouped, "CLOSING_TIME", 0.05)
+    monkeypatch.setattr("kiel.clients.grouping.autocommit.CLOSING_TIME", 0.05)
 
 
 MODES = pytest.mark.parametrize("autocommit", [True, "processed", False])
