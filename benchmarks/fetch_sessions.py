@@ -13,7 +13,7 @@ import time
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 
-from kiel.clients.consuming.fetch_request import Fetch  # noqa: E402
+from kiel.clients.consuming.fetch import Fetch  # noqa: E402
 from kiel.clients.consuming.fetch_session import FetchSession  # noqa: E402
 from kiel.clients.single import SingleConsumer  # noqa: E402
 from kiel.protocol import fetch, messages  # noqa: E402

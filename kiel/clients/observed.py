@@ -48,7 +48,7 @@ def batch_retried(hooks, batch, error):
 # -- consuming --
 
 def fetch_answered(hooks, broker_id, response, fetch):
-    """Tell of the answer to a `kiel.clients.consuming.fetch_request.Fetch`."""
+    """Tell of the answer to a `kiel.clients.consuming.fetch.Fetch`."""
     if hooks.wants("fetch_answered"):
         parts = [part for topic in response.topics for part in topic.partitions]
         sizes = [part.message_set.size for part in parts]

@@ -12,7 +12,7 @@ import collections
 from tornado import concurrent, gen
 
 from kiel.clients.consuming.cursor import CHECKING, IN_FLIGHT, READY, UNTOLD, Cursor
-from kiel.clients.consuming.fetch_response import FetchResponses
+from kiel.clients.consuming.fetch import FetchResponses
 from kiel.clients.consuming.log_validator import LogValidator
 from kiel.clients.consuming.metadata_refresh import MetadataRefresh
 from kiel.clients.consuming.source import Source

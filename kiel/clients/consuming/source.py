@@ -7,7 +7,7 @@ from tornado import gen
 
 from kiel import exc
 from kiel.clients import observed
-from kiel.clients.consuming.fetch_request import LEAST_LIMIT, Fetch
+from kiel.clients.consuming.fetch import LEAST_LIMIT, Fetch
 from kiel.clients.consuming.fetch_session import NO_SESSION, FetchSession
 from kiel.retry import monotonic
 

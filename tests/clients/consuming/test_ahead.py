@@ -8,7 +8,7 @@ from tornado import concurrent, gen
 from kiel import exc
 from kiel.clients.consuming import source
 from kiel.clients.consuming.cursor import AHEAD, BUFFERED, IN_FLIGHT, Cursor
-from kiel.clients.consuming.fetch_request import Fetch
+from kiel.clients.consuming.fetch import Fetch
 from kiel.events import settle
 
 from tests import answers, fake
