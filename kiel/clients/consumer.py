@@ -108,6 +108,8 @@ class BaseConsumer(Client):
         self._reader = BatchReader(deserializer or json.loads, on_error or self.log_error, check_crcs, self._moved)
         #: the same, where an application overrides how
         self._overridden = OverriddenReading(self, self._fetcher, self._positions, self._reader, self._moved)
+        #: what makes messages of a batch for `consume`; set by `connect`
+        self._read_values = self._reader.read_values
         #: what reads several topics, or message by message
         self._streams = Streams(self, self._fetcher, self._positions.paused, self._lookup, self._reader.turn)
         #: the calls of `consume`
@@ -170,8 +172,7 @@ class BaseConsumer(Client):
         """
         if not isinstance(topic, ONE_TOPIC):
             return self._streams.consume(topic, start, max_wait_time, max_records, True)
-        read = self._overridden.read if self._overridden.wanted() else self._reader.read_values
-        return self._calls.begin(topic, start, read, max_wait_time, max_records)
+        return self._calls.begin(topic, start, self._read_values, max_wait_time, max_records)
 
     def consume_records(self, topic, start=None, max_wait_time=None, max_records=None):
         """Return the next messages of a topic like `consume`: a Future of a list of `kiel.clients.Record`."""
@@ -307,7 +308,7 @@ class BaseConsumer(Client):
         """
         Return the messages of a fetch's answer, deserialised.
 
-        Where it is overridden, `consume` returns what it returns; see `deserialize_messages`.
+        Where it is overridden when `connect` is called, `consume` returns what it returns; see `deserialize_messages`.
         """
         return self._overridden.handle(response)
 
@@ -415,6 +416,11 @@ class BaseConsumer(Client):
         found["buffer_limit_bytes"] = {(): self.buffer_bytes}
         found["lag"] = self._positions.lags()
         return found
+
+    def _open_client(self, timeout=None):
+        """The work of `connect`: by now an application has overridden what it does."""
+        self._read_values = self._overridden.read if self._overridden.wanted() else self._reader.read_values
+        return super(BaseConsumer, self)._open_client(timeout)
 
     def _begin_anew(self):
         """
