@@ -461,9 +461,6 @@ class Producer(Client):
         :raises kiel.exc.TransactionFailedError: when the consumer has lost its partitions, or the offsets can't be
             written; `abort` has to follow
         """
-        if offsets is not None:
-            offsets = dict(((topic, partition), offset) for topic, parts in offsets.items()
-                           for partition, offset in parts.items())
         return events.detached(self._transactions.send_offsets(consumer, offsets))
 
     # -- beginning and ending --

@@ -11,7 +11,7 @@ from kiel.protocol import errors
 from kiel.retry import Backoff, monotonic
 
 from tests import answers, fake
-from tests.clients.producing.test_transactions import Member
+from tests.clients.producing.transactions import Member
 from tests.sweep import admin, members
 
 #: seconds for which "a while" lasts from the first request on, what it waits for that, and after which a case hangs

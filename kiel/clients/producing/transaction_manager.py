@@ -1,4 +1,4 @@
-"""The transactions of a producer: what it asks their coordinator, and what the answers mean."""
+"""The transactions of a producer: where they begin and end, and what belongs to them."""
 from __future__ import absolute_import
 
 import logging
@@ -6,19 +6,16 @@ import logging
 from tornado import concurrent, gen
 
 from kiel import events, exc
-from kiel.clients.grouping.assignment import not_owned
-from kiel.clients.grouping.coordinator import GroupCoordinator
 from kiel.callbacks import safe_text
 from kiel.clients.producing.producer_id import ProducerIdRequests
 from kiel.clients.producing.producer_state import (
-    ABORTING, ASKING, BROKEN, COMMITTING, FATAL, FATAL_ERRORS, OPEN, READY, UNKNOWN, ProducerState
+    ABORTING, ASKING, BROKEN, COMMITTING, FATAL, OPEN, READY, UNKNOWN, ProducerState
 )
+from kiel.clients.producing.transaction_offsets import TransactionOffsets
+from kiel.clients.producing.transaction_requests import TransactionRequests, first_error
+from kiel.clients.producing.transactional_id import TransactionalId
 from kiel.events import settle
-from kiel.protocol import (
-    add_offsets_to_txn, add_partitions_to_txn, coordinator, end_txn, errors, init_producer_id, topic_ids,
-    txn_offset_commit
-)
-from kiel.retry import Backoff
+from kiel.protocol import add_partitions_to_txn, end_txn, errors, init_producer_id, topic_ids
 
 log = logging.getLogger(__name__)
 
@@ -46,32 +43,29 @@ class TransactionManager(object):
         self._options = options
         self._on_change = on_change
         self._settle_in = settle_in
-        self._coordinators = {}  # (key type, key) -> GroupCoordinator
-        #: the `ProducerState`; another one after each `reset`
-        self.state = self._new_state()
-        self._ids = ProducerIdRequests(self.state)
-        self._initializing = None  # the request for the id and epoch that is under way
+        #: the `ProducerState`; another one after each `reset`, as are those who know it
+        self.state, self._requests, self._ids, self._transactional_id, self._offsets = self._anew()
         self._adding = None  # the request that adds partitions
         self._to_add = set()  # the (topic, partition id) pairs that it is to add
         self._ending = None  # the end of the transaction that is under way,
         self._ending_by = None  # and the call that set it off
-        self._offsets = []  # (consumer, offsets) of the transaction
         self._flushing = False  # whether a commit still waits for messages
 
-    def _new_state(self):
-        options = self._options
-        return ProducerState(
+    def _anew(self):
+        """Return a state without an id and without a transaction, and those who know it."""
+        client, options = self._client, self._options
+        state = ProducerState(
             options.idempotent, options.transactional_id, self._on_change if options.transactional_id else None
         )
+        requests = TransactionRequests(client, state)
+        return (state, requests, ProducerIdRequests(state), TransactionalId(requests, state, options),
+                TransactionOffsets(client.cluster, requests, state))
 
     def reset(self):
         """Go on without an id and without a transaction, as at first."""
-        self.state = self._new_state()
-        self._ids = ProducerIdRequests(self.state)
-        self._coordinators.clear()
-        self._initializing = self._adding = self._ending = self._ending_by = None
+        self.state, self._requests, self._ids, self._transactional_id, self._offsets = self._anew()
+        self._adding = self._ending = self._ending_by = None
         self._to_add = set()
-        self._offsets = []
         self._flushing = False
 
     def refusal(self):
@@ -153,65 +147,20 @@ class TransactionManager(object):
                     log.debug("No producer id yet: %s", error)
                 return
 
-    # -- the id and epoch of a transactional producer --
-
-    @gen.coroutine
     def initialize(self):
-        """
-        Get an id and epoch from the coordinator, which ends what an earlier producer left open.
-
-        Nothing is asked when there are an id and an epoch already.
-        """
-        state = self.state
-        if state.state == READY:
-            # again and again: where all brokers were away, nothing else has the producer look for them
-            broker = yield self._coordinator(coordinator.TRANSACTION, state.transactional_id).ask(gen.maybe_future)
-            if _level(broker) != state.level:
-                state.go("renewed")
-        if state.state == UNKNOWN:
-            state.go("asked")
-            self._initializing = self._ask_for_id()
-            yield self._initializing
-        elif state.state == ASKING:
-            yield self._initializing
-
-    @gen.coroutine
-    def _ask_for_id(self):
-        state = self.state
-        level = [1]
-
-        def make(broker):
-            level[0] = _level(broker)
-            request = init_producer_id.InitProducerIdRequest(
-                transactional_id=state.transactional_id,
-                transaction_timeout=int(self._options.transaction_timeout * 1000)
-            )
-            if broker.reaches("init_producer_id", 3):  # it tells whether somebody else had a newer epoch (KIP-360)
-                request.producer_id, request.producer_epoch = state.producer_id, state.epoch
-            return request
-
-        try:
-            response = yield self._ask(make, lambda response: (
-                exc.for_code(response.error_code, "transactional id %s" % state.transactional_id, response.api,
-                             transactional_id=state.transactional_id) or response
-            ))
-        except Exception:
-            if state.state == ASKING:
-                state.go("failed")
-            raise
-        state.given(response.producer_id, response.producer_epoch)
-        state.level = level[0]
+        """Get an id and epoch from the coordinator where there are none; return a Future."""
+        return self._transactional_id.initialize()
 
     @gen.coroutine
     def _add_partitions(self):
         """Add partitions to the transaction, also those that are wanted meanwhile."""
-        state = self.state
+        state, requests = self.state, self._requests
         try:
             while self._to_add:
                 keys = sorted(self._to_add)
                 topics = topic_ids.by_topic(add_partitions_to_txn.TopicRequest, keys)
-                yield self._ask(lambda broker: add_partitions_to_txn.AddPartitionsToTxnRequest(
-                    topics=topics, **self._signature()
+                yield requests.ask(lambda broker: add_partitions_to_txn.AddPartitionsToTxnRequest(
+                    topics=topics, **requests.signature()
                 ), lambda response: first_error(response, transactional_id=state.transactional_id))
                 state.partitions.update(keys)
                 self._to_add.difference_update(keys)
@@ -328,30 +277,28 @@ class TransactionManager(object):
         if error is not None:
             raise error
         yield self._end(True)
-        for consumer, offsets in self._offsets:
-            consumer.note_committed(offsets)
-        self._offsets = []
+        self._offsets.committed()
 
     @gen.coroutine
     def _abort(self, drop):
         yield drop(self.state.failure())
         yield self._end(False)
-        self._offsets = []
+        self._offsets.forget()
 
     @gen.coroutine
     def _end(self, committed):
         """End the transaction at its coordinator, if that knows of one."""
-        state = self.state
+        state, requests = self.state, self._requests
         self._to_add.clear()
         ended = (-1, -1)
         if (state.partitions or state.groups) and not state.forgotten:
             def make(broker):
-                request = end_txn.EndTxnRequest(committed=committed, **self._signature())
+                request = end_txn.EndTxnRequest(committed=committed, **requests.signature())
                 request.narrow = (5, 5) if state.level >= 2 else (0, 4)
                 return request
 
             try:
-                ended = yield self._ask(make, lambda response: (
+                ended = yield requests.ask(make, lambda response: (
                     exc.for_code(response.error_code, "the transaction's end", response.api,
                                  transactional_id=state.transactional_id) or
                     (response.producer_id, response.producer_epoch)
@@ -366,63 +313,12 @@ class TransactionManager(object):
         """
         Make a consumer's offsets part of the transaction; see `kiel.clients.producer.Producer.send_offsets`.
 
-        :param offsets: ``{(topic, partition): offset}``; default: all that was handed out
+        :param offsets: ``{topic: {partition id: offset}}``; default: all that was handed out
         """
         self._settle_in()
-        state = self._check("send_offsets", UNKNOWN, ASKING, READY, BROKEN, COMMITTING, ABORTING, FATAL)
-        if consumer.autocommit is not False:
-            raise ValueError("offsets that a transaction commits need a consumer with autocommit=False")
-        group = consumer.group_name
-        try:
-            offsets = consumer.handed_out() if offsets is None else offsets
-            signature = consumer.signature(offsets)
-        except exc.KielError as error:
-            state.spoil(error)
-            raise state.failure()
-        if not offsets:
-            raise gen.Return({})
-        try:
-            if state.level < 2 and group not in state.groups:
-                yield self._ask(
-                    lambda broker: add_offsets_to_txn.AddOffsetsToTxnRequest(group=group, **self._signature()),
-                    lambda response: exc.for_code(response.error_code, "group %s" % group, response.api, group=group,
-                                                  transactional_id=state.transactional_id)
-                )
-            state.groups.add(group)
-            yield self._ask(
-                lambda broker: self._offset_request(broker, consumer, signature, offsets), lambda response: first_error(
-                    response, group=group, transactional_id=state.transactional_id
-                ), coordinator.GROUP, group
-            )
-        except exc.KielError as error:
-            state.spoil(error)
-            raise state.failure() or error
-        self._offsets.append((consumer, offsets))
-        raise gen.Return(offsets)
-
-    def _offset_request(self, broker, consumer, signature, offsets):
-        """
-        Return the TxnOffsetCommit of a consumer's offsets.
-
-        :param signature: `kiel.clients.grouping.assignment.Signature`, who may commit them as long as the terms last in
-            which they were handed out; in the member's next one somebody else has come further
-        :raises kiel.exc.NotOwnedError: when these have ended
-        """
-        for key, doubt in sorted(signature.withheld(offsets).items()):
-            raise doubt or not_owned([key])
-        topics = topic_ids.by_topic(txn_offset_commit.TopicRequest, (
-            (topic, txn_offset_commit.PartitionRequest(
-                partition_id=partition, offset=int(offset), leader_epoch=getattr(offset, "epoch", -1), metadata=""
-            )) for (topic, partition), offset in sorted(offsets.items())
-        ), self._client.cluster.topic_ids)
-        request = txn_offset_commit.TxnOffsetCommitRequest(
-            group=consumer.group_name, topics=topics, **self._signature()
-        )
-        request.narrow = (5, 6) if self.state.level >= 2 else (0, 4)
-        if broker.reaches("txn_offset_commit", 3):
-            request.member_id, request.generation = signature.identity
-            request.group_instance_id = signature.instance_id
-        return request
+        self._check("send_offsets", UNKNOWN, ASKING, READY, BROKEN, COMMITTING, ABORTING, FATAL)
+        sent = yield self._offsets.send(consumer, offsets)
+        raise gen.Return(sent)
 
     @gen.coroutine
     def abandon(self, patience, drop):
@@ -443,77 +339,3 @@ class TransactionManager(object):
         except (exc.KielError, gen.TimeoutError) as error:
             log.warning("Closed with a transaction not ended; the brokers abort it after %g s: %s",
                         self._options.transaction_timeout, error)
-
-    # -- requests to coordinators --
-
-    def _signature(self):
-        """Return what every request of a transaction carries."""
-        state = self.state
-        return dict(
-            transactional_id=state.transactional_id, producer_id=state.producer_id, producer_epoch=state.epoch
-        )
-
-    @gen.coroutine
-    def _ask(self, make, read, kind=coordinator.TRANSACTION, key=None):
-        """
-        Ask a coordinator, again while it fails in a passing way; return what ``read`` makes of the answer.
-
-        An error for good is noted in the state, and raised.
-        """
-        key = self.state.transactional_id if key is None else key
-        plan = self._client.cluster.settings.retry
-        # a transaction just ended is finished by the brokers within milliseconds: CONCURRENT_TRANSACTIONS until then
-        plan = Backoff(0.01, plan.most, plan.factor, plan.jitter, plan.deadline)
-
-        @gen.coroutine
-        def ask(broker):
-            response = yield broker.send(make(broker))
-            raise gen.Return(read(response))
-
-        try:
-            answer = yield self._coordinator(kind, key).ask(ask, plan=plan)
-        except exc.KielError as error:
-            raise self._noted(error)
-        raise gen.Return(answer)
-
-    def _coordinator(self, kind, key):
-        """Return the `GroupCoordinator` of a transactional id or a group."""
-        found = self._coordinators.get((kind, key))
-        if found is None:
-            found = self._coordinators[kind, key] = GroupCoordinator(self._client, key, kind)
-        return found
-
-    def _noted(self, error):
-        """Let the state know of a coordinator's error; return the error to raise."""
-        code = getattr(error, "code", None)
-        if code == errors.invalid_producer_epoch:  # what coordinators before 2.7 say instead
-            error = exc.ProducerFencedError("another producer has this transactional id now")
-        if code in FATAL_ERRORS:
-            self.state.condemn(error)
-        elif not error.retriable:
-            self.state.spoil(error)
-        return error
-
-
-def first_error(response, **names):
-    """
-    Return the first error of an answer by partition: the worst first, since those that are retriable may pass.
-
-    :param names: what the request named, see `kiel.exc.for_code`
-    """
-    found = [
-        exc.for_code(
-            part.error_code, "%s:%s" % (topic.name, part.partition_id), response.api, topic=topic.name, **names
-        )
-        for topic in response.topics for part in topic.partitions
-        if part.error_code not in (errors.no_error, errors.operation_not_attempted)
-    ]
-    found.sort(key=lambda error: error.retriable)
-    return found[0] if found else None
-
-
-def _level(broker):
-    """Return the version of the transaction protocol that a broker's cluster has finalized, as far as kiel knows it."""
-    if broker.wire.features.get("transaction.version", 0) >= 2 and broker.reaches("end_txn", 5):
-        return 2
-    return 1
