@@ -9,7 +9,7 @@ import struct
 
 import six
 
-from kiel import speedups
+from kiel import arguments, speedups
 
 #: chooses among ids; kiel 0.9's default partitioner was this, whatever the key
 _choice = random.choice
@@ -106,3 +106,18 @@ def to_bytes(value):
     if isinstance(value, (bytes, bytearray, memoryview)):
         return bytes(value) if not isinstance(value, memoryview) else value.tobytes()
     return six.text_type(value).encode("utf-8")
+
+
+def named(partitioner):
+    """
+    Return a partitioner that may be given by its name, or as None: that of Java's clients for keys that are given.
+
+    :raises ValueError: for a name that there is not
+    :raises TypeError: for what is neither a name nor a function
+    """
+    if isinstance(partitioner, six.string_types):
+        if partitioner not in BY_NAME:
+            raise ValueError("partitioner is a function, or one of %s, not %r" % (
+                ", ".join(sorted(BY_NAME)), partitioner))
+        partitioner = BY_NAME[partitioner]
+    return arguments.plain_callable("partitioner", partitioner or given_keys)

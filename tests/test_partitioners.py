@@ -52,3 +52,15 @@ def test_random_ignores_the_key():
 def test_to_bytes(value, expected):
     made = partitioners.to_bytes(value)
     assert made == expected and (made is None or type(made) is bytes)
+
+
+def test_partitioners_by_their_names():
+    assert partitioners.named("murmur2") is partitioners.murmur2
+    assert partitioners.named("random") is partitioners.random_partition
+    assert partitioners.named(None) is partitioners.given_keys
+    assert partitioners.named(max) is max
+    with pytest.raises(ValueError) as caught:
+        partitioners.named("sticky")
+    assert "murmur2, random" in str(caught.value)
+    with pytest.raises(TypeError):
+        partitioners.named(5)

@@ -10,7 +10,7 @@ import time
 import six
 from tornado import gen
 
-from kiel import arguments, events, exc
+from kiel import arguments, events, exc, partitioners
 from kiel.clients.client import Client
 from kiel.clients.producing import bulk, encoding, loop_turn, undelivered
 from kiel.clients.producing.accumulator import Accumulator
@@ -22,6 +22,7 @@ from kiel.clients.producing.delivery import Delivery
 from kiel.clients.producing.one_by_one import OneByOne, no_key, own_key_maker
 from kiel.clients.producing.options import Options
 from kiel.clients.producing.overrides import refuse_replaced, replaces
+from kiel.clients.producing.pending_records import PendingRecords
 from kiel.clients.producing.producer_state import ASKING, FATAL, UNKNOWN
 from kiel.clients.producing.sender import Sender
 from kiel.clients.producing.topic_watch import TopicWatch
@@ -29,11 +30,8 @@ from kiel.clients.producing.transaction_manager import TransactionManager
 from kiel.clients.producing.transaction_scope import TransactionScope
 from kiel.clients.view import View
 from kiel.events import Promise, outcome_of, settle
-from kiel.partitioners import BY_NAME, given_keys
 from kiel.retry import monotonic
 from kiel.telemetry import names as told
-
-_NEVER = float("inf")
 
 _time = time.time
 _text = six.text_type
@@ -134,22 +132,22 @@ class Producer(Client):
         flush = self.flush if replaces(type(self), Producer, "flush") else None
         # what a subclass has in the place of flush(), None where it has nothing
         own_flush = flush and (lambda: outcome_of(flush()))
-        watch = TopicWatch(self.cluster, self._transactions, lambda topic: self._accumulator.undelivered(topic))
+        watch = TopicWatch(self.cluster, self._transactions, lambda topic: self._undelivered.count(topic))
         self._sender = Sender(
             self, options, self._transactions, turn, self._admission.release, self._trouble, watch, own_handler
         )
-        self._accumulator = Accumulator(
-            self, options, self._sender, self._admission, self._run, turn, watch, own_flush
+        self._accumulator = accumulator = Accumulator(
+            self.cluster, options, self._sender, self._admission, self._run, turn, watch, own_flush
         )
-        self._one_by_one = OneByOne(self, self._accumulator, self._admission, turn)
+        pending = PendingRecords(self, options, accumulator, self._admission, self._run)
+        self._one_by_one = OneByOne(self, accumulator, pending, self._admission, turn)
         self._bulk = bulk.Bulk(
-            self._accumulator, turn, self._one_by_one.append, self._run.labelled, self._transactions.spoil)
-        self._undelivered = undelivered.Undelivered(self._sender, self._accumulator, own_flush)
+            accumulator, pending, turn, self._one_by_one, self._run.labelled, self._transactions.spoil)
+        self._undelivered = undelivered.Undelivered(self._sender, accumulator, pending, own_flush)
         self.cluster.unclosed.lost = functools.partial(
             undelivered.told, self._sender.active, self._admission.line)
         loop_turn.follow_forks(self)
         self._patience = self.close_timeout  # seconds that the `close` under way gives
-        self._may_be_prompt = own_flush is None  # where a subclass has a flush() of its own, that is what sends
         self.key_maker = key_maker
         self._batch_size = None
         self.batch_size = batch_size
@@ -167,7 +165,7 @@ class Producer(Client):
     @batch_size.setter
     def batch_size(self, batch_size):
         self._batch_size = None if batch_size is None else arguments.integer("batch_size", batch_size, 0)
-        self._set_flush_at()
+        self._accumulator.flush_each(self._batch_size)
 
     @property
     def linger(self):
@@ -177,17 +175,7 @@ class Producer(Client):
     @linger.setter
     def linger(self, linger):
         self._options.linger = linger
-        self._set_flush_at()
-
-    def _set_flush_at(self):
-        each = not self._batch_size or self._batch_size <= 1
-        self._run.end()
-        self._sender.prompt = each and self._may_be_prompt
-        # with each message sent by itself, and nobody waiting for it, no number of messages sets off sending
-        if each:
-            self._accumulator.flush_at = 1 if self._options.linger is None else _NEVER
-        else:
-            self._accumulator.flush_at = self._batch_size
+        self._accumulator.flush_each(self._batch_size)
 
     @property
     def key_maker(self):
@@ -206,13 +194,7 @@ class Producer(Client):
 
     @partitioner.setter
     def partitioner(self, partitioner):
-        self._run.end()
-        if isinstance(partitioner, six.string_types):
-            if partitioner not in BY_NAME:
-                raise ValueError("partitioner is a function, or one of %s, not %r" % (
-                    ", ".join(sorted(BY_NAME)), partitioner))
-            partitioner = BY_NAME[partitioner]
-        self._accumulator.go_by(arguments.plain_callable("partitioner", partitioner or given_keys))
+        self._accumulator.go_by(partitioners.named(partitioner))
 
     @property
     def compression(self):
@@ -340,16 +322,12 @@ class Producer(Client):
             `produce` looks it up
         """
         self._turn.tick(_time())
-        accumulator = self._accumulator
         try:
             self._turn.settle_in()
-            delivery = self._one_by_one.take_now(
+            return self._one_by_one.take_now(
                 topic, message, self.serializer(message), key, partition, headers, timestamp)
         except BaseException as error:
             raise callback_failure(error)
-        if accumulator.unflushed >= accumulator.flush_at:
-            accumulator.set_off()
-        return delivery
 
     def produce_many(self, topic, messages, keys=None, partition=None):
         """
@@ -375,9 +353,7 @@ class Producer(Client):
                 raise failure(self._refusal(), topic)
         except Exception as error:
             return _failed(error)
-        runs = self._one_by_one.key_maker is None  # it is asked for each message
-        plain = runs and (partition is not None or self._accumulator.chance[True])
-        return self._bulk.produce(topic, messages, keys, partition, self.serializer, plain, runs)
+        return self._bulk.produce(topic, messages, keys, partition, self.serializer)
 
     def _refusal(self):
         """Return the error of a message that is not accepted now, None if it is."""
@@ -431,7 +407,7 @@ class Producer(Client):
         :raises kiel.exc.ProducerFencedError: when another producer has taken over the transactional id
         :raises kiel.exc.TransactionStateError: when there is no transaction
         """
-        return events.detached(self._transactions.commit(self._accumulator.flush))
+        return events.detached(self._transactions.commit(self._undelivered.flush))
 
     def abort(self):
         """
@@ -443,7 +419,7 @@ class Producer(Client):
         :raises kiel.exc.ProducerFencedError: when another producer has taken over the transactional id
         :raises kiel.exc.TransactionStateError: when there is no transaction
         """
-        return events.detached(self._transactions.abort(self._accumulator.drop))
+        return events.detached(self._transactions.abort(self._undelivered.drop))
 
     def send_offsets(self, consumer, offsets=None):
         """
@@ -562,7 +538,7 @@ class Producer(Client):
         """Deliver what is possible, and give up the rest; a transaction is aborted."""
         self._admission.update()
         if self._options.transactional_id is not None:
-            yield self._transactions.abandon(self._patience, self._accumulator.drop)
+            yield self._transactions.abandon(self._patience, self._undelivered.drop)
         yield self._undelivered.end(self._patience)
         self._transactions.reset()
 

@@ -3,17 +3,15 @@ from __future__ import absolute_import
 
 import random
 
-from tornado import concurrent, gen
+from tornado import concurrent
 
-from kiel import arguments, exc
+from kiel import exc
 from kiel.clients.producing.batch import BATCH_OVERHEAD, MOST_RECORDS, failure
-from kiel.callbacks import callback_failure
 from kiel.clients.producing.delivery import BatchBarrier, Delivery
 from kiel.clients.producing.partition_queue import UNTOLD
 from kiel.clients.producing.pending_record import PendingRecord
 from kiel.clients.producing.routes import FULL, Routes
-from kiel.clients.producing.topic_lookups import TopicLookups
-from kiel.events import Promise, settle
+from kiel.events import settle
 from kiel.partitioners import given_keys, murmur2, murmur2_hash, random_partition
 
 _NEVER = float("inf")
@@ -26,10 +24,10 @@ class Accumulator(object):
     Puts messages into the batches of their partitions.
 
     There is one way in, `append`, and one faster way for plain messages that follow one another, which is the
-    `kiel.clients.producing.append_run.AppendRun` that `append` begins. Messages keep the order in which they were
-    given, also those that `wait` until their topic is known or there is room.
+    `kiel.clients.producing.append_run.AppendRun` that `append` begins. What can't be accepted yet goes to
+    `kiel.clients.producing.pending_records.PendingRecords`.
 
-    :param client: the producer, as a `kiel.clients.client.Client`
+    :param cluster: the `kiel.cluster.Cluster`
     :param options: `kiel.clients.producing.options.Options`
     :param sender: the `kiel.clients.producing.sender.Sender` that takes the batches to the brokers
     :param admission: the `kiel.clients.producing.admission.Admission`
@@ -39,7 +37,7 @@ class Accumulator(object):
     :param flush: the application's own ``flush``, which is called instead of sending when a batch is full; or None
     """
 
-    def __init__(self, client, options, sender, admission, run, turn, watch, flush=None):
+    def __init__(self, cluster, options, sender, admission, run, turn, watch, flush=None):
         #: chooses partitions; how follows from it: `go_by`
         self.partitioner = given_keys
         #: whether chance decides, batch by batch, on messages with a key, and on those without
@@ -56,15 +54,15 @@ class Accumulator(object):
         self._turn = turn
         self._flush = flush
         self._flushed = None  # the Future of the last call of `flush`, until somebody waits for it
-        self._routes = Routes(client.cluster, sender.queue, watch)
-        self._known = self._routes.known  # topic -> Route
-        self._lookups = TopicLookups(client, self._routes, self._place)
+        #: the `kiel.clients.producing.routes.Routes`
+        self.routes = Routes(cluster, sender.queue, watch)
+        self._known = self.routes.known  # topic -> Route
 
     # -- the way in --
 
     def append(self, topic, key, label, value, stamp, partition, size, runs=False, admitted=False):
         """
-        Put a message into a batch; return its `Delivery`, or a `PendingRecord` to be passed to `wait`.
+        Put a message into a batch; return its `Delivery`, or the `PendingRecord` that has to wait.
 
         Parameters are those of `PendingRecord`, and:
 
@@ -114,8 +112,21 @@ class Accumulator(object):
             self._begin_run(route, batch, label is not None, named, partition, value)
         return delivery
 
+    def flush_each(self, batch_size):
+        """Have so many messages set off sending; with 0, 1 or None each does."""
+        each = not batch_size or batch_size <= 1
+        self._run.end()
+        # where a subclass has a flush() of its own, that is what sends
+        self._sender.prompt = each and self._flush is None
+        # with each message sent by itself, and nobody waiting for it, no number of messages sets off sending
+        if each:
+            self.flush_at = 1 if self._options.linger is None else _NEVER
+        else:
+            self.flush_at = batch_size
+
     def go_by(self, partitioner):
         """Choose partitions by another partitioner from now on."""
+        self._run.end()
         self.partitioner = partitioner
         self.only_given = partitioner is given_keys
         self.hashes = self.only_given or partitioner is murmur2
@@ -207,112 +218,6 @@ class Accumulator(object):
             self.start_sending()
         return self._sender.begin(queue)
 
-    # -- messages that can't be accepted at once --
-
-    def wait(self, pending):
-        """Queue a message that `append` could not take and return the Future of its `Delivery`."""
-        pending.future = Promise()
-        _check_arguments(pending)
-        error = self._admission.refusal()
-        if error is not None:
-            settle(pending.future, error=failure(error, pending.topic))
-        else:
-            self._lookups.wait(pending)
-        return pending.future
-
-    def append_now(self, pending):
-        """Append a message that `append` could not take, without waiting; return its `Delivery`."""
-        topic = pending.topic
-        _check_arguments(pending)
-        error = self._admission.refusal()
-        if error is not None:
-            raise failure(error, topic)
-        if pending.serializing:
-            raise failure(exc.BufferFullError(
-                "the serializer waits for something, such as a schema: produce() would wait for that"), topic)
-        route = self._lookups.route(topic)
-        if route is not None:
-            self._check(pending, route)
-            if not self._admission.may_accept(pending.size):
-                raise failure(exc.BufferFullError("%d of %d bytes wait to be delivered" % (
-                    self._admission.buffered, self._admission.buffer_bytes
-                )), topic)
-            return self.append(
-                topic, pending.key, pending.label, pending.value, pending.timestamp, pending.partition, pending.size,
-                admitted=True
-            )
-        raise failure(exc.UnknownTopicOrPartitionError("the topic is not known yet"), topic)
-
-    def _place(self, pending, route):
-        """Accept a message whose topic is known, or let it wait for room."""
-        try:
-            self._check(pending, route)
-        except BaseException as error:
-            settle(pending.future, error=callback_failure(error))
-            return
-        self._run.end()
-        if self._admission.may_accept(pending.size) and not pending.serializing:
-            self._let_in(pending)
-        else:
-            self._admission.wait(pending, self._let_in)
-            self.start_sending()
-
-    def _check(self, pending, route):
-        """Raise what is wrong with a message; the partitioner chooses its partition, once."""
-        limit = self._options.max_request_bytes
-        if pending.size + BATCH_OVERHEAD > limit:
-            raise too_large(pending.topic, pending.size, limit)
-        if pending.partition is None and not self.chance[pending.key is None]:
-            pending.partition = self.partitioner(pending.key, route.ids)
-        if pending.partition is not None and pending.partition not in route.queues:
-            arguments.refuse_coroutine("partitioner", pending.partition)
-            error = exc.UnknownTopicOrPartitionError(
-                "topic %s has the partitions %s, not %r" % (pending.topic, route.ids, pending.partition)
-            )
-            error.retriable = False  # the brokers were asked just now
-            raise failure(error, pending.topic, pending.partition)
-
-    def _let_in(self, pending):
-        """Accept a message that waited, and resolve its Future."""
-        future = pending.future
-        if future.done():  # given up
-            return
-        try:
-            delivery = self.append(
-                pending.topic, pending.key, pending.label, pending.value, pending.timestamp, pending.partition,
-                pending.size, admitted=True
-            )
-        except BaseException as error:
-            settle(future, error=callback_failure(error))
-            return
-        if delivery.__class__ is PendingRecord:  # the topic has gone while the message waited for room
-            self._lookups.wait(pending)
-            return
-        pending.accepted = True
-        if self.unflushed >= self.flush_at and self.set_off():
-            self.sent(delivery, future)
-        else:
-            settle(future, delivery)
-
-    @property
-    def pending(self):
-        """The messages that wait for their topic or for room: a list of `PendingRecord`."""
-        waiting = self._admission.waiting + self._lookups.waiting
-        return [pending for pending in waiting if not pending.future.done()]  # but for those that were given up
-
-    def undelivered(self, topic):
-        """Return the number of messages of a topic that are not delivered yet."""
-        return (sum(len(batch) for batch in self._sender.batches() if batch.topic == topic) +
-                len([pending for pending in self.pending if pending.topic == topic]))
-
-    def refuse_pending(self, error):
-        """Fail the messages that are not accepted yet; return them."""
-        left = self.pending
-        self._admission.forget_waiting()
-        for pending in left:
-            settle(pending.future, error=failure(error, pending.topic, pending.partition))
-        return left
-
     # -- sending off --
 
     def start_sending(self, urgent=False):
@@ -383,71 +288,16 @@ class Accumulator(object):
             batch.watch(barrier)
         return barrier
 
-    @gen.coroutine
-    def flush(self):
-        """
-        Send all that was produced so far, and wait until it is known what became of it.
-
-        :raises kiel.exc.KielError: the first error that kept a message from being written
-        """
-        error = None
-        waiting = [pending.future for pending in self.pending]
-        for futures in (waiting, ()):
-            barrier = self.watch(BatchBarrier())
-            self.start_sending(urgent=True)
-            if barrier.left:
-                yield barrier.future
-            error = error or barrier.error
-            for future in futures:
-                # the caller of produce() may cancel it, and a coroutine that yields what is cancelled never ends
-                yield _ended(future)
-                if not future.cancelled():
-                    error = error or future.exception()
-            if not futures:
-                break
-        if error is not None:
-            raise error
-
-    @gen.coroutine
-    def drop(self, error):
-        """
-        Fail the messages that are not accepted yet, and wait until nothing is under way any more.
-
-        Whoever calls this knows that messages are not delivered: that is not logged.
-        """
-        self.refuse_pending(error)
-        batches = self._sender.batches()
-        barrier = self.watch(BatchBarrier(retrieves=False))
-        self.start_sending(urgent=True)
-        if barrier.left:
-            yield barrier.future
-        for batch in batches:
-            batch.retrieve_error()
-
     # -- metadata --
 
     def learn(self, topic):
         """Take over what metadata says of a topic."""
-        self._routes.learn(topic)
+        self.routes.learn(topic)
 
     def refresh(self):
         """Metadata came."""
         self._run.end()
-        self._routes.refresh()
-
-
-def _ended(future):
-    """Return a Future that is done when the other one is, however that ends."""
-    ended = concurrent.Future()
-    future.add_done_callback(lambda _: settle(ended))
-    return ended
-
-
-def _check_arguments(pending):
-    """Raise ValueError for a topic or a partition that can't be."""
-    arguments.text("topic", pending.topic)
-    if pending.partition.__class__ is int and pending.partition < 0:
-        raise ValueError("partition has to be a partition's id, not %d" % pending.partition)
+        self.routes.refresh()
 
 
 def too_large(topic, size, limit):

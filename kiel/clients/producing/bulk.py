@@ -26,27 +26,27 @@ class Bulk(object):
     What `kiel.clients.producer.Producer.produce_many` does.
 
     :param accumulator: the `kiel.clients.producing.accumulator.Accumulator`
+    :param pending: the `kiel.clients.producing.pending_records.PendingRecords`
     :param turn: the `kiel.fairness.Turn`
-    :param append: takes one serialized message, as `kiel.clients.producer.Producer` does
+    :param one_by_one: the `kiel.clients.producing.one_by_one.OneByOne`
     :param labelled: the producer's `kiel.clients.producing.labelled_run.LabelledRun`
     :param on_refused: called with the error of a message that can't be accepted
     """
 
-    def __init__(self, accumulator, turn, append, labelled, on_refused):
+    def __init__(self, accumulator, pending, turn, one_by_one, labelled, on_refused):
         self._accumulator = accumulator
+        self._pending = pending
         self._turn = turn
-        self._append = append
+        self._one_by_one = one_by_one
         self._labelled = labelled
         self._on_refused = on_refused
 
     @gen.coroutine
-    def produce(self, topic, messages, keys, partition, serializer, plain, runs):
-        """
-        Take many messages; return their `Deliveries` when there was room for all.
-
-        :param plain: whether messages without a key are alike, so that they may follow one another in a run
-        :param runs: whether those with a key may
-        """
+    def produce(self, topic, messages, keys, partition, serializer):
+        """Take many messages; return their `Deliveries` when there was room for all."""
+        runs = self._one_by_one.key_maker is None  # it is asked for each message
+        # whether messages without a key are alike
+        plain = runs and (partition is not None or self._accumulator.chance[True])
         deliveries = Deliveries()
         turn = self._turn
         for some, some_keys, values in _read(serializer, messages, keys):
@@ -103,7 +103,7 @@ class Bulk(object):
             self._refused(topic, value.error, deliveries)
             return None
         try:
-            delivery = self._append(topic, message, value, key, partition, None, None, runs)
+            delivery = self._one_by_one.append(topic, message, value, key, partition, None, None, runs)
         except BaseException as error:
             self._refused(topic, callback_failure(error), deliveries)
             return None
@@ -116,7 +116,7 @@ class Bulk(object):
     def _wait(self, pending, deliveries):
         """Wait for what stands in a message's way."""
         try:
-            delivery = yield self._accumulator.wait(pending)
+            delivery = yield self._pending.wait(pending)
         except Exception as error:
             self._refused(pending.topic, error, deliveries)
         else:

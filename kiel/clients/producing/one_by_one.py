@@ -25,15 +25,17 @@ class OneByOne(object):
 
     :param client: the producer, as a `kiel.clients.client.Client`
     :param accumulator: the `kiel.clients.producing.accumulator.Accumulator`
+    :param pending: the `kiel.clients.producing.pending_records.PendingRecords`
     :param admission: the `kiel.clients.producing.admission.Admission`
     :param turn: the `kiel.clients.producing.loop_turn.LoopTurn`
     """
 
-    def __init__(self, client, accumulator, admission, turn):
+    def __init__(self, client, accumulator, pending, admission, turn):
         #: the application's key maker, which is asked for each message without a key; None where there is none
         self.key_maker = None
         self._client = client
         self._accumulator = accumulator
+        self._pending = pending
         self._admission = admission
         self._turn = turn
 
@@ -48,7 +50,7 @@ class OneByOne(object):
         delivery = self.append(topic, message, value, key, partition, headers, timestamp, self.key_maker is None)
         accumulator = self._accumulator
         if delivery.__class__ is not Delivery:
-            future = accumulator.wait(delivery)
+            future = self._pending.wait(delivery)
         elif accumulator.unflushed >= accumulator.flush_at and accumulator.set_off():
             future = accumulator.sent(delivery, Promise())
         elif due and turn.over(now):
@@ -60,9 +62,14 @@ class OneByOne(object):
         return future if timeout is None else self._bounded(future, timeout, delivery)
 
     def take_now(self, topic, message, value, key, partition, headers, timestamp):
-        """Take a message that is serialized at once or not at all; return its Delivery."""
+        """Take a serialized message; see `kiel.clients.producer.Producer.produce_nowait`."""
         delivery = self.append(topic, message, value, key, partition, headers, timestamp)
-        return delivery if delivery.__class__ is Delivery else self._accumulator.append_now(delivery)
+        if delivery.__class__ is not Delivery:
+            delivery = self._pending.take_now(delivery)
+        accumulator = self._accumulator
+        if accumulator.unflushed >= accumulator.flush_at:
+            accumulator.set_off()
+        return delivery
 
     def append(self, topic, message, value, key, partition, headers, timestamp, runs=False):
         """

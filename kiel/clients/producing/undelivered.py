@@ -9,6 +9,7 @@ from tornado import gen
 
 from kiel import events, exc
 from kiel.clients.producing import encoding
+from kiel.clients.producing.delivery import BatchBarrier
 from kiel.retry import monotonic
 
 log = logging.getLogger("kiel.clients.producer")
@@ -22,16 +23,18 @@ class Undelivered(object):
     closed.
 
     :param sender: the `kiel.clients.producing.sender.Sender`, which has those that are accepted
-    :param accumulator: the `kiel.clients.producing.accumulator.Accumulator`, which knows those that are not
+    :param accumulator: the `kiel.clients.producing.accumulator.Accumulator`
+    :param pending: the `kiel.clients.producing.pending_records.PendingRecords`: those that are not
     :param own_flush: what an application's subclass has in the place of ``flush``, None where it has nothing
     """
 
-    def __init__(self, sender, accumulator, own_flush=None):
+    def __init__(self, sender, accumulator, pending, own_flush=None):
         #: what `end` had to give up: ``{(topic, partition id): number of messages}``
         self.given_up = {}
         self._lost = {}  # the same, of what was lost with the loop that was closed
         self._sender = sender
         self._accumulator = accumulator
+        self._pending = pending
         self._own_flush = own_flush
 
     # -- a look at them --
@@ -39,7 +42,12 @@ class Undelivered(object):
     @property
     def unsent_count(self):
         """The number of messages that have not been sent, or have to be sent again."""
-        return sum(queue.unsent for queue in self._sender.active) + len(self._accumulator.pending)
+        return sum(queue.unsent for queue in self._sender.active) + len(self._pending.all())
+
+    def count(self, topic):
+        """Return the number of messages of a topic."""
+        return (sum(len(batch) for batch in self._sender.batches() if batch.topic == topic) +
+                len([pending for pending in self._pending.all() if pending.topic == topic]))
 
     def unsent(self):
         """Return a copy of those that wait to be sent, ``{topic: [Message]}``."""
@@ -66,7 +74,7 @@ class Undelivered(object):
 
         :param timeout: seconds
         """
-        work = self._accumulator.flush()
+        work = self._flush()
         if timeout is None:
             yield work
             return
@@ -74,6 +82,26 @@ class Undelivered(object):
             yield gen.with_timeout(datetime.timedelta(seconds=timeout), work, quiet_exceptions=exc.KielError)
         except gen.TimeoutError:
             raise exc.DeliveryTimeoutError("not all messages were acknowledged within %g s" % timeout)
+
+    @gen.coroutine
+    def _flush(self):
+        error = None
+        waiting = [pending.future for pending in self._pending.all()]
+        for futures in (waiting, ()):
+            barrier = self._accumulator.watch(BatchBarrier())
+            self._accumulator.start_sending(urgent=True)
+            if barrier.left:
+                yield barrier.future
+            error = error or barrier.error
+            for future in futures:
+                # the caller of produce() may cancel it, and a coroutine that yields what is cancelled never ends
+                yield events.finished(future)
+                if not future.cancelled():
+                    error = error or future.exception()
+            if not futures:
+                break
+        if error is not None:
+            raise error
 
     def tell_lost(self):
         """
@@ -86,6 +114,22 @@ class Undelivered(object):
             raise exc.ClosedError("the IOLoop was closed before %d messages were delivered" % sum(lost.values()))
 
     # -- ending without them --
+
+    @gen.coroutine
+    def drop(self, error):
+        """
+        Fail the messages that are not accepted yet, and wait until nothing is under way any more.
+
+        Whoever calls this knows that messages are not delivered: that is not logged.
+        """
+        self._pending.refuse(error)
+        batches = self._sender.batches()
+        barrier = self._accumulator.watch(BatchBarrier(retrieves=False))
+        self._accumulator.start_sending(urgent=True)
+        if barrier.left:
+            yield barrier.future
+        for batch in batches:
+            batch.retrieve_error()
 
     @gen.coroutine
     def end(self, patience):
@@ -106,7 +150,7 @@ class Undelivered(object):
             log.exception("flush() failed while closing")
         error = exc.ClosedError("the producer was closed before the message was delivered")
         # those first that are not accepted yet: they must not slip in as room comes
-        pending = self._accumulator.refuse_pending(error)
+        pending = self._pending.refuse(error)
         self.given_up = self._sender.stop(error)
         self._give_up(collections.Counter((one.topic, one.partition) for one in pending))
         if self.given_up:
@@ -129,7 +173,7 @@ class Undelivered(object):
         :param counts: whether they are lost, and `tell_lost` is to say so; in a forked process they are not
         """
         batches = self._sender.batches()
-        pending = self._accumulator.refuse_pending(error)
+        pending = self._pending.refuse(error)
         self._sender.abandon(error)
         for batch in batches:
             batch.retrieve_error()

@@ -69,7 +69,7 @@ def test_messages_without_key_and_headers_take_no_columns_for_them(cluster):
     yield producer.produce("t", b"a")
     producer.produce_nowait("t", b"b")
     yield producer.produce_many("t", [b"c", None])
-    batch = producer._accumulator._routes.get("t").chosen
+    batch = producer._accumulator.routes.get("t").chosen
     assert len(batch) == 4 and batch.records.keys is None and batch.records.headers is None
     yield producer.produce("t", b"d", key=b"")
     yield producer.produce("t", b"e", headers={"h": None})

@@ -84,7 +84,7 @@ def test_cancelled_before_there_is_room_it_withdraws_the_message(cluster):
     yield producer.produce("t", b"b" * 150)
     waiting = producer.produce_and_wait("t", b"c" * 150)
     assert waiting.cancel()
-    yield loop.until(lambda: all(pending.future.done() for pending in producer._accumulator.pending))
+    yield loop.until(lambda: not producer._undelivered._pending.all())
     yield producer.close(timeout=0)
 
 

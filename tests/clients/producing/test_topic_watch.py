@@ -49,7 +49,7 @@ def test_what_was_accepted_before_is_in_the_new_topic_and_one_line_says_so(relea
             else:
                 assert "written to t:0 at offset 0, after others at " in line
             del caplog.records[:]
-            producer._accumulator._routes._watch._told.clear()
+            producer._accumulator.routes._watch._told.clear()
         yield (yield producer.produce("t", b"6")).future()
         assert values(cluster) == [b"4", b"5", b"6"] and not lines(caplog)
         assert settled(producer)
