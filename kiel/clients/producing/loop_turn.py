@@ -99,7 +99,7 @@ class LoopTurn(Turn):
             if here and self._asyncio is not None:
                 self._asyncio.call_soon(self.looked.clear)  # `events.soon`, for which that was found out just now
             else:
-                events.soon(io_loop, self.looked.clear)
+                io_loop.add_callback(self.looked.clear)
 
     def run_began(self):
         """A run ends with the turn of the loop: the next message may come on another, and has to look where it is."""
