@@ -6,6 +6,7 @@ It takes one request of a connection after the other, as Kafka does, so it knows
 from __future__ import absolute_import
 
 import collections
+import random
 import struct
 
 from tornado import gen, iostream, netutil, tcpclient, tcpserver
@@ -13,6 +14,33 @@ from tornado import gen, iostream, netutil, tcpclient, tcpserver
 #: what becomes of a request: passed on and answered; passed on, and the connection cut when the broker has answered;
 #: never passed on, and the connection left standing
 PASS, CUT, HOLD = "pass", "cut", "hold"
+
+
+class Losses(object):
+    """
+    Chooses by chance which answers are lost: ``lost`` of each ``among`` of every api.
+
+    A share that each request had for itself would, with few requests, every now and then lose none: what is a request
+    and what joins the one before depends on how busy the machine is.
+
+    :param seed: of the chance
+    :param api_keys: whose answers get lost
+    """
+
+    def __init__(self, seed, api_keys, lost=3, among=10):
+        self._chance = random.Random(seed)
+        self._api_keys = api_keys
+        self._fates = [CUT] * lost + [PASS] * (among - lost)
+        self._coming = {}  # api key -> the next of those fates, the last one first
+
+    def __call__(self, api_key):
+        """What becomes of a request."""
+        if api_key not in self._api_keys:
+            return PASS
+        coming = self._coming.setdefault(api_key, [])
+        if not coming:
+            coming.extend(self._chance.sample(self._fates, len(self._fates)))
+        return coming.pop()
 
 
 class Proxy(object):

@@ -67,6 +67,28 @@ def cluster_of(version, **settings):
     return Kafka(version, **settings).start()
 
 
+#: release -> the `Kafka` that `shared` started
+_running = {}
+
+
+def shared(version):
+    """
+    A started cluster of a release as it comes, for all tests that want no settings: one broker, until the end of all.
+
+    Starting one takes as much of a processor as several tests. Whatever a test finds there besides its own topics and
+    groups is another's.
+    """
+    if version not in _running:
+        _running[version] = cluster_of(version)
+    return _running[version]
+
+
+def stop_shared():
+    """Stop the clusters that `shared` started."""
+    while _running:
+        _running.popitem()[1].stop()
+
+
 class Writer(Client):
     """Appends batches to partitions, and waits for each to be there."""
 

@@ -20,7 +20,7 @@ from kiel import constants, events, exc
 from kiel.clients import GroupedConsumer, SingleConsumer
 from kiel.clients.consuming import offset_lookup as offsets
 from kiel.connection import Connection
-from kiel.testing import Kafka, admin
+from kiel.testing import admin
 
 from tests import loop
 from tests.integration import peer
@@ -33,8 +33,7 @@ BASE = int(time.time() * 1000) - 5400 * 1000 - 123
 
 @pytest.fixture(scope="module", params=peer.RELEASES)
 def kafka(request):
-    with Kafka(request.param) as cluster:
-        yield cluster
+    return peer.shared(request.param)
 
 
 @pytest.fixture(scope="module")

@@ -15,7 +15,6 @@ from kiel.clients import Admin, SingleConsumer
 from kiel.clients.administering.configs import Append
 from kiel.clients.administering.topics import NewTopic
 from kiel.protocol import add_partitions_to_txn, coordinator, end_txn, init_producer_id, messages, produce
-from kiel.testing import Kafka
 
 from tests import loop
 from tests.integration import peer
@@ -26,8 +25,7 @@ COMMITTED = dict(isolation_level="read_committed")
 
 @pytest.fixture(scope="module", params=peer.share("0.11.0.3", "2.8.2", "4.4.0"))
 def kafka(request):
-    with Kafka(request.param) as cluster:
-        yield cluster
+    return peer.shared(request.param)
 
 
 @pytest.fixture

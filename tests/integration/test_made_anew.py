@@ -6,7 +6,6 @@ import uuid
 import pytest
 
 from kiel import clients, exc
-from kiel.testing import Kafka
 
 from tests import loop
 from tests.integration import peer
@@ -19,8 +18,7 @@ BEGINNING = clients.SingleConsumer.BEGINNING
 
 @pytest.fixture(scope="module", params=RELEASES)
 def kafka(request):
-    with Kafka(request.param) as cluster:
-        yield cluster
+    return peer.shared(request.param)
 
 
 @pytest.fixture

@@ -29,8 +29,7 @@ PATIENCE = 60
 
 @pytest.fixture(scope="module", params=RELEASES)
 def kafka(request):
-    with Kafka(request.param) as cluster:
-        yield cluster
+    return peer.shared(request.param)
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,6 @@ import six
 from tornado import ioloop
 
 from kiel import command
-from kiel.testing import Kafka
 
 from tests.integration import peer
 from tests.needs import needed
@@ -37,10 +36,10 @@ MESSAGES = 20000
 
 @pytest.fixture(scope="module")
 def kafka():
-    with Kafka("4.4.0") as cluster:
-        cluster.create_topic("colors", 1)
-        assert kiel(cluster, "bench", "produce", "colors", "-c", str(MESSAGES), "--json")[0] == 0
-        yield cluster
+    cluster = peer.shared("4.4.0")
+    cluster.create_topic("colors", 1)
+    assert kiel(cluster, "bench", "produce", "colors", "-c", str(MESSAGES), "--json")[0] == 0
+    return cluster
 
 
 def kiel(kafka, *args):
