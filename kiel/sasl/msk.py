@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import json
 import os
+import time
 
 import six
 from six.moves.urllib.parse import quote
@@ -119,7 +120,7 @@ def region_of(host):
 
 def signed(host, region, key, secret, token=None, now=None):
     """Return the message: what is asked for, who asks, until when, and the signature of all that."""
-    now = now or datetime.datetime.utcnow()
+    now = now or datetime.datetime(*time.gmtime()[:6])  # utcnow() is deprecated, and Python 2 has no zone to give now()
     day, stamp = now.strftime("%Y%m%d"), now.strftime("%Y%m%dT%H%M%SZ")
     scope = "/".join((day, region, SERVICE, "aws4_request"))
     query = {

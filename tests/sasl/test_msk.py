@@ -3,6 +3,7 @@ from __future__ import absolute_import
 
 import datetime
 import json
+import warnings
 
 import pytest
 
@@ -53,6 +54,15 @@ def test_a_signature_is_that_of_botocore(token, signature):
 @pytest.mark.parametrize("token,signature", SIGNATURES)
 def test_botocore_still_makes_those_signatures(token, signature, monkeypatch):
     assert of_botocore(token, monkeypatch) == signature
+
+
+def test_a_signature_is_of_now_and_nobody_is_warned_of_anything():
+    before = datetime.datetime.now() - datetime.timedelta(days=2)  # wherever the test runs
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        message = json.loads(msk.signed(HOST, "eu-central-1", KEY, SECRET).decode("ascii"))
+    signed = datetime.datetime.strptime(message["x-amz-date"], "%Y%m%dT%H%M%SZ")
+    assert before < signed < before + datetime.timedelta(days=4)
 
 
 def test_one_login():
