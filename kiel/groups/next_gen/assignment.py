@@ -20,6 +20,8 @@ class NextGenAssignment(object):
         self.target = None
         #: topic id -> name
         self.names = {}
+        #: another object whenever all is lost, so that what is under way with it ends
+        self.life = object()
 
     def learn(self, topic_ids):
         """Note what metadata knows: name -> topic id."""
@@ -68,6 +70,7 @@ class NextGenAssignment(object):
         """Lose everything; return what was owned, by name."""
         gone = self.by_name(self.owned)
         self.owned, self.revoking, self.target = {}, {}, None
+        self.life = object()
         return gone
 
     def by_name(self, partitions):

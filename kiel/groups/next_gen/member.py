@@ -17,10 +17,9 @@ from kiel.allocation import Allocator, log_change
 from kiel.fields import of_member
 from kiel.groups import refusals
 from kiel.groups.next_gen.assignment import from_answer
-from kiel.groups.next_gen.states import (
-    ALIVE, FAILED, FENCED, INSIDE, JOINING, LEFT, OUT, RECONCILING, STABLE, TRANSITIONS
-)
-from kiel.groups.next_gen.coordinator_client import PATIENCE, NextGenCoordinatorClient
+from kiel.groups.next_gen.coordinator_client import NextGenCoordinatorClient
+from kiel.groups.next_gen.reconciliation import Reconciliation
+from kiel.groups.next_gen.states import ALIVE, FAILED, FENCED, INSIDE, JOINING, LEFT, OUT, STABLE, TRANSITIONS
 from kiel.protocol import errors
 from kiel.retry import monotonic
 
@@ -60,12 +59,7 @@ class ConsumerAllocator(Allocator):
         self._coordinator_client = NextGenCoordinatorClient(coordinator, membership, settings)
         self._subscription = self._coordinator_client.subscription
         self._assignment = self._coordinator_client.assignment
-        #: changes when partitions are lost, so that what is under way with them ends
-        self._life = object()
-        #: the Future of `_reconcile`; None while it does not run
-        self._reconciling = None
-        #: whether `_resolve_names` runs
-        self._resolving = False
+        self._reconciliation = Reconciliation(self, self._coordinator_client)
         #: the `kiel.retry.Clock` of waiting for an instance id that another member still has; None while none does
         self._unreleased = None
         #: `monotonic` time of the last answer; None while the member is out
@@ -116,7 +110,7 @@ class ConsumerAllocator(Allocator):
         """Seconds of silence after which ownership is in doubt; more than a few beats of the broker's choosing."""
         return max(self.membership.session_timeout, 3 * self.heartbeat.interval)
 
-    def _event(self, event):
+    def event(self, event):
         """Go from state to state by the table."""
         before, self.state = self.state, TRANSITIONS[self.state][event]
         if before != self.state:
@@ -151,24 +145,24 @@ class ConsumerAllocator(Allocator):
             self._subscription.end(self.error)
         elif self.state in (OUT, LEFT, FAILED):
             self.error = None
-            self._event("subscribed")
-            self._spawn(self._join())
+            self.event("subscribed")
+            self.spawn(self._join())
         elif new and self.state in ALIVE:
-            self._event("told")
+            self.event("told")
             self._coordinator_client.say()
-        self._resolve_waiters()
+        self.resolve_waiters()
         return future
 
     @gen.coroutine
     def update(self, partitions, gone=()):
         """Check whether the topics that the member is to have are known by now; the broker sees to all else."""
-        self._check_assignment()
+        self._reconciliation.check()
 
     def rejoin(self, error):
         """A commit was refused: ask the coordinator at once what it takes this member for."""
         if self.state in INSIDE:
             self._log.info("Group %s: a commit was refused (%s)", self.group, error)
-            self._event("told")
+            self.event("told")
             self._coordinator_client.say()
 
     def stop(self):
@@ -185,14 +179,14 @@ class ConsumerAllocator(Allocator):
     @gen.coroutine
     def _join(self):
         """Have the heartbeat start, once there is a coordinator."""
-        life = self._life
+        life = self._assignment.life
         self._log.info("Group %s: %s joins", self.group, self._coordinator_client.member_id or "a new member")
         if self._ending is not None:
             yield self._ending
         if self._not_before > monotonic():
             yield gen.sleep(self._not_before - monotonic())
         try:
-            yield self._coordinator_client.join(lambda: self.state == JOINING and life is self._life)
+            yield self._coordinator_client.join(lambda: self.state == JOINING and life is self._assignment.life)
         except exc.KielError as error:
             self._fail(error)
 
@@ -226,9 +220,9 @@ class ConsumerAllocator(Allocator):
         target = from_answer(answer)
         if target is not None:
             self._assignment.target = target
-        self._event("heard" if self._coordinator_client.up_to_date else "answered")
-        self._check_assignment()
-        self._resolve_waiters()
+        self.event("heard" if self._coordinator_client.up_to_date else "answered")
+        self._reconciliation.check()
+        self.resolve_waiters()
 
     def _end_doubt(self):
         """The coordinator was heard; tell who was told to pause because it had not been for too long."""
@@ -247,13 +241,13 @@ class ConsumerAllocator(Allocator):
         if code in (errors.fenced_member_epoch, errors.unknown_member_id) or (
                 code == errors.group_id_not_found and request.member_epoch > 0):
             self._log.info("Group %s does not have this member any more: %s", self.group, error)
-            self._spawn(self._fenced())
+            self.spawn(self._fenced())
         elif code == errors.unreleased_instance_id:
             self._wait_for_release(error)
         elif refusals.is_unexpected(error) and self._unexpected < refusals.ATTEMPTS:
             self._unexpected += 1
             self._log.warning("Group %s: a heartbeat failed and is sent again: %s", self.group, error)
-            self.io_loop.call_later(self._coordinator_client.clock.delay(), self._say_again, self._life)
+            self.io_loop.call_later(self._coordinator_client.clock.delay(), self._say_again, self._assignment.life)
         elif code == errors.group_id_not_found:
             self._fail(exc.UnsupportedVersionError(
                 "group %s has classic members, and the broker does not upgrade it: %s" % (self.group, error)
@@ -270,36 +264,36 @@ class ConsumerAllocator(Allocator):
         if self._unreleased.over:
             self._fail(error)
         else:
-            self.io_loop.call_later(delay, self._join_again, self._life)
+            self.io_loop.call_later(delay, self._join_again, self._assignment.life)
 
     def _say_again(self, life):
         """Say everything again after an error that nobody expects."""
-        if self.state in ALIVE and life is self._life:
-            self._event("told")
+        if self.state in ALIVE and life is self._assignment.life:
+            self.event("told")
             self._coordinator_client.say()
 
     def _join_again(self, life):
         """Try once more to join."""
-        if self.state == JOINING and life is self._life:
-            self._spawn(self._join())
+        if self.state == JOINING and life is self._assignment.life:
+            self.spawn(self._join())
 
     @gen.coroutine
     def _fenced(self):
         """The member is out of the group: what it had is lost; it joins anew."""
-        self._event("fenced")
+        self.event("fenced")
         yield self._lose()
         pause = self._coordinator_client.clock.delay()
         if self.state == FENCED and self._coordinator_client.clock.attempts > 1:  # it was fenced before it got in
             yield gen.sleep(pause)
         if self.state == FENCED:
-            self._event("rejoined")
+            self.event("rejoined")
             yield self._join()
 
     def _on_left(self):
         """The member left the group by itself."""
         if self.state in ALIVE:
-            self._event("went")
-            self._spawn(self._lose())
+            self.event("went")
+            self.spawn(self._lose())
             self._subscription.end()
 
     def _fail(self, error):
@@ -307,13 +301,13 @@ class ConsumerAllocator(Allocator):
         self._log.error("Group %s: membership ends: %s", self.group, error)
         # it may be in even where it was refused by a code that says nothing of members
         member = self.state in INSIDE or (refusals.is_unexpected(error) and self.state in ALIVE)
-        self._event("failed")
+        self.event("failed")
         self.error = error
         self._unexpected = 0
         self._not_before = monotonic() + refusals.pause(self._pauses, error)
         self._ending = self._end(member)
-        self._spawn(self._ending)
-        self._spawn(self._lose())
+        self.spawn(self._ending)
+        self.spawn(self._lose())
         self._subscription.end(error)
 
     @gen.coroutine
@@ -327,82 +321,21 @@ class ConsumerAllocator(Allocator):
     def _lose(self):
         """Lose everything at once, and tell the consumer."""
         lost = self._assignment.clear()
-        self._life = object()
         self.allocation = {}
         self.identity = ("", -1)
         self._heard_at = None
         if not lost:
             return
         if self.on_lost is None:
-            yield self._tell(self.changed(lost, {}), "on_change")
+            yield self.tell(self.changed(lost, {}), "on_change")
             return
         try:
-            yield self._tell(gen.maybe_future(self.on_lost(lost)), "on_lost")
+            yield self.tell(gen.maybe_future(self.on_lost(lost)), "on_lost")
         except Exception:
             self._log.exception("on_lost(%s) failed", lost)
 
-    # -- what the member has, and is to have --
-
-    def _check_assignment(self):
-        """Check whether there is something to give up or to take over."""
-        assignment = self._assignment
-        if self.state not in INSIDE:
-            return
-        assignment.learn(self.cluster.topic_ids)
-        if assignment.nameless and not self._resolving:
-            self._resolving = True
-            self._spawn(self._resolve_names())
-        if not assignment.reached:
-            self._event("assigned")
-            if self._reconciling is None:
-                self._reconciling = self._reconcile()
-                self._spawn(self._reconciling)
-
     @gen.coroutine
-    def _resolve_names(self):
-        """Refresh the metadata until every topic that the member is to have has a name."""
-        clock = PATIENCE.start()
-        try:
-            while self.state in INSIDE and self._assignment.nameless:
-                try:
-                    yield self.cluster.heal()
-                except exc.KielError as error:
-                    self._log.info("Group %s: no names of new topics yet: %s", self.group, error)
-                self._check_assignment()
-                yield gen.sleep(clock.delay())
-        finally:
-            self._resolving = False
-
-    @gen.coroutine
-    def _reconcile(self):
-        """Give up what is not to be ours, tell the coordinator, take over what is new; until all is done."""
-        yield gen.moment  # `_reconciling` is set before anything changes
-        assignment = self._assignment
-        try:
-            while self.state == RECONCILING and not assignment.reached:
-                life, revoked, assigned = self._life, assignment.revoked, assignment.assigned
-                if revoked:
-                    assignment.revoking, assigned = revoked, {}
-                else:
-                    assignment.take(assigned)
-                self.allocation = assignment.allocation
-                log_change(self.group, assignment.by_name(revoked), assignment.by_name(assigned), self.identity)
-                changed = self.changed(assignment.by_name(revoked), assignment.by_name(assigned))
-                yield self._tell(changed, "on_change")
-                if life is self._life:
-                    assignment.release()
-                    if self.state == RECONCILING:
-                        self._coordinator_client.say()
-        finally:
-            self._reconciling = None
-        # with partitions lost and the member in again meanwhile, `reached` may have to wait for the next answer
-        if self.state == RECONCILING:
-            self._event("settled" if self._coordinator_client.up_to_date else "reconciled")
-            self._check_assignment()
-            self._resolve_waiters()
-
-    @gen.coroutine
-    def _tell(self, future, name):
+    def tell(self, future, name):
         """Wait for a hook, but not longer than members have to give partitions up."""
         try:
             yield events.within(self.membership.rebalance_timeout, future)
@@ -410,7 +343,7 @@ class ConsumerAllocator(Allocator):
             self._log.warning("Group %s: %s was not done within %g s; the rebalance goes on without it",
                               self.group, name, self.membership.rebalance_timeout)
 
-    def _resolve_waiters(self):
+    def resolve_waiters(self):
         """Resolve the Futures of those who wait for a subscription, if it holds."""
         if self.state == STABLE:
             self._subscription.hold()
@@ -426,14 +359,14 @@ class ConsumerAllocator(Allocator):
                 yield self.heartbeat.stop()
             return
         member = self.state in ALIVE and not self.heartbeat.left
-        self._event("stopped")
+        self.event("stopped")
         self._subscription.end(exc.ClosedError("group %s is being left" % self.group))
         released, self.allocation = self.allocation, {}
         self._log.info("Group %s: %s leaves", self.group, self.identity[0] or "the member")
-        if self._reconciling is not None:
-            yield self._tell(self._reconciling, "on_change")
+        if self._reconciliation.under_way is not None:
+            yield self.tell(self._reconciliation.under_way, "on_change")
         log_change(self.group, released, {}, self.identity)
-        yield self._tell(self.changed(released, {}), "on_change")
+        yield self.tell(self.changed(released, {}), "on_change")
         if member:
             if (yield self._coordinator_client.leave()):
                 self._log.info("Group %s: %s has left", self.group, self.identity[0])
@@ -443,14 +376,13 @@ class ConsumerAllocator(Allocator):
         if self._to_leave:
             self._to_leave = False
             yield self._coordinator_client.leave_at_last()
-        self._life = object()
         self._assignment.clear()
         self._subscription.clear()
         self.identity = ("", -1)
         self._heard_at = None
-        self._event("gone")
+        self.event("gone")
         self._subscription.end(exc.ClosedError("group %s is left" % self.group))
 
-    def _spawn(self, future):
+    def spawn(self, future):
         """Let a coroutine run by itself; what goes wrong in it is logged."""
         self.io_loop.add_future(future, lambda done: done.result())

@@ -348,13 +348,13 @@ def test_state_by_event(monkeypatch, state, event, after):
         events = []
         yield bring_to(world, state)
         assert world.member.state == state
-        on = world.member._event
+        on = world.member.event
 
         def watched(name):
             before = world.member.state
             on(name)
             events.append((before, name, world.member.state))
-        monkeypatch.setattr(world.member, "_event", watched)
+        monkeypatch.setattr(world.member, "event", watched)
         yield let_happen(world, event)
         assert (state, event, after) in events
         if world.member.state == RECONCILING:
@@ -376,7 +376,7 @@ def test_an_event_that_is_not_in_the_table_is_an_error(state):
     for event in set(event for row in TRANSITIONS.values() for event in row) - set(TRANSITIONS[state]):
         member.state = state
         with pytest.raises(KeyError):
-            member._event(event)
+            member.event(event)
 
 
 # -- partitions --
