@@ -10,7 +10,9 @@ from tornado import concurrent, gen, ioloop
 
 from kiel import events, exc
 from kiel.groups.liveness.coordinator_connection import IMMEDIATE, CoordinatorConnection
+from kiel.groups.liveness.leaving import Leaving
 from kiel.groups.liveness.loop_watchdog import IDLE_PERIOD, LoopWatchdog
+from kiel.groups.liveness.poll_timer import PollTimer
 from kiel.groups.liveness.relay import Relay
 from kiel.groups.liveness.states import BEATING, LEFT
 from kiel.protocol import errors
@@ -25,10 +27,6 @@ RETRY = Backoff(first=0.1, most=2.0, deadline=None)
 #: least seconds that a broker has to answer one of `kiel.groups.liveness.coordinator_connection.IMMEDIATE`, and to
 #: connect
 PATIENCE = 5.0
-
-#: seconds in which a member that leaves by itself gets that through, or goes without a word
-LEAVE_TIME = 5.0
-
 
 #: seconds that the end of the process waits for a member to leave
 EXIT_TIME = 1.0
@@ -80,12 +78,10 @@ class HeartbeatThread(object):
         self.last = (None, None)
         #: the request that is on its way; None while none is
         self.in_flight = None
-        #: the request that leaves the group, until it was answered or given up; None before
-        self.leave_request = None
-        #: the `kiel.retry.Clock` of its attempts
-        self.leave_clock = None
-        #: `monotonic` time until which the application had no work in hand, or nobody can tell
-        self.idle_until = monotonic()
+        #: the request that leaves the group
+        self.leaving = Leaving(self.group, self.connection)
+        #: how long the application has not gone on
+        self.poll_timer = PollTimer(self.liveness, self.watchdog, self.max_poll_interval)
         #: delays between attempts that failed; begins anew with every answer that takes the member for alive
         self.clock = RETRY.start()
         #: `monotonic` time at which the next request is sent, and the timer for it
@@ -145,10 +141,10 @@ class HeartbeatThread(object):
         self.term = term
         self.connection.use(address, others)
         self.follow, self.leave = follow, leave
-        self.leave_request = None
+        self.leaving.forget()
         self.last = (None, None)
         self.clock.reset()
-        self.idle_until = monotonic()
+        self.poll_timer.restart()
         if first is None:
             self._plan(follow, self.liveness.interval)
         else:
@@ -194,7 +190,7 @@ class HeartbeatThread(object):
         self.timer = None
         if self.in_flight is not None or self.closed:
             return
-        request = self.leave_request or self._next_request()
+        request = self.leaving.request or self._next_request()
         if request is None:
             return
         term, version, sent = self.term, self.version, monotonic()
@@ -205,7 +201,7 @@ class HeartbeatThread(object):
             self.in_flight = None
         if self.closed:
             return
-        if request is self.leave_request:
+        if request is self.leaving.request:
             self._leave_answered(answer)
         else:
             self._answered(term, version, request, answer, sent)
@@ -258,7 +254,7 @@ class HeartbeatThread(object):
             if request.api not in IMMEDIATE:
                 delay = interval  # a session begins with the answer, which may have been long in coming
         self._tell(term, "on_answer", request, answer)
-        if self.upcoming is not None or self.leave_request is not None:
+        if self.upcoming is not None or self.leaving.request is not None:
             self._arm(delay)
 
     def _note(self, request, answer, failed, error):
@@ -296,42 +292,26 @@ class HeartbeatThread(object):
 
         :param late: seconds by which this thread itself was late, so that silence proves nothing
         """
-        now = monotonic()
-        if late or not self.liveness.working:
-            self.idle_until = now
-        if self.closed or self.leave_request is not None:
+        self.poll_timer.check(late)
+        if self.closed or self.leaving.request is not None:
             return
         if self.abandoned:
             self._leave_abandoned()
-        elif self._expired() and self.liveness.change("leave", self.term, self._expired):
-            self._warn_of_leaving(self._stalled(now))
+        elif self.poll_timer.expired() and self.liveness.change("leave", self.term, self.poll_timer.expired):
+            self._warn_of_leaving(self.poll_timer.stalled)
             self._leave()
 
     def leave_at_exit(self):
         """The process is about to end: leave the group, and end the thread."""
         self.exiting = True
         self.watchdog.stop()  # the application's loop does not turn any more, and nobody is to blame
-        if not self.closed and self.leave_request is None:
+        if not self.closed and self.leaving.request is None:
             self._leave_abandoned()
 
     @property
     def abandoned(self):
         """Whether nobody will close this member: its consumer was dropped, its loop closed, or the process ends."""
         return self.exiting or self.watchdog.closed or self.heartbeat() is None
-
-    def _expired(self):
-        """Return whether a member has made no progress for ``max_poll_interval``."""
-        if not self.max_poll_interval or self.liveness.state != BEATING:
-            return False
-        return self._stalled(monotonic()) >= self.max_poll_interval
-
-    def _stalled(self, now):
-        """Return the seconds without progress: while the application has work in hand, or its loop is blocked."""
-        progress = self.liveness.last_progress
-        since = now - self.watchdog.blocked
-        if self.liveness.working:
-            since = min(since, max(self.idle_until, progress))
-        return now - max(since, progress)
 
     def _warn_of_leaving(self, stalled):
         if self.watchdog.culprit:
@@ -363,39 +343,20 @@ class HeartbeatThread(object):
         """Send the request that leaves, if there is one; then tell."""
         self.version += 1
         self.upcoming = None
-        self.leave_request = self._make_leave_request()
-        self.leave_clock = RETRY.start(LEAVE_TIME)
-        if self.leave_request is None:
+        if not self.leaving.begin(self.leave):
             self._gone()
             return
         if self.in_flight is not None and self.in_flight.api not in IMMEDIATE:
             self.connection.disconnect()  # a broker reads nothing behind a request that waits for other members
         self._arm(0)
 
-    def _make_leave_request(self):
-        """Return the request that leaves, or None: then the session runs out by itself."""
-        try:
-            return None if self.leave is None else self.leave()
-        except Exception:
-            log.exception("Group %s: no request to leave can be made", self.group)
-            return None
-
     def _leave_answered(self, answer):
         """Take in the answer to the request that leaves; try again where that is worth it."""
-        error = answer if isinstance(answer, exc.KielError) else exc.for_code(
-            answer.error_code, None, answer.api, group=self.group
-        )
-        if error is answer or (error is not None and error.cure == "coordinator"):
-            self.connection.coordinator_moved()
-        if error is not None and error.retriable:
-            delay = self.leave_clock.delay()
-            if delay is not None:
-                self._arm(delay)
-                return
-        if error is not None:
-            log.info("Group %s: leaving failed, the session will run out: %s", self.group, error)
-        self.leave_request = None
-        self._gone()
+        delay = self.leaving.answered(answer)
+        if delay is None:
+            self._gone()
+        else:
+            self._arm(delay)
 
     def _gone(self):
         """The member is out of the group, as far as it can tell."""

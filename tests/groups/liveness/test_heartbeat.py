@@ -14,7 +14,7 @@ import weakref
 from tornado import gen, ioloop
 
 from kiel import exc, sasl
-from kiel.groups.liveness import heartbeat_thread
+from kiel.groups.liveness import heartbeat_thread, leaving
 from kiel.groups.liveness.heartbeat import Heartbeat
 from kiel.protocol.heartbeat import HeartbeatRequest
 from kiel.protocol.join_group import JoinGroupRequest
@@ -482,7 +482,7 @@ def test_leaving_is_given_up_in_time(world):
     yield loop.until(lambda: world.answers)
     world.brokers[1].on("leave_group", fake.CLOSE)
     with lines_of("kiel.groups.liveness.heartbeat_thread"):
-        with patched(heartbeat_thread, LEAVE_TIME=0.2):
+        with patched(leaving, LEAVE_TIME=0.2):
             block(1.0)
             yield loop.until(lambda: world.left_at)
     assert world.count("leave_group") > 1
