@@ -1,10 +1,9 @@
 """Members of a group that meet in Kafka by the classic protocol: JoinGroup, SyncGroup, Heartbeat, LeaveGroup."""
 from __future__ import absolute_import
 
-import datetime
 import logging
 
-from tornado import gen, ioloop, locks
+from tornado import gen, ioloop
 
 from kiel import allocation, events, exc
 from kiel.callbacks import safe_text
@@ -13,11 +12,12 @@ from kiel.groups import refusals
 from kiel.groups.classic.assignment import ClassicAssignment
 from kiel.groups.classic.coordinator_client import ClassicCoordinatorClient
 from kiel.groups.classic.leader import Leader, from_assignment, without
+from kiel.groups.classic.rejoining import Rejoining
 from kiel.groups.classic.requests import MARGIN, NO_GENERATION, Requests
 from kiel.groups.classic.session import Session
 from kiel.groups.classic.states import AWAY, FAILED, JOINING, OUT, REVOKING, STABLE, SYNCING, TRANSITIONS
 from kiel.groups.classic.subscription import ClassicSubscription
-from kiel.retry import Backoff, monotonic
+from kiel.retry import monotonic
 
 log = logging.getLogger(__name__)
 
@@ -69,22 +69,14 @@ class ClassicAllocator(allocation.Allocator):
         self._leader = Leader(
             coordinator.cluster, dict((assignor.name, assignor) for assignor in membership.assignors)
         )
-        #: stands for one run from `start` to `stop`; None when stopped
-        self._run = None
-        #: the Future of `_drive`; None before the first
-        self._driver = None
+        #: has this member join whenever there is a reason to, from `start` to `stop`
+        self._rejoining = Rejoining(self, self._session.start)
         #: the Future of the last `stop`; None before the first
         self._stopping = None
-        #: wakes the driver
-        self._news = locks.Condition()
-        #: why the member has to join (again); None while it need not
-        self._reason = None
         #: what this member was assigned last, and in which generation: sticky assignors go by it
         self._last = {}, NO_GENERATION
         #: delays between refusals; begins anew with every generation that the member is in
         self._pauses = refusals.PAUSES.start()
-        #: `monotonic` time before which a refused member does not try again
-        self._not_before = 0
 
     def _event(self, name):
         """Go from state to state by the table."""
@@ -135,8 +127,8 @@ class ClassicAllocator(allocation.Allocator):
 
     def start(self, partitions):
         """See `kiel.allocation.Allocator.start`; without a subscription there is nothing to join for yet."""
-        if self._run is None:
-            self._run = object()
+        if self._rejoining.run is None:
+            self._rejoining.begin()
             self.error = None
             if self._subscription.topics:
                 self._want("joins")
@@ -145,9 +137,9 @@ class ClassicAllocator(allocation.Allocator):
     def subscribe(self, topics):
         """See `kiel.allocation.Allocator.subscribe`; also brings a member back that left by itself."""
         new = self._subscription.add(topics)
-        if self._run is not None and self.refused:
+        if self._rejoining.run is not None and self.refused:
             self._want_again()
-        elif self._run is not None and self.error is None:
+        elif self._rejoining.run is not None and self.error is None:
             if new:
                 self._want("subscribes to %s" % ", ".join(sorted(new)))
             elif self.state == AWAY:
@@ -181,13 +173,10 @@ class ClassicAllocator(allocation.Allocator):
 
         Done within about the request time-out; raises nothing. `start` may be called again.
         """
-        if self._run is not None:
-            self._run = None
-            self._reason = None
+        if self._rejoining.run is not None:
+            driver = self._rejoining.end()
             self._subscription.clear()
             self._subscription.end(exc.ClosedError("group %s: the member leaves" % self.group))
-            self._news.notify_all()
-            driver, self._driver = self._driver, None
             self._stopping = self._stop(self._stopping, driver)
         return self._stopping or gen.maybe_future(None)
 
@@ -197,62 +186,31 @@ class ClassicAllocator(allocation.Allocator):
         if changed:
             self._want("the number of partitions changed: %s" % ", ".join(changed))
 
-    # -- the driver --
+    # -- joining --
 
     def _want(self, reason):
-        """Have the driver join, for that reason."""
-        self._reason = self._reason or reason
-        if self._driver is None or self._driver.done():
-            self._driver = self._drive(self._run, self._stopping)
-            self._spawn(self._driver)
-        self._news.notify_all()
+        """Join as soon as may be, for that reason."""
+        self._rejoining.want(reason, self._stopping)
 
     @gen.coroutine
-    def _drive(self, run, stopping):
-        """Join whenever there is a reason to, until stopped."""
-        yield stopping or gen.moment  # `_driver` is set before anything happens
-        clock = Backoff(deadline=None).start()
-        if run is self._run:
-            self._session.start()
-        while run is self._run and self.error is None:
-            if self._reason is None:
-                yield self._news.wait()
-                continue
-            if self._not_before > monotonic():
-                yield self._sleep(run, self._not_before - monotonic())
-                continue
-            reason, self._reason = self._reason, None
-            if (yield self._try_to_join(run, reason, clock.attempts)):
-                clock.reset()
-            else:
-                yield self._sleep(run, clock.delay())
-
-    @gen.coroutine
-    def _try_to_join(self, run, reason, failures):
+    def try_to_join(self, run, reason, failures):
         """Take part in one rebalance, after so many failures in a row; return whether that ended well."""
         try:
             yield self._join(run, reason)
         except Overtaken:
             pass
         except exc.KielError as error:
-            if run is self._run and self.state not in (AWAY, FAILED):
-                self._reason = self._reason or reason
+            if run is self._rejoining.run and self.state not in (AWAY, FAILED):
+                self._rejoining.note(reason)
                 yield self._join_failed(error, failures)
         except Exception as error:
             self._log.exception("Group %s: a rebalance failed", self.group)
-            if run is self._run and self.error is None:
+            if run is self._rejoining.run and self.error is None:
                 self._fail(exc.KielError("group %s: a rebalance failed: %s: %s" % (
                     self.group, type(error).__name__, safe_text(error))))
         else:
             raise gen.Return(True)
         raise gen.Return(False)
-
-    @gen.coroutine
-    def _sleep(self, run, seconds):
-        """Wait, unless stopped meanwhile."""
-        until = monotonic() + seconds
-        while run is self._run and self.error is None and monotonic() < until:
-            yield self._news.wait(datetime.timedelta(seconds=max(0.001, until - monotonic())))
 
     @gen.coroutine
     def _join_failed(self, error, failures):
@@ -279,10 +237,10 @@ class ClassicAllocator(allocation.Allocator):
             if not self.cooperative:
                 yield self._assignment.revoke(self._assignment.owned)
         yield self._assignment.loss_told()
-        if run is not self._run or self.state == FAILED or (self.state == AWAY and not was_away):
+        if run is not self._rejoining.run or self.state == FAILED or (self.state == AWAY and not was_away):
             return
         self._event("join")
-        self._reason = None  # whatever came up until here is in what is asked for now
+        self._rejoining.reason = None  # whatever came up until here is in what is asked for now
         topics = frozenset(self._subscription.topics)
         self._requests.lead = self._leader.prepare()
         joined = yield self._coordinator_client.join(
@@ -313,7 +271,7 @@ class ClassicAllocator(allocation.Allocator):
 
     def _expect(self, run, state):
         """End a rebalance that was overtaken by something else while it waited."""
-        if run is not self._run or self.state != state:
+        if run is not self._rejoining.run or self.state != state:
             raise Overtaken()
 
     def _owned_for(self, assignor):
@@ -325,7 +283,7 @@ class ClassicAllocator(allocation.Allocator):
         """Make an assignment ours: what goes is given up first, then what comes is there."""
         revoked = without(self._assignment.owned, assigned)
         if revoked:
-            self._reason = self._reason or "gave up partitions of %s" % ", ".join(sorted(revoked))
+            self._rejoining.note("gave up partitions of %s" % ", ".join(sorted(revoked)))
             yield self._assignment.revoke(revoked)
             self._expect(run, STABLE)
         told = self._assignment.take(assigned)
@@ -358,7 +316,7 @@ class ClassicAllocator(allocation.Allocator):
             elif error is not None and not error.retriable:
                 self._fail(error)
             elif self._coordinator_client.failed_long and not self._coordinator_client.must_start:
-                self._spawn(self._coordinator_client.follow_coordinator(self._present_beat))
+                self.spawn(self._coordinator_client.follow_coordinator(self._present_beat))
         self._session.tell()
 
     def _present_beat(self):
@@ -368,7 +326,7 @@ class ClassicAllocator(allocation.Allocator):
     def _on_left(self):
         """The member left the group by itself: the partitions may be others' already."""
         if self.state in (REVOKING, JOINING, SYNCING, STABLE):
-            self._reason = None
+            self._rejoining.reason = None
             self._coordinator_client.must_start = True
             self._lose(exc.KielError("no progress for %s s" % self.membership.max_poll_interval), "away")
             self._coordinator_client.fail_pending(exc.ClosedError("group %s: left for want of progress" % self.group))
@@ -388,13 +346,13 @@ class ClassicAllocator(allocation.Allocator):
     def _fail(self, error):
         """End the membership by an error; if that may pass, the next `subscribe` tries again after a pause."""
         self._log.error("Group %s: membership ends: %s", self.group, error)
-        self._not_before = monotonic() + refusals.pause(self._pauses, error)
+        self._rejoining.not_before = monotonic() + refusals.pause(self._pauses, error)
         self.error = error
         request = self._requests.leave(self.identity[0], "failed: %s" % error)
         self._lose(error, "fatal")
         self._subscription.end(error)
-        self._news.notify_all()
-        self._spawn(self._coordinator_client.leave(request))
+        self._rejoining.wake()
+        self.spawn(self._coordinator_client.leave(request))
 
     # -- the end --
 
@@ -426,6 +384,6 @@ class ClassicAllocator(allocation.Allocator):
         self._session.tell()
         self._event("left")
 
-    def _spawn(self, future):
+    def spawn(self, future):
         """Let a coroutine run by itself; what goes wrong in it is logged."""
         ioloop.IOLoop.current().add_future(future, lambda done: done.result())

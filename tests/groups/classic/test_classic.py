@@ -266,7 +266,8 @@ def with_world(**settings):
                 yield gen.coroutine(test)(this)
                 yield loop.within(3, this.allocator.stop())
                 assert this.state == OUT and not this.allocator._subscription._waiters._waiting
-                yield loop.until(lambda: this.allocator._driver is None or this.allocator._driver.done())
+                driver = this.allocator._rejoining.driver
+                yield loop.until(lambda: driver is None or driver.done())
             loop.run(body)
         run.__name__ = test.__name__
         run.__doc__ = test.__doc__
