@@ -191,7 +191,7 @@ class Broker(object):
         """
         asked = [
             connection.send(offset.OffsetRequest(topics=[])) for connection in list(self.lanes.values())
-            if connection.ready and connection.requests.unheard
+            if connection.ready and connection.unheard
         ]
         for future in asked:
             try:

@@ -1,33 +1,31 @@
 """
-One broker socket on the IOLoop: dialling, TLS, the handshake, and a Future for each request.
+One broker socket on the IOLoop, and a Future for each request.
 
 What goes over the socket is decided by `kiel.protocol.wire.Wire`; errors of sockets, TLS and name look-ups become
-`kiel.exc` errors here (`kiel.foreign_errors`) and nowhere else. The life of a connection is a table,
-`kiel.connection_states`.
+`kiel.exc` errors here (`kiel.foreign_errors`) and nowhere else. How it gets there, dialling, TLS and the handshake, is
+`kiel.opener.Opener`'s. The life of a connection is a table, `kiel.connection_states`.
 """
 from __future__ import absolute_import
 
-import datetime
+import collections
 import logging
 
-from tornado import concurrent, gen, ioloop
+from tornado import concurrent, gen
 
-from kiel import dialling, exc, handshake, identity
+from kiel import exc
 from kiel.connection_states import (
-    BEGIN_ANEW, CLOSED, DIAL, DIALLED, END, NEW, PAUSE, PAUSED, READY, RECEIVE_TOKEN, RENEW, RENEWING, RESUME,
-    SEND_TOKEN, SERVE, TOKEN, after
+    CLOSED, END, NEW, PAUSE, PAUSED, READY, RECEIVE_TOKEN, RENEW, RENEWING, RESUME, SEND_TOKEN, SERVE, TOKEN, after
 )
+from kiel.deadlines import Deadlines
 from kiel.events import ignore, settle
 from kiel.foreign_errors import translate
 from kiel.observer import Observer
-from kiel.pending import PendingRequests
+from kiel.opener import Opener
 from kiel.protocol import response as responses
 from kiel.protocol.wire import Wire, correlation_struct, size_struct
-from kiel.security.login import Login
 from kiel.security.renewal import Renewal
 from kiel.retry import monotonic
 from kiel.settings import Settings
-from kiel.stream import Stream
 from kiel.throttle import Throttle
 
 log = logging.getLogger(__name__)
@@ -55,8 +53,6 @@ class Connection(object):
         self.port = int(port)
         self.broker_id = broker_id
         self.settings = settings or Settings()
-        #: the address that was dialled, once it is known; see `kiel.dialling.addresses`
-        self.address = address
         #: where in its life it is: a state of `kiel.connection_states`
         self.state = NEW
         #: why the connection ended, once it has
@@ -67,29 +63,27 @@ class Connection(object):
         self.stream = None
         #: seconds until the broker's first answer came; None where it was not asked for versions
         self.round_trip = None
-        #: the requests that wait for their answers
-        self.requests = PendingRequests(self._overdue)
+        #: dials, and all else that comes before the first request
+        self.opener = Opener(self, Connection, address)
+        #: the requests that wait for their answers: correlation id -> Future, oldest first
+        self.pending = collections.OrderedDict()
+        #: whether the last request asked for no answer, so that nothing tells whether the broker has read it
+        self.unheard = False
+        self._deadlines = Deadlines(self._overdue)
         #: the session of our login, which brokers may end
         self.renewal = Renewal(self)
-        #: what takes its time while connecting, for the text of a time-out
-        self._waits_for = ""
         #: the requests that wait for a pause to be over
         self.throttle = Throttle(self._resume)
         #: the Future of `connect`, once that was called
         self._opened = None
-        #: the socket, while it is being dialled
-        self._dial = None
-        #: other connections to the same broker that end with this one
-        self._others = []
         #: tells the client's hooks; None where nobody listens
         self.observer = Observer.of(self, self.settings.hooks)
-        #: whether it is one of its own, rather than part of opening another
-        self.counts = True
 
     def __repr__(self):
         return "Connection(%s:%d)" % (self.host, self.port)
 
-    def _step(self, event):
+    def step(self, event):
+        """Something happened: on to the state that it leads to."""
         self.state = after(self.state, event)
 
     @property
@@ -113,14 +107,14 @@ class Connection(object):
         return self._opened is not None and not self._opened.done()
 
     @property
-    def pending(self):
-        """The requests that wait for their answers: correlation id -> Future, oldest first."""
-        return self.requests.futures
+    def address(self):
+        """The address that was dialled, once it is known; see `kiel.dialling.addresses`."""
+        return self.opener.address
 
     @property
     def api_correlation(self):
         """The requests that wait for their answers: correlation id -> the api's name."""
-        return self.requests.apis
+        return dict((key, request.api) for key, (request, _) in self.wire.pending.items())
 
     # -- opening --
 
@@ -134,38 +128,8 @@ class Connection(object):
         :raises kiel.exc.AuthenticationError: when its certificate, or our login, is not accepted
         """
         if self._opened is None:
-            self._opened = ignore(self._connect())
+            self._opened = ignore(self.opener.run())
         return self._opened
-
-    @gen.coroutine
-    def _connect(self):
-        """Do the work of `connect`, within the time-out; whatever goes wrong ends the connection."""
-        if self.closing:
-            raise self._refusal()
-        self._step(DIAL)
-        if self.observer is not None:
-            self.observer.dials()
-        self.start(ioloop.IOLoop.current())
-        work = self.prepare()
-        try:
-            yield gen.with_timeout(
-                datetime.timedelta(seconds=self.settings.connect_timeout), work, quiet_exceptions=Exception
-            )
-        except gen.TimeoutError:
-            error = exc.RequestTimeoutError(
-                self.host, self.port, self.broker_id,
-                hint="no connection within %g s%s" % (self.settings.connect_timeout, self._waits_for)
-            )
-            self.fail(error)
-            raise error
-        except Exception as error:
-            error = translate(error, self)
-            self.fail(error)
-            self.error = error  # it may have ended before, with less to say
-            raise error
-        self.settings.opened += self.counts
-        if self.observer is not None:
-            self.observer.opened()
 
     def observe(self, hooks):
         """
@@ -178,45 +142,12 @@ class Connection(object):
     def start(self, io_loop):
         """Note the loop that the socket and the timers are on."""
         self.io_loop = io_loop
-        self.requests.start(io_loop)
+        self._deadlines.start(io_loop)
         self.throttle.start(io_loop)
 
-    @gen.coroutine
     def prepare(self):
-        """Open the socket and make it ready for requests."""
-        if self.address is None:
-            proxy = self.settings.proxy
-            addresses = yield dialling.addresses((proxy or self).host, (proxy or self).port)
-            self._check_open()
-            if len(addresses) > 1:
-                yield self._try_side_by_side(addresses)
-                return
-            self.address = addresses[0]
-        yield self.open()
-        if not self.wire.versions.get("fetch"):
-            yield handshake.negotiate(self)
-        if self.settings.sasl is not None:
-            self._waits_for = ", waiting for the login by %s" % self.settings.sasl.name
-            login = Login(self)
-            lifetime = yield login.run()
-            self.renewal.start(lifetime, login.sent)
-        yield identity.check(self)
-        self._step(SERVE)
-
-    @gen.coroutine
-    def _try_side_by_side(self, addresses):
-        """Take over the first of several addresses that gets through the handshake, and remember it."""
-        known = self.settings.reached.get((self.host, self.port))
-        addresses.sort(key=lambda address: address != known)  # the one that worked is first
-        through = yield dialling.first_through([self.companion(address=address) for address in addresses])
-        self._check_open()
-        self.settings.reached[self.host, self.port] = self.address = through.address
-        self.wire = through.wire
-        self.renewal.start(through.renewal.lifetime, through.renewal.since)
-        self.stream = through.give_stream(self.read_loop, self._lost)
-        self._others = []
-        self._step(DIALLED)
-        self._step(SERVE)
+        """Open the socket and make it ready for requests; return a Future."""
+        return self.opener.prepare()
 
     def give_stream(self, on_readable, on_end):
         """Hand the open socket over to another connection; this one has ended then."""
@@ -226,53 +157,10 @@ class Connection(object):
         return stream
 
     @gen.coroutine
-    def open(self):
-        """Dial the address and do the handshake of TLS."""
-        self._dial = dialling.Dial(
-            self.address, self.host, self.settings.ssl_context(), self.port, self.settings.proxy
-        )
-        try:
-            stream = yield self._dial.connect()
-        finally:
-            self._check_open()
-            self._dial = None
-        self._step(DIALLED)
-        stream.set_nodelay(True)
-        self.stream = Stream(self.io_loop, stream, self.read_loop, self._lost)
-
-    def _check_open(self):
-        if self.closing:  # closed, or timed out, meanwhile
-            raise exc.BrokerConnectionError(self.host, self.port, self.broker_id, hint="closed while connecting")
-
-    def companion(self, versions=None, address=None):
-        """
-        Return another connection to the same broker, which ends with this one.
-
-        :param versions: what the broker serves, where that is known; see `kiel.protocol.wire.Wire`
-        :param address: the one to dial; default: the same
-        """
-        other = Connection(self.host, self.port, self.broker_id, self.settings, address or self.address)
-        other.start(self.io_loop)
-        other.wire.versions = versions or self.wire.versions
-        other.observer, other.counts = None, False  # it is part of opening this one
-        self._others.append(other)
-        return other
-
-    def begin_anew(self):
-        """Forget the socket of the version probe, upon which the broker hung up or kept silent."""
-        self._step(BEGIN_ANEW)
-        self.error = None
-        previous, self.stream = self.stream, None
-        if previous is not None:
-            previous.close()
-        self.wire.pending.clear()
-        self.requests.end(exc.BrokerConnectionError(self.host, self.port, self.broker_id))
-
-    @gen.coroutine
     def exchange_bare(self, token):
         """Send one SASL token the way brokers before 1.0 take it, size and bytes alone, and return the answer."""
-        self._step(SEND_TOKEN)
-        future = self.requests.futures["token"] = concurrent.Future()
+        self.step(SEND_TOKEN)
+        future = self.pending["token"] = concurrent.Future()
         self.stream.incoming.bare = True
         self.stream.write(size_struct.pack(len(token)) + token)
         challenge = yield future
@@ -286,19 +174,19 @@ class Connection(object):
         """Send a request of a login, which comes before anybody else's; return a Future of its response."""
         future = concurrent.Future()
         if self.closing or self.stream is None:
-            settle(future, error=self._refusal())
+            settle(future, error=self.refusal())
             return future
         return self._write(request, future)
 
     def hold(self):
         """Hold requests back until `release`, since a login is due again."""
-        self._step(RENEW)
+        self.step(RENEW)
 
     def release(self):
         """Let requests go out again, those held back first, in their order."""
-        self._step(SERVE)
+        self.step(SERVE)
         if self.throttle.active:
-            self._step(PAUSE)
+            self.step(PAUSE)
         else:
             self._let_go()
 
@@ -325,7 +213,7 @@ class Connection(object):
                 self.throttle.held.append((request, future))
                 return future
             if self.state is CLOSED or self.stream is None:
-                settle(future, error=self._refusal())
+                settle(future, error=self.refusal())
                 return future
         return self._write(request, future)
 
@@ -339,10 +227,15 @@ class Connection(object):
             return future
         written = None
         if request.expects_response:
-            self.requests.add(request, future, self.settings.request_timeout + request.wait_time / 1000.0)
+            key, deadlines = request.correlation_id, self._deadlines
+            self.pending[key] = future
+            deadlines[key] = deadline = monotonic() + self.settings.request_timeout + request.wait_time / 1000.0
+            if deadline < deadlines.next:
+                deadlines.look_at(deadline)
+            self.unheard = False
         else:
             written = future
-        self.requests.unheard = not request.expects_response
+            self.unheard = True
         sent = None if self.observer is None else self.observer.sends(request, *self.wire.measured(request, pieces))
         try:
             for piece in pieces[:-1]:
@@ -355,7 +248,7 @@ class Connection(object):
             self.observer.sent(request, sent)
         return future
 
-    def _refusal(self):
+    def refusal(self):
         """Return the error of a request on a connection that is not, or no longer, open."""
         if isinstance(self.error, exc.AuthenticationError):
             return self.error
@@ -370,9 +263,9 @@ class Connection(object):
         """Read one answer and resolve its request's Future."""
         if self.state is TOKEN:
             # what came is a token, which may be empty: PLAIN's answer is
-            self._step(RECEIVE_TOKEN)
+            self.step(RECEIVE_TOKEN)
             self.stream.incoming.bare = False
-            self.requests.take("token").set_result(frame)
+            self.pending.pop("token").set_result(frame)
             return
         if not self.wire.pending:
             raise exc.ProtocolError("an answer came that nobody asked for (id %d)" %
@@ -384,13 +277,15 @@ class Connection(object):
             self.settings.served = True
         if getattr(response, "throttle_time", 0) > 0:
             self._pause(request.api, response.throttle_time / 1000.0)
-        future = self.requests.take(response.correlation_id)  # the request's own may be that of its second sending
+        key = response.correlation_id  # the request's own may be that of its second sending
+        self._deadlines.pop(key, None)
+        future = self.pending.pop(key, None)
         if future is not None and not future.done():
             if request.on_answer is not None:
                 request.on_answer(response)
             future.set_result(response)
 
-    def _lost(self, error):
+    def lost(self, error):
         """The socket is closed or broken, or what it brought makes no sense."""
         self.fail(translate(error, self))
 
@@ -408,7 +303,7 @@ class Connection(object):
         if not self.wire.reaches("fetch", 8):
             return
         log.debug("%r waits for %g s: the client is over a quota", self, seconds)
-        self._step(PAUSE)
+        self.step(PAUSE)
         self.throttle.extend(seconds)
 
     @property
@@ -423,7 +318,7 @@ class Connection(object):
 
     def _resume(self):
         """The pause is over: what was held goes out."""
-        self._step(RESUME)
+        self.step(RESUME)
         if self.state is READY and self.renewal.over():
             self.renewal.hurry()
         self._let_go()
@@ -457,19 +352,29 @@ class Connection(object):
         """End the connection and fail all that is pending: the one place where that happens."""
         if self.closing:
             return
-        self._step(END)
+        self.step(END)
         self.error = error
         self.renewal.stop()
         unwritten = [] if self.stream is None else self.stream.close()
-        if self._dial is not None:
-            self._dial.close()
-        for other in self._others:
-            other.fail(error)
-        self.wire.pending.clear()
-        pending = len(self.requests.futures)
-        self.requests.end(error, unwritten + self.throttle.end())
+        self.opener.end(error)
+        pending = len(self.pending)
+        self.end_pending(error, unwritten + self.throttle.end())
         if self.observer is not None:
             self.observer.ended(None if _is_plain(error) else error, pending)
+
+    def end_pending(self, error, others=()):
+        """
+        Fail all that waits for an answer, and ``others`` (Futures) with it.
+
+        State first: on Tornado 4.5 whoever waits runs inside ``set_exception``.
+        """
+        waiting = list(self.pending.values()) + list(others)
+        self.pending.clear()
+        self.wire.pending.clear()
+        self._deadlines.end()
+        for future in waiting:
+            if settle(future, error=error):
+                ignore(future)  # a caller that has gone away makes no noise in the log
 
 
 def _is_plain(error):

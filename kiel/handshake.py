@@ -22,14 +22,17 @@ OLD_PROBE_TIMEOUT = 0.25
 
 
 @gen.coroutine
-def negotiate(conn):
+def negotiate(opener):
     """
     Ask for the versions that the broker serves.
+
+    :param opener: the `kiel.opener.Opener` of the connection
 
     Kafka 0.8 hangs up on the question and 0.9 never answers it. Either is believed only when another connection
     answers a Metadata request of version 0 at that very time, and never where another broker of the same cluster
     knows the question: a slow or paused broker, or one that is just coming up, must not be taken for an old one.
     """
+    conn = opener.conn
     probe = _ask_versions(conn)
     patience = conn.settings.probe_timeout
     if conn.settings.old:
@@ -40,19 +43,19 @@ def negotiate(conn):
         if conn.settings.modern:
             yield probe
             return
-        yield _ask_old(conn, SERVED_BY_0_9)
+        yield _ask_old(opener, SERVED_BY_0_9)
         if probe.done() and not probe.exception():
             return  # slow, but not old
-        yield _reopen(conn, SERVED_BY_0_9)
+        yield _reopen(opener, SERVED_BY_0_9)
     except exc.BrokerConnectionError as error:
         if conn.settings.modern or not _hung_up(conn, error):
             raise
-        conn.begin_anew()
+        opener.begin_anew()
         try:
-            yield _ask_old(conn, SERVED_BY_0_8)
+            yield _ask_old(opener, SERVED_BY_0_8)
         except exc.KielError:
             raise error
-        yield _reopen(conn, SERVED_BY_0_8)
+        yield _reopen(opener, SERVED_BY_0_8)
 
 
 def _hung_up(conn, error):
@@ -85,24 +88,25 @@ def _ask_versions(conn):
 
 
 @gen.coroutine
-def _ask_old(conn, versions):
+def _ask_old(opener, versions):
     """Ask for metadata over another connection, as an old broker that serves ``versions`` takes it."""
-    old = conn.companion(versions)
+    old = opener.companion(versions)
     try:
-        yield old.open()
+        yield old.dial()
         # no topic, since on 0.8 a name would create it
-        yield old.send(metadata.MetadataRequest(topics=[]))
+        yield old.conn.send(metadata.MetadataRequest(topics=[]))
     finally:
-        old.close()
+        old.conn.close()
 
 
 @gen.coroutine
-def _reopen(conn, versions):
+def _reopen(opener, versions):
     """Dial once more, an old broker: nothing more can be asked over the connection of the probe."""
+    conn = opener.conn
     if conn.closing:  # closed meanwhile
         raise conn.error
     log.info("%r does not know ApiVersions: taken for Kafka 0.%d", conn, 9 if "heartbeat" in versions else 8)
     conn.settings.old = True
-    conn.begin_anew()
+    opener.begin_anew()
     conn.wire = Wire(versions)
-    yield conn.open()
+    yield opener.dial()

@@ -24,7 +24,7 @@ import weakref
 from tornado import gen, ioloop, iostream
 
 from kiel import constants
-from kiel.pending import PendingRequests
+from kiel.connection import Connection
 from kiel.protocol import response as responses
 from kiel.testing.fake.listener import Listener, mute, size_of
 from kiel.testing.fake.parts import build
@@ -378,19 +378,19 @@ def with_cluster(**settings):
 
 def pending():
     """The Futures of all requests in the whole process that wait for an answer."""
-    return [future for requests in list(living) for future in requests.futures.values()]
+    return [future for conn in list(living) for future in conn.pending.values()]
 
 
-def remembered(init):
-    """The ``__init__`` of `PendingRequests`, which also adds to those `living`."""
-    @functools.wraps(init)
-    def remember(self, on_overdue):
+def remembered(start):
+    """The ``start`` of `Connection`, which also adds it to those `living`."""
+    @functools.wraps(start)
+    def remember(self, io_loop):
         living.add(self)
-        init(self, on_overdue)
+        start(self, io_loop)
     return remember
 
 
 #: what each connection of this process that somebody has waits for; to look through all objects takes longer than
 #: most tests
 living = weakref.WeakSet()
-PendingRequests.__init__ = remembered(PendingRequests.__init__)
+Connection.start = remembered(Connection.start)

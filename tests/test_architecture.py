@@ -24,8 +24,8 @@ sys.path.pop(0)
 #: whatever reaches a socket, a loop or a thread
 IO = ("tornado", "socket", "ssl", "select", "selectors", "asyncio", "threading", "kazoo", "subprocess",
       "concurrent", "multiprocessing")
-SHELL = ("kiel.connection", "kiel.handshake", "kiel.dialling", "kiel.pending", "kiel.throttle", "kiel.foreign_errors",
-         "kiel.broker", "kiel.settings", "kiel.cluster", "kiel.clients",
+SHELL = ("kiel.connection", "kiel.opener", "kiel.handshake", "kiel.dialling", "kiel.deadlines", "kiel.throttle",
+         "kiel.foreign_errors", "kiel.broker", "kiel.settings", "kiel.cluster", "kiel.clients",
          "kiel.zookeeper", "kiel.groups", "kiel.allocation", "kiel.events")
 #: the clients that an application makes
 FACES = ("kiel.clients.producer", "kiel.clients.consumer", "kiel.clients.single", "kiel.clients.grouped",
@@ -58,7 +58,7 @@ RULES = (
     ("kiel.events",           SHELL[:-1] + ("kiel.protocol",)),
     ("kiel.connection",       ("kiel.cluster", "kiel.clients", "kiel.zookeeper", "kiel.groups", "kiel.allocation")),
     ("kiel.connection_states", IO + SHELL + ("kiel.protocol",)),
-    ("kiel.dialling",         ("kiel.protocol",) + SHELL[:1] + SHELL[2:-1]),
+    ("kiel.dialling",         ("kiel.protocol",) + SHELL[:2] + SHELL[3:-1]),
     ("kiel.foreign_errors",   ("kiel.protocol",) + SHELL),
     ("kiel.addresses",        IO + SHELL + ("kiel.protocol",)),
     ("kiel.resting",          IO + SHELL + ("kiel.protocol",)),
@@ -66,13 +66,14 @@ RULES = (
     ("kiel.outage",           IO + SHELL + ("kiel.protocol",)),
     ("kiel.identity",         SHELL),
     ("kiel.metadata_source",  ("kiel.cluster", "kiel.clients", "kiel.zookeeper", "kiel.groups", "kiel.allocation")),
-    ("kiel.pending",          ("kiel.protocol",) + SHELL[:-1]),
+    ("kiel.deadlines",        IO + ("kiel.protocol",) + SHELL),
     ("kiel.throttle",         ("kiel.protocol",) + SHELL),
     ("kiel.settings",         ("kiel.protocol", "kiel.connection")),
     ("kiel.security",         ("kiel.connection", "kiel.broker", "kiel.cluster", "kiel.clients", "kiel.groups",
                                "kiel.zookeeper")),
     ("kiel.oidc",             ("kiel.connection", "kiel.broker", "kiel.cluster", "kiel.clients")),
-    ("kiel.handshake",        ("kiel.connection", "kiel.broker", "kiel.cluster", "kiel.clients")),
+    ("kiel.opener",           ("kiel.connection", "kiel.broker", "kiel.cluster", "kiel.clients")),
+    ("kiel.handshake",        ("kiel.connection", "kiel.opener", "kiel.broker", "kiel.cluster", "kiel.clients")),
     ("kiel.broker",           ("kiel.cluster", "kiel.clients", "kiel.zookeeper", "kiel.groups", "kiel.allocation")),
     ("kiel.cluster",          ("kiel.clients", "kiel.zookeeper", "kiel.groups", "kiel.allocation")),
     ("kiel.allocation",       ("kiel.clients", "kiel.zookeeper", "kiel.groups")),
