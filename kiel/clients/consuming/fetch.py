@@ -11,7 +11,8 @@ from kiel.clients.consuming import isolation
 from kiel.clients.consuming.fetch_session import NO_SESSION
 from kiel.clients.consuming.log_validator import ERROR
 from kiel.outage import PATIENCE
-from kiel.protocol import errors, fetch as fetch_api, messages, topic_ids
+from kiel.protocol import errors, messages, topic_ids
+from kiel.protocol.flat import FlatFetchRequest
 from kiel.retry import monotonic
 
 log = logging.getLogger(__name__)
@@ -63,7 +64,7 @@ class Fetch(object):
         self.least = least
         #: bytes that may come
         self.room = share
-        #: the `kiel.protocol.fetch.FetchRequest`, made by `ask`
+        #: the `kiel.protocol.flat.FlatFetchRequest`, made by `ask`
         self.request = None
         #: when it was sent (`kiel.retry.monotonic`)
         self.sent = 0
@@ -93,25 +94,21 @@ class Fetch(object):
         :param by_id: whether the broker knows topics by their ids (KIP-516)
         """
         wanted, all_ids = self._wanted(cluster, tells)
-        request = self.request = fetch_api.FetchRequest(
-            max_wait_time=wait, min_bytes=limits.min_bytes, max_bytes=self.share,
-            isolation_level=limits.isolation_level, rack_id=limits.rack_id or "",
-        )
-        if not all_ids:
-            request.narrow = (request.version_range[0], 12)  # from 13 on topics go by their ids alone (KIP-516)
-        changed = wanted
         if session is None:
-            request.session_epoch = NO_SESSION
+            session_id, session_epoch = 0, NO_SESSION
+            changed, forgotten = wanted, ()
+            names = dict((said[0], topic) for (topic, _), said in wanted.items())
         else:
             changed, forgotten = session.ask(wanted, all_ids and by_id)
-            request.session_id, request.session_epoch = session.id, session.epoch
-            request.names = session.names
-            request.forgotten_topics = _by_topic(fetch_api.ForgottenTopic, (
-                (key[0], topic_id, key[1]) for key, topic_id in forgotten
-            ))
-        request.topics = _by_topic(fetch_api.TopicRequest, (
-            (key[0], wanted[key][0], _partition(key[1], wanted[key])) for key in changed
-        ))
+            session_id, session_epoch, names = session.id, session.epoch, session.names
+        partitions = []
+        for key in changed:
+            topic_id, offset, most, epoch, fetched = wanted[key]
+            partitions.append((key[0], topic_id, key[1], epoch, offset, fetched, most))
+        self.request = FlatFetchRequest(
+            wait, limits.min_bytes, self.share, limits.isolation_level, limits.rack_id or "", session_id, session_epoch,
+            partitions, [(key[0], topic_id, key[1]) for key, topic_id in forgotten], names, all_ids
+        )
 
     def _wanted(self, cluster, tells):
         """Return ``{(topic, partition): what the fetch says of it}``, and whether the ids of all topics are known."""
@@ -306,21 +303,3 @@ class FetchResponses(object):
             cursor.error = error
             self.fetcher.wake(cursor.topic)
         return error.cure == "metadata"
-
-
-def _partition(number, said):
-    """One partition of a fetch."""
-    _, offset, limit, current_epoch, fetched_epoch = said
-    made = fetch_api.PartitionRequest(partition_id=number, offset=offset, max_bytes=limit)
-    if current_epoch >= 0:
-        made.current_leader_epoch = current_epoch
-        made.last_fetched_epoch = fetched_epoch
-    return made
-
-
-def _by_topic(cls, entries):
-    """Group ``(topic, topic id, item)`` by topic."""
-    topics = Ordered()
-    for topic, topic_id, item in entries:
-        topics.setdefault((topic, topic_id), []).append(item)
-    return [cls(name=topic, topic_id=topic_id, partitions=items) for (topic, topic_id), items in topics.items()]

@@ -3,7 +3,7 @@ from __future__ import absolute_import
 
 from kiel import constants, exc
 from kiel.protocol import errors, messages
-from kiel.protocol.produce_flat import FlatProduceRequest
+from kiel.protocol.flat import FlatProduceRequest
 
 #: what a broker answers to a batch that is more than it takes at once, though its messages alone may not be
 TOO_LARGE = (errors.message_size_too_large, errors.record_list_too_large)
