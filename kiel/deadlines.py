@@ -6,6 +6,9 @@ from kiel.retry import monotonic
 #: seconds, after a request's time is over, for an answer that may be in the socket already
 GRACE = 0.1
 
+#: seconds by which a deadline may be earlier than the timer without having it set anew: it is looked for that much later
+SLACK = 0.1
+
 #: later than any deadline
 NEVER = float("inf")
 
@@ -25,7 +28,7 @@ class Deadlines(dict):
         self._on_overdue = on_overdue
         self._io_loop = None
         self._timer = None
-        #: when the timer looks for what is overdue; `NEVER` while it is not set
+        #: who enters a deadline before this has the timer set: `SLACK` before it looks; `NEVER` while it is not set
         self.next = NEVER
 
     def start(self, io_loop):
@@ -43,7 +46,7 @@ class Deadlines(dict):
         self._stop()
 
     def _set(self, deadline, delay, callback, *args):
-        self.next = deadline
+        self.next = deadline - SLACK
         self._timer = self._io_loop.call_later(delay, callback, *args)
 
     def _stop(self):

@@ -13,7 +13,8 @@ from tests.walk import Walk
 MOST = 23 if speedups.native else 24
 
 
-@with_consumer(dict(max_wait_time=5000), topics={"t": 1})
+# no timer of a request is to end in the middle
+@with_consumer(dict(max_wait_time=5000, request_timeout=600), topics={"t": 1})
 def test_modules_that_a_waiting_consume_enters(cluster, consumer):
     cluster.log("t").put(b"a")
     assert (yield consumer.consume("t", consumer.BEGINNING)) == [b"a"]

@@ -16,7 +16,8 @@ THERE, BACK = 19 if speedups.native else 20, 9
 
 @with_cluster(topics={"t": 1})
 def test_the_modules_of_one_message(cluster):
-    producer = yield connected(cluster, serializer=bytes)
+    # no timer of a request is to end in the middle
+    producer = yield connected(cluster, serializer=bytes, request_timeout=600)
     for value in (b"1", b"2", b"3"):  # codecs are compiled, connections open, routes known
         yield producer.produce("t", value)
         yield gen.moment
