@@ -24,12 +24,13 @@ from kiel.clients.producing.options import Options
 from kiel.clients.producing.overrides import refuse_replaced, replaces
 from kiel.clients.producing.pending_records import PendingRecords
 from kiel.clients.producing.producer_state import ASKING, FATAL, UNKNOWN
+from kiel.clients.producing.promise import Promise
 from kiel.clients.producing.sender import Sender
 from kiel.clients.producing.topic_watch import TopicWatch
 from kiel.clients.producing.transaction_manager import TransactionManager
 from kiel.clients.producing.transaction_scope import TransactionScope
 from kiel.clients.view import View
-from kiel.events import Promise, outcome_of, settle
+from kiel.events import outcome_of, settle
 from kiel.retry import monotonic
 from kiel.telemetry import names as told
 

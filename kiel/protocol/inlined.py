@@ -1,5 +1,5 @@
 """
-The common cases of fields that have a length, as text within what `kiel.protocol.part.compile_codec` makes.
+The common cases of fields that have a length, as text within what `kiel.protocol.compiling.compile_codec` makes.
 
 A short text, an array of parts, messages: most fields of most messages. All else, and all that is wrong, is left to the
 functions of the field's type, which are what these lines have to agree with.

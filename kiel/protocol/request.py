@@ -10,6 +10,7 @@ import six
 
 from kiel import constants, exc
 from kiel.protocol import lengths, part, primitives
+from kiel.protocol.compiling import skip_tags
 
 #: api name -> its request class, filled as the modules are imported
 classes = {}
@@ -140,7 +141,7 @@ def deserialize(raw):
         if cls is None:
             raise ValueError("api key %d is not known" % key)
         if cls.is_flexible(version):
-            offset = part.skip_tags(raw, offset)
+            offset = skip_tags(raw, offset)
     except part.BAD_BYTES as error:
         raise exc.ProtocolError("a request that can't be read: %s" % error)
     request = cls.decode(raw, offset, version)[0]

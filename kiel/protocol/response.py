@@ -5,6 +5,7 @@ import six
 
 from kiel import exc
 from kiel.protocol import lengths, part, primitives
+from kiel.protocol.compiling import skip_tags
 
 #: api name -> kiel's own response class, filled as the modules are imported
 own = {}
@@ -84,7 +85,7 @@ class Response(part.Part):
         """Step over the rest of the header; return the offset of the body."""
         if cls.flexible_header and cls.is_flexible(version):
             try:
-                return part.skip_tags(raw, offset)
+                return skip_tags(raw, offset)
             except part.BAD_BYTES as error:
                 raise exc.ProtocolError("the header of a %s can't be read: %s" % (cls.__name__, error))
         return offset

@@ -12,6 +12,7 @@ import struct
 from kiel import constants, exc
 from kiel.protocol import part, request as requests
 from kiel.protocol import response as responses
+from kiel.protocol.compiling import skip_tags
 from kiel.protocol.lengths import ZERO
 
 #: the frame's size, and the correlation id at the beginning of each answer: signed 32 bits, big-endian
@@ -184,7 +185,7 @@ class Wire(object):
             try:
                 if tagged:
                     # seldom any: they are the last of the header
-                    offset = offset + 1 if frame[offset] == ZERO else part.skip_tags(frame, offset)
+                    offset = offset + 1 if frame[offset] == ZERO else skip_tags(frame, offset)
                 response, _ = read(frame, offset)
             except part.BAD_BYTES as error:
                 raise exc.ProtocolError("%s of version %d can't be read: %s" % (cls.__name__, version, error))

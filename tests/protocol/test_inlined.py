@@ -3,7 +3,7 @@ from __future__ import absolute_import
 
 import pytest
 
-from kiel.protocol import inlined, part, request, response
+from kiel.protocol import compiling, inlined, part, request, response
 
 from tests.fuzz import targets
 from tests.protocol import random_messages
@@ -49,12 +49,12 @@ def test_the_common_cases_and_all_others_as_by_calls(cls, monkeypatch):
     for version in range(cls.version_range[0], cls.version_range[1] + 1):
         flexible = cls.is_flexible(version)
         for one in set(parts_within(cls)):
-            if one.version_range is not None and not part._within(version, one.version_range):
+            if one.version_range is not None and not compiling.within(version, one.version_range):
                 continue
-            write, read = part.compile_codec(one, version, flexible)
+            write, read = compiling.compile_codec(one, version, flexible)
             with monkeypatch.context() as patch:
                 patch.setattr(inlined, "lines", plain_lines)
-                plain_write, plain_read = part.compile_codec(one, version, flexible)
+                plain_write, plain_read = compiling.compile_codec(one, version, flexible)
             for _ in range(2 if one is cls else 1):
                 made = targets.fit(targets.part_of(one, rnd), version)
                 ours, plain = [], []

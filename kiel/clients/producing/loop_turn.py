@@ -8,7 +8,8 @@ import weakref
 from tornado import ioloop
 
 from kiel import events
-from kiel.events import Promise, asyncio_running_loop
+from kiel.clients.producing.promise import Promise
+from kiel.events import asyncio_running_loop
 from kiel.fairness import Turn
 
 #: all producers of this process, for its forks

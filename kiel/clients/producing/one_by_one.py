@@ -9,7 +9,8 @@ from kiel.clients.producing.batch import RECORD_OVERHEAD
 from kiel.clients.producing.delivery import Delivery
 from kiel.clients.producing.loop_turn import FORKS_UNSEEN
 from kiel.clients.producing.message import labelled
-from kiel.events import Promise, settle
+from kiel.clients.producing.promise import Promise
+from kiel.events import settle
 from kiel.retry import monotonic
 
 #: what a key maker may return besides text and None: kiel 0.9 wrote a number's text

@@ -6,8 +6,9 @@ from kiel.callbacks import callback_failure
 from kiel.clients.producing.accumulator import too_large
 from kiel.clients.producing.batch import BATCH_OVERHEAD, failure
 from kiel.clients.producing.pending_record import PendingRecord
+from kiel.clients.producing.promise import Promise
 from kiel.clients.producing.topic_lookups import TopicLookups
-from kiel.events import Promise, settle
+from kiel.events import settle
 
 
 class PendingRecords(object):
