@@ -36,7 +36,7 @@ ALLOWED = {
         "produce, services": (65.3, 19.11),
         "produce_many": (0.1, 0.04),
         "produce_many, keys": (37.4, 11.18),
-        "request": (219.0, 103.00),
+        "request": (180.0, 82.00),
     },
     (3, 11): {
         "consume": (3.5, 0.11),
@@ -58,7 +58,7 @@ ALLOWED = {
         "produce, services": (357.6, 20.10),
         "produce_many": (0.4, 0.04),
         "produce_many, keys": (251.4, 11.18),
-        "request": (1154.0, 102.00),
+        "request": (899.0, 81.00),
     },
 }
 
@@ -85,7 +85,7 @@ SPED_UP = {
         "produce, services": (28.3, 6.13),
         "produce_many": (0.1, 0.04),
         "produce_many, keys": (13.4, 2.18),
-        "request": (219.0, 103.00),
+        "request": (180.0, 82.00),
     },
     (3, 11): {
         "consume": (0.2, 0.01),
@@ -107,7 +107,7 @@ SPED_UP = {
         "produce, services": (126.0, 7.12),
         "produce_many": (0.4, 0.04),
         "produce_many, keys": (102.4, 2.18),
-        "request": (1154.0, 102.00),
+        "request": (899.0, 81.00),
     },
 }
 
