@@ -29,27 +29,28 @@ HEAD = """Figures
 
 Made by ``make bench``, from one run: {about}.
 
-Each client works in a process of its own on one processor, in turn, set up as its own users would for throughput
-(``benchmarks/peers``); the values are checked in a run that is not timed. Producers of kiel are idempotent, as they are
-by default; those of the others are not. In parentheses is what kiel's figure is to that of the client: above 1 kiel is
-faster, and of times below 1; they are medians of pairs of runs. "kiel without C" has its loops in Python, "kiel, no
-packages" none of its optional packages either.
+The clients take turns, each in a process of its own on one processor, and are configured for throughput as their own
+users would (``benchmarks/peers``). The values are checked in a run that is not timed. kiel's producers are
+idempotent, which is their default; those of the other clients are not. The number in parentheses is kiel's figure
+divided by that client's, as the median of pairs of runs: for throughput kiel is faster where it is above 1, for times
+where it is below 1. "kiel without C" runs the pure-Python loops; "kiel, no packages" also has none of the optional
+packages.
 
 """
 
 #: what stands above the tables of the README, and below
 README_HEAD = (
-    "``make bench`` measures what services do first: JSON of log-normal size, a key, a trace header, 6 partitions, and "
-    "the same over networks that take their time; then values of one size. It runs kiel beside other clients on one "
-    "broker, each in a process of its own on one core, in turn, with every value checked once before the timed rounds. "
-    "In parentheses is what kiel's figure is to that of the client: above 1 kiel is faster, and of times below 1. "
-    "Figures of {about}."
+    "``make bench`` first measures what services typically do: JSON of log-normal size, a key, a trace header, 6 "
+    "partitions, and the same over networks with a delay; then values of one size. kiel and the other clients use the"
+    " same broker and take turns, each in a process of its own on one core; every value is checked once before the "
+    "timed rounds. The number in parentheses is kiel's figure divided by that client's: for throughput kiel is faster"
+    " where it is above 1, for times where it is below 1. Figures of {about}."
 )
 README_TAIL = (
-    "\"kiel without C\" is kiel with its loops in Python, \"kiel, no packages\" without its optional packages, too. No "
-    "other client has a call like ``produce_many()``; its call a message stands for it. Values of one size are read by "
-    "columns, which is kiel's best case. Memory, the loop's delay, growth, plots and Python 2.7 are in the "
-    "documentation, under \"Figures\"."
+    "\"kiel without C\" runs the pure-Python loops; \"kiel, no packages\" also has none of the optional packages. No "
+    "other client has a call like ``produce_many()``, so their figures there are for one call per message. Values of "
+    "one size are kiel's best case, since it reads them in columns. Memory, the IOLoop's delay, growth, plots and "
+    "Python 2.7 are in the documentation, under \"Figures\"."
 )
 
 BEGIN, END = ".. benchmarks: begin (from a real run of `make bench`)\n\n", ".. benchmarks: end"

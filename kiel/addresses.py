@@ -56,7 +56,7 @@ def broker_list(brokers, secure=None):
     if isinstance(brokers, (six.text_type, bytes)):
         brokers = _text(brokers).split(",")
     elif not isinstance(brokers, (list, tuple, set, frozenset)):
-        raise TypeError("brokers: %r is no address; %s" % (brokers, EXPECTED))
+        raise TypeError("brokers: %r is not an address; %s" % (brokers, EXPECTED))
     found = []
     for entry in brokers:
         found.extend(_one(entry, secure))
@@ -71,7 +71,7 @@ def _one(entry, secure):
         name = _text(entry[0])
         entry = ("[%s]:%d" if ":" in name else "%s:%d") % (name, entry[1])
     if not isinstance(entry, (six.text_type, bytes)):
-        raise TypeError("brokers: %r is no address; %s" % (entry, EXPECTED))
+        raise TypeError("brokers: %r is not an address; %s" % (entry, EXPECTED))
     return [_plain(text.strip(), secure) for text in _text(entry).split(",") if text.strip()]
 
 
@@ -80,7 +80,7 @@ def _plain(text, secure):
     if "://" in text:
         scheme, _, rest = text.partition("://")
         if scheme.lower() not in SCHEMES:
-            raise ValueError("brokers: %r is no address of a broker: not one of %s" % (
+            raise ValueError("brokers: %r is not the address of a broker: not one of %s" % (
                 text, ", ".join(name + "://" for name in sorted(SCHEMES))))
         asks = SCHEMES[scheme.lower()]
         if None not in (asks, secure) and asks != secure:
@@ -95,5 +95,5 @@ def _text(value):
     if isinstance(value, bytes):
         return value if six.PY2 else value.decode("utf-8")
     if not isinstance(value, six.text_type):
-        raise TypeError("brokers: %r is no host name; %s" % (value, EXPECTED))
+        raise TypeError("brokers: %r is not a host name; %s" % (value, EXPECTED))
     return value

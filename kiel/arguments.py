@@ -43,7 +43,7 @@ def boolean(name, value):
     :raises TypeError: for anything else: a text such as "false" would count as true
     """
     if value is not True and value is not False:
-        raise TypeError("%s is True or False, not %s" % (name, _shown(value)))
+        raise TypeError("%s has to be True or False, not %s" % (name, _shown(value)))
     return value
 
 
@@ -74,11 +74,11 @@ def text(name, value):
         try:
             value = bytes(value).decode("utf-8")
         except UnicodeDecodeError:
-            raise ValueError("%s has to be text, and these bytes are no UTF-8: %s" % (name, _shown(value)))
+            raise ValueError("%s has to be text, and these bytes are not UTF-8: %s" % (name, _shown(value)))
     if not isinstance(value, (str, six.text_type)):
         raise TypeError("%s has to be text, not %s" % (name, _shown(value)))
     if not value:
-        raise ValueError("%s has to be text, and is empty" % name)
+        raise ValueError("%s has to be text, and must not be empty" % name)
     return value
 
 
@@ -108,7 +108,7 @@ def partitions(name, value):
     found = []
     for pair in value:
         if not isinstance(pair, tuple) or len(pair) != 2:
-            raise TypeError("%s has to be a list of (topic, partition) pairs, and has %s" % (name, _shown(pair)))
+            raise TypeError("%s has to be a list of (topic, partition) pairs, but contains %s" % (name, _shown(pair)))
         found.append((text(name, pair[0]), integer(name, pair[1], least=0)))
     return found
 

@@ -280,7 +280,7 @@ class Cluster(Topics):
             try:
                 listener()
             except Exception:
-                log.exception("A listener of the cluster's metadata failed")
+                log.exception("A metadata listener failed")
 
     @gen.coroutine
     def ensure(self, topic, timeout=CREATION_TIME):
@@ -348,11 +348,11 @@ class Cluster(Topics):
     def _tell_absent(self, name):
         """A topic is not there: once a minute."""
         self.outage.tell(
-            log, ("topic", name), logging.INFO, "Topic %s is not there, or not yet", (name,), dict(topic=name))
+            log, ("topic", name), logging.INFO, "Topic %s does not exist (yet)", (name,), dict(topic=name))
 
     def _tell_there(self, name):
         """A topic is there that was not, or had an error."""
-        self.outage.over(("topic", name), "Topic %s is there", name, topic=name)
+        self.outage.over(("topic", name), "Topic %s exists", name, topic=name)
 
     def get_metadata(self, topics=None, create=True):
         """

@@ -268,7 +268,7 @@ class Connection(object):
             self.pending.pop("token").set_result(frame)
             return
         if not self.wire.pending:
-            raise exc.ProtocolError("an answer came that nobody asked for (id %d)" %
+            raise exc.ProtocolError("received a response that no request is waiting for (correlation id %d)" %
                                     correlation_struct.unpack_from(frame))
         request, response = self.wire.receive(frame)
         if self.observer is not None:

@@ -105,7 +105,7 @@ def _reopen(opener, versions):
     conn = opener.conn
     if conn.closing:  # closed meanwhile
         raise conn.error
-    log.info("%r does not know ApiVersions: taken for Kafka 0.%d", conn, 9 if "heartbeat" in versions else 8)
+    log.info("%r does not support ApiVersions: taken to be Kafka 0.%d", conn, 9 if "heartbeat" in versions else 8)
     conn.settings.old = True
     opener.begin_anew()
     conn.wire = Wire(versions)

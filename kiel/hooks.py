@@ -272,7 +272,7 @@ class Hooks(object):
         key = id(getattr(function, "__self__", function)), name
         if key not in self._failed:
             self._failed.add(key)
-            log.exception("The hook %s failed with %s; that is not logged again", function, name)
+            log.exception("Hook %s failed on %s; its further failures there are not logged", function, name)
 
 
 def listen(hooks):

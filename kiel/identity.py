@@ -22,7 +22,7 @@ def refused(conn, response):
     if response.error_code != REBOOTSTRAP_REQUIRED:
         return None
     return exc.WrongBrokerError(
-        conn.host, conn.port, conn.broker_id, "it is another broker than %s of the cluster %s"
+        conn.host, conn.port, conn.broker_id, "this is not broker %s of cluster %s"
         % (conn.broker_id, conn.settings.cluster_id)
     )
 
@@ -47,11 +47,11 @@ def check(conn):
     response = yield conn.transmit(request)
     if response.cluster_id and response.cluster_id != cluster_id:
         raise exc.WrongBrokerError(
-            conn.host, conn.port, conn.broker_id, "it belongs to the cluster %s, and this client to %s"
+            conn.host, conn.port, conn.broker_id, "this broker belongs to cluster %s, but the client to cluster %s"
             % (response.cluster_id, cluster_id)
         )
     here = [broker.broker_id for broker in response.brokers if (broker.host, broker.port) == (conn.host, conn.port)]
     if here and conn.broker_id not in here:
         raise exc.WrongBrokerError(
-            conn.host, conn.port, conn.broker_id, "it is broker %s, and %s was dialled" % (here[0], conn.broker_id)
+            conn.host, conn.port, conn.broker_id, "this is broker %s, expected broker %s" % (here[0], conn.broker_id)
         )

@@ -103,7 +103,7 @@ class MetadataSource(object):
         given_up = self._given_up
         for address in hosts:
             if self.stopped or given_up != self._given_up:
-                raise exc.NoBrokersError("the client is closed, or its time is over")
+                raise exc.NoBrokersError("the client was closed, or its time is up")
             if self.resting.left(address):
                 continue
             conn = Connection(address[0], address[1], settings=self.settings)
@@ -130,7 +130,7 @@ class MetadataSource(object):
                 self._asking.discard(conn)
                 conn.close()
         if given_up != self._given_up:
-            raise exc.NoBrokersError("the client is closed, or its time is over")
+            raise exc.NoBrokersError("the client was closed, or its time is up")
         raise self._nobody(hosts, error or self.outage.error)
 
     def _nobody(self, hosts, error):
@@ -185,7 +185,7 @@ class MetadataSource(object):
         if self.settings.cluster_id == response.cluster_id:
             return None
         error = exc.WrongBrokerError(
-            conn.host, conn.port, conn.broker_id, "it belongs to the cluster %s, and this client to %s"
+            conn.host, conn.port, conn.broker_id, "this broker belongs to cluster %s, but the client to cluster %s"
             % (response.cluster_id, self.settings.cluster_id)
         )
         conn.abort(error)

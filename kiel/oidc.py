@@ -108,7 +108,7 @@ class TokenSource(object):
                 error = _caused(exc.CredentialsError("%r: %s: %s" % (self, type(error).__name__, error)), error)
             self._error = error
             self._again_at = monotonic() + self._clock.delay()
-            log.warning("No token: %s", error)
+            log.warning("Could not get a token: %s", error)
             raise error
         raise gen.Return(self._token)
 
@@ -135,7 +135,8 @@ class TokenSource(object):
         try:
             answer = json.loads(response.body.decode("utf-8"))
         except ValueError as error:
-            raise _caused(exc.CredentialsError("%r: the answer is no JSON (is this the token endpoint?)" % self), error)
+            raise _caused(
+                exc.CredentialsError("%r: the response is not JSON (is this the token endpoint?)" % self), error)
         raise gen.Return(answer)
 
     def _translated(self, error):
@@ -146,7 +147,7 @@ class TokenSource(object):
             return refusal or exc.CredentialsError("%r can't be reached: %s" % (self, error))
         if error.response is None or error.code in (429, 599) or error.code >= 500:
             return exc.CredentialsError("%r does not answer: %s" % (self, error))
-        return exc.AuthenticationError("%r gives no token: HTTP %d %s (%s)" % (
+        return exc.AuthenticationError("%r issued no token: HTTP %d %s (%s)" % (
             self, error.code, _reason(error.response.body),
             "check client id, secret and scope" if error.code in (400, 401, 403) else "is this the token endpoint?"))
 
@@ -157,7 +158,7 @@ class TokenSource(object):
             checked_token(token)
         except (KeyError, TypeError, ValueError):
             raise exc.CredentialsError(
-                "%r: the answer has no access_token that can be used (is this the token endpoint?)" % self)
+                "%r: the response has no usable access_token (is this the token endpoint?)" % self)
         lifetime = answer.get("expires_in")
         if lifetime is None:
             expires = expiry_of(token)

@@ -36,7 +36,7 @@ def find(wanted=None):
     text = "the extension kiel._speedups was built from another version of kiel; build it again"
     if wanted == "1":
         raise ImportError(text)
-    log.warning("%s: until then the loops in Python run, which are several times as slow", text)
+    log.warning("%s: until then the pure-Python loops run, which are several times slower", text)
     return None
 
 

@@ -56,7 +56,7 @@ class Topics(object):
 
     def _tell_absent(self, name):
         """A topic is not there."""
-        log.info("Topic %s is not there, or not yet", name)
+        log.info("Topic %s does not exist (yet)", name)
 
     def _tell_there(self, name):
         """A topic is there that was not, or had an error."""

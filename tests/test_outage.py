@@ -199,5 +199,5 @@ def test_a_topic_that_is_missing_is_a_line_and_another_when_it_is_there(cluster)
     told = [text.split(",")[0] for _, text in lines.told if "later" in text]
     assert all((record.client, record.topic) == ("c", "later") for record in lines.records
                if "later" in record.getMessage())
-    assert told.count("Topic later is not there") == 1 and told[-1] == "Topic later is there", lines.told
+    assert told.count("Topic later does not exist (yet)") == 1 and told[-1] == "Topic later exists", lines.told
     yield consumer.close()

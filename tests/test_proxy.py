@@ -180,8 +180,8 @@ def test_through_a_proxy(cls, login, tls, monkeypatch):
     (Socks5, {"user": b"a", "password": b"b"}, "a:wrong@", exc.AuthenticationError, ["does not accept"]),
     (Socks5, {"reply": 2}, "", exc.NoBrokersError, ["rules do not allow"]),
     (Socks5, {"reply": 5}, "", exc.NoBrokersError, ["connection refused"]),
-    (Connect, {"user": b"a", "password": b"b"}, "", exc.AuthenticationError, ["wants a user"]),
-    (Connect, {"user": b"a", "password": b"b"}, "a:wrong@", exc.AuthenticationError, ["another user"]),
+    (Connect, {"user": b"a", "password": b"b"}, "", exc.AuthenticationError, ["requires a user"]),
+    (Connect, {"user": b"a", "password": b"b"}, "a:wrong@", exc.AuthenticationError, ["does not accept user"]),
     (Connect, {"reply": 1}, "", exc.NoBrokersError, ["403 Filtered"]),
 ])
 def test_a_proxy_that_does_not_connect(cls, settings, who, error, words):

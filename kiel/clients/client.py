@@ -185,9 +185,9 @@ class Client(object):
             if not events.is_closed(loop):
                 raise self._made_elsewhere()
             if events.running_loop() is None:
-                raise exc.ClosedError("this %s was made for another IOLoop, which is closed: call it on one that runs"
+                raise exc.ClosedError("this %s belongs to another IOLoop, which is closed: call it on one that runs"
                                       % type(self).__name__)
-            log.info("The IOLoop of this %s is closed: it connects anew on another", type(self).__name__)
+            log.info("The IOLoop of this %s is closed: it reconnects on another", type(self).__name__)
             moving = events.ignore(self._move())
             self._moving = None if moving.done() else moving
             return moving
@@ -208,7 +208,7 @@ class Client(object):
 
     def _made_elsewhere(self):
         """Return the error of a call on another loop than that of `connect`, which may still run."""
-        return exc.ClosedError("this %s was made for another IOLoop, which is not closed: use it there, or close() it "
+        return exc.ClosedError("this %s belongs to another IOLoop, which is not closed: use it there, or close() it "
                                "there first, or make one for each loop" % type(self).__name__)
 
     def _begin_anew(self):

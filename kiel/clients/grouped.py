@@ -96,9 +96,9 @@ class GroupedConsumer(BaseConsumer):
                  on_rebalance=None, on_lost=None, group_protocol=None, group_instance_id=None, assignors=None,
                  session_timeout=30, heartbeat_interval=3, max_poll_interval=300, slow_callback=1, **settings):
         if autocommit not in AUTOCOMMIT:
-            raise ValueError("autocommit is True, False or 'processed', not %r" % (autocommit,))
+            raise ValueError("autocommit has to be True, False or 'processed', not %r" % (autocommit,))
         if group_protocol not in PROTOCOLS:
-            raise ValueError("group_protocol is one of %r, not %r" % (PROTOCOLS, group_protocol))
+            raise ValueError("group_protocol has to be one of %r, not %r" % (PROTOCOLS, group_protocol))
         super(GroupedConsumer, self).__init__(
             brokers, deserializer, max_wait_time, min_bytes, max_bytes, **settings
         )
@@ -361,8 +361,8 @@ class GroupedConsumer(BaseConsumer):
         """Return what is read: whole topics, since partitions are the group's to share out."""
         choice = super(GroupedConsumer, self)._choose(topics)
         if choice.selects:
-            raise ValueError("the members of a group read the partitions that they are given: name topics, or use a "
-                             "SingleConsumer")
+            raise ValueError("the members of a group read the partitions that are assigned to them: name topics, or "
+                             "use a SingleConsumer")
         return choice
 
     def _about_to_read(self, topics):

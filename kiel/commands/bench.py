@@ -54,7 +54,7 @@ def _check(args):
     for name in "count", "size", "rate":
         value = getattr(args, name, None)
         if value is not None and value <= 0:
-            raise CommandError("--%s has to be more than nothing" % name)
+            raise CommandError("--%s has to be greater than 0" % name)
 
 
 def _there(client, topic):

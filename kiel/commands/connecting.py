@@ -70,7 +70,7 @@ def _take_security(args, found):
     """Fill in how to connect and log in, where no option says it."""
     protocol = found.pop("protocol", "").upper()
     if protocol not in ("", "PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"):
-        raise CommandError("security.protocol is %s, which there is not" % protocol)
+        raise CommandError("security.protocol is %s, which does not exist" % protocol)
     args.tls = args.tls or protocol in ("SSL", "SASL_SSL")
     _take_tls(args, found)
     logins.take_in(args, found, protocol in ("", "SASL_PLAINTEXT", "SASL_SSL"))

@@ -71,7 +71,7 @@ def _writer(args):
     """Return a function of records that returns what is written; None where values and delimiters will do."""
     if args.json or args.envelope:
         if args.format or args.hex or args.key_delimiter:
-            raise CommandError("JSON has a form of its own: leave --format, --hex and --key-delimiter away")
+            raise CommandError("JSON has its own format: leave out --format, --hex and --key-delimiter")
         if args.schema_registry:
             return lambda records: envelope.pack(records, envelope.as_json)
         return envelope.pack
@@ -93,7 +93,7 @@ def _check(args):
         raise CommandError("--count has to be at least 1")
     places = [args.offset, args.partition, args.from_time, args.to_offset, args.to_time]
     if args.group and places != [None] * len(places):
-        raise CommandError("a group knows itself where it reads: leave offsets, times and partitions away")
+        raise CommandError("a group reads from its committed offsets: leave out offsets, times and partitions")
     if None not in (args.offset, args.from_time):
         raise CommandError("--offset or --from-time, not both")
     if None not in (args.to_offset, args.to_time):

@@ -47,9 +47,9 @@ def unpack(line, as_it_is=False):
     try:
         found = json.loads(line.decode("utf-8"))
     except ValueError:
-        raise ValueError("no JSON: %r" % line[:60])
+        raise ValueError("not JSON: %r" % line[:60])
     if not isinstance(found, dict) or "value" not in found:
-        raise ValueError("no JSON object with a value: %r" % line[:60])
+        raise ValueError("not a JSON object with a value: %r" % line[:60])
     timestamp = found.get("timestamp")
     value = found["value"] if as_it_is else _meant(found["value"])
     return (_meant(found.get("key")), value, _headers(found["headers"]) if found.get("headers") else [],
@@ -83,5 +83,5 @@ def _meant(value):
         try:
             return base64.b64decode(value["base64"])
         except (TypeError, ValueError) as error:
-            raise ValueError("no base64: %s" % error)
+            raise ValueError("not base64: %s" % error)
     return json.dumps(value, sort_keys=True).encode("utf-8")

@@ -71,7 +71,7 @@ def writer(text, write=plain):
         elif letter is None or letter == "%":
             template.append(b"%%" if letter else _literal(match).replace(b"%", b"%%"))
         else:
-            raise ValueError("a format has %%%s; there are %s" % (
+            raise ValueError("unknown %%%s in the format; there are %s" % (
                 letter, ", ".join("%" + each for each in sorted(FIELDS) + ["%"])))
     # one expression for all records, as there may be millions
     names = {"template": b"".join(template), "write": write, "headers": _headers}

@@ -225,7 +225,7 @@ def _target(args):
 def _reset(admin, args, out):
     """groups reset"""
     if args.to_offset and args.topic:
-        raise CommandError("--to-offset names its topics itself; leave --topic away")
+        raise CommandError("--to-offset already names its topics: leave out --topic")
     if not args.create:
         known = yield admin.committed_offsets(args.group)
         if not known:

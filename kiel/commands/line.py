@@ -41,7 +41,7 @@ def numbers(text):
     try:
         return [int(each) for each in text.split(",")]
     except ValueError:
-        raise argparse.ArgumentTypeError("expected numbers with commas between, not %r" % text)
+        raise argparse.ArgumentTypeError("expected numbers separated by commas, not %r" % text)
 
 
 def pair(text):

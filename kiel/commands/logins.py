@@ -34,7 +34,7 @@ def take_in(args, found, wanted):
     args.password = found.pop("password", words.get("password"))
     handler = found.pop("handler", HANDLERS[0]).rpartition(".")[2]
     if wanted and handler not in HANDLERS:
-        raise CommandError("%s is a login handler of Java's that the command can't heed" % handler)
+        raise CommandError("%s is a Java login handler, which this command does not support" % handler)
     for name in "token_url", "clientId", "clientSecret", "scope", "serviceName", "principal", "keyTab", "method":
         value = found.pop("login." + name, None)
         words[name] = words.get(name) if value is None else value
@@ -57,7 +57,7 @@ def mechanism(args):
     try:
         return MECHANISMS[args.sasl](args)
     except (ImportError, ValueError) as error:
-        raise CommandError("a login by %s can't be: %s" % (args.sasl, error))
+        raise CommandError("a login by %s is not possible: %s" % (args.sasl, error))
 
 
 def _by_password(args):

@@ -86,7 +86,7 @@ def _check_properties(found):
     if not re.match(r"\d+(\.\d*)?$", str(found["linger"])):
         raise CommandError("linger.ms is a number of milliseconds, not %s" % found["linger"])
     if found.get("partitioner", "murmur2") not in properties.PARTITIONERS:
-        raise CommandError("partitioner is %s; keys go where Java's clients put them: %s" % (
+        raise CommandError("partitioner is %s; keys are partitioned as by Java's clients: %s" % (
             found["partitioner"], " or ".join(properties.PARTITIONERS)))
 
 
@@ -100,7 +100,7 @@ def _check(args):
     if args.whole and not args.file:
         raise CommandError("--whole needs files")
     if (args.json or args.envelope) and (args.key_delimiter is not None or args.whole or args.null):
-        raise CommandError("JSON tells keys and nulls itself: leave --key-delimiter, --null and --whole away")
+        raise CommandError("JSON already marks keys and nulls: leave out --key-delimiter, --null and --whole")
     if args.message_key is not None and args.key_delimiter is not None:
         raise CommandError("--message-key or --key-delimiter, not both")
     if not formats.unescaped(args.delimiter):

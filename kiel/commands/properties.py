@@ -128,9 +128,9 @@ def note(found, name, value, where):
     if bare in MEANT:
         found[MEANT[bare]] = value
     elif bare in NO_EFFECT or bare.startswith(NO_EFFECT_FAMILIES):
-        log.info("%s%s is of no effect here", where, name)
+        log.info("%s%s has no effect here", where, name)
     elif bare in REFUSED or bare.startswith(REFUSED_FAMILIES):
-        raise CommandError("%s%s is a property that the command can't heed" % (where, name))
+        raise CommandError("%s%s is a property that this command does not support" % (where, name))
     else:
         raise CommandError("%s%s is a property that kiel does not know" % (where, name))
 

@@ -149,7 +149,7 @@ class Encoder(object):
                 try:
                     value = json.loads(value.decode("utf-8"))
                 except ValueError:
-                    raise ValueError("no JSON: %r" % value[:60])
+                    raise ValueError("not JSON: %r" % value[:60])
             value = self.serializer.serialize(self.topic, value)
             found.append((yield value) if waits(value) else value)
         raise gen.Return(found)

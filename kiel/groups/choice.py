@@ -70,7 +70,7 @@ class ProtocolChoice(object):
         """
         if self.protocol is not None or not isinstance(allocator, ConsumerAllocator):
             raise error
-        log.info("Group %s is a classic one: %s", self.coordinator.key, error)
+        log.info("Group %s uses the classic protocol: %s", self.coordinator.key, error)
         yield allocator.stop()
         yield self._join_classic(obey, join)
 

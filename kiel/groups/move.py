@@ -105,7 +105,7 @@ class Move(object):
         self._complete_since = None
         joined = self.joined
         if self._moved is not None:
-            settle(self._moved, error=exc.ClosedError("stopped on the way to group %s" % self.group))
+            settle(self._moved, error=exc.ClosedError("stopped while moving to group %s" % self.group))
         self._news.notify_all()
         try:
             if joined is not None:
@@ -219,7 +219,7 @@ class Move(object):
             yield gen.sleep(PAUSE)
             strangers = yield follower.strangers()
         if strangers:
-            log.warning("Group %s stays in ZooKeeper, since %s came that can't move", self.group,
+            log.warning("Group %s stays in ZooKeeper: %s joined, which can't move", self.group,
                         ", ".join(sorted(strangers)))
             yield follower.undo_switch()
             raise gen.Return("failed")
@@ -244,7 +244,7 @@ class Move(object):
             if isinstance(error, exc.KielError):
                 if error.retriable:
                     raise error
-                log.error("The offset of %s:%s is not carried over: %s", key[0], key[1], error)
+                log.error("The offset of %s:%s could not be carried over: %s", key[0], key[1], error)
 
     @gen.coroutine
     def _join(self, run):
@@ -290,8 +290,8 @@ class Move(object):
         """
         follower = self.follower
         if follower.knows and follower.switched is None:
-            log.error("Group %s has moved to Kafka and lives there, and the znode that says so was deleted; it is made "
-                      "again. To go back, stop all members first", self.group)
+            log.error("Group %s has moved to Kafka, but the znode that records it was deleted; it is created again. "
+                      "To go back to ZooKeeper, stop all members first", self.group)
             yield follower.close_group()
             yield follower.open_group()
         if follower.knows and follower.members - follower.marked[READY] - self._strangers:
@@ -299,6 +299,6 @@ class Move(object):
             if follower.knows:
                 for name in sorted((yield follower.strangers()) - self._strangers):
                     self._strangers.add(name)
-                    log.error("Group %s has moved to Kafka, and %s joins it in ZooKeeper: it reads what others read; "
-                              "stop it", self.group, name)
+                    log.error("Group %s has moved to Kafka, and %s joins it in ZooKeeper: it reads the same messages "
+                              "as others; stop it", self.group, name)
         yield self._news.wait(datetime.timedelta(seconds=60))

@@ -43,7 +43,7 @@ class Metrics(object):
         consumer = consumer_of(worker)
         hooks = consumer._settings.hooks
         if hooks is None or self not in hooks.listeners:
-            raise ValueError("the consumer of the worker has to have this among its hooks: hooks=[metrics]")
+            raise ValueError("the worker's consumer has to have this Metrics object among its hooks: hooks=[metrics]")
         self.of(consumer)  # it counts as one that has done something
         self._workers.append(weakref.ref(worker, self._workers.remove))
         return worker

@@ -155,7 +155,7 @@ class Wire(object):
                 hint = "; it looks like TLS: does the port expect it? Then pass ssl="
             elif prefix == b"HTTP":
                 hint = "; it is an HTTP server"
-            raise exc.ProtocolError("a frame of %d bytes is no answer of Kafka's%s" % (size, hint))
+            raise exc.ProtocolError("a frame of %d bytes is not a Kafka response%s" % (size, hint))
         return size
 
     def receive(self, frame):
@@ -169,11 +169,12 @@ class Wire(object):
         """
         correlation_id, = correlation_struct.unpack_from(frame)
         if not self.pending:
-            raise exc.ProtocolError("an answer with id %d came, but nothing was asked" % correlation_id)
+            raise exc.ProtocolError("received a response with correlation id %d, but no request is outstanding"
+                                    % correlation_id)
         expected = next(iter(self.pending))
         if correlation_id != expected:
             raise exc.ProtocolError(
-                "an answer with id %d came where %d was due" % (correlation_id, expected)
+                "received a response with correlation id %d, expected %d" % (correlation_id, expected)
             )
         request, version = self.pending.pop(correlation_id)
         cls = responses.classes[request.api]

@@ -32,13 +32,13 @@ def _when_there(make, values, called):
 def _make(make, values, called):
     for name in called:
         if called[name] is None:
-            raise exc.AuthenticationError("SASL: the function of %s returned None" % name)
+            raise exc.AuthenticationError("SASL: the function for %s returned None" % name)
     try:
         return make(**dict(values, **called))
     except (TypeError, ValueError) as error:
         if not called:
             raise
-        raise exc.AuthenticationError("SASL: what was asked of %s will not do: %s" % (
+        raise exc.AuthenticationError("SASL: what the function for %s returned can't be used: %s" % (
             " and ".join(sorted(called)), error
         ))
 

@@ -100,7 +100,7 @@ class GssapiSession(object):
         """Answer the broker's offer of security layers: none, and its own limit of sizes; nothing follows."""
         offer = self._context.unwrap(challenge).message
         if len(offer) < 4 or not bytearray(offer)[0] & 1:
-            raise exc.AuthenticationError("SASL GSSAPI: the broker demands a security layer, which Kafka has not")
+            raise exc.AuthenticationError("SASL GSSAPI: the broker demands a security layer, which Kafka does not have")
         user = str(self._context.initiator_name).encode("utf-8")
         answer = self._context.wrap(NO_LAYER + offer[1:4] + user, False).message
         self.done = True

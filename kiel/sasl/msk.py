@@ -49,7 +49,7 @@ class AwsMskIam(object):
         region = self.region or region_of(host)
         if not region:
             raise exc.AuthenticationError(
-                "SASL AWS_MSK_IAM: %s names no AWS region: give region=, or set AWS_REGION" % host
+                "SASL AWS_MSK_IAM: %s does not name an AWS region: pass region=, or set AWS_REGION" % host
             )
         asked = self._credentials if self._credentials is not None else from_environment
 
@@ -74,7 +74,7 @@ class MskSession(object):
             message, self._message = self._message, None
             return message
         if self._message is not None or self.done or not challenge:
-            raise exc.AuthenticationError("SASL AWS_MSK_IAM: the broker's answer is not MSK's")
+            raise exc.AuthenticationError("SASL AWS_MSK_IAM: the broker's response is not that of Amazon MSK")
         self.done = True
         return None
 
@@ -103,7 +103,7 @@ def from_environment():
     if not key or not secret:
         raise exc.AuthenticationError(
             "SASL AWS_MSK_IAM: AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY are not both set; "
-            "or give credentials=, such as a function that asks botocore"
+            "or pass credentials=, such as a function that asks botocore"
         )
     return key, secret, os.environ.get("AWS_SESSION_TOKEN") or None
 

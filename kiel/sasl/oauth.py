@@ -81,7 +81,7 @@ class OAuthSession(object):
             first, self._first = self._first, None
             return first
         if self._first is not None or self._status is not None:
-            raise exc.AuthenticationError("SASL OAUTHBEARER: the broker spoke out of turn (%s)" % self.hint)
+            raise exc.AuthenticationError("SASL OAUTHBEARER: unexpected message from the broker (%s)" % self.hint)
         if not challenge:
             self.done = True
             return None
@@ -97,7 +97,8 @@ def checked_token(token):
     """
     token = to_bytes("token", token)
     if not TOKEN.match(token):
-        raise ValueError("it is no bearer token: letters, digits and -._~+/ only (a line end, or quotes around it?)")
+        raise ValueError("not a valid bearer token: only letters, digits and -._~+/ are allowed (a line break in it, "
+                         "or quotes around it?)")
     return token
 
 

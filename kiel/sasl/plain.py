@@ -55,7 +55,7 @@ class PlainSession(object):
             return message
         if self._message is not None or self.done:
             raise exc.AuthenticationError(
-                "SASL PLAIN: the broker spoke out of turn; is another SASL mechanism set up there?"
+                "SASL PLAIN: unexpected message from the broker; is another SASL mechanism set up there?"
             )
         self.done = True
         return None

@@ -162,7 +162,7 @@ class ScramSession(object):
             ))
         if tuple(name for name, _, _ in fields[:len(names)]) != names:
             raise self._error(
-                "the broker's message is not SCRAM's; is the user set up for this mechanism?"
+                "the broker's message is not a SCRAM message; is the user set up for this mechanism?"
             )
         return found
 

@@ -72,12 +72,12 @@ def parse_indexes(data, offset):
         return (0,), offset + 1
     count, offset = _read_varint(data, offset)
     if not 0 < count <= MOST_INDEXES:
-        raise WireFormatError("a path of %d indexes names no Protobuf message" % count)
+        raise WireFormatError("a path of %d indexes does not name a Protobuf message" % count)
     found = []
     for _ in range(count):
         index, offset = _read_varint(data, offset)
         if not 0 <= index <= MOST_INDEX:
-            raise WireFormatError("%d is no index of a Protobuf message" % index)
+            raise WireFormatError("%d is not an index of a Protobuf message" % index)
         found.append(index)
     return tuple(found), offset
 
@@ -95,4 +95,4 @@ def _read_varint(data, offset):
         number, length = varints.decode(bytearray(data[offset:offset + 5]), 0)
         return number, offset + length
     except (IndexError, ValueError):
-        raise WireFormatError("the value ends, or goes astray, within the indexes of its Protobuf message")
+        raise WireFormatError("the value ends within its Protobuf message indexes, or these are malformed")

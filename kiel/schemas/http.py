@@ -85,7 +85,7 @@ class Transport(object):
                 raise error
             if not told:
                 told = True
-                log.warning("%s It is tried again for %g s.", error, clock.left or 0)
+                log.warning("%s Retrying for %g s.", error, clock.left or 0)
             yield gen.sleep(delay)
 
     def _prefer(self, url):
@@ -113,7 +113,7 @@ class Transport(object):
             answer = json.loads(response.body.decode("utf-8")) if response.body else None
         except ValueError as error:
             raise caused(errors.RegistryError(
-                "%s answers with something that is no JSON (is this a schema registry's address?)" % url,
+                "%s returned something that is not JSON (is this a schema registry's address?)" % url,
                 response.code), error)
         raise gen.Return(answer)
 

@@ -90,7 +90,7 @@ class Registry(object):
         self._unknown.pop(name, None)
         found = values.registered(answer).schema
         if found is None:
-            raise RegistryError("%r answers without a schema" % self)
+            raise RegistryError("%r returned no schema" % self)
         self._schemas[name] = found
         raise gen.Return(found)
 
@@ -162,7 +162,7 @@ class Registry(object):
         answer = yield self._transport.send(
             "POST", path, {"normalize": "true"} if normalize else None, schema.to_json())
         if answer.get("id") is None:
-            raise RegistryError("%r answers without an id" % self)
+            raise RegistryError("%r returned no id" % self)
         found = self._registered[subject, action, schema, normalize] = values.registered(answer, subject, schema)
         raise gen.Return(found)
 

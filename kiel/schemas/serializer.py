@@ -54,7 +54,7 @@ class Serializer(object):
         if ids not in IDS:
             raise ValueError("ids has to be one of %s, not %r" % (", ".join(IDS), ids))
         if schema is None and use in (REGISTER, EXISTING) and not self.brings_schema:
-            raise ValueError("schema is needed, but with use=\"latest\" or the id of one")
+            raise ValueError("schema is needed, unless use=\"latest\" or the id of a schema")
         self.registry = registry
         self.schema = None if schema is None else values.of(schema, self.kind)
         if self.schema is not None and self.schema.kind != self.kind:

@@ -77,7 +77,7 @@ class Login(object):
                 self.conn, name, _in_parentheses(self._hint())
             ))
         if not self.session.done:
-            raise exc.AuthenticationError("%r ended the login by %s before it was through" % (self.conn, name))
+            raise exc.AuthenticationError("%r ended the login by %s before it was complete" % (self.conn, name))
         lifetime = max(0, lifetime) / 1000.0
         if self.conn.observer is not None:
             self.conn.observer.authenticated(name, lifetime)

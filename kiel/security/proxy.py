@@ -72,7 +72,8 @@ class Proxy(object):
                 raise exc.AuthenticationError("%r does not accept user and password" % self)
         elif method != 0:
             raise exc.AuthenticationError("%r %s" % (
-                self, "wants a user and a password" if self.user is None else "takes no user and password"))
+                self, "requires a user and a password" if self.user is None
+                else "accepts no login by user and password"))
         yield stream.write(b"\x05\x01\x00\x03" + _short(_bytes(host)) + struct.pack(">H", port))
         _, reply, _, kind = bytearray((yield stream.read_bytes(4)))
         if reply:
@@ -94,8 +95,8 @@ class Proxy(object):
         status = head.split(b"\r\n")[0].split(b" ", 2)
         code = int(status[1]) if len(status) > 1 and status[1].isdigit() else 0
         if code in (401, 407):  # tinyproxy says 401 to a wrong password
-            raise exc.AuthenticationError("%r wants %s user and password" % (
-                self, "a" if self.user is None else "another"))
+            raise exc.AuthenticationError("%r %s user and password" % (
+                self, "requires a" if self.user is None else "does not accept"))
         if not status[0].startswith(b"HTTP/") or not 200 <= code < 300:
             raise self._failed(host, port, "did not connect: %s" % b" ".join(status)[:100].decode("latin-1"))
 

@@ -111,13 +111,13 @@ class Renewal(object):
             lifetime = yield login.exchange(token)
         except exc.KielError as error:
             if not conn.closing:
-                log.warning("%r could not log in anew and is closed: %s", conn, error)
+                log.warning("%r could not re-authenticate and is closed: %s", conn, error)
                 # a passing error for those who wait: the next connection's login tells what is wrong
                 conn.fail(exc.BrokerConnectionError(
                     conn.host, conn.port, conn.broker_id, cause=error, hint="the session could not be renewed"))
             return
         if not conn.closing:
-            log.debug("%r has logged in anew", conn)
+            log.debug("%r has re-authenticated", conn)
             self._renewing = False
             self.start(lifetime, login.sent)
             conn.release()
@@ -139,7 +139,7 @@ class Renewal(object):
                 pause = clock.delay()
                 if self._conn.closing or monotonic() + pause > self.deadline:
                     raise
-                log.warning("%r can't log in anew yet: %s", self._conn, error)
+                log.warning("%r can't re-authenticate yet: %s", self._conn, error)
                 yield gen.sleep(pause)
                 limit = max(0.0, self.deadline - monotonic())
             else:

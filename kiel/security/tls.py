@@ -96,7 +96,7 @@ class TLS(object):
                 self._context = self._make()
             except (EnvironmentError, ValueError) as error:
                 self._refused = seen
-                log.warning("%r has changed and can't be used, the one before goes on: %s", self, error)
+                log.warning("%r has changed but can't be used, the previous one stays in use: %s", self, error)
             else:
                 self._seen = seen
                 self._refused = None
@@ -138,7 +138,8 @@ def checked(value):
     """
     if value is None or value is True or value is False or isinstance(value, (ssl.SSLContext, TLS)):
         if isinstance(value, ssl.SSLContext) and value.verify_mode != ssl.CERT_REQUIRED:
-            log.warning("The context in ssl= demands no certificate: whoever is in between may pose as the broker")
+            log.warning("The context in ssl= does not verify the broker's certificate: a man in the middle could pose "
+                        "as the broker")
         return value
     hint = ""
     if isinstance(value, (dict, type(""), type(u""))):
@@ -163,7 +164,7 @@ def refusal(host, port, error):
     if "alert" in text and ("certificate" in text or "unknown" in text):  # the broker's own complaint
         return exc.AuthenticationError(
             "%s:%d asks for a client certificate, or does not accept it: %s "
-            "(give one in ssl=kiel.ssl(certfile=..., keyfile=...), or load it into the context in ssl=)"
+            "(pass one in ssl=kiel.ssl(certfile=..., keyfile=...), or load it into the context in ssl=)"
             % (host, port, error)
         )
     if not isinstance(error, ssl.CertificateError) and "certificate" not in text:

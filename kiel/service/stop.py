@@ -113,7 +113,7 @@ class GracefulStop(object):
         self._loop.remove_timeout(timer)
         if not future.done():
             events.ignore(future)
-            log.error("%s was not done when the %g s were over; the process ends without it", name, self.seconds)
+            log.error("%s did not finish within the %g s; the process ends without it", name, self.seconds)
             raise gen.Return(False)
         try:
             future.result()
@@ -124,7 +124,7 @@ class GracefulStop(object):
 
     @staticmethod
     def _failed(name, error):
-        log.error("%s failed; the end goes on", name, exc_info=(
+        log.error("%s failed; the shutdown continues", name, exc_info=(
             type(error), error, getattr(error, "__traceback__", None)))
 
     # -- signals --

@@ -168,13 +168,13 @@ class Telemetry(object):
         try:
             wait = yield (self._ask() if self._subscription is None else self._push())
         except exc.UnsupportedVersionError as error:
-            log.debug("No numbers are pushed: %s", error)
+            log.debug("No metrics are pushed: %s", error)
         except exc.KielError as error:
-            log.debug("The numbers could not be pushed now: %s", error)
+            log.debug("Metrics could not be pushed: %s", error)
             self._broker = None
         except Exception:
             wait = None
-            log.exception("Numbers are not pushed any more; the client goes on")
+            log.exception("Metrics are no longer pushed; the client carries on")
         if term != self._term:
             return
         if wait is None:
@@ -192,7 +192,7 @@ class Telemetry(object):
             if self._subscription is not None and broker is not None and broker.is_open(subscriptions.api_name):
                 yield self._push(terminating=True)
         except Exception as error:
-            log.debug("The last numbers could not be pushed: %s", error)
+            log.debug("The final metrics could not be pushed: %s", error)
 
     # -- the two questions --
 
@@ -212,7 +212,7 @@ class Telemetry(object):
         """Send a request to the broker of the conversation. Return the answer."""
         broker = self._broker = self._pick()
         if broker is None:
-            raise exc.NoBrokersError("no broker takes numbers at present")
+            raise exc.NoBrokersError("no broker accepts metrics at the moment")
         raise gen.Return((yield broker.send(request)))
 
     @gen.coroutine
@@ -238,7 +238,7 @@ class Telemetry(object):
             response.telemetry_max_bytes, response.delta_temporality,
             # brokers have a "*" for all, the KIP an empty beginning
             tuple("" if name == ANY else name for name in response.requested_metrics))
-        log.info("The cluster wants this client's numbers (%s) every %g s; it knows the client as %s",
+        log.info("The cluster subscribes to this client's metrics (%s) every %g s; it knows the client as %s",
                  ", ".join(response.requested_metrics) or "all", interval, self.instance_id,
                  extra=dict(client=self._settings.client_id))
         # as the KIP wants it: clients that begin together do not push together
@@ -283,8 +283,8 @@ class Telemetry(object):
             self._refused.add(codec)
         elif error.name == "telemetry_too_large" and size is not None:
             self._room = size // 2
-        log.log(logging.WARNING if reaction == NEVER else logging.INFO, "The cluster did not take this client's "
-                "numbers: %s%s", error, "; they are not pushed any more" if reaction == NEVER else "",
+        log.log(logging.WARNING if reaction == NEVER else logging.INFO, "The cluster refused this client's metrics: "
+                "%s%s", error, "; they are no longer pushed" if reaction == NEVER else "",
                 extra=dict(client=self._settings.client_id))
         return reaction
 
@@ -347,7 +347,7 @@ class Telemetry(object):
         for point in points[len(kept):]:
             totals.pop((point.name, point.values), None)
         if len(kept) < len(points):
-            log.info("Of %d numbers %d are pushed: the cluster takes %d bytes", len(points), len(kept), room,
+            log.info("Of %d metrics, %d are pushed: the cluster accepts at most %d bytes", len(points), len(kept), room,
                      extra=dict(client=self._settings.client_id))
         return codec, data if kept else b""
 

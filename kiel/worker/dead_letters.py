@@ -71,7 +71,7 @@ class DeadLetterTopic(object):
             except exc.KielError as failure:
                 if not (failure.retriable or isinstance(failure, exc.DeliveryTimeoutError)):
                     raise
-                log.warning("Dead-letter topic %s could not be written to, and is tried again: %s", self.topic, failure)
+                log.warning("Writing to dead-letter topic %s failed, retrying: %s", self.topic, failure)
             yield gen.sleep(clock.delay())
 
 

@@ -182,8 +182,8 @@ class Handler(object):
         """A handler goes on though its time is over: only what a native coroutine does can be ended."""
         attempt.timer = None
         job = attempt.job
-        log.warning("The handler of message %s:%s at %s goes on, though its %g s are over; what it still does happens "
-                    "beside what comes next", job.part.topic, job.part.partition, job.offset, self.timeout)
+        log.warning("The handler of message %s:%s at %s still runs after its time-out of %g s; it now runs alongside "
+                    "those of later messages", job.part.topic, job.part.partition, job.offset, self.timeout)
         attempt.end(self._too_late())
 
 

@@ -73,7 +73,7 @@ class Intake(object):
                 if not error.retriable and not isinstance(error, exc.LogTruncationError):
                     self._failed(error)
                     return
-                log.warning("Topic %s could not be read, and is tried again: %s", topic, error)
+                log.warning("Reading topic %s failed, retrying: %s", topic, error)
                 yield self._pause(clock.delay())
                 continue
             except Exception as error:

@@ -73,13 +73,14 @@ class Rebalances(object):
         late = yield self._bench.until(
             lambda: not any(part.pending for part in parts), SHARE * self.consumer.rebalance_timeout)
         if late:
-            log.warning("Messages of %s were still at work when these had to go; their next owner gets them again",
+            log.warning("Messages of %s were still being processed when the partitions were revoked; the next owner "
+                        "gets them again",
                         names_of(part.key for part in parts if part.pending))
         committing = events.ignore(self._commits.commit())
         try:
             yield events.within(min(LAST_COMMIT, (1 - SHARE) * self.consumer.rebalance_timeout / 2), committing)
         except gen.TimeoutError:
-            log.warning("Offsets of %s were not committed in time; their next owner gets some messages again",
+            log.warning("Offsets of %s were not committed in time; the next owner gets some messages again",
                         names_of(part.key for part in parts))
 
     @gen.coroutine

@@ -33,7 +33,7 @@ class Settings(object):
         #: the topics that are worked on
         self.topics = topics_of(consumer)
         if order not in ORDERS:
-            raise ValueError("order is one of %r, not %r" % (ORDERS, order))
+            raise ValueError("order has to be one of %r, not %r" % (ORDERS, order))
         self.order = order
         if retry is not None and not callable(getattr(retry, "start", None)):
             raise TypeError("retry has to be a kiel.retry.Backoff, not %r" % (retry,))

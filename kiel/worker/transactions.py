@@ -136,7 +136,7 @@ class Transactions(object):
             cause = failure.cause
         if self.producer.identity.state == FATAL or not passes(cause):
             raise cause
-        log.warning("A transaction of %d messages is made again: %s", len(jobs), safe_text(failure))
+        log.warning("A transaction of %d messages failed and is repeated: %s", len(jobs), safe_text(failure))
         raise gen.Return(failure)
 
     @gen.coroutine
@@ -160,7 +160,7 @@ class Transactions(object):
             except exc.KielError as error:
                 if self.producer.identity.state != state or self.producer.closing:
                     raise
-                log.warning("It is not known whether a transaction has ended: %s", safe_text(error))
+                log.warning("Whether a transaction has ended is unknown, trying again: %s", safe_text(error))
             yield gen.sleep(clock.delay())
 
 
@@ -176,7 +176,7 @@ def refuse_gone(parts):
     :raises kiel.exc.NotOwnedError: for partitions that went while a transaction was made
     """
     if parts:
-        raise exc.NotOwnedError("%s went while a transaction was made" % names_of(part.key for part in parts))
+        raise exc.NotOwnedError("%s went to another member during a transaction" % names_of(part.key for part in parts))
 
 
 def passes(error):

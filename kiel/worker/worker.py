@@ -155,7 +155,7 @@ class Worker(object):
             application's own raised
         """
         if self._running:
-            raise RuntimeError("a worker is run once")
+            raise RuntimeError("a worker can only be run once")
         self._running = True
         self.io_loop = ioloop.IOLoop.current()
         self._stopped, self._ended = concurrent.Future(), concurrent.Future()
@@ -244,7 +244,7 @@ class Worker(object):
         """End the worker: there is something that it can't go on after."""
         if self.error is None:
             self.error = error
-            log.error("The worker ends: %s: %s", type(error).__name__, safe_text(error))
+            log.error("The worker stops: %s: %s", type(error).__name__, safe_text(error))
         self._stop(PATIENCE_AT_LAST)
 
     @gen.coroutine
@@ -259,7 +259,7 @@ class Worker(object):
         except gen.TimeoutError as late:
             error = late
         if error is not None:
-            log.error("The last offsets of the worker could not be committed, their messages come again: %s",
+            log.error("The worker's last offsets could not be committed; their messages will be delivered again: %s",
                       safe_text(error))
 
     @gen.coroutine

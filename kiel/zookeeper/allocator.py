@@ -227,7 +227,7 @@ class PartitionAllocator(allocation.Allocator):
         while not (self.partitions_collected.is_set() and self.consumer_name in self.members):
             left = deadline - retry.monotonic()
             if session.over or left <= 0:
-                raise exc.ZooKeeperError(session.hosts, "the group's znodes did not show up in time")
+                raise exc.ZooKeeperError(session.hosts, "the group's znodes did not appear in time")
             yield self._news.wait(datetime.timedelta(seconds=left))
         if session.over or self.session is not session:
             raise exc.ZooKeeperError(session.hosts, "the session ended while joining")
@@ -391,7 +391,7 @@ class PartitionAllocator(allocation.Allocator):
             mine = allocation.flatten(mapping.get(self.consumer_name) or {})
         except BaseException as error:  # one of the application's own may raise what no coroutine may see
             callback_failure(error)  # which lets the end of the process through
-            log.exception("The allocation function failed, %s keeps what it has", self.consumer_name)
+            log.exception("The allocation function failed; %s keeps its partitions", self.consumer_name)
             return self._claims.wanted & self.partitions
         self.mapping = mapping
         return mine
@@ -447,5 +447,5 @@ class PartitionAllocator(allocation.Allocator):
     def _alter_set(self, change):
         """Change the shared set by a function set -> set. Return a Future."""
         if self.session is None:
-            raise exc.ZooKeeperError(self.hosts, "no session now")
+            raise exc.ZooKeeperError(self.hosts, "no ZooKeeper session at the moment")
         return self.session.run(self.timeout + self.lock_timeout, self.shared_set.alter, change)

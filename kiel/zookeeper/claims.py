@@ -138,7 +138,7 @@ class Claims(object):
         try:
             yield events.within(self.release_timeout, told)
         except gen.TimeoutError:
-            log.warning("%s: on_rebalance was not done within %s s; they are released all the same",
+            log.warning("%s: on_rebalance did not finish within %s s; the partitions are released anyway",
                         sorted(items), self.release_timeout)
         yield self._dispose(items)
 
@@ -163,7 +163,7 @@ class Claims(object):
             except Exception as error:
                 if owners is not self._owners:
                     break
-                log.warning("The owner znodes of %s: %s, will try again",
+                log.warning("Writing the owner znodes of %s failed, will try again: %s",
                             sorted(items), str(error) or type(error).__name__)
                 yield gen.sleep(clock.delay())
             else:

@@ -113,7 +113,7 @@ class Follower(PartitionAllocator):
         :raises kiel.exc.ZooKeeperError: without a session or an answer
         """
         if not self._joined:
-            raise exc.ZooKeeperError(self.hosts, "no session now")
+            raise exc.ZooKeeperError(self.hosts, "no ZooKeeper session at the moment")
         result = yield self.session.run(self.timeout, fn, *args)
         raise gen.Return(result)
 

@@ -80,7 +80,7 @@ class Presence(object):
         while run is self.run:
             failure = yield self._enter(run)
             if failure is None:
-                log.info("Group %s: back as %s", self.group, self.allocator.consumer_name)
+                log.info("Group %s: rejoined as %s", self.group, self.allocator.consumer_name)
                 return
             if not failure.retriable:
                 log.error("Group %s: %s could not rejoin: %s", self.group, self.allocator.consumer_name, failure)
@@ -109,13 +109,14 @@ class Presence(object):
             try:
                 yield events.within(allocator.timeout, allocator.give_up(session))
             except Exception as error:
-                log.warning("Group %s: leaving failed, ZooKeeper ends the session by itself: %s", self.group,
+                log.warning("Group %s: leaving failed, the ZooKeeper session will expire: %s", self.group,
                             str(error) or type(error).__name__)
             dropped = allocator.leave_session(session)
             yield session.close(self.allocator.timeout)
             try:
                 yield events.within(self.allocator.timeout, dropped)
             except gen.TimeoutError:
-                log.warning("Group %s: on_change was not done within %g s at the end", self.group, allocator.timeout)
+                log.warning("Group %s: on_change did not finish within %g s while leaving", self.group,
+                            allocator.timeout)
             log.info("Group %s: %s has left", self.group, allocator.consumer_name)
         allocator.end_doubt()

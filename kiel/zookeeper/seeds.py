@@ -94,7 +94,7 @@ class Seeds(object):
         try:
             yield self.push()
         except Exception as error:
-            log.warning("Changing the group's set of partitions: %s, will try again", error)
+            log.warning("Changing the group's set of partitions failed, will try again: %s", error)
         finally:
             self._syncing = None
 

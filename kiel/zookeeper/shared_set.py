@@ -50,7 +50,7 @@ class SharedSet(object):
             try:
                 items = None if stat is None else self.deserialize(data)
             except ValueError:
-                log.error("%s holds no JSON array of strings, it is ignored: %r", self.path, data)
+                log.error("%s does not hold a JSON array of strings and is ignored: %r", self.path, data)
                 return
             self.on_change(items)
 
@@ -108,7 +108,7 @@ class SharedSet(object):
         try:
             return self.deserialize(data), stat.version
         except ValueError:
-            log.error("%s holds no JSON array of strings, it will be overwritten: %r", self.path, data)
+            log.error("%s does not hold a JSON array of strings and will be overwritten: %r", self.path, data)
             return set(), stat.version
 
     def serialize(self, data):
@@ -129,5 +129,5 @@ def valid(item):
     """Return whether an entry reads ``topic:partition``; a bad one must not stop every member's allocation."""
     if isinstance(item, six.string_types) and ITEM.match(item):
         return True
-    log.error("%r in the set of partitions is not of the form topic:partition, ignored", item)
+    log.error("Ignored in the set of partitions, not of the form topic:partition: %r", item)
     return False

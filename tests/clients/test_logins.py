@@ -189,7 +189,7 @@ def bug():
     (bug, exc.AuthenticationError, ["PLAIN", "KeyError", "no such user"]),
     (lambda: later(u"text"), exc.AuthenticationError, ["step()", "not bytes"]),
     (lambda: b"\0alice\0wrong", exc.AuthenticationError, ["refused the login by PLAIN", "ask the owner"]),
-    (lambda: None, exc.AuthenticationError, ["before it was through"]),
+    (lambda: None, exc.AuthenticationError, ["before it was complete"]),
 ])
 def test_a_mechanism_that_fails_is_final(step, error, words):
     @with_cluster(versions=SERVED)

@@ -68,7 +68,7 @@ def test_a_loop_that_is_not_closed_is_told_of(kind):
         yield client.connect()
         own, client.io_loop = client.io_loop, ioloop.IOLoop(make_current=False)
         error = yield loop.raises(exc.ClosedError, client.connect())
-        assert "made for another IOLoop" in str(error)
+        assert "belongs to another IOLoop" in str(error)
         loop.close(client.io_loop)
         client.io_loop = own
         yield client.close()
@@ -93,7 +93,7 @@ def test_a_member_says_that_it_is_used_on_another_loop(call):
         yield member.connect()
         own, member.io_loop = member.io_loop, ioloop.IOLoop(make_current=False)
         error = yield loop.raises(exc.ClosedError, GROUPED_CALLS[call](member), 3)
-        assert "made for another IOLoop" in str(error)
+        assert "belongs to another IOLoop" in str(error)
         loop.close(member.io_loop)
         member.io_loop = own
         yield member.consume("t")
@@ -216,7 +216,7 @@ def test_a_call_on_another_loop_says_so_where_the_first_may_still_run(call):
         def elsewhere():
             for work in (asked, client.close, client.connect):
                 error = yield loop.raises(exc.ClosedError, work(), 3)
-                assert "made for another IOLoop" in str(error)
+                assert "belongs to another IOLoop" in str(error)
 
         run_on_a_loop_of_its_own(client.connect, kept)
         run_on_a_loop_of_its_own(elsewhere)

@@ -104,7 +104,7 @@ def move_leaders(kafka, topic):
     kafka.wait_whole([topic])
 
 
-@fault("leaders-moved", "preferred leaders elected while other replicas lead", prepare=move_leaders)
+@fault("leaders-moved", "preferred leaders are elected while other replicas lead", prepare=move_leaders)
 def leaders_moved(world):
     yield world.strike()
     yield world.thread(world.kafka.elect_preferred, world.topic, list(range(world.partitions)))
@@ -153,7 +153,7 @@ def zookeeper_expired(world):
     yield gen.sleep(3)
 
 
-@fault("disk-full", "no file of a leader's may grow any more (EFBIG in place of ENOSPC); killed and started again "
+@fault("disk-full", "a leader's files can't grow any more (EFBIG in place of ENOSPC); it is killed and started again "
                     "after 4 s")
 def disk_full(world):
     leader = world.leader()
@@ -221,4 +221,4 @@ def mixed(world, count=6):
         yield gen.sleep(world.rnd.random() * 2)
 
 
-FAULTS["mixed"] = Fault("mixed", "six of these at random, one upon the other", mixed, "", None, "messages")
+FAULTS["mixed"] = Fault("mixed", "six of these at random, in quick succession", mixed, "", None, "messages")

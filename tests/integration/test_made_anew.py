@@ -61,8 +61,8 @@ def test_what_was_accepted_is_written_to_the_new_topic(kafka, topic, idempotent,
         deliveries = yield [producer.produce(topic, value) for value in values]
         written = yield [delivery.future() for delivery in deliveries]
         assert [record.offset for record in written] == list(range(50))
-        yield loop.until(lambda: lines(caplog, "created anew"), 10)
-        line, = lines(caplog, "created anew")
+        yield loop.until(lambda: lines(caplog, "recreated"), 10)
+        line, = lines(caplog, "recreated")
         assert topic in line
         consumer = yield reader_of(start)
         assert (yield peer.gather(consumer, topic, 50, start=BEGINNING)) == values
@@ -104,8 +104,8 @@ def test_a_reader_behind_the_end_is_told(kafka, topic, caplog):
         known = kafka.version != "1.1.1"
         found = yield peer.gather(consumer, topic, 3 if known else 1)
         assert found == ([b"1", b"2", b"3"] if known else [b"3"])
-        yield loop.until(lambda: lines(caplog, "made again"), 10)
-        assert topic in lines(caplog, "made again")[0]
+        yield loop.until(lambda: lines(caplog, "recreated"), 10)
+        assert topic in lines(caplog, "recreated")[0]
     run(kafka, body)
 
 
@@ -118,5 +118,5 @@ def test_a_reader_at_the_end_is_told(kafka, topic, caplog):
         make_again(kafka, topic)
         yield writer.put(topic, 0, [b"1", b"2", b"3"])
         assert (yield peer.gather(consumer, topic, 3)) == [b"1", b"2", b"3"]
-        assert topic in lines(caplog, "made again")[0]
+        assert topic in lines(caplog, "recreated")[0]
     run(kafka, body)

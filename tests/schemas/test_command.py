@@ -62,7 +62,7 @@ def test_json_is_written_by_a_schema(server, registry):
         assert value[:5] == framing.of_id(second.id) and json.loads(value[5:].decode("ascii")) == {"name": "a"}
         yield loop.raises(SchemaError, encoder.encode([b'{"nam": "a"}']))
         failed = yield loop.raises(ValueError, encoder.encode([b"name"]))
-        assert "no JSON" in str(failed)
+        assert "not JSON" in str(failed)
     yield loop.raises(SchemaNotFoundError, registered.encoder(given(server, subject="gone")))
     yield loop.raises(SchemaNotFoundError, registered.encoder(given(server, schema_id=99)))
     yield loop.raises(CommandError, registered.encoder(given(server, schema_id=1, subject="named")))

@@ -169,7 +169,7 @@ def test_an_id_that_is_not_known_is_not_asked_for_all_the_time(server, registry)
 def test_something_else_than_a_registry(server, registry):
     server.faults.append(Fault(200, b"<html>welcome</html>"))
     error = yield loop.raises(schemas.RegistryError, registry.subjects())
-    assert "no JSON" in str(error) and not error.retriable
+    assert "not JSON" in str(error) and not error.retriable
     server.faults.append(Fault(200, b"{}"))
     yield loop.raises(schemas.RegistryError, registry.get(3))
     server.faults.append(Fault(200, b"{}"))

@@ -352,7 +352,7 @@ at_broker(OAUTH, "a function that returns None", bearing(lambda: None), on=TOKEN
 at_broker(OAUTH, "a function that returns a dict", bearing(lambda: {"access_token": "Pa55word"}), on=TOKENS)
 at_broker(OAUTH, "a function that raises", bearing(raising(KeyError("TOKEN"))), on=TOKENS)
 at_broker(OAUTH, "a mechanism that is not offered", bearing("abc"), on={"sasl_handshake": offering("PLAIN")})
-at_broker(OAUTH, "a broker with other ideas", bearing("abc"), on=dict(TOKENS, sasl_authenticate=fake.CLOSE))
+at_broker(OAUTH, "a broker that hangs up at the token", bearing("abc"), on=dict(TOKENS, sasl_authenticate=fake.CLOSE))
 made(OAUTH, "an empty token", sasl.OAuthBearer, "")
 made(OAUTH, "a token in quotes", sasl.OAuthBearer, '"Pa55word"')
 made(OAUTH, "an extension with a wrong name", sasl.OAuthBearer, "abc", extensions={"logical_cluster": "lkc-1"})
@@ -384,14 +384,14 @@ WRONG_CLIENT = {"error": "invalid_client", "error_description": "Invalid client 
 by_provider("another client secret", 401, WRONG_CLIENT)
 by_provider("an unknown scope", 400, {"error": "invalid_scope", "error_description": "Invalid scopes: kafka"})
 by_provider("the path of another page", 200, url="%s/nowhere")
-by_provider("a provider that is away", url="http://127.0.0.1:%d/token" % free_port())
+by_provider("a provider that is down", url="http://127.0.0.1:%d/token" % free_port())
 by_provider("a provider that fails", 500, "oops")
-by_provider("a provider that has too much to do", 429, {"error": "slow_down"})
+by_provider("a provider that limits requests", 429, {"error": "slow_down"})
 by_provider("a page of HTML", 200, "<html>Log in</html>")
 by_provider("JSON without a token", 200, {"token": "abc"})
-by_provider("a token that is none", 200, {"access_token": "Pa55 word"})
-by_provider("a list", 200, "[]")
-made(OIDC, "no URL", oidc.ClientCredentials, "id.example/token", "my-client", "Pa55word")
+by_provider("an access_token that is not a token", 200, {"access_token": "Pa55 word"})
+by_provider("a JSON list", 200, "[]")
+made(OIDC, "a URL without a scheme", oidc.ClientCredentials, "id.example/token", "my-client", "Pa55word")
 by_provider("a redirection", 302, "")
 made(OIDC, "a client secret of None", oidc.ClientCredentials, "https://id.example/token", "my-client", None)
 by_provider("a function of the secret that returns None", secret=lambda: None)
@@ -449,7 +449,7 @@ def without_gssapi():
 
 case("GSSAPI", "the package gssapi is not there", without_gssapi)
 
-OWN = "Mechanisms of one's own"
+OWN = "Mechanisms of your own"
 
 
 class Own(object):
@@ -494,17 +494,17 @@ by_proxy("SOCKS5: no user where one is demanded", "socks5://127.0.0.1:%d", **USE
 by_proxy("SOCKS5: another password", "socks5://alice:Pa55word@127.0.0.1:%d", **USER)
 by_proxy("SOCKS5: its rules do not allow it", "socks5://127.0.0.1:%d", reply=2)
 by_proxy("SOCKS5: it can't reach the broker", "socks5://127.0.0.1:%d", reply=4)
-by_proxy("SOCKS5: nobody listens at the broker's", "socks5://127.0.0.1:%d", reply=5)
+by_proxy("SOCKS5: nothing listens on the broker's port", "socks5://127.0.0.1:%d", reply=5)
 by_proxy("CONNECT: no user where one is demanded", "http://127.0.0.1:%d", Connect, **USER)
 by_proxy("CONNECT: another password", "http://alice:Pa55word@127.0.0.1:%d", Connect, **USER)
 by_proxy("CONNECT: its rules do not allow it", "http://127.0.0.1:%d", Connect, reply=1)
-case(PROXY, "nobody listens at the proxy's", lambda: connected(
+case(PROXY, "nothing listens on the proxy's port", lambda: connected(
     "kafka.internal:9092", proxy="socks5://127.0.0.1:%d" % free_port(), connect_timeout=3))
 client(PROXY, "another scheme", proxy="https://alice:Pa55word@proxy:3128")
 client(PROXY, "no scheme", proxy="proxy:3128")
 client(PROXY, "no host", proxy="socks5://")
-client(PROXY, "a port that there is not", proxy="socks5://proxy:99999")
-client(PROXY, "no text", proxy=("proxy", 1080))
+client(PROXY, "a port out of range", proxy="socks5://proxy:99999")
+client(PROXY, "not a text", proxy=("proxy", 1080))
 client(PROXY, "SOCKS5 with a user of 300 letters", proxy="socks5://%s:Pa55word@proxy" % ("a" * 300))
 
 # -- addresses --
@@ -515,7 +515,7 @@ client(BROKERS, "an empty list", brokers=[])
 client(BROKERS, "None", brokers=None)
 client(BROKERS, "a number", brokers=9092)
 client(BROKERS, "a port that is no number", brokers="broker:port")
-client(BROKERS, "a port that there is not", brokers="broker:99999")
+client(BROKERS, "a port out of range", brokers="broker:99999")
 client(BROKERS, "no host", brokers=":9092")
 client(BROKERS, "http://", brokers="http://broker:9092")
 client(BROKERS, "SSL:// without ssl=", brokers="SSL://broker:9092")

@@ -4,12 +4,13 @@ from __future__ import absolute_import
 HEAD = """Wrong set-ups
 =============
 
-What kiel says to {0} mistakes in TLS, logins, proxies and addresses: the errors of constructors, and of ``connect()``
-at scripted brokers that answer as Kafka does. ``make setups`` writes this page, and a test compares it with reality.
-"[OpenSSL's words]" stands for what that library says, which differs from release to release. Python 2.7 and 3.6 know
-less of it: their advice on certificates is to check the host name, the dates, and the authorities.
+The error that each of {0} mistakes in TLS, logins, proxies and addresses leads to. It is raised by a constructor, or
+by ``connect()``; the brokers are scripted, and answer as Kafka does. ``make setups`` writes this page, and a test
+compares it with the errors that are really raised. "[OpenSSL's words]" stands for OpenSSL's own message, which
+differs from release to release. On Python 2.7 and 3.6 it says less about the cause: whatever is wrong with a
+certificate, the advice there is to check the host name, the dates and the authorities.
 
-A ``NoBrokersError`` may pass by itself; all others have to be mended.
+A ``NoBrokersError`` may be temporary; after any other error the set-up has to be corrected.
 """
 
 

@@ -23,10 +23,10 @@ SOON = 5
 
 #: words of which an error has one at least: it says what to look at
 ADVICE = re.compile(
-    r"[a-z]+=|\?|check|must|has to|have to|needs?\b|want|expected|allowed|at least|at most|consist|not one of"
-    r"|will not do"
-    r"|can't|does not answer|did not connect|does not accept|returned|failed|waits|hung up|is not MSK's|it offers:"
-    r"|credentials are|leave out|log says|call it|pip install|not both set|no (SASL login|bearer token)|name it|give ")
+    r"[a-z]+=|\?|check|must|has to|have to|needs?\b|want|requires|expected|allowed|at least|at most|consist|not one of"
+    r"|can't|does not answer|did not connect|does not accept|returned|failed|waits|hung up|is not that of|it offers:"
+    r"|credentials are|pass |leave out|log says|call it|pip install|not both set"
+    r"|(no SASL login|bearer token)|name it|give ")
 
 
 @pytest.fixture(scope="module")

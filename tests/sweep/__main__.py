@@ -17,10 +17,11 @@ from tests.sweep.cases import APIS, CODES, run
 HEAD = """Every error code
 ================
 
-``make sweep`` has a scripted broker answer each api with each of Kafka's error codes, once and for a while, and keeps a
-ledger: each client recovers or raises a clear error, hangs nowhere, does not ask in haste, and loses and repeats
-nothing. "recovers": the application notices nothing but time; else the errors that it got, after which it went on: "the
-error" is that of the code.
+In ``make sweep`` a scripted broker answers each API with each of Kafka's error codes, once and for a while. A ledger
+of all messages shows that each client recovers or raises a clear error, never hangs, never retries without a pause,
+and neither loses nor duplicates a message. In the tables, "recovers" means that the application notices nothing but a
+delay. Anything else is the error that the application got before it went on; "the error" is the one that belongs to
+the code.
 
 """
 

@@ -190,7 +190,7 @@ def test_it_can_be_left_off(cluster, receiver):
     for wrong in ("false", None, 1):
         with pytest.raises(TypeError) as raised:
             producers.make(cluster, enable_metrics_push=wrong)
-        assert "enable_metrics_push is True or False" in str(raised.value)
+        assert "enable_metrics_push has to be True or False" in str(raised.value)
 
 
 @with_receiver(subscription=dict(push_interval=10))
@@ -245,7 +245,7 @@ def test_what_ends_the_pushing(code, caplog):
         assert not receiver.pushes and len(receiver.asked) == 1
     with caplog.at_level(logging.WARNING, "kiel"):
         run()
-    assert ["not pushed any more" in record.getMessage() for record in caplog.records] == [True]
+    assert ["no longer pushed" in record.getMessage() for record in caplog.records] == [True]
 
 
 @pytest.mark.parametrize("code", [42, 15])
@@ -336,7 +336,7 @@ def test_what_goes_wrong_within_does_the_client_no_harm(cluster, receiver):
     finally:
         push.log.removeHandler(handler)
         push.log.propagate = True
-    assert lines == ["Numbers are not pushed any more; the client goes on"]
+    assert lines == ["Metrics are no longer pushed; the client carries on"]
     yield producer.produce("t", b"x")
     assert producer._settings.hooks is None and not receiver.pushes
     yield producer.close()

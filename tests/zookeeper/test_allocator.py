@@ -136,7 +136,7 @@ def test_a_hook_that_never_ends_keeps_a_partition_for_its_deadline_only(zk, grou
         yield one.allocator.start(topics(2))
         one.busy = concurrent.Future()
         yield two.allocator.start(topics(2))
-        with testing.ExpectLog(logging.getLogger("kiel.zookeeper.claims"), ".*on_rebalance was not done within"):
+        with testing.ExpectLog(logging.getLogger("kiel.zookeeper.claims"), ".*on_rebalance did not finish within"):
             yield shared_out([one, two], ["t:0", "t:1"])
         one.busy = None
         yield stop_all(one, two)

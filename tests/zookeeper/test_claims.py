@@ -180,7 +180,7 @@ def test_no_answer_is_asked_for_again():
     @gen.coroutine
     def scenario():
         world = World()
-        with testing.ExpectLog(logging.getLogger("kiel.zookeeper.claims"), ".*no connection, will try again"):
+        with testing.ExpectLog(logging.getLogger("kiel.zookeeper.claims"), ".*failed, will try again: no connection"):
             world.claims.want(["t:0"])
             yield world.answer(error=IOError("no connection"))
             yield loop.until(lambda: world.calls)

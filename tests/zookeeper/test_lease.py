@@ -133,7 +133,7 @@ def test_d56_seeds_sync_what_is_missing_and_try_again():
         yield one.sync(present)
         assert tried == []
         one.note({"t": [0, 1]})
-        with testing.ExpectLog(logging.getLogger("kiel.zookeeper.seeds"), "Changing.*: no, will try again"):
+        with testing.ExpectLog(logging.getLogger("kiel.zookeeper.seeds"), "Changing.*failed, will try again: no"):
             yield one.sync(present)
         first = one.sync(present)
         one.note({"u": [0]})

@@ -102,7 +102,7 @@ def test_what_is_no_set_does_not_end_the_watch(conn, group):
     seen, path = [], "/s/" + group
     conn.create(path, b"{nonsense", makepath=True)
     one = shared_set.SharedSet(conn, path, seen.append)
-    with testing.ExpectLog(logging.getLogger("kiel.zookeeper.shared_set"), ".*holds no JSON array"):
+    with testing.ExpectLog(logging.getLogger("kiel.zookeeper.shared_set"), ".*does not hold a JSON array"):
         one.start()
         assert seen == []
         conn.set(path, json.dumps(["t:0", "t", 7, "a/b:1", "t:x", "u:v:12"]).encode("ascii"))

@@ -56,7 +56,8 @@ class Rule(collections.namedtuple("Rule", "resource name principal operation per
         _checked("name", name)
         _checked("host", host)
         if ":" not in _checked("principal", principal):
-            raise ValueError("principal is a type and a name, such as 'User:%s', not %r" % (principal, principal))
+            raise ValueError("principal has to be a type and a name, such as 'User:%s', not %r" % (
+                principal, principal))
         return super(Rule, cls).__new__(cls, resource, name, principal, operation, permission, host, pattern)
 
 
@@ -204,7 +205,7 @@ def _listed(items, kind):
     items = [items] if isinstance(items, kind) else list(items)
     for item in items:
         if not isinstance(item, kind):
-            raise TypeError("%r is no kiel.clients.administering.acls.%s" % (item, kind.__name__))
+            raise TypeError("%r is not a kiel.clients.administering.acls.%s" % (item, kind.__name__))
     if not items:
         raise ValueError("no %s is given" % kind.__name__)
     return items

@@ -250,7 +250,7 @@ class Groups(object):
         """Set where a group goes on, see `kiel.clients.admin.Admin.reset_offsets`."""
         explicit = isinstance(to, dict)
         if explicit and topics is not None:
-            raise ValueError("explicit offsets name their topics themselves")
+            raise ValueError("offsets by partition already name their topics: leave out topics")
         to = _numbers(to) if explicit else _moment(to)
         topics = None if topics is None else arguments.texts("topics", topics)
         view = self.group(group)
@@ -278,7 +278,7 @@ class Groups(object):
         found = yield view.all_offsets()
         there, gone = yield self._split(list(found))
         if gone:
-            log.warning("Group %s has offsets in partitions that are gone; they stay: %s",
+            log.warning("Group %s has offsets of partitions that no longer exist; they are left as they are: %s",
                         view.group_name, _listed(gone))
         raise gen.Return(sorted(set(topic for topic, _ in there)))
 
@@ -288,7 +288,7 @@ class Groups(object):
         outcome = yield view.commit(offsets)
         for key, error in outcome.items():
             if isinstance(error, exc.KielError) and error.cure == "rejoin":
-                raise exc.NonEmptyGroupError("group %s has got live members just now (%s); %s:%s was not reset" % (
+                raise exc.NonEmptyGroupError("group %s has live members again (%s); %s:%s was not reset" % (
                     (view.group_name, error) + key))
         first_errors_raised(outcome)
 
@@ -312,7 +312,7 @@ def _with_one_of(listings, field, wanted):
 def _moment(to):
     """Return the time that an offset request carries for `Admin.reset_offsets`."""
     if to is None or isinstance(to, bool):
-        raise ValueError("to is BEGINNING, END, a time or {(topic, partition): offset}, not %r" % (to,))
+        raise ValueError("to has to be BEGINNING, END, a time or {(topic, partition): offset}, not %r" % (to,))
     if isinstance(to, six.integer_types) and to >= 0:
         return to
     return start_to_timestamp(to)

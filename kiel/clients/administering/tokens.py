@@ -172,7 +172,7 @@ def _principal(text):
     """Return type and name of a principal."""
     kind, colon, name = text.partition(":") if isinstance(text, six.string_types) else (None, None, None)
     if not (kind and colon and name):
-        raise ValueError("a principal is a type and a name, such as 'User:alice', not %r" % (text,))
+        raise ValueError("a principal has to be a type and a name, such as 'User:alice', not %r" % (text,))
     return kind, name
 
 

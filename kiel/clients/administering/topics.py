@@ -65,7 +65,8 @@ class NewTopic(collections.namedtuple("NewTopic", "name partitions replication_f
             replication_factor = arguments.integer("replication_factor", replication_factor, least=1, most=32767)
         if assignment is not None:
             if partitions is not None or replication_factor is not None:
-                raise ValueError("assignment tells the partitions and their replicas itself: leave out the numbers")
+                raise ValueError("assignment already names the partitions and their replicas: leave out "
+                                 "partitions and replication_factor")
             assignment = dict(
                 (arguments.integer("assignment", partition, least=0), broker_ids("assignment", brokers))
                 for partition, brokers in arguments.mapping("assignment", assignment).items()

@@ -61,7 +61,7 @@ class Entity(collections.namedtuple("Entity", "user client_id ip")):
             if value is not None and value is not DEFAULT:
                 arguments.text(name, value)
         if ip is not None and (user is not None or client_id is not None):
-            raise ValueError("ip stands alone: a quota is of an address, or of a user and client_id")
+            raise ValueError("ip can't be combined: a quota is for an address, or for a user and client_id")
         if ip is user is client_id is None:
             raise ValueError("an entity has a user, a client_id or an ip")
         return super(Entity, cls).__new__(cls, user, client_id, ip)

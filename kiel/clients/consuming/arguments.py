@@ -25,9 +25,9 @@ def topic(value):
     if isinstance(value, bytes) and not six.PY2:
         value = value.decode("utf-8")
     if not isinstance(value, six.string_types):
-        raise TypeError("topic is the name of one topic, not %r" % (value,))
+        raise TypeError("topic has to be the name of one topic, not %r" % (value,))
     if not value:
-        raise ValueError("topic is the name of one topic, not %r" % (value,))
+        raise ValueError("topic has to be the name of one topic, not %r" % (value,))
     return value
 
 

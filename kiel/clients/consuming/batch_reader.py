@@ -314,7 +314,7 @@ def log_error(record, error):
         text = str(error)
     except Exception:
         text = "(its text can't be had)"
-    log.error("Message %s:%s at %s does not deserialise and is skipped: %s: %s",
+    log.error("Message %s:%s at %s could not be deserialised and is skipped: %s: %s",
               record.topic, record.partition, record.offset, type(error).__name__, text,
               extra=dict(topic=record.topic, partition=record.partition))
 

@@ -31,7 +31,7 @@ class Choice(object):
         """
         if hasattr(value, "match") and hasattr(value, "pattern"):
             if isinstance(value.pattern, bytes) and not six.PY2:
-                raise TypeError("a pattern of topics has to be one of text, not %r" % (value,))
+                raise TypeError("a pattern for topics has to be one of text, not %r" % (value,))
             return cls(None, value)
         if isinstance(value, (bytes,) + six.string_types):
             return cls({arguments.topic(value): None})
@@ -40,10 +40,10 @@ class Choice(object):
         elif isinstance(value, (list, tuple, set, frozenset)):
             found = dict((arguments.topic(name), None) for name in value)
         else:
-            raise TypeError("topic is the name of a topic, a list of names, a compiled pattern, or a dict of partition "
+            raise TypeError("topic has to be the name of a topic, a list of names, a compiled pattern, or a dict of "
                             "ids by topic, not %r" % (value,))
         if not found:
-            raise ValueError("topic is %r, and so names none" % (value,))
+            raise ValueError("topic is %r, which names no topic" % (value,))
         return cls(found)
 
     @property
@@ -79,5 +79,5 @@ def _partitions(ids):
     if not isinstance(ids, (list, tuple, set, frozenset)):
         ids = [ids]
     if not ids:
-        raise ValueError("no partition is chosen; None stands for all of a topic")
+        raise ValueError("no partition is named; None means all partitions of the topic")
     return frozenset(arguments.partition(each) for each in ids)

@@ -181,7 +181,7 @@ class Cursor(object):
             log.warning("%s:%s: offset %d is out of range, reading goes on at %d: %s", self.topic, self.partition,
                         lost_at, offset, "%d offsets are skipped" % (offset - lost_at) if offset > lost_at else
                         "%d offsets are read again, or their messages are gone: the log ends before it, so it has lost "
-                        "its end, or the topic was deleted and made again" % (lost_at - offset), extra=self.fields)
+                        "its end, or the topic was deleted and recreated" % (lost_at - offset), extra=self.fields)
 
     @property
     def fields(self):

@@ -279,12 +279,12 @@ class FetchResponses(object):
             observed.failed(self.client.cluster.settings.hooks, error, (cursor.topic, cursor.partition))
         follower, cursor.replica = cursor.replica, None
         if follower is not None:
-            log.info("%s: broker %s is a follower that can't serve, the leader is asked instead", error, follower,
-                     extra=cursor.fields)
+            log.info("%s: broker %s, a follower, can't serve this fetch; fetching from the leader instead", error,
+                     follower, extra=cursor.fields)
             cursor.failed()
             return error.cure == "metadata"
         if cursor.holds:
-            log.info("%s: asked again when what came before is taken", error, extra=cursor.fields)
+            log.info("%s: fetched again once the messages before it have been taken", error, extra=cursor.fields)
             cursor.failed()
             return error.cure == "metadata"
         self.client.last_error = error
@@ -293,7 +293,7 @@ class FetchResponses(object):
         elif error.code == errors.offset_out_of_range and self.client._positions.watch.beyond_the_log(cursor.topic):
             return False
         if error.code == errors.offset_out_of_range and self.limits.offset_reset != ERROR:
-            log.warning("%s: looking for a position anew", error, extra=cursor.fields)
+            log.warning("%s: resetting the position", error, extra=cursor.fields)
             self.validator.begin_anew(cursor)
             self.fetcher.wake(cursor.topic)
             return True  # a topic that was made again looks the same

@@ -22,7 +22,8 @@ def level(name):
     try:
         return LEVELS[name]
     except (KeyError, TypeError):
-        raise ValueError("isolation_level is %s, not %r" % (" or ".join(repr(key) for key in sorted(LEVELS)), name))
+        raise ValueError("isolation_level has to be %s, not %r" % (
+            " or ".join(repr(key) for key in sorted(LEVELS)), name))
 
 
 class AbortedBatch(object):

@@ -41,7 +41,7 @@ def policy(value):
     try:
         return POLICIES[value]
     except (KeyError, TypeError):
-        raise ValueError("offset_reset is 'beginning', 'end', 'error', None, or seconds, not %r" % (value,))
+        raise ValueError("offset_reset has to be 'beginning', 'end', 'error', None, or seconds, not %r" % (value,))
 
 
 class LogValidator(object):
@@ -137,7 +137,7 @@ class LogValidator(object):
                 cursor.confirmed(leader_epoch)
             return False
         if not error.retriable:
-            log.warning("%s: whether the log was cut can't be found out", error, extra=cursor.fields)
+            log.warning("%s: can't check whether the log was truncated", error, extra=cursor.fields)
             cursor.confirmed(leader_epoch)
             return False
         log.warning("%s", error, extra=cursor.fields)
@@ -164,7 +164,7 @@ class LogValidator(object):
         """
         handed = cursor.handed
         if end is not None and end >= handed:
-            log.info("%s:%s: the log was cut at %d, before anything from there on was handed out",
+            log.info("%s:%s: the log was truncated at %d, before anything from there on was handed out",
                      cursor.topic, cursor.partition, end, extra=cursor.fields)
             # with the older epoch: else the leader, which lacks the newer, would say so again and again
             cursor.move(offset_of(int(handed), min(epoch_of(handed), epoch)))
@@ -173,7 +173,7 @@ class LogValidator(object):
         error = exc.LogTruncationError(cursor.topic, cursor.partition, int(handed), end)
         self.client.last_error = error
         if self.limits.offset_reset == ERROR:
-            log.warning("%s; it is read on after a seek", error, extra=cursor.fields)
+            log.warning("%s; reading goes on after a seek", error, extra=cursor.fields)
             if cursor.holds:
                 cursor.move(handed)  # what is buffered is gone, too; a fetch from here is told the same again
                 cursor.rest()
@@ -181,7 +181,7 @@ class LogValidator(object):
                 cursor.failed()
             cursor.error = error
         else:
-            log.warning("%s; %s", error, "a position is looked for anew" if end is None else
+            log.warning("%s; %s", error, "the position is reset" if end is None else
                         "messages %d to %d, which were handed out, are gone, and reading goes on at %d" % (
                             end, handed - 1, end), extra=cursor.fields)
             if end is not None:

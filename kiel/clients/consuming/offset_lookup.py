@@ -37,7 +37,7 @@ def start_to_timestamp(start):
             start = start.replace(tzinfo=None) - start.utcoffset()
         return max(0, calendar.timegm(start.timetuple()) * 1000 + start.microsecond // 1000)
     if isinstance(start, bool) or not isinstance(start, six.integer_types) or start not in (BEGINNING, END):
-        raise ValueError("start is BEGINNING, END, a datetime or a timedelta, not %r" % (start,))
+        raise ValueError("start has to be BEGINNING, END, a datetime or a timedelta, not %r" % (start,))
     return start
 
 

@@ -234,7 +234,7 @@ class Source(object):
         if session is None or not session.refused(error.code):
             self.failed(error, fetch.awaiting())
             return
-        log.info("The fetch session with broker %s begins anew: %s", self.broker_id, error)
+        log.info("The fetch session with broker %s is started again: %s", self.broker_id, error)
         for cursor in fetch.awaiting():
             if fetch.request.session_epoch > 0:
                 cursor.nothing(cold=not cursor.hot)  # at once, in full

@@ -220,7 +220,7 @@ class Stream(object):
         try:
             coming = None if self.ended else self._streams.arrive()
             if self._waits():
-                raise RuntimeError("another call of this stream is waiting; one at a time")
+                raise RuntimeError("another call of this stream is still waiting; only one at a time is allowed")
         except (RuntimeError, exc.KielError) as error:
             return self._streams.refuse(error)
         handing = Handing(self._streams)

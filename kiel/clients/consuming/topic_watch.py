@@ -73,7 +73,7 @@ class TopicWatch(object):
         return True
 
     def _changed(self, topic):
-        log.warning("Topic %s was deleted and made again: it is read from its beginning", topic,
+        log.warning("Topic %s was deleted and recreated: it is read from its beginning", topic,
                     extra=self._fields(topic))
         self._made_again(topic, self._gone.pop(topic, {}))
 
@@ -100,8 +100,8 @@ class TopicWatch(object):
 
     def _tell(self, topic, doubts):
         if doubts:
-            log.warning("Topic %s: %s: it was deleted and made again, of which its brokers say nothing, or its log has "
-                        "lost messages; messages before the position are not read", topic, doubts[0],
+            log.warning("Topic %s: %s: either it was deleted and recreated, which its brokers do not report, or its "
+                        "log has lost messages; messages before the position are not read", topic, doubts[0],
                         extra=self._fields(topic))
 
     def _fields(self, topic):

@@ -53,7 +53,7 @@ class Until(object):
             self._is_time = True
             return
         elif value == BEGINNING:
-            raise ValueError("until is END, a time or an offset; nothing comes before BEGINNING")
+            raise ValueError("until has to be END, a time or an offset; nothing comes before BEGINNING")
         elif value != END or isinstance(value, bool):
             self._value = arguments.whole(value, "until", 0, arguments.MOST_OFFSET)
         self._is_time = False

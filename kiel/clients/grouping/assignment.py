@@ -128,12 +128,12 @@ class Assignment(object):
     def doubt(self):
         """Return the error of a commit while it is not sure who owns which partition."""
         if self.allocator.by_topic:
-            error = exc.NotOwnedError("this member has left group %s or was put out of it; nothing is committed "
-                                      "until it is in again" % self.group)
+            error = exc.NotOwnedError("this member has left group %s or was removed from it; nothing is committed "
+                                      "until it has rejoined" % self.group)
             error.retriable = True
             return error
         return exc.ZooKeeperError(
-            self.zk_hosts, "it is not sure who owns which partition; nothing is committed until it is"
+            self.zk_hosts, "it is not certain who owns which partition; nothing is committed until it is"
         )
 
     # -- the allocator's hooks --
@@ -205,8 +205,8 @@ class Assignment(object):
         keys = keys_of(lost)
         for topic, partition in keys:
             self.fetcher.revoke(topic, partition)
-        log.warning("Group %s: this member lost %s; what was not committed of them is handed out again by their next "
-                    "owner", self.group, names_of(keys), extra=self.fields())
+        log.warning("Group %s: this member lost %s; their next owner gets the messages that were not committed "
+                    "again", self.group, names_of(keys), extra=self.fields())
         self._releasing -= keys
         self.forget(keys)
         observed.Change(self._settings.hooks, self, lost=lost).ended()

@@ -36,7 +36,7 @@ def call_back(callback, args, seconds, what):
     try:
         yield events.within(max(0.001, seconds), events.finished(future))
     except gen.TimeoutError:
-        log.warning("%s was not done within %g s; %s goes on without it", name, seconds, what)
+        log.warning("%s did not finish within %g s; %s goes on without it", name, seconds, what)
         events.ignore(future)
         return
     error = _error_of(future)

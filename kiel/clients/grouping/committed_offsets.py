@@ -144,7 +144,7 @@ class CommittedOffsets(object):
             self._left_out[store, key] += 1
             if self._left_out[store, key] < LEFT_OUT_TIMES:
                 return _left_out("OffsetFetch", self.coordinator, key)
-            log.warning("The answers to OffsetFetch leave out %s:%s of %s; it counts as not committed",
+            log.warning("The OffsetFetch responses lack %s:%s of %s; it is taken to have no committed offset",
                         key[0], key[1], self.coordinator, extra=dict(topic=key[0], partition=key[1]))
             return -1
         self._left_out.pop((store, key), None)
@@ -314,7 +314,7 @@ def _again(outcome, api):
 
 
 def _wanted_again(api):
-    error = exc.KielError("the application's handler of %s wants another try" % api)
+    error = exc.KielError("the application's handler of %s asks for a retry" % api)
     error.retriable = True
     return error
 

@@ -107,7 +107,8 @@ class GroupCoordinator(object):
             elif self.broker_id is not None:
                 raise gen.Return(self.broker_id)
             else:
-                error = exc.CoordinatorNotAvailableError("broker %s does not know that of %s" % (broker_id, self))
+                error = exc.CoordinatorNotAvailableError(
+                    "broker %s does not know the coordinator of %s" % (broker_id, self))
         raise error
 
     def handle_group_coordinator_response(self, response):

@@ -142,7 +142,7 @@ class Accumulator(object):
             return ids[(murmur2_hash(key) & 0x7fffffff) % len(ids)]
         partition = self.partitioner(key, route.ids)
         if partition is None:
-            raise TypeError("the partitioner returned None, which is no partition's id")
+            raise TypeError("the partitioner returned None, which is not a partition's id")
         self._run.end()  # it may have produced something itself
         return partition
 

@@ -70,7 +70,7 @@ class Delivery(object):
     def _finished(self):
         batch, index = self.batch.leaf(self.index)
         if not batch.done:
-            raise RuntimeError("%r has not been answered yet: yield it" % self)
+            raise RuntimeError("%r has not been acknowledged yet: yield it" % self)
         return batch, index
 
     def __await__(self):

@@ -81,7 +81,7 @@ def encode(batch, version, codec, state):
     if batch.sequence is not None and batch.doubtful:
         if magic != 2:
             raise exc.UnsupportedVersionError(
-                "the batch may have been written, and this broker does not take it as it is",
+                "the batch may have been written already, and this broker does not accept its message format",
                 "produce", (3, 13), (0, version)
             )
         return
@@ -140,7 +140,7 @@ def error_of(part, batch, topic=None, transactional_id=None):
     :param part: of a ProduceResponse; None when it says nothing of the partition
     """
     if part is None:
-        return exc.ProtocolError("the broker's answer says nothing of the partition")
+        return exc.ProtocolError("the broker's response lacks the partition")
     text = part.error_message
     for record in part.record_errors or ():
         text = "%s (message %d of the batch: %s)" % (

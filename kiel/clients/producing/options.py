@@ -59,7 +59,7 @@ def _in_flight(most, numbered):
         return None
     if arguments.integer("max_in_flight", most, 1) > MOST_NUMBERED and numbered:
         raise ValueError(
-            "an idempotent producer has max_in_flight=%d at most: brokers know no more of its batches again"
+            "an idempotent producer allows max_in_flight of %d at most: of no more batches do brokers detect duplicates"
             % MOST_NUMBERED)
     return most
 
@@ -71,4 +71,4 @@ def _check_idempotence(idempotent, transactional_id, required_acks):
     if (idempotent or transactional_id) and required_acks != -1:
         raise ValueError("an idempotent producer needs required_acks=-1")
     if transactional_id and idempotent is False:
-        raise ValueError("a producer with a transactional_id is idempotent")
+        raise ValueError("a producer with a transactional_id is always idempotent")

@@ -21,4 +21,4 @@ def refuse_replaced(cls):
     """
     for name, instead in sorted(GONE.items()):
         if hasattr(cls, name):
-            raise TypeError("%s.%s() is not called any more: %s" % (cls.__name__, name, instead))
+            raise TypeError("%s.%s() is no longer called: %s" % (cls.__name__, name, instead))

@@ -585,7 +585,7 @@ class Sender(object):
                     self._judge(queue, batch, response, part, effects)
                 except Exception as wrong:
                     # nothing that was under way may be forgotten, whatever is wrong
-                    log.exception("What a ProduceResponse says of %r could not be handled", batch)
+                    log.exception("The ProduceResponse for %r could not be handled", batch)
                     self._retries.refused(queue, batch, Refusal(wrong), effects)
                 self._landed(queue, effects)
         finally:  # what is done is told, whatever may be wrong with the rest

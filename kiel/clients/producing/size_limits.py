@@ -49,7 +49,7 @@ class SizeLimits(object):
         try:
             limit = yield self._limit(batch.topic, setting)
         except Exception as failed:
-            log.info("The limit of topic %s is not known: %s", batch.topic, failed)
+            log.info("The size limit of topic %s could not be looked up: %s", batch.topic, failed)
         raise gen.Return(describe(error, batch.topic, count, size, setting, limit))
 
     @gen.coroutine

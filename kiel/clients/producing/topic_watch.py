@@ -62,12 +62,12 @@ class TopicWatch(object):
                 queue.proven = NOBODY  # the new log has taken nothing of this producer
             unanswered = unanswered or queue.flying
         if written is None:  # else the transaction has been told, and all since then is in the new topic
-            self._transactions.topic_changed(topic, "it was deleted and created anew", unanswered)
+            self._transactions.topic_changed(topic, "it was deleted and recreated", unanswered)
         self._tell_changed(topic, self._undelivered(topic), written)
 
     def _tell_changed(self, topic, count, written):
         """One line says what has become of the messages."""
-        level, line, values = logging.INFO, "topic %s was deleted and created anew", [topic]
+        level, line, values = logging.INFO, "topic %s was deleted and recreated", [topic]
         if count:
             level, line = logging.WARNING, line + ": %d messages that were accepted before are sent to the new topic"
             values.append(count)
@@ -102,7 +102,7 @@ class TopicWatch(object):
         """The topic's id was asked for, where there are ids. With another one, `compare` has told all."""
         what, _ = self._back.pop(topic, (None, ()))
         if what is not None:
-            log.warning("topic %s: %s: it was deleted and created anew, or its log has lost messages that were "
+            log.warning("topic %s: %s: it was deleted and recreated, or its log has lost messages that were "
                         "acknowledged", topic, what, extra=self._fields(topic))
 
     def _fields(self, topic):

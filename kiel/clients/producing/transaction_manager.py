@@ -74,7 +74,7 @@ class TransactionManager(object):
         if not state.transactional or state.state == OPEN:
             return None
         return state.failure() or exc.TransactionStateError(
-            "a producer with a transactional id produces in a transaction only: begin() comes first"
+            "a producer with a transactional id produces only in a transaction: call begin() first"
         )
 
     # -- what the sender asks and tells --
@@ -337,5 +337,5 @@ class TransactionManager(object):
         try:
             yield events.within(patience, work)
         except (exc.KielError, gen.TimeoutError) as error:
-            log.warning("Closed with a transaction not ended; the brokers abort it after %g s: %s",
+            log.warning("Closed with an open transaction; the brokers abort it after %g s: %s",
                         self._options.transaction_timeout, error)

@@ -154,7 +154,7 @@ class Undelivered(object):
         self.given_up = self._sender.stop(error)
         self._give_up(collections.Counter((one.topic, one.partition) for one in pending))
         if self.given_up:
-            log.error("Closed with messages not delivered: %s", _listed(self.given_up))
+            log.error("Closed with undelivered messages: %s", _listed(self.given_up))
 
     def end_lost(self):
         """Return all that was given up, also with a loop."""

@@ -80,7 +80,8 @@ class ClassicAssignment(object):
         try:
             yield events.within(seconds, self.allocator.changed(revoked, assigned))
         except gen.TimeoutError:
-            log.warning("on_change(revoked=%s, assigned=%s) was not done within %g s; the rebalance goes on without it",
+            log.warning("on_change(revoked=%s, assigned=%s) did not finish within %g s; the rebalance goes on "
+                        "without it",
                         revoked, assigned, seconds)
             raise gen.Return(False)
         raise gen.Return(True)
@@ -94,6 +95,6 @@ class ClassicAssignment(object):
         try:
             yield events.within(self.release_time(), events.outcome_of(self.allocator.on_lost(lost)))
         except gen.TimeoutError:
-            log.warning("on_lost(%s) was not done in time", lost)
+            log.warning("on_lost(%s) did not finish in time", lost)
         except Exception:
             log.exception("on_lost(%s) failed", lost)

@@ -72,7 +72,7 @@ class ClassicCoordinatorClient(object):
         if self.must_start:
             broker = yield self.coordinator.broker()
             if term is not self._term:
-                raise exc.ClosedError("group %s: nobody waits for the answer any more" % self.group)
+                raise exc.ClosedError("group %s: nobody waits for the response any more" % self.group)
         future = concurrent.Future()
         self._asked = request, future
         self.failing_since = None
@@ -182,7 +182,7 @@ class ClassicCoordinatorClient(object):
             if error is None:
                 break
             if not error.retriable or delay is None:
-                log.info("Group %s: leaving failed, the session will run out: %s", self.group, error)
+                log.info("Group %s: leaving failed, the session will expire: %s", self.group, error)
                 break
             self.coordinator.lose()
             yield gen.sleep(delay)

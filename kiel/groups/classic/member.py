@@ -218,7 +218,7 @@ class ClassicAllocator(allocation.Allocator):
         if isinstance(error, exc.MemberIdRequiredError) and failures >= refusals.ATTEMPTS:
             self._fail(error)
         elif error.cure == "rejoin":
-            self._log.info("Group %s: joins again: %s", self.group, error)
+            self._log.info("Group %s: rejoins: %s", self.group, error)
             if not isinstance(error, exc.RebalanceInProgressError):
                 self._lose(error)
         elif error.retriable or (refusals.is_unexpected(error) and failures < refusals.ATTEMPTS):
@@ -329,7 +329,8 @@ class ClassicAllocator(allocation.Allocator):
             self._rejoining.reason = None
             self._coordinator_client.must_start = True
             self._lose(exc.KielError("no progress for %s s" % self.membership.max_poll_interval), "away")
-            self._coordinator_client.fail_pending(exc.ClosedError("group %s: left for want of progress" % self.group))
+            self._coordinator_client.fail_pending(
+                exc.ClosedError("group %s: left because it made no progress" % self.group))
 
     def _lose(self, error, event="lost"):
         """Partitions and membership are gone without having been given up."""
@@ -374,7 +375,7 @@ class ClassicAllocator(allocation.Allocator):
         except gen.TimeoutError:
             self._log.warning("Group %s: the member leaves without waiting any longer", self.group)
         except Exception:
-            self._log.exception("Group %s: leaving went wrong", self.group)
+            self._log.exception("Group %s: leaving failed", self.group)
         if (yield self._coordinator_client.leave(self._requests.leave(self.identity[0], "the consumer was closed"))):
             self._log.info("Group %s: %s has left", self.group, self.identity[0] or "the member")
         self._assignment = ClassicAssignment(self, self._release_time)

@@ -81,9 +81,10 @@ class Session(object):
         if doubt != self._told:
             self._told = doubt
             if doubt:
-                log.warning("Group %s: the coordinator was not heard for long; fetching and committing are suspended",
+                log.warning("Group %s: the coordinator has not answered for too long; fetching and committing are "
+                            "suspended",
                             self.member.group)
             else:
-                log.info("Group %s: ownership is certain again; fetching and committing go on", self.member.group)
+                log.info("Group %s: ownership is certain again; fetching and committing resume", self.member.group)
             if self.member.on_pause is not None:
                 self.member.on_pause(doubt)

@@ -320,7 +320,7 @@ class HeartbeatThread(object):
             reason = "consume() was not called (max_records= bounds what a call has to be worked on)"
         log.warning(
             "Group %s: no progress for %.1f s (max_poll_interval is %g s), %s: the member leaves the group, "
-            "and joins again when it goes on", self.group, stalled, self.max_poll_interval, reason, extra=self.fields
+            "and rejoins once there is progress", self.group, stalled, self.max_poll_interval, reason, extra=self.fields
         )
 
     def _leave_abandoned(self):

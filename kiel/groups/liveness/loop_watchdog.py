@@ -116,7 +116,7 @@ class LoopWatchdog(object):
         number, when, _ = self._answer
         if number == self._number:
             if self.culprit is not None:
-                log.info("%s: the IOLoop turns again; %s blocked it for %.1f s", self.about, self.culprit,
+                log.info("%s: the IOLoop runs again; %s blocked it for %.1f s", self.about, self.culprit,
                          when - self._asked, extra=self.fields)
                 self.on_turning(self.culprit, when - self._asked)
                 self.culprit = None

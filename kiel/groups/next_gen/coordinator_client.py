@@ -157,7 +157,7 @@ class NextGenCoordinatorClient(object):
         try:
             gone = yield events.within(min(LEAVE_TIME, self.settings.request_timeout), self._left)
         except gen.TimeoutError:
-            log.info("Group %s was left without an answer; the member's session ends by itself", self.group)
+            log.info("Group %s: leaving was not answered; the member's session will expire", self.group)
         self._left = None
         raise gen.Return(gone)
 
@@ -167,7 +167,7 @@ class NextGenCoordinatorClient(object):
         try:
             yield events.within(min(LEAVE_TIME, self.settings.request_timeout), self._ask_to_leave())
         except (exc.KielError, gen.TimeoutError) as error:
-            log.info("Group %s could not be left, the member's session ends by itself: %s", self.group,
+            log.info("Group %s: leaving failed, the member's session will expire: %s", self.group,
                      str(error) or "no answer in time")
 
     @gen.coroutine

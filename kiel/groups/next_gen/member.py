@@ -234,7 +234,7 @@ class ConsumerAllocator(Allocator):
         """An error came in place of an answer, or in it."""
         if error.retriable:
             self.coordinator.tell_trouble(
-                self._log, "Group %s: a heartbeat failed and is sent again: %s", self.group, error
+                self._log, "Group %s: a heartbeat failed and will be sent again: %s", self.group, error
             )
             return
         code = getattr(error, "code", None)
@@ -340,7 +340,7 @@ class ConsumerAllocator(Allocator):
         try:
             yield events.within(self.membership.rebalance_timeout, future)
         except gen.TimeoutError:
-            self._log.warning("Group %s: %s was not done within %g s; the rebalance goes on without it",
+            self._log.warning("Group %s: %s did not finish within %g s; the rebalance goes on without it",
                               self.group, name, self.membership.rebalance_timeout)
 
     def resolve_waiters(self):

@@ -28,11 +28,11 @@ def test_the_end_of_the_log_tells(release, caplog):
         yield loop.until(lambda: lines(caplog), 5)
         if release == "2.8":
             assert found == [b"new 0", b"new 1", b"new 2"]
-            assert lines(caplog) == ["Topic t was deleted and made again: it is read from its beginning"]
+            assert lines(caplog) == ["Topic t was deleted and recreated: it is read from its beginning"]
         else:
             assert found == [b"new 2"]
             line, = lines(caplog)
-            assert "partition 0 ended at 9 and ends at 3 now: it was deleted and made again" in line
+            assert "partition 0 ended at 9 and ends at 3 now: either it was deleted and recreated" in line
     check()
 
 
@@ -104,6 +104,6 @@ def test_a_position_behind_the_end_names_the_possibility(cluster, consumer):
         yield consumer.cluster.heal()
     finally:
         logging.getLogger("kiel").removeHandler(handler)
-    assert [line for line in told if "made again" in line] == [
+    assert [line for line in told if "recreated" in line] == [
         "t:0: offset 3 is out of range, reading goes on at 0: 3 offsets are read again, or their messages are gone: "
-        "the log ends before it, so it has lost its end, or the topic was deleted and made again"]
+        "the log ends before it, so it has lost its end, or the topic was deleted and recreated"]

@@ -137,7 +137,7 @@ def test_a_topic_made_anew_under_messages_that_are_under_way(cluster):
         cluster.topic_ids["t"] = b"n" * 16
         cluster[1].on("produce", error(100), times=1)
         yield loop.within(5, (yield producer.produce("t", b"2")).future())
-        assert len(lines) == 1 and "deleted and created anew: 1 messages" in lines[0]
+        assert len(lines) == 1 and "deleted and recreated: 1 messages" in lines[0]
         cluster.topic_ids["t"] = b"o" * 16
         yield producer.cluster.heal()
         assert len(lines) == 1  # nothing was under way

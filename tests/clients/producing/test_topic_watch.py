@@ -43,7 +43,7 @@ def test_what_was_accepted_before_is_in_the_new_topic_and_one_line_says_so(relea
             if release != BY_ID:
                 yield loop.until(lambda: lines(caplog), 5)
             line, = lines(caplog)
-            assert "topic t" in line and "deleted and created anew" in line
+            assert "topic t" in line and "deleted and recreated" in line
             if release == BY_ID:
                 assert "2 messages that were accepted before are sent to the new topic" in line
             else:

@@ -466,7 +466,7 @@ def test_a_hook_that_takes_too_long_is_not_waited_for(world):
         yield gen.sleep(0.1)
     finally:
         next_gen.log.removeHandler(handler)
-    assert [line for line in lines if "on_change was not done within 0.05 s" in line]
+    assert [line for line in lines if "on_change did not finish within 0.05 s" in line]
     assert world.said == {A: [0]}
 
 
