@@ -13,9 +13,9 @@ COLUMNS = ("resource", "name", "pattern", "principal", "host", "operation", "per
 
 def add(kinds, shared):
     """Add the parser of this kind of commands."""
-    acls = kinds.add_parser("acls", help="who may do what")
+    acls = kinds.add_parser("acls", help="access control lists: who may do what")
     commands = acls.add_subparsers(dest="command", metavar="COMMAND")
-    for name, text in (("list", "the rules"), ("create", "make a rule"), ("delete", "delete rules")):
+    for name, text in (("list", "list ACLs"), ("create", "create an ACL"), ("delete", "delete ACLs")):
         command = commands.add_parser(name, parents=[shared], help=text)
         command.set_defaults(run=COMMANDS[name])
         making = name == "create"
@@ -24,11 +24,11 @@ def add(kinds, shared):
             chosen = [word for word in words.values() if not making or word not in ("any", "match")]
             usual = {"permission": "allow", "pattern": "literal"}.get(option) if making else "any"
             command.add_argument("--" + option, choices=chosen, default=usual, required=making and usual is None)
-        command.add_argument("--name", required=making, help="the resource's name; * for all")
-        command.add_argument("--principal", required=making, help="such as User:alice; User:* for everybody")
-        command.add_argument("--host", default="*" if making else None, help="the client's address; * for all")
+        command.add_argument("--name", required=making, help="the resource's name; * means all")
+        command.add_argument("--principal", required=making, help="such as User:alice; User:* means everybody")
+        command.add_argument("--host", default="*" if making else None, help="the client's address; * means all")
     commands.choices["delete"].add_argument(
-        "--execute", action="store_true", help="do it; without, only tell what would be deleted")
+        "--execute", action="store_true", help="do it; without this, only show what would be deleted")
     acls.set_defaults(needs="acls list, create or delete")
 
 

@@ -25,25 +25,28 @@ BEATS = 50
 
 def add(kinds, shared):
     """Add the parser of this kind of commands."""
-    bench = kinds.add_parser("bench", help="how much the cluster takes and gives, from here")
+    bench = kinds.add_parser("bench", help="how fast messages can be written and read from here")
     commands = bench.add_subparsers(dest="command", metavar="COMMAND")
     produce = commands.add_parser(
-        "produce", parents=[shared], help="write messages of random letters, and tell how fast it went",
-        description="Writes messages of random letters into a topic, where they stay, and tells how fast it went.")
+        "produce", parents=[shared], help="write messages of random letters, and report the throughput",
+        description="Writes messages of random letters into a topic, where they stay, and reports the throughput.")
     produce.add_argument("topic")
-    produce.add_argument("-c", "--count", type=int, default=100000, metavar="N", help="messages (default %(default)d)")
-    produce.add_argument("--size", type=int, default=100, metavar="BYTES", help="of each value (default %(default)d)")
-    produce.add_argument("--rate", type=float, metavar="N", help="messages a second; default: as fast as it goes")
+    produce.add_argument("-c", "--count", type=int, default=100000, metavar="N",
+                         help="number of messages (default %(default)d)")
+    produce.add_argument("--size", type=int, default=100, metavar="BYTES",
+                         help="size of each value (default %(default)d)")
+    produce.add_argument("--rate", type=float, metavar="N", help="messages a second (default: as many as possible)")
     produce.add_argument("-z", "--compression", choices=("none", "gzip", "snappy", "lz4", "zstd"))
-    produce.add_argument("--acks", type=int, choices=(-1, 0, 1), help="-1: all replicas (default), 1: the leader, 0")
+    produce.add_argument("--acks", type=int, choices=(-1, 0, 1),
+                         help="who has to acknowledge; -1: all in-sync replicas (default), 1: the leader, 0: nobody")
     produce.add_argument("--linger", type=float, default=5, metavar="MS",
-                         help="milliseconds for which messages wait for others (default %(default)g)")
+                         help="milliseconds that a batch waits for more messages (default %(default)g)")
     consume = commands.add_parser(
-        "consume", parents=[shared], help="read what a topic has, and tell how fast it went",
-        description="Reads what a topic has, from its beginning, and tells how fast it went.")
+        "consume", parents=[shared], help="read a topic, and report the throughput",
+        description="Reads a topic from its beginning, and reports the throughput.")
     consume.add_argument("topic")
     consume.add_argument("-c", "--count", type=int, metavar="N",
-                         help="end after so many messages, and those that come with them")
+                         help="stop after this many messages, or a few more that arrive with them")
     produce.set_defaults(run=_produce, connects=True)
     consume.set_defaults(run=_consume, connects=True)
     bench.set_defaults(needs="bench produce or bench consume")

@@ -10,29 +10,33 @@ from kiel.commands.showing import DONE, FAILED, complain, outcomes, say, show, t
 
 def add(kinds, shared):
     """Add the parser of this kind of commands."""
-    cluster = kinds.add_parser("cluster", help="brokers, directories, controllers, features, moves of partitions")
+    cluster = kinds.add_parser("cluster", help="brokers, log directories, controllers, features, reassignments")
     commands = cluster.add_subparsers(dest="command", metavar="COMMAND")
     for name, text in (
-        ("describe", "the brokers, and who controls"), ("log-dirs", "what is on the brokers' disks"),
-        ("quorum", "the controllers, and how far each is"), ("features", "levels of features"),
-        ("elect", "make preferred replicas leaders"), ("reassign", "move partitions to other brokers"),
-        ("moves", "partitions that are on their way"),
+        ("describe", "list the brokers and the controller"),
+        ("log-dirs", "show the log directories of brokers, and what is in them"),
+        ("quorum", "show the KRaft controllers, and how far each has replicated"),
+        ("features", "show or set the levels of features"),
+        ("elect", "elect the preferred replicas as leaders"), ("reassign", "reassign partitions to other brokers"),
+        ("moves", "list reassignments in progress"),
     ):
         commands.add_parser(name, parents=[shared], help=text).set_defaults(run=COMMANDS[name])
     logs = commands.choices["log-dirs"]
     logs.add_argument("--broker", type=int, action="append", metavar="ID", help="may be given several times")
-    logs.add_argument("--partitions", action="store_true", help="each partition, too")
+    logs.add_argument("--partitions", action="store_true", help="show each partition, too")
     features = commands.choices["features"]
     features.add_argument("--set", type=line.pair, action="append", default=[], metavar="NAME=LEVEL")
-    features.add_argument("--downgrade", choices=("safe", "unsafe"), help="what a lower level may do")
-    features.add_argument("--dry-run", action="store_true", help="only find out whether it could be done")
+    features.add_argument("--downgrade", choices=("safe", "unsafe"),
+                          help="allow a lower level; unsafe: even if metadata may be lost")
+    features.add_argument("--dry-run", action="store_true", help="only check whether it could be done")
     elect = commands.choices["elect"]
     elect.add_argument("--partition", type=line.partition_of, action="append", metavar="TOPIC:PARTITION",
                        help="may be given several times; default: all")
-    elect.add_argument("--unclean", action="store_true", help="a replica that may lack messages, where no other is up")
+    elect.add_argument("--unclean", action="store_true",
+                       help="where no in-sync replica is up, elect one that may lack messages")
     reassign = commands.choices["reassign"]
     reassign.add_argument("--move", type=line.move, action="append", default=[], metavar="TOPIC:PARTITION=ID,ID...",
-                          help="the preferred leader first; may be given several times")
+                          help="the partition's new replicas, the preferred leader first; may be given several times")
     reassign.add_argument("--cancel", type=line.partition_of, action="append", default=[], metavar="TOPIC:PARTITION")
     cluster.set_defaults(needs="cluster describe, log-dirs, quorum, features, elect, reassign or moves")
 

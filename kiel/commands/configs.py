@@ -11,24 +11,26 @@ from kiel.commands.showing import CommandError, outcomes, show
 
 def add(kinds, shared):
     """Add the parser of this kind of commands."""
-    configs = kinds.add_parser("configs", help="settings of topics, brokers, groups")
+    configs = kinds.add_parser("configs", help="configurations of topics, brokers, groups")
     commands = configs.add_subparsers(dest="command", metavar="COMMAND")
-    for name, text in (("describe", "the settings"), ("alter", "change settings")):
+    for name, text in (("describe", "show a configuration"), ("alter", "change a configuration")):
         command = commands.add_parser(name, parents=[shared], help=text)
-        command.add_argument("resource", choices=sorted(NUMBERS), help="what kind of thing has the settings")
-        command.add_argument("name", nargs="?", default="", help="its name; none is all brokers")
+        command.add_argument("resource", choices=sorted(NUMBERS), help="the type of resource")
+        command.add_argument("name", nargs="?", default="",
+                             help="its name; for brokers, none means the cluster-wide default")
         command.set_defaults(run=COMMANDS[name])
     describe, alter = commands.choices["describe"], commands.choices["alter"]
-    describe.add_argument("--setting", action="append", metavar="NAME", help="only this; may be given several times")
-    describe.add_argument("--all", action="store_true", help="those with their default value, too")
-    describe.add_argument("--documentation", action="store_true", help="what each is for, too")
+    describe.add_argument("--setting", action="append", metavar="NAME",
+                          help="only this setting; may be given several times")
+    describe.add_argument("--all", action="store_true", help="also settings that have their default value")
+    describe.add_argument("--documentation", action="store_true", help="also what each setting is for")
     alter.add_argument("--set", type=line.pair, action="append", default=[], metavar="NAME=VALUE")
-    alter.add_argument("--unset", action="append", default=[], metavar="NAME", help="back to the default")
+    alter.add_argument("--unset", action="append", default=[], metavar="NAME", help="reset to the default")
     alter.add_argument("--append", type=line.pair, action="append", default=[], metavar="NAME=ITEM",
                        help="add to a list")
     alter.add_argument("--subtract", type=line.pair, action="append", default=[], metavar="NAME=ITEM",
-                       help="take away from a list")
-    alter.add_argument("--dry-run", action="store_true", help="only find out whether it could be done")
+                       help="remove from a list")
+    alter.add_argument("--dry-run", action="store_true", help="only check whether it could be done")
     configs.set_defaults(needs="configs describe or alter")
 
 

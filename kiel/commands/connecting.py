@@ -18,21 +18,22 @@ ENVIRONMENT = {"brokers": "KIEL_BROKERS", "config": "KIEL_CONFIG"}
 
 def add_options(parser):
     """Add the options that all commands have."""
-    parser.add_argument("-b", "--brokers", metavar="HOST:PORT[,...]", help="bootstrap hosts; also $KIEL_BROKERS")
+    parser.add_argument("-b", "--brokers", metavar="HOST:PORT[,...]", help="bootstrap servers; also $KIEL_BROKERS")
     parser.add_argument("-F", "--config", metavar="FILE",
-                        help="properties as Java's or librdkafka's; also $KIEL_CONFIG")
+                        help="a properties file as for Kafka's own tools or librdkafka; also $KIEL_CONFIG")
     parser.add_argument("-X", "--property", metavar="NAME=VALUE", action="append", default=[],
-                        help="one such property; no password")
-    parser.add_argument("--json", action="store_true", help="JSON instead of tables")
-    parser.add_argument("--timeout", type=float, default=30, metavar="S", help="seconds to try (default %(default)g)")
-    parser.add_argument("--verbose", action="store_true", help="say what goes on, on standard error")
+                        help="one such property; passwords are refused")
+    parser.add_argument("--json", action="store_true", help="print JSON instead of tables")
+    parser.add_argument("--timeout", type=float, default=30, metavar="S",
+                        help="give up after S seconds (default %(default)g)")
+    parser.add_argument("--verbose", action="store_true", help="log to standard error what the client does")
     secure = parser.add_argument_group("security")
-    secure.add_argument("--tls", action="store_true", help="TLS, with the system's authorities")
-    secure.add_argument("--ca-file", metavar="FILE", help="TLS with these authorities (PEM)")
+    secure.add_argument("--tls", action="store_true", help="use TLS, with the system's certificate authorities")
+    secure.add_argument("--ca-file", metavar="FILE", help="use TLS, with these certificate authorities (PEM)")
     secure.add_argument("--cert", metavar="FILE", help="the client's certificate (PEM)")
-    secure.add_argument("--key", metavar="FILE", help="its key (PEM)")
+    secure.add_argument("--key", metavar="FILE", help="the client's private key (PEM)")
     secure.add_argument("--sasl", choices=sorted(logins.MECHANISMS), help="log in by this mechanism")
-    secure.add_argument("--user", help="the name to log in with")
+    secure.add_argument("--user", help="the user name to log in with")
     secure.add_argument("--password-env", metavar="NAME",
                         help="the environment variable that has the password (default: KIEL_PASSWORD)")
     secure.add_argument("--password-file", metavar="FILE", help="the file whose first line is the password")

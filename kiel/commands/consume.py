@@ -41,27 +41,33 @@ def where(text):
 def add(kinds, shared):
     """Add the parser of this command."""
     command = kinds.add_parser(
-        "consume", parents=[shared], help="messages of a topic, to standard output",
-        description="Messages of a topic, to standard output. With --json, or -J, each is a line of JSON that `kiel "
-        "produce --json` reads.")
+        "consume", parents=[shared], help="write the messages of a topic to standard output",
+        description="Writes the messages of a topic to standard output. With --json, or -J, each is a line of JSON "
+        "that `kiel produce --json` reads.")
     command.add_argument("topic")
-    command.add_argument("-p", "--partition", type=int, action="append", help="only this; may be given several times")
+    command.add_argument("-p", "--partition", type=int, action="append",
+                         help="only this partition; may be given several times")
     command.add_argument("-o", "--offset", type=where, metavar="OFFSET",
-                         help="beginning (default), end, an offset, or -N: the last N of each partition")
+                         help="start at beginning (default), end, an offset, or -N: the last N messages of each "
+                         "partition")
     command.add_argument("--from-time", type=line.moment, metavar="TIME",
-                         help="from then on: milliseconds since 1970 or UTC as 2026-01-31T12:00")
-    command.add_argument("--to-offset", type=int, metavar="OFFSET", help="up to, and without, this one")
-    command.add_argument("--to-time", type=line.moment, metavar="TIME", help="up to then, or the end there is now")
-    command.add_argument("-e", "--exit", action="store_true", help="end where all that there was at the start is read")
-    command.add_argument("-c", "--count", type=int, metavar="N", help="end after so many messages")
-    command.add_argument("-G", "--group", help="as a member of this group, which commits what was written")
+                         help="start at this time: milliseconds since 1970, or UTC as 2026-01-31T12:00")
+    command.add_argument("--to-offset", type=int, metavar="OFFSET", help="stop before this offset")
+    command.add_argument("--to-time", type=line.moment, metavar="TIME",
+                         help="stop at this time, or at the current end of the topic if that comes first")
+    command.add_argument("-e", "--exit", action="store_true",
+                         help="exit once all messages that were there at the start are read")
+    command.add_argument("-c", "--count", type=int, metavar="N", help="exit after this many messages")
+    command.add_argument("-G", "--group",
+                         help="read as a member of this group, and commit the messages that were written out")
     command.add_argument("--only-key", metavar="KEY", help="only messages with this key")
     command.add_argument("-f", "--format", help="%%s value, %%S its length, %%k key, %%K its length, %%t topic, "
                          "%%p partition, %%o offset, %%T time stamp, %%h headers")
-    command.add_argument("-D", "--delimiter", default="\\n", metavar="TEXT", help="behind each message (a new line)")
-    command.add_argument("-K", "--key-delimiter", metavar="TEXT", help="write the key, and this, before the value")
+    command.add_argument("-D", "--delimiter", default="\\n", metavar="TEXT",
+                         help="printed after each message (default: a new line)")
+    command.add_argument("-K", "--key-delimiter", metavar="TEXT", help="print the key, and this text, before the value")
     command.add_argument("-J", "--envelope", action="store_true", help="the same as --json")
-    command.add_argument("--hex", action="store_true", help="keys and values as hexadecimal digits")
+    command.add_argument("--hex", action="store_true", help="print keys and values as hexadecimal digits")
     command.add_argument("--committed", action="store_true", help="only messages of committed transactions")
     registered.add_option(command)
     command.set_defaults(run=run, connects=True)

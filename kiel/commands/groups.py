@@ -17,7 +17,7 @@ def offsets_options():
     """Return a parser of the options that are about groups only."""
     options = argparse.ArgumentParser(add_help=False)
     options.add_argument("--zookeeper-offsets", action="store_true",
-                         help="offsets that kiel keeps in ZooKeeper count too; the higher of both")
+                         help="also read the offsets that kiel keeps in ZooKeeper; the higher one counts")
     return options
 
 
@@ -27,44 +27,50 @@ def add(kinds, shared):
     commands = groups.add_subparsers(dest="command", metavar="COMMAND")
     shared = [shared, offsets_options()]
 
-    listing = commands.add_parser("list", parents=shared, help="the groups that there are")
+    listing = commands.add_parser("list", parents=shared, help="list the groups")
     listing.add_argument("--state", action="append", help="only groups in this state; may be given several times")
-    listing.add_argument("--type", action="append", help="only classic or consumer ones; may be given several times")
+    listing.add_argument("--type", action="append",
+                         help="only groups of this type, classic or consumer; may be given several times")
 
-    describe = commands.add_parser("describe", parents=shared, help="state and members of groups")
+    describe = commands.add_parser("describe", parents=shared, help="show the state and the members of groups")
     describe.add_argument("group", nargs="+")
 
-    for name, text in (("offsets", "what a group has committed"), ("lag", "how far a group is behind, and who reads")):
+    for name, text in (("offsets", "show the committed offsets of a group"),
+                       ("lag", "show the lag of a group, and which member reads which partition")):
         command = commands.add_parser(name, parents=shared, help=text)
         command.add_argument("group")
-        command.add_argument("--topic", action="append", help="only this one; may be given several times")
+        command.add_argument("--topic", action="append", help="only this topic; may be given several times")
         if name == "lag":
             command.add_argument("--watch", type=float, nargs="?", const=2.0, metavar="S",
-                                 help="show it again every so many seconds (2), with the change of the total")
+                                 help="repeat every S seconds (default 2), and show how the total changes")
 
-    delete = commands.add_parser("delete", parents=shared, help="delete groups, or offsets of some partitions only")
+    delete = commands.add_parser("delete", parents=shared,
+                                 help="delete groups, or only their offsets of some partitions")
     delete.add_argument("group", nargs="+")
     delete.add_argument("--offset", action="append", metavar="TOPIC:PARTITION",
-                        help="forget this partition's offset instead; may be given several times")
+                        help="delete only this partition's offset; may be given several times")
 
-    reset = commands.add_parser("reset", parents=shared, help="set where a group without live members goes on")
+    reset = commands.add_parser("reset", parents=shared,
+                                help="reset the committed offsets of a group without live members")
     reset.add_argument("group")
     where = reset.add_mutually_exclusive_group(required=True)
-    where.add_argument("--to-beginning", action="store_true", help="to the first message there is")
-    where.add_argument("--to-end", action="store_true", help="after the last message there is")
+    where.add_argument("--to-beginning", action="store_true", help="to the first message of each partition")
+    where.add_argument("--to-end", action="store_true", help="to the end of each partition")
     where.add_argument("--to-time", metavar="TIME", type=line.moment,
-                       help="to the first message since then: milliseconds since 1970 or UTC as 2026-01-31T12:00")
+                       help="to the first message at or after this time: milliseconds since 1970, or UTC as "
+                       "2026-01-31T12:00")
     where.add_argument("--to-offset", action="append", metavar="TOPIC:PARTITION=OFFSET", type=line.explicit,
-                       help="one partition to this offset; may be given several times")
+                       help="this partition to this offset; may be given several times")
     reset.add_argument("--topic", action="append",
-                       help="may be given several times; default: those that the group has offsets in")
-    reset.add_argument("--create", action="store_true", help="also a group that is not there yet")
-    reset.add_argument("--execute", action="store_true", help="do it; without, only tell what would be done")
+                       help="only this topic; may be given several times (default: all that the group has offsets in)")
+    reset.add_argument("--create", action="store_true", help="create the group if it does not exist")
+    reset.add_argument("--execute", action="store_true", help="do it; without this, only show what would be done")
 
-    remove = commands.add_parser("remove-members", parents=shared, help="take members out of a group")
+    remove = commands.add_parser("remove-members", parents=shared, help="remove members from a group")
     remove.add_argument("group")
-    remove.add_argument("--member", action="append", help="by its id; may be given several times")
-    remove.add_argument("--instance", action="append", help="a static one by its name; may be given several times")
+    remove.add_argument("--member", action="append", help="the member with this id; may be given several times")
+    remove.add_argument("--instance", action="append",
+                        help="the static member with this group.instance.id; may be given several times")
     remove.add_argument("--all", action="store_true", help="all members")
     for name, run in COMMANDS.items():
         commands.choices[name].set_defaults(run=run)

@@ -10,11 +10,11 @@ from kiel.commands.showing import NotThere, say, write_json
 def add(kinds, shared):
     """Add the parser of this command."""
     command = kinds.add_parser(
-        "move-offsets", parents=[shared], help="offsets that kiel 0.9 committed, into Kafka's own store",
+        "move-offsets", parents=[shared], help="copy offsets that kiel 0.9 committed from ZooKeeper into Kafka",
         description="Copies what a group of kiel 0.9 committed into Kafka's own store. Run it while no member of the "
         "group runs, on brokers that still have both stores. The higher of both positions is written to both, so it "
         "may be run again, and 0.9 can still go on.")
-    command.add_argument("group", metavar="GROUP", help="the group, none of whose members may run")
+    command.add_argument("group", metavar="GROUP", help="the group; none of its members may be running")
     command.set_defaults(run=run, zookeeper_offsets=True)
 
 

@@ -32,26 +32,31 @@ UNDER_WAY = 16
 def add(kinds, shared):
     """Add the parser of this command."""
     command = kinds.add_parser(
-        "produce", parents=[shared], help="messages into a topic, from standard input or files",
-        description="Messages into a topic, a line each, from standard input or files. With --json, or -J, each line "
-        "is what `kiel consume --json` writes.")
+        "produce", parents=[shared], help="write messages from standard input or files to a topic",
+        description="Writes messages to a topic, one per line, from standard input or files. With --json, or -J, each "
+        "line is what `kiel consume --json` writes.")
     command.add_argument("topic")
     command.add_argument("-i", "--file", action="append", default=[],
-                         help="instead of standard input; may be given several times")
+                         help="read this file instead of standard input; may be given several times")
     command.add_argument("--whole", action="store_true", help="each file is one message")
-    command.add_argument("-p", "--partition", type=int, help="into this; default: by the key, else by chance")
-    command.add_argument("-D", "--delimiter", default="\\n", metavar="TEXT", help="between messages (a new line)")
-    command.add_argument("-K", "--key-delimiter", metavar="TEXT", help="what is before it is the key")
+    command.add_argument("-p", "--partition", type=int,
+                         help="write to this partition (default: by the key; without a key, at random)")
+    command.add_argument("-D", "--delimiter", default="\\n", metavar="TEXT",
+                         help="what separates messages (default: a new line)")
+    command.add_argument("-K", "--key-delimiter", metavar="TEXT", help="what separates the key from the value")
     command.add_argument("-k", "--message-key", metavar="KEY", help="the key of all messages")
     command.add_argument("-H", "--header", type=line.pair, action="append", default=[], metavar="NAME=VALUE",
-                         help="of all messages; may be given several times")
-    command.add_argument("-Z", "--null", action="store_true", help="an empty value is null, a tombstone")
+                         help="a header of all messages; may be given several times")
+    command.add_argument("-Z", "--null", action="store_true", help="write an empty value as null, a tombstone")
     command.add_argument("-J", "--envelope", action="store_true", help="the same as --json")
-    command.add_argument("--keep-partition", action="store_true", help="with --json: into the partition that it names")
+    command.add_argument("--keep-partition", action="store_true",
+                         help="with --json: write to the partition that each line names")
     command.add_argument("-z", "--compression", choices=("none", "gzip", "snappy", "lz4", "zstd"))
-    command.add_argument("--acks", type=int, choices=(-1, 0, 1), help="-1: all replicas (default), 1: the leader, 0")
-    command.add_argument("--transactional-id", metavar="ID", help="all in one transaction, which an error aborts")
-    command.add_argument("--quiet", action="store_true", help="do not say how many there were")
+    command.add_argument("--acks", type=int, choices=(-1, 0, 1),
+                         help="who has to acknowledge; -1: all in-sync replicas (default), 1: the leader, 0: nobody")
+    command.add_argument("--transactional-id", metavar="ID",
+                         help="write all messages in one transaction, which an error aborts")
+    command.add_argument("--quiet", action="store_true", help="do not report how many messages were written")
     registered.add_option(command)
     registered.add_subject_options(command)
     command.set_defaults(run=run, connects=True)

@@ -18,14 +18,14 @@ from kiel.retry import Backoff
 def add_option(command):
     """Add what both commands have."""
     command.add_argument("-r", "--schema-registry", metavar="URL",
-                         help="values are of this registry's schemas, and JSON here; - for the one that the "
-                         "configuration names (schema.registry.url)")
+                         help="values are encoded by schemas of this registry, and are JSON here; - means the "
+                         "registry that the configuration names (schema.registry.url)")
 
 
 def add_subject_options(command):
     """Add how `kiel produce` knows the schema."""
-    command.add_argument("--schema-id", type=int, metavar="ID", help="write by this schema of the registry's")
-    command.add_argument("--subject", help="write by the latest schema of this subject (TOPIC-value)")
+    command.add_argument("--schema-id", type=int, metavar="ID", help="write with the registry's schema of this id")
+    command.add_argument("--subject", help="write with the latest schema of this subject (default: TOPIC-value)")
 
 
 def registry(args):

@@ -10,21 +10,23 @@ from kiel.commands.showing import DONE, FAILED, NotThere, complain, say, show, w
 
 def add(kinds, shared):
     """Add the parser of this kind of commands."""
-    transactions = kinds.add_parser("transactions", help="transactions, and those that hang")
+    transactions = kinds.add_parser("transactions", help="transactions, including hanging ones")
     commands = transactions.add_subparsers(dest="command", metavar="COMMAND")
-    for name, text in (("list", "the transactional ids"), ("describe", "what transactional ids have open"),
-                       ("producers", "who writes to partitions"), ("abort", "end a transaction that hangs")):
+    for name, text in (("list", "list transactional ids"), ("describe", "show the transactions of transactional ids"),
+                       ("producers", "show the producers that write to partitions"),
+                       ("abort", "abort a hanging transaction")):
         commands.add_parser(name, parents=[shared], help=text).set_defaults(run=COMMANDS[name])
     listing = commands.choices["list"]
     listing.add_argument("--state", action="append", help="such as Ongoing; may be given several times")
-    listing.add_argument("--longer-than", type=float, metavar="S", help="only those open for more seconds")
+    listing.add_argument("--longer-than", type=float, metavar="S",
+                         help="only transactions open for more than S seconds")
     commands.choices["describe"].add_argument("id", nargs="+")
     producers = commands.choices["producers"]
     producers.add_argument("partition", nargs="+", type=line.partition_of, metavar="TOPIC:PARTITION")
     abort = commands.choices["abort"]
     abort.add_argument("partition", type=line.partition_of, metavar="TOPIC:PARTITION")
     abort.add_argument("--producer", type=int, required=True, metavar="ID", help="the producer's id")
-    abort.add_argument("--execute", action="store_true", help="do it; without, only tell what would be done")
+    abort.add_argument("--execute", action="store_true", help="do it; without this, only show what would be done")
     transactions.set_defaults(needs="transactions list, describe, producers or abort")
 
 

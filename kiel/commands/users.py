@@ -12,10 +12,10 @@ from kiel.commands.showing import CommandError, outcomes, show
 
 def add(kinds, shared):
     """Add the parser of this kind of commands."""
-    users = kinds.add_parser("users", help="logins by SCRAM, and quotas")
+    users = kinds.add_parser("users", help="SCRAM credentials, and quotas")
     commands = users.add_subparsers(dest="command", metavar="COMMAND")
-    for name, text in (("list", "who may log in"), ("set", "let somebody log in, by a new password"),
-                       ("delete", "let somebody not log in any more"), ("quotas", "quotas, and changes of them")):
+    for name, text in (("list", "list users with SCRAM credentials"), ("set", "set a user's SCRAM password"),
+                       ("delete", "delete a user's SCRAM credentials"), ("quotas", "show or change quotas")):
         commands.add_parser(name, parents=[shared], help=text).set_defaults(run=COMMANDS[name])
     for name in "set", "delete":
         commands.choices[name].add_argument("name")
@@ -26,10 +26,10 @@ def add(kinds, shared):
     new.add_argument("--new-password-file", metavar="FILE", help="the file whose first line is the new password")
     quotas = commands.choices["quotas"]
     for name in "user", "client-id", "ip":
-        quotas.add_argument("--of-" + name, metavar="NAME", help="of this %s; \"\" is the default of all" % name)
+        quotas.add_argument("--of-" + name, metavar="NAME", help="quotas of this %s; \"\" means the default" % name)
     quotas.add_argument("--set", type=line.pair, action="append", default=[], metavar="QUOTA=NUMBER")
     quotas.add_argument("--unset", action="append", default=[], metavar="QUOTA")
-    quotas.add_argument("--dry-run", action="store_true", help="only find out whether it could be done")
+    quotas.add_argument("--dry-run", action="store_true", help="only check whether it could be done")
     users.set_defaults(needs="users list, set, delete or quotas")
 
 
