@@ -316,7 +316,7 @@ class Cluster(Topics):
 
     @gen.coroutine
     def _wait_for(self, topic, until):
-        """Wait for a time, or until the topic has become known by another's question."""
+        """Wait until the topic is known, because somebody else asked for it, or the time is up."""
         while not self._stopped and not self.leaders.get(topic):
             left = until - monotonic()
             if left <= 0:

@@ -255,7 +255,7 @@ class Hooks(object):
         self.pass_on(name, values)
 
     def pass_on(self, name, values):
-        """Do the same with the attributes in a dict, which is the event's from now on."""
+        """The same with the event's attributes as a dict, which the event keeps: do not change it afterwards."""
         functions = self._listening[name]
         if not functions:
             return

@@ -43,9 +43,9 @@ class Setting(object):
 
 def refuse_taken(client):
     """
-    Refuse a client whose own class, or which itself, has something else in the place of a method that kiel calls.
+    Refuse a client that has an attribute, or whose class has one, by the name of a method that kiel calls itself.
 
-    :raises TypeError: which names it
+    :raises TypeError: naming the attribute
     """
     cls = type(client)
     kiels = [base for base in cls.__mro__ if base.__module__.startswith("kiel.")]

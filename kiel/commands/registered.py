@@ -69,9 +69,9 @@ class Decoder(object):
     @gen.coroutine
     def decode(self, records):
         """
-        Return the records with JSON as their values, and the error of the first that has none, else None.
+        Return ``(records, error)``: the records with their values as JSON, up to the first that can't be decoded.
 
-        Those behind that one are left out.
+        The error is that of this one, or None; records after it are left out.
         """
         from kiel.schemas import SchemaError
         found = []

@@ -88,7 +88,7 @@ class Numbers(object):
 
 
 def _include(values, labels, histogram):
-    """Add a histogram to what else has these labels, without changing either."""
+    """Add a histogram to the one that has these labels already, as a new one."""
     if labels in values:
         whole = Histogram(histogram.bounds)
         whole.include(values[labels])

@@ -179,7 +179,7 @@ def _path(value):
 
 
 def _state(path):
-    """Return what changes when a file does, a symbolic link that points elsewhere too; None while it is not there."""
+    """Return a value that changes with the file, or with the target of a symbolic link; None if there is none."""
     try:
         stat = os.stat(path)
     except EnvironmentError:

@@ -42,11 +42,11 @@ class Processing(object):
         self.end(error)
 
     def leave(self):
-        """It is the current span no more, and goes on."""
+        """Make the span no longer the current one, without ending it."""
         context.detach(self._token)
 
     def end(self, error=None):
-        """It is over."""
+        """End the span, with an error or without."""
         if error is not None:
             self.span.record_exception(error)
             failed(self.span, error)

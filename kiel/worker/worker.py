@@ -206,14 +206,14 @@ class Worker(object):
 
     def drain(self, timeout=30):
         """
-        Take no more messages, wait for those at work, commit, and close the consumer. Return a Future.
+        Take no more messages, wait for those being handled, commit, and close the consumer. Return a Future.
 
-        It is done when `run` is, and never fails: what went wrong is for who runs the worker. Messages that were not
-        begun, or failed and would be tried again, are left to their partitions' next owners, but for those that lie
-        before one that is done: that would be done again else.
+        It is done when `run` is, and never fails: errors are raised by `run`. Messages that were not begun yet, or that
+        wait for another attempt, are left to the next owners of their partitions. Only those with a smaller offset than
+        one that is already done are still handled, since that one would be delivered again otherwise.
 
-        :param timeout: seconds for what is at work and for closing; then native coroutines are cancelled, others go on,
-            and their messages come again elsewhere
+        :param timeout: seconds for messages being handled and for closing. After that, native coroutines are cancelled
+            and other handlers keep running; their messages are delivered again to another member
         """
         self._stop(arguments.seconds("timeout", timeout))
         self._running = True  # it can't be run any more
@@ -271,11 +271,11 @@ class Worker(object):
         yield closing + ([self._dead_letters.close(left)] if self._dead_letters else [])
 
     def _left(self):
-        """Return the seconds that there are for what comes last."""
+        """Return the seconds left for the final commit and for closing."""
         return 1.0 if self._deadline is None else max(1.0, self._deadline - monotonic())
 
     def _show_life(self):
-        """A member that has no room for more messages is at work all the same: that is progress."""
+        """Tell the heartbeat that the member makes progress though it calls no `consume`: it has no room for more."""
         heartbeat = self.consumer.allocator.heartbeat
         if self._window.hungry and heartbeat is not None:
             heartbeat.progress()

@@ -38,7 +38,7 @@ class Follower(PartitionAllocator):
 
     @property
     def holds_nothing(self):
-        """Whether no partition is held or being given up or asked for."""
+        """Whether this member holds no partition, releases none and waits for none."""
         return not self._claims.states
 
     @gen.coroutine

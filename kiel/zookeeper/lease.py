@@ -64,7 +64,7 @@ class Lease(object):
         self._ticker.start()
 
     def end(self):
-        """There is no session any more; `doubt` stays as it is."""
+        """Stop checking, since the session has ended; `doubt` stays as it is."""
         if self._ticker is not None:
             self._ticker.stop()
         self._ask = self._ticker = self._asked_at = None

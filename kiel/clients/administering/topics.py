@@ -47,11 +47,11 @@ class PartitionDescription(collections.namedtuple(
 
 class NewTopic(collections.namedtuple("NewTopic", "name partitions replication_factor assignment configs")):
     """
-    A topic that is to be.
+    A topic to create.
 
     :param name: its name
-    :param partitions: how many; default: as the brokers are set up (Kafka 2.4; before, 1)
-    :param replication_factor: on how many brokers each of them is; default: as the brokers are set up (before 2.4, 1)
+    :param partitions: their number; default: the brokers' setting (before Kafka 2.4: 1)
+    :param replication_factor: the number of replicas of each; default: the brokers' setting (before Kafka 2.4: 1)
     :param assignment: ``{partition: [broker ids]}``, the preferred leader first, instead of the two numbers
     :param configs: ``{name: value}`` of its own settings, such as ``{"cleanup.policy": "compact"}``
     """
@@ -93,9 +93,9 @@ class CreatedTopic(collections.namedtuple("CreatedTopic", "name topic_id partiti
 
 class NewPartitions(collections.namedtuple("NewPartitions", "count assignment")):
     """
-    How many partitions a topic is to have.
+    The new number of partitions of a topic.
 
-    :param count: altogether, with those that it has
+    :param count: the total, including those that exist
     :param assignment: a list with a list of broker ids for each new one, the preferred leader first; default: the
         brokers choose
     """

@@ -156,7 +156,7 @@ class Users(object):
         raise gen.Return(outcome)
 
     def _alter_scram(self, parts, timeout):
-        """Make a change to each of some users: ``{user: its part of the request}``."""
+        """Change the credentials of some users; ``parts`` is ``{user: its deletion or upsertion}``."""
         def make(broker, wanted):
             chosen = [parts[user] for user in wanted]
             return alter_user_scram_credentials.AlterUserScramCredentialsRequest(
