@@ -1,4 +1,4 @@
-"""What callers pass: converted where it is plain what is meant, else refused with an error that names the argument."""
+"""Arguments of public calls: converted where the meaning is clear, else refused by an error that names the argument."""
 from __future__ import absolute_import
 
 import calendar
@@ -18,8 +18,8 @@ def integer(name, value, least=None, most=MAX_INT32):
     """
     Return an argument as an int; a float will do when it is a whole number.
 
-    :raises TypeError: for what is no number
-    :raises ValueError: for a number that is not whole, or out of range
+    :raises TypeError: if it is not a number
+    :raises ValueError: if it is not a whole number, or out of range
     """
     if isinstance(value, bool):
         raise TypeError("%s has to be a number, not %r" % (name, value))
@@ -51,8 +51,8 @@ def seconds(name, value, least=0.0):
     """
     Return an argument that is a number of seconds; a `datetime.timedelta` will do.
 
-    :raises TypeError: for what is no number
-    :raises ValueError: for a number that is too small, or none that can be waited for
+    :raises TypeError: if it is not a number
+    :raises ValueError: if it is too small, or not finite
     """
     if isinstance(value, datetime.timedelta):
         value = value.total_seconds()
@@ -67,8 +67,8 @@ def text(name, value):
     """
     Return an argument as text of Python's own kind; bytes have to be UTF-8.
 
-    :raises TypeError: for what is no text
-    :raises ValueError: for what is empty, or bytes that are not UTF-8
+    :raises TypeError: if it is not text
+    :raises ValueError: if it is empty, or bytes that are not UTF-8
     """
     if isinstance(value, (bytes, bytearray)) and not isinstance(value, str):
         try:
@@ -86,8 +86,8 @@ def texts(name, value):
     """
     Return an argument that is a list of texts; a single text is a list of one.
 
-    :raises TypeError: for what is no list, or holds what is no text
-    :raises ValueError: for an empty text in it
+    :raises TypeError: if it is not a list, or holds anything but texts
+    :raises ValueError: if one of them is empty
     """
     if isinstance(value, (bytes, bytearray, str, six.text_type)):
         value = [value]
@@ -100,8 +100,8 @@ def partitions(name, value):
     """
     Return an argument that is a list of ``(topic, partition id)`` pairs.
 
-    :raises TypeError: for what is no list of pairs, for a topic that is no text, and an id that is no number
-    :raises ValueError: for an id below 0
+    :raises TypeError: if it is not a list of pairs, a topic is not text, or an id is not a number
+    :raises ValueError: if an id is below 0
     """
     if isinstance(value, (bytes, bytearray, str, six.text_type)) or not hasattr(value, "__iter__"):
         raise TypeError("%s has to be a list of (topic, partition) pairs, not %s" % (name, _shown(value)))
@@ -115,9 +115,9 @@ def partitions(name, value):
 
 def items(name, value):
     """
-    Return an argument that is a list, of whatever, as a list; a set or a generator will do.
+    Return an iterable argument as a list; its items may be of any type.
 
-    :raises TypeError: for what is no list
+    :raises TypeError: if it is not a list
     """
     if isinstance(value, (bytes, bytearray, str, six.text_type, dict)) or not hasattr(value, "__iter__"):
         raise TypeError("%s has to be a list, not %s" % (name, _shown(value)))
@@ -128,7 +128,7 @@ def mapping(name, value):
     """
     Return an argument that is a dict.
 
-    :raises TypeError: for what is none
+    :raises TypeError: if it is not a dict
     """
     if not isinstance(value, dict):
         raise TypeError("%s has to be a dict, not %s" % (name, _shown(value)))
@@ -139,7 +139,7 @@ def one_of(name, value, words):
     """
     Return an argument that is one of some words.
 
-    :raises ValueError: for what is none of them
+    :raises ValueError: if it is none of them
     """
     if not isinstance(value, six.string_types) or value not in words:
         raise ValueError("%s has to be one of %s, not %s" % (name, ", ".join(words), _shown(value)))
@@ -150,7 +150,7 @@ def octets(name, value):
     """
     Return an argument as bytes; text becomes UTF-8, None stays.
 
-    :raises TypeError: for what is neither
+    :raises TypeError: if it is neither
     """
     if value is None or value.__class__ is bytes:
         return value
@@ -167,8 +167,8 @@ def milliseconds(name, value):
     """
     Return a point of time as milliseconds since 1970; a datetime is UTC unless it says otherwise.
 
-    :raises TypeError: for what is no time
-    :raises ValueError: for one that Kafka can't carry
+    :raises TypeError: if it is not a time
+    :raises ValueError: if Kafka can't represent it
     """
     if isinstance(value, datetime.datetime):
         if value.tzinfo is not None:
@@ -183,7 +183,7 @@ def function(name, value):
     """
     Return an argument that is called, a coroutine function or not.
 
-    :raises TypeError: for what can't be called
+    :raises TypeError: if it can't be called
     """
     if not callable(value):
         raise TypeError("%s has to be a function, not %s" % (name, _shown(value)))
@@ -194,7 +194,7 @@ def plain_callable(name, value):
     """
     Return an argument that is called and whose result is used at once.
 
-    :raises TypeError: for what can't be called, and for a coroutine function
+    :raises TypeError: if it can't be called, or is a coroutine function
     """
     function(name, value)
     if hasattr(inspect, "iscoroutinefunction") and inspect.iscoroutinefunction(value):
@@ -214,7 +214,7 @@ def made(name, value):
     """
     Return what a callback of the application made, as bytes; text becomes UTF-8, None stays.
 
-    :raises TypeError: for what is neither, which names the callback
+    :raises TypeError: if it is neither; the error names the callback
     """
     refuse_coroutine(name, value)
     try:
@@ -224,7 +224,7 @@ def made(name, value):
 
 
 def _shown(value):
-    """Return how an argument is shown in an error: its type, and not all of what may be long or secret."""
+    """Return an argument as an error shows it: with its type, and cut short, since it may be long or secret."""
     try:
         shown = repr(value)
     except Exception:

@@ -69,12 +69,12 @@ class Broker(object):
 
     @property
     def pending(self):
-        """Requests on the quick lane that wait for their answers: correlation id -> Future."""
+        """Pending requests of the quick lane: correlation id -> Future."""
         return self.lanes[QUICK].pending
 
     @property
     def api_correlation(self):
-        """Requests on the quick lane that wait for their answers: correlation id -> the api's name."""
+        """Pending requests of the quick lane: correlation id -> name of the API."""
         return self.lanes[QUICK].api_correlation
 
     @property
@@ -118,7 +118,7 @@ class Broker(object):
 
     @property
     def round_trip(self):
-        """Seconds that the first question took until its answer came; None where none was asked."""
+        """Seconds between the first request and its response; None if there was none."""
         return self.lanes[QUICK].round_trip
 
     def began(self, lane):
@@ -127,7 +127,7 @@ class Broker(object):
 
     @gen.coroutine
     def _send_when_open(self, name, request):
-        """Send once the lane is there; those who wait for it are served in their order."""
+        """Send once the lane is open; waiting requests are sent in their order."""
         request.asked = monotonic()
         connection = yield self._open(name)
         response = yield connection.send(request)
@@ -143,7 +143,7 @@ class Broker(object):
         return self._open(LANES.get(api, QUICK))
 
     def _open(self, name):
-        """Return a Future of a lane that is open."""
+        """Open a lane if it is not open; return a Future of it."""
         connection = self.lanes.get(name)
         if (connection is None or connection.closing) and not self.closing:
             refusal = self._logins.current()
@@ -158,7 +158,7 @@ class Broker(object):
 
     @gen.coroutine
     def _opened(self, connection):
-        """Wait until a connection is open; a broker that can't be reached is given up."""
+        """Wait until a connection is open. If the broker can't be reached, give it up."""
         if self.closing:
             raise self._refusal()
         try:
@@ -204,11 +204,11 @@ class Broker(object):
         self.abort()
 
     def abort(self, error=None):
-        """The same as `close`, with an error for what is pending."""
+        """Close every lane; pending requests fail with this error."""
         self.fail(error or exc.BrokerConnectionError(self.host, self.port, self.broker_id))
 
     def fail(self, error):
-        """Give the broker up: fail all that is pending on any lane."""
+        """Give the broker up: fail the pending requests of all lanes."""
         if self.closing:
             return
         self.closing = True
@@ -225,7 +225,7 @@ def failed(error):
 
 
 class Lane(Connection):
-    """A further connection to a broker, opened once the first is: what that found out of the broker holds for it."""
+    """A further connection to a broker, opened once the first is, whose results (versions, identity) it uses."""
 
     def __init__(self, broker):
         super(Lane, self).__init__(broker.host, broker.port, broker.broker_id, broker.settings)

@@ -47,7 +47,7 @@ class TokenSource(object):
     :param timeout: seconds for an answer
     :param http_client: a `tornado.httpclient.AsyncHTTPClient` of the application's, such as one that knows a proxy
     :raises TypeError: when ``ssl`` is anything else
-    :raises ValueError: for a URL that is none
+    :raises ValueError: if the URL is not valid
     """
 
     def __init__(self, url, ssl=None, timeout=10, http_client=None):

@@ -128,7 +128,7 @@ class Client(object):
         :raises kiel.exc.NoBrokersError: when no bootstrap host answers
         :raises kiel.exc.AuthenticationError: when a login or a certificate is not accepted; that is not tried again
         :raises kiel.exc.ClosedError: when the client is closed meanwhile, or connected on another IOLoop
-        :raises TypeError: for a ``timeout`` that is no number
+        :raises TypeError: if ``timeout`` is not a number
         :raises ValueError: for one below 0
         """
         refuse_taken(self)

@@ -42,7 +42,7 @@ def unpack(line, as_it_is=False):
     Return ``(key, value, headers, timestamp, partition)`` of a line; what is not there is None.
 
     :param as_it_is: whether the value stays what JSON is made of, instead of bytes
-    :raises ValueError: for what is no such line
+    :raises ValueError: if it is not such a line
     """
     try:
         found = json.loads(line.decode("utf-8"))

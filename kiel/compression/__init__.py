@@ -92,7 +92,7 @@ def get(flag):
     """
     Return the codec of a number.
 
-    :raises kiel.exc.CorruptMessageError: for a number that is no codec's
+    :raises kiel.exc.CorruptMessageError: if no codec has this number
     """
     codec = codecs.get(flag)
     if codec is None:

@@ -1,9 +1,9 @@
 """
-What a client does, in numbers.
+Metrics of clients.
 
-`Metrics` is one of a client's hooks (`kiel.hooks`), and counts. ``client.metrics()`` returns what it counted, and how
-the client is at the moment, as a plain dict; `TABLE` says what there is. `kiel.metrics.prometheus` and
-`kiel.metrics.opentelemetry` bring the numbers to whoever collects them.
+`Metrics` is a hook (`kiel.hooks`) that counts what a client does. ``client.metrics()`` returns what it has counted, and
+the client's gauges, as a plain dict; `TABLE` lists all of them. `kiel.metrics.prometheus` and
+`kiel.metrics.opentelemetry` export them.
 """
 from __future__ import absolute_import
 
@@ -35,10 +35,10 @@ class Metrics(object):
 
     def watch(self, worker):
         """
-        Tell the numbers of a `kiel.worker.Worker`, too, with those of its consumer. Return the worker.
+        Also report the numbers of a `kiel.worker.Worker`, together with those of its consumer. Return the worker.
 
-        :raises TypeError: for what is no worker
-        :raises ValueError: where this is not among the hooks of its consumer
+        :raises TypeError: if it is not a worker
+        :raises ValueError: if this object is not among the hooks of its consumer
         """
         consumer = consumer_of(worker)
         hooks = consumer._settings.hooks
@@ -50,7 +50,7 @@ class Metrics(object):
 
     @property
     def clients(self):
-        """The clients that have done anything yet and are not dropped: a list."""
+        """The clients that have caused an event and still exist: a list."""
         found = [reference() for reference in list(self._clients.values())]
         return [client for client in found if client is not None]
 
@@ -184,7 +184,7 @@ class Metrics(object):
         """
         Return all numbers of a client: ``{name: {label values: number or Histogram}}``.
 
-        Of counters and histograms without labels there is one from the beginning on.
+        Counters and histograms without labels are there from the beginning, as zero.
         """
         numbers = self.of(client)
         gauges = client._gauges()
@@ -206,11 +206,11 @@ class Metrics(object):
 
 def report(client):
     """
-    Return a client's numbers as a plain dict, fit for JSON: what the first `Metrics` among its hooks counted, and how
-    the client is.
+    Return a client's metrics as a plain dict, fit for JSON: what the first `Metrics` among its hooks has counted, and
+    the client's gauges.
 
-    Without a `Metrics` only the latter is there. Where `TABLE` names labels, a value is a dict by the first of them, of
-    dicts by the second; a histogram is what `Histogram.plain` returns.
+    Without a `Metrics` only the gauges are there. Where `TABLE` names labels, a value is a dict by the first,
+    of dicts by the second; a histogram is what `Histogram.plain` returns.
     """
     hooks = client._settings.hooks
     for listener in () if hooks is None else hooks.listeners:
@@ -256,7 +256,7 @@ def consumer_of(worker):
     """
     Return the consumer of a `kiel.worker.Worker`.
 
-    :raises TypeError: for what is none
+    :raises TypeError: if it is not one
     """
     if isinstance(worker, type) or not hasattr(worker, "numbers") or not hasattr(worker, "consumer"):
         raise TypeError("watch() takes a kiel.worker.Worker, not %r" % (worker,))

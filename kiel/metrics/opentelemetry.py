@@ -81,7 +81,7 @@ class OpenTelemetryMetrics(object):
         """
         Measure a `kiel.worker.Worker`, too, whenever a reader asks. Return the worker.
 
-        :raises TypeError: for what is no worker
+        :raises TypeError: if it is not a worker
         """
         consumer_of(worker)
         if not self._workers:

@@ -51,7 +51,7 @@ def checked(value):
     """
     Return what a client was given for ``sasl=``, if it is a mechanism.
 
-    :raises TypeError: for anything else but None
+    :raises TypeError: for anything else except None
     """
     if value is None or (hasattr(value, "name") and callable(getattr(value, "session", None))
                          and not isinstance(value, type)):

@@ -77,7 +77,7 @@ class GssapiSession(object):
         Return the next token.
 
         :raises kiel.exc.CredentialsError: when no KDC answers
-        :raises kiel.exc.AuthenticationError: for all else that Kerberos complains of
+        :raises kiel.exc.AuthenticationError: for every other error of Kerberos
         """
         try:
             if self._context is None:

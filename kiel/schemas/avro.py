@@ -20,7 +20,7 @@ class AvroSerializer(Serializer):
 
     Parameters are those of `kiel.schemas.serializer.Serializer`.
 
-    :raises kiel.schemas.InvalidSchemaError: for a text that is no Avro schema
+    :raises kiel.schemas.InvalidSchemaError: if it is not an Avro schema
     """
 
     kind = values.AVRO
@@ -59,7 +59,7 @@ class AvroDeserializer(Deserializer):
 
     Parameters are those of `kiel.schemas.deserializer.Deserializer`.
 
-    :raises kiel.schemas.InvalidSchemaError: for a text that is no Avro schema
+    :raises kiel.schemas.InvalidSchemaError: if it is not an Avro schema
     """
 
     kind = values.AVRO

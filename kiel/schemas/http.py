@@ -163,7 +163,7 @@ def login_of(url):
     """
     Return an address without the login in it, and that: ``(user, password)``, or None.
 
-    :raises ValueError: for what is no address; it does not show what may be a password
+    :raises ValueError: if it is not an address; the error never shows a password in it
     """
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:

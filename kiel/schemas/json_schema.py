@@ -27,7 +27,7 @@ class JSONSerializer(Serializer):
     Other parameters are those of `kiel.schemas.serializer.Serializer`.
 
     :param validate: whether messages are held against the schema; that takes several times as long as writing them
-    :raises kiel.schemas.InvalidSchemaError: for a text that is no JSON Schema
+    :raises kiel.schemas.InvalidSchemaError: if it is not a JSON Schema
     """
 
     kind = values.JSON
@@ -69,7 +69,7 @@ class JSONDeserializer(Deserializer):
 
     :param schema: what messages are held against; default: the schema that a message was written by
     :param validate: whether they are held against anything
-    :raises kiel.schemas.InvalidSchemaError: for a text that is no JSON Schema
+    :raises kiel.schemas.InvalidSchemaError: if it is not a JSON Schema
     """
 
     kind = values.JSON

@@ -42,7 +42,7 @@ class Registry(object):
         408 or 429
     :param http_client: a `tornado.httpclient.AsyncHTTPClient` of the application's, such as one that knows a proxy
     :raises TypeError: for a setting of a wrong type
-    :raises ValueError: for an address that is none
+    :raises ValueError: if an address is not valid
     """
 
     def __init__(self, urls, username=None, password=None, token=None, ssl=None, headers=None, timeout=5, retry=None,

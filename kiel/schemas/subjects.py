@@ -27,7 +27,7 @@ def strategy(value):
     """
     Return a strategy: a function ``(topic, record name, is_key)`` that returns a subject.
 
-    :raises TypeError: for what is none
+    :raises TypeError: if it is not one of them
     :raises ValueError: for an unknown name
     """
     if callable(value):

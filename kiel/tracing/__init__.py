@@ -44,8 +44,8 @@ class Tracing(object):
     :param share: how many messages of a topic may share one span, when they are produced one after the other in the
         same context: fewer spans where there are very many messages. What they hand on is that span's context
     :param parents: whether the context of a message is the parent of the span in which it is processed, not a link
-    :raises TypeError: for a ``share`` that is no number
-    :raises ValueError: for one below 1
+    :raises TypeError: if ``share`` is not a number
+    :raises ValueError: if it is below 1
     """
 
     def __init__(self, tracer_provider=None, share=1, parents=False):

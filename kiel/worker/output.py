@@ -53,7 +53,7 @@ class Outputs(object):
         Return a list of `Output` objects whose messages are bytes, or None for none; or a Future of it.
 
         :param result: of a handler: None, an `Output`, or several in whatever can be gone through
-        :raises TypeError: for anything else, and for what can't be produced
+        :raises TypeError: for anything else, and if it can't be produced
         :raises ValueError: for a partition that can't be
         """
         if result is None:

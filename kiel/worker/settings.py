@@ -60,7 +60,7 @@ def topics_of(consumer):
     """
     Return the topics that a consumer takes part in.
 
-    :raises TypeError: for what is no consumer of a group
+    :raises TypeError: if it is not a consumer of a group
     :raises ValueError: for one that commits by itself, or was not told its topics
     """
     if not isinstance(consumer, GroupedConsumer):
@@ -78,7 +78,7 @@ def dead_letters_of(wanted, consumer, topics, transactional):
     """
     Return where messages go that fail for good; None for nowhere.
 
-    :raises TypeError: for what is neither a topic nor a function
+    :raises TypeError: if it is neither a topic nor a function
     :raises ValueError: for a topic that the worker itself reads; for a function, which no transaction has part in
     """
     if wanted is None:
@@ -110,7 +110,7 @@ def refuse_unfit(producer, consumer):
     """
     Refuse what can't work exactly once.
 
-    :raises TypeError: for what is no producer
+    :raises TypeError: if it is not a producer
     :raises ValueError: for one without transactions, or that another worker has; for a consumer that reads what was
         aborted, or whose group keeps its offsets where no transaction reaches
     """

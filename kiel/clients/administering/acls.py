@@ -63,7 +63,7 @@ class Rule(collections.namedtuple("Rule", "resource name principal operation per
 
 class Filter(collections.namedtuple("Filter", "resource name principal operation permission host pattern")):
     """
-    Lets rules through: those that are as it says in every respect.
+    Selects rules: those that match it in every field.
 
     The words are those of a `Rule`. "any", or None for name, principal and host, lets everything through. With the
     pattern "match", rules count that cover ``name`` in whatever way: by the name itself, a beginning of it, or ``"*"``.
@@ -85,7 +85,7 @@ class Filter(collections.namedtuple("Filter", "resource name principal operation
 
 
 class Deleted(collections.namedtuple("Deleted", "rules errors")):
-    """What became of one filter: the list of rules that are gone, and ``{Rule: KielError}`` of those that are not."""
+    """The result of one filter: the list of rules deleted, and ``{Rule: KielError}`` for those that could not be."""
 
     __slots__ = ()
 
@@ -101,7 +101,7 @@ class Acls(object):
         self.brokers = brokers
 
     def describe(self, wanted):
-        """Return a Future of the sorted list of rules that a filter lets through."""
+        """Return a Future of the sorted list of rules that match a filter."""
         if not isinstance(wanted, Filter):
             raise TypeError("rules are described by a kiel.clients.administering.acls.Filter, not %r" % (wanted,))
 
@@ -117,7 +117,7 @@ class Acls(object):
 
     @gen.coroutine
     def create(self, rules):
-        """Make rules; return ``{Rule: True or KielError}``."""
+        """Create rules; return ``{Rule: True or KielError}``."""
         rules = _listed(rules, Rule)
 
         def make(broker):
@@ -138,7 +138,7 @@ class Acls(object):
 
     @gen.coroutine
     def delete(self, filters):
-        """Delete all rules that one of the filters lets through; return ``{Filter: Deleted or KielError}``."""
+        """Delete all rules that match one of the filters; return ``{Filter: Deleted or KielError}``."""
         filters = _listed(filters, Filter)
 
         def make(broker):
@@ -201,7 +201,7 @@ def _asking(broker, request, items):
 
 
 def _listed(items, kind):
-    """Return a list of what there has to be at least one of."""
+    """Return an argument as a list, which must not be empty."""
     items = [items] if isinstance(items, kind) else list(items)
     for item in items:
         if not isinstance(item, kind):

@@ -22,7 +22,7 @@ class AnyBroker(object):
     @gen.coroutine
     def ask(self, make, handler, what):
         """
-        Return what the handler makes of an answer; try again what fails in passing.
+        Return what the handler makes of a response; retry temporary errors.
 
         :param make: a function that is given the `kiel.broker.Broker` and returns the request for it
         :param handler: the object whose ``handle_<api>_response`` takes the answer, and returns a value or an error
@@ -39,7 +39,7 @@ class AnyBroker(object):
 
     @gen.coroutine
     def once(self, make, handler, what):
-        """The same without trying again: one round, in an order of chance; an error of the answer is returned."""
+        """The same without retries: one round over the brokers in random order; errors of a response are returned."""
         error = exc.NoBrokersError("no broker could be asked: %s" % what)
         conns = self.client.cluster.conns
         broker_ids = [broker_id for broker_id, broker in conns.items() if not broker.closing]

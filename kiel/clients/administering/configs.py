@@ -77,7 +77,7 @@ class Config(collections.namedtuple("Config", "value source read_only sensitive 
 
 
 class Synonym(collections.namedtuple("Synonym", "name value source")):
-    """A value that a setting has somewhere."""
+    """A value that a setting has at one level of the configuration."""
 
     __slots__ = ()
 
@@ -89,7 +89,7 @@ class Append(tuple):
 
 
 class Subtract(tuple):
-    """In a change: takes away from a list, such as ``Subtract(["compact"])``."""
+    """In a change: removes from a list, such as ``Subtract(["compact"])``."""
 
     __slots__ = ()
 

@@ -1,4 +1,4 @@
-"""Groups from outside: which there are, who is in them, what they have committed and how far behind that is."""
+"""Groups seen from outside: which exist, their members, committed offsets and lag."""
 from __future__ import absolute_import
 
 import collections
@@ -21,7 +21,7 @@ LAG_TIME = 5.0
 
 class Listing(collections.namedtuple("Listing", "group protocol_type state type")):
     """
-    A group that there is.
+    One entry of the list of groups.
 
     ``protocol_type`` is "consumer" for groups of consumers; "" for offsets that somebody committed without a group.
     ``type`` is "classic", "consumer" (the next generation) or what newer brokers have more; None where a broker that
@@ -208,7 +208,7 @@ class Groups(object):
 
     @gen.coroutine
     def _split(self, keys):
-        """Return two lists of (topic, partition): those that there are, and those that there are not."""
+        """Return two lists of (topic, partition): those that exist, and those that don't."""
         if any(partition not in self.client.cluster.topics.get(topic, ()) for topic, partition in keys):
             yield self._refresh()
         there = [key for key in keys if key[1] in self.client.cluster.topics.get(key[0], ())]
@@ -302,7 +302,7 @@ class Groups(object):
 
 
 def _with_one_of(listings, field, wanted):
-    """Return the listings whose field is among those wanted, in whatever case; None wants all."""
+    """Return the listings whose field is among those wanted, ignoring case; None means all."""
     if wanted is None:
         return listings
     wanted = set(each.lower() for each in wanted)
@@ -329,7 +329,7 @@ def _listed(keys):
 
 
 def _refuse_members(description):
-    """A live group is not to be changed."""
+    """Refuse to change a group that has members."""
     if description.members or description.state not in ("Empty", DEAD):
         names = ", ".join(sorted(set("%s at %s" % (member.client_id, member.host) for member in description.members)))
         raise exc.NonEmptyGroupError("group %s is %s and has %d live member(s): %s; stop them first" % (

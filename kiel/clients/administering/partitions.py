@@ -1,4 +1,4 @@
-"""Partitions: messages that go, leaders that are elected, moves to other brokers."""
+"""Partitions: deleting messages, electing leaders, reassigning replicas."""
 from __future__ import absolute_import
 
 import collections
@@ -20,7 +20,7 @@ ALL = "all"
 
 
 class Reassignment(collections.namedtuple("Reassignment", "replicas adding removing")):
-    """A move that is under way: the broker ids that have the partition now, those that come, and those that will go."""
+    """A reassignment in progress: ids of the brokers that have the partition, are added to it, and removed from it."""
 
     __slots__ = ()
 

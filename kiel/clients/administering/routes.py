@@ -1,4 +1,4 @@
-"""Whom a question goes to: any broker, the controller, one broker, leaders of partitions; and what is asked again."""
+"""Which broker a request goes to (any, the controller, a certain one, leaders of partitions), and what is retried."""
 from __future__ import absolute_import
 
 import collections
@@ -193,7 +193,7 @@ class Routes(object):
 
     @gen.coroutine
     def _split(self, partitions):
-        """Return two lists: the partitions that there are, and those that there are not."""
+        """Return two lists: the partitions that exist, and those that don't."""
         topics = self.client.cluster.topics
         if any(partition not in topics.get(topic, ()) for topic, partition in partitions):
             yield self.client.cluster.heal()
@@ -213,7 +213,7 @@ class Routes(object):
 
     @gen.coroutine
     def _attempt(self, items, once, timeout):
-        """Repeat a round for the items that fail in passing; raise what is about all of them."""
+        """Repeat a round for items whose error is temporary; raise an error that concerns all items."""
         if timeout is not None:
             timeout = arguments.seconds("timeout", timeout)
         about_all = []

@@ -20,7 +20,7 @@ def api(name):
     """
     Return kiel's name of an api: "offset" for "ListOffsets" or "list_offsets".
 
-    :raises ValueError: for a name that is none
+    :raises ValueError: if there is no such API
     """
     plain = str(name).replace("_", "").lower()
     for own in constants.API_KEYS:
@@ -35,7 +35,7 @@ def error(given):
     """
     Return the code of an error, given by its code, its name or its class in `kiel.exc`.
 
-    :raises ValueError: for what is no error of Kafka's
+    :raises ValueError: if it is not an error of Kafka
     """
     code = given if isinstance(given, numbers.Integral) else getattr(given, "code", None)
     if code is None:
