@@ -117,7 +117,7 @@ def named(partitioner):
     """
     if isinstance(partitioner, six.string_types):
         if partitioner not in BY_NAME:
-            raise ValueError("partitioner is a function, or one of %s, not %r" % (
+            raise ValueError("partitioner has to be a function, or one of %s, not %r" % (
                 ", ".join(sorted(BY_NAME)), partitioner))
         partitioner = BY_NAME[partitioner]
     return arguments.plain_callable("partitioner", partitioner or given_keys)

@@ -64,7 +64,7 @@ class TransactionRequests(object):
         """Let the state know of a coordinator's error; return the error to raise."""
         code = getattr(error, "code", None)
         if code == errors.invalid_producer_epoch:  # what coordinators before 2.7 say instead
-            error = exc.ProducerFencedError("another producer has this transactional id now")
+            error = exc.ProducerFencedError("another producer uses this transactional id now")
         if code in FATAL_ERRORS:
             self._state.condemn(error)
         elif not error.retriable:
