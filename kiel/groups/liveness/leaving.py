@@ -44,7 +44,7 @@ class Leaving(object):
         try:
             self.request = None if make is None else make()
         except Exception:
-            log.exception("Group %s: no request to leave can be made", self.group)
+            log.exception("Group %s: the request to leave could not be made", self.group)
             self.request = None
         return self.request is not None
 
@@ -66,6 +66,6 @@ class Leaving(object):
         delay = self._clock.delay() if error is not None and error.retriable else None
         if delay is None:
             if error is not None:
-                log.info("Group %s: leaving failed, the session will run out: %s", self.group, error)
+                log.info("Group %s: leaving failed, the session will expire: %s", self.group, error)
             self.request = None
         return delay

@@ -240,13 +240,13 @@ class ConsumerAllocator(Allocator):
         code = getattr(error, "code", None)
         if code in (errors.fenced_member_epoch, errors.unknown_member_id) or (
                 code == errors.group_id_not_found and request.member_epoch > 0):
-            self._log.info("Group %s does not have this member any more: %s", self.group, error)
+            self._log.info("Group %s no longer has this member: %s", self.group, error)
             self.spawn(self._fenced())
         elif code == errors.unreleased_instance_id:
             self._wait_for_release(error)
         elif refusals.is_unexpected(error) and self._unexpected < refusals.ATTEMPTS:
             self._unexpected += 1
-            self._log.warning("Group %s: a heartbeat failed and is sent again: %s", self.group, error)
+            self._log.warning("Group %s: a heartbeat failed and will be sent again: %s", self.group, error)
             self.io_loop.call_later(self._coordinator_client.clock.delay(), self._say_again, self._assignment.life)
         elif code == errors.group_id_not_found:
             self._fail(exc.UnsupportedVersionError(

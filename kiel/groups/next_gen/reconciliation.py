@@ -58,7 +58,8 @@ class Reconciliation(object):
                 try:
                     yield self._cluster.heal()
                 except exc.KielError as error:
-                    self._log.info("Group %s: no names of new topics yet: %s", self._member.group, error)
+                    self._log.info("Group %s: the names of newly assigned topics are not known yet: %s",
+                                   self._member.group, error)
                 self.check()
                 yield gen.sleep(clock.delay())
         finally:
