@@ -27,7 +27,7 @@ from kiel.clients.grouping.progress import Progress
 from kiel.clients.grouping.starting_positions import StartingPositions
 from kiel.clients.grouping.subscription import Subscription
 from kiel.clients.grouping.topics_to_commit import TopicsToCommit
-from kiel.clients.view import View, refuse_taken
+from kiel.clients.view import Setting, View, refuse_taken
 from kiel.groups.membership import Membership
 from kiel.zookeeper.allocator import PartitionAllocator
 
@@ -90,6 +90,12 @@ class GroupedConsumer(BaseConsumer):
     progress = View(operator.attrgetter("_progress"))
     assignment = View(operator.attrgetter("_assignment"))
     subscription = View(operator.attrgetter("_subscription"))
+    allocator = Setting(
+        "_assignment", "allocator", "The `kiel.allocation.Allocator` that this member goes by; may be set.")
+    on_rebalance = Setting("_assignment", "on_rebalance", "Called with (revoked, assigned); may be set.")
+    on_lost = Setting("_assignment", "on_lost", "Called with what was lost; may be set.")
+    coordinator_id = Setting(
+        "_group_coordinator", "broker_id", "The broker that coordinates the group; None while it is not known.")
 
     def __init__(self, brokers, group, zk_hosts=None, deserializer=None, partition_allocator=None, autocommit=True,
                  max_wait_time=1000, min_bytes=1, max_bytes=1024 * 1024, rebalance_timeout=60, topics=(),
@@ -159,36 +165,9 @@ class GroupedConsumer(BaseConsumer):
     # -- what is the collaborators' --
 
     @property
-    def allocator(self):
-        """The `kiel.allocation.Allocator` that this member goes by."""
-        return self._assignment.allocator
-
-    @allocator.setter
-    def allocator(self, allocator):
-        self._assignment.allocator = allocator
-
-    @property
     def allocation(self):
         """This member's partitions: topic -> list of partition ids."""
         return self._assignment.allocator.allocation
-
-    @property
-    def on_rebalance(self):
-        """Called with (revoked, assigned); may be set."""
-        return self._assignment.on_rebalance
-
-    @on_rebalance.setter
-    def on_rebalance(self, on_rebalance):
-        self._assignment.on_rebalance = on_rebalance
-
-    @property
-    def on_lost(self):
-        """Called with what was lost; may be set."""
-        return self._assignment.on_lost
-
-    @on_lost.setter
-    def on_lost(self, on_lost):
-        self._assignment.on_lost = on_lost
 
     @property
     def topics_to_commit(self):
@@ -204,15 +183,6 @@ class GroupedConsumer(BaseConsumer):
         view, topics = TopicsToCommit(self._progress), set(topics)
         view.difference_update(view.difference(topics))
         view.update(topics)
-
-    @property
-    def coordinator_id(self):
-        """The broker that coordinates the group; None while it is not known."""
-        return self._group_coordinator.broker_id
-
-    @coordinator_id.setter
-    def coordinator_id(self, broker_id):
-        self._group_coordinator.broker_id = broker_id
 
     def committed_offsets(self, keys, deadline=None, tell=None):
         """See `kiel.clients.grouping.committed_offsets.CommittedOffsets.read`."""
@@ -263,14 +233,14 @@ class GroupedConsumer(BaseConsumer):
         ended the membership, until it is in again. It is ``ended`` when that is final, and ``ready`` when it is not
         ``paused``.
         """
-        refusal = self.allocator.error
+        refusal = self._assignment.allocator.error
         self._trouble.note("the membership", refusal)
-        ended = refusal is not None and not (refusal.retriable or self.allocator.refused)
-        return health.report(self._report_health(ended), self.allocator, self.lag)
+        ended = refusal is not None and not (refusal.retriable or self._assignment.allocator.refused)
+        return health.report(self._report_health(ended), self._assignment.allocator, self.lag)
 
     def _gauges(self):
         """Return how the member is; see `kiel.clients.client.Client.metrics`."""
-        return dict(super(GroupedConsumer, self)._gauges(), **health.gauges(self.allocator))
+        return dict(super(GroupedConsumer, self)._gauges(), **health.gauges(self._assignment.allocator))
 
     # -- joining --
 
@@ -367,12 +337,12 @@ class GroupedConsumer(BaseConsumer):
 
     def _about_to_read(self, topics):
         """Subscribe to all topics of a stream at once."""
-        if self.allocator.by_topic:
+        if self._assignment.allocator.by_topic:
             self._subscription.want_all(topics, self.max_wait_time / 1000.0)
 
     def _asked_for_more(self, stream):
         """What the stream has handed out is processed; it is committed now and then, not just after the last."""
-        heartbeat = self.allocator.heartbeat
+        heartbeat = self._assignment.allocator.heartbeat
         if heartbeat is not None:
             heartbeat.progress()
             heartbeat.working = False
@@ -387,8 +357,9 @@ class GroupedConsumer(BaseConsumer):
         super(GroupedConsumer, self)._hand_over(cursor, offset, committed)
         if not committed:
             self._progress.hand_over((cursor.topic, cursor.partition), offset)
-        if self.allocator.heartbeat is not None:
-            self.allocator.heartbeat.working = True
+        heartbeat = self._assignment.allocator.heartbeat
+        if heartbeat is not None:
+            heartbeat.working = True
 
     def _is_committed(self, cursor, offset):
         """Return whether an offset is committed, so that nobody else hands out the messages before it."""
