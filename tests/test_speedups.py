@@ -165,7 +165,7 @@ def test_encoding_what_is_no_batch():
 
 @built
 def test_records_that_can_be_in_no_circle_are_none_of_the_collectors_business():
-    columns = ([5], [7], [b"k"], [b"v"], [Headers(b"\0")])
+    columns = ([5], [7], [b"k"], [b"v"], [Headers((b"\0",))])
     row, = speedups.native.rows(Record, Headers, u"t", 0, *columns)
     assert type(row) is Record and row == Record(u"t", 0, 5, 7, b"k", b"v", ())
     assert not gc.is_tracked(row)

@@ -16,16 +16,14 @@ class Headers(tuple):
     """
     The headers of a consumed record: a tuple of ``(text, bytes or None)`` that is decoded when it is looked at.
 
-    It is, compares and behaves as that tuple. What is inside are the headers' bytes, from their count on, so a record
-    whose headers nobody reads costs one slice.
+    It is, compares and behaves as that tuple. Inside is a single item, the headers' bytes from their count on, so a
+    record whose headers nobody reads costs one slice. It is made from that item, as a tuple is from its items: a
+    constructor of its own would cost a frame for each record.
 
     :raises kiel.exc.CorruptMessageError: whatever is asked of headers that are not what their lengths say
     """
 
     __slots__ = ()
-
-    def __new__(cls, raw):
-        return tuple.__new__(cls, (raw,))
 
     def _decoded(self):
         global _last

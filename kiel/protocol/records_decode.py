@@ -306,9 +306,9 @@ def _lazy(raw, count):
     if not raw:
         return repeat((), count)
     if None not in raw and len(raw) == count:
-        return map(tuple.__new__, repeat(Headers), zip(raw))
+        return map(Headers, zip(raw))
     raw += repeat(None, count - len(raw))
-    return [() if some is None else Headers(some) for some in raw]
+    return [() if some is None else Headers((some,)) for some in raw]
 
 
 def rows(cls, topic, partition, columns):

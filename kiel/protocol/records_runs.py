@@ -23,10 +23,10 @@ MORE = _ALL[128:]
 #: records looked at first, and at most in one step
 FIRST, MOST = 64, 2048
 
-#: records that one struct call gives
-UNIT = 64
+#: records that one struct call returns, as long as there are so many
+UNITS = 64, 8
 
-#: (bytes before the value, its size, bytes behind it) -> the struct of UNIT such records
+#: (where a part begins, its size, bytes of a record, number of records) -> the struct of that part of so many records
 _structs = {}
 
 
@@ -258,19 +258,18 @@ def _take(data, pos, stride, count, place):
         return [None] * count
     out = []
     begin, size = place
-    if count >= UNIT:
-        key = begin, size, stride
-        unit = _structs.get(key)
-        if unit is None:
-            if len(_structs) > 256:
-                _structs.clear()
-            unit = _structs[key] = struct.Struct(
-                ("%dx%ds%dx" % (begin, size, stride - begin - size)) * UNIT
-            )
-        for _ in range(count // UNIT):
-            out += unit.unpack_from(data, pos)
-            pos += unit.size
-        count %= UNIT
+    for many in UNITS:
+        if count >= many:
+            key = begin, size, stride, many
+            unit = _structs.get(key)
+            if unit is None:
+                if len(_structs) > 256:
+                    _structs.clear()
+                unit = _structs[key] = struct.Struct(("%dx%ds%dx" % (begin, size, stride - begin - size)) * many)
+            for _ in range(count // many):
+                out += unit.unpack_from(data, pos)
+                pos += unit.size
+            count %= many
     start = pos + begin
     out += [data[at:at + size] for at in range(start, start + count * stride, stride)]
     return out

@@ -62,10 +62,11 @@ def reading(records, deserializer=bytes, **settings):
     return work, COUNT
 
 
-def reading_small():
+def reading_small(size=40, services=False):
     """A topic of many partitions, in whose fetches there is little of each."""
-    found = [(None, b"v" * 100, (), NOW + at // 10) for at in range(40)]
-    batches = [messages.batches(messages.encode_batch(found, 2, 0, NOW))[0] for _ in range(50)]
+    found = service() if services else [(None, b"v" * 100, (), NOW + at // 10) for at in range(COUNT)]
+    batches = [messages.batches(messages.encode_batch(found[at:at + size], 2, 0, NOW))[0]
+               for at in range(0, COUNT, size)]
     consumer = SingleConsumer(["nowhere:1"], deserializer=bytes, check_crcs=False)
 
     def work():
@@ -204,6 +205,7 @@ LOOPS = {
     "consume, mixed sizes": lambda: reading(False, mixed=True),
     "consume, services": lambda: reading(False, services=True),
     "consume_records, services": lambda: reading(True, services=True),
+    "consume_records, services, batches of 250": lambda: reading_small(250, True),
     "encode, services": lambda: encoding(services=True),
     "produce, services": lambda: producing(key=b"k123456", headers=TRACE),
     "request": requests,

@@ -255,7 +255,7 @@ def record_targets():
         yield Target("native batches codec %d" % codec, by_both, seeds_of(2, codec))
     yield Target("native records", section_by_both, lambda rnd: [
         encoded(rnd, 2, 0, most)[61:] for most in (1, 2, 3, 10, 70)])
-    yield Target("native headers", lambda data: twins.looked_at(Headers(data)), lambda rnd: [
+    yield Target("native headers", lambda data: twins.looked_at(Headers((data,))), lambda rnd: [
         b"\0", b"\2\2a\2b", b"\4\2a\1\0\0", b"\2\nabcde" + b"\x80\1" + b"x" * 64])
     yield Target("native encode", encoded_by_both, lambda rnd: [
         random_messages.some_bytes(rnd, size) for size in (1, 30, 300, 3000)])

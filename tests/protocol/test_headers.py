@@ -28,7 +28,7 @@ def lazy(request, monkeypatch):
     """Makes headers, read by the loops in Python, then by those that this Python has."""
     if not request.param:
         monkeypatch.setattr(speedups, "native", None)
-    return lambda pairs=PAIRS: Headers(raw(pairs))
+    return lambda pairs=PAIRS: Headers((raw(pairs),))
 
 
 def test_it_is_the_tuple_it_stands_for(lazy):
@@ -61,7 +61,7 @@ def test_it_is_kept_as_a_plain_tuple(lazy, protocol):
     b"\2\1\0", b"\2\0\0x", b"\2" + b"\xff" * 5, b"\2\2a",
 ))
 def test_what_is_wrong_is_told_when_it_is_looked_at(lazy, data):
-    made = Headers(data)
+    made = Headers((data,))
     for look in (tuple, len, hash, lambda it: it == (), lambda it: it[0], lambda it: () + it):
         with pytest.raises(exc.CorruptMessageError):
             look(made)

@@ -113,6 +113,24 @@ def test_runs_whose_heads_are_alike(make):
         assert expected is None or taken == expected
 
 
+def test_runs_whose_heads_change_now_and_then():
+    """A key of another size, a time stamp far away, headers or none: what was alike begins anew behind it."""
+    rnd = random_messages.seeded()
+    for _ in range(30):
+        found, key, headers, stamp, every = [], 7, (), 1500000000000, rnd.choice((3, 10, 30, 100))
+        for at in range(rnd.randrange(1, 400)):
+            if not rnd.randrange(every):
+                key = rnd.choice((-1, 0, 1, 7, 63, 64, 200))
+                headers = rnd.choice(((), (("name", b"v" * rnd.randrange(200)),)))
+                stamp += rnd.choice((0, 1, 63, 64, 8191, 8192, 10 ** 7, -200))
+            value = None if not rnd.randrange(every) else b"v" * int(rnd.lognormvariate(4.5, 1.0))
+            found.append((None if key < 0 else b"k" * key, value, headers, stamp))
+        data = encode(found)
+        assert records_decode.values(data, 61, len(data), len(found)) == [message[1] for message in found]
+        expected = plain.records(data, 61, len(data), len(found), 0, found[0][3])
+        assert records_decode.records(data, 61, len(data), len(found), 0, found[0][3], None) == expected
+
+
 def test_offsets_with_gaps_in_runs_of_one_shape():
     # as compaction leaves them
     section = b""
