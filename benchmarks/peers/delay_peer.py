@@ -1,6 +1,7 @@
 """kiel's tasks over and over, beside a callback that is due each millisecond: how late that one comes."""
 from __future__ import absolute_import
 
+import asyncio
 import gc
 import json
 import sys
@@ -12,6 +13,9 @@ from benchmarks.peers import kiel_peer, task
 
 #: seconds after which the callback is due again
 PERIOD = 0.001
+
+#: messages of a turn of `bare_json`
+MANY = 2500
 
 
 class Watched(task.Run):
@@ -76,10 +80,29 @@ def nothing(this):
     return kiel_peer.run(work)
 
 
+def bare_json(this):
+    """No kiel at work: as many values as a `consume()` returns are read as JSON each turn, and held till the next."""
+    values = [json.dumps({"n": n, "name": "x" * (this.size - 40), "on": True}).encode("ascii") for n in range(MANY)]
+
+    async def work():
+        this.begin()
+        end = time.time() + this.seconds
+        this.count = 0
+        while time.time() < end:
+            messages = [json.loads(value) for value in values]
+            this.count += len(messages)
+            await asyncio.sleep(0)
+        return this.end()
+    return kiel_peer.run(work)
+
+
 def main():
     """Repeats a task until the callback was watched for long enough."""
     this = Watched(json.loads(sys.argv[2]))
-    work = nothing if sys.argv[1] == "nothing" else getattr(kiel_peer, sys.argv[1])
+    work = {"nothing": nothing, "bare_json": bare_json}.get(sys.argv[1]) or getattr(kiel_peer, sys.argv[1])
+    if this.options.get("freeze"):  # as an application may do when it has started
+        gc.collect()
+        gc.freeze()
     while this.watched < this.seconds:
         work(this)
     result = task.latency(this.delays)
