@@ -220,7 +220,7 @@ def test_offsets_are_set_and_deleted(started, version):
         lag = (yield admin.lag(group))[key]
         assert (lag.committed, lag.end, lag.lag, lag.member, lag.error) == (0, 6, 6, None, None)
         # a time after all messages is the end; on the oldest Kafka, times are those of log segments
-        later = datetime.datetime.utcnow() + datetime.timedelta(hours=1)
+        later = datetime.datetime(*time.gmtime()[:6]) + datetime.timedelta(hours=1)
         assert (yield admin.reset_offsets(group, later))[key].after == 6
         assert (yield admin.reset_offsets(group, 1000))[key].after == 0
         listed = yield admin.list_groups(states=["empty"])
