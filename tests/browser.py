@@ -53,10 +53,10 @@ class Browser(object):
         """Opens the page."""
         place = os.path.join(self.home, "DevToolsActivePort")  # written when it listens
         end = monotonic() + PATIENCE
-        while not (os.path.exists(place) and open(place).read().count("\n")):
-            assert self.process.poll() is None and monotonic() < end, open(self._log).read()
+        while not (os.path.exists(place) and _text_of(place).count("\n")):
+            assert self.process.poll() is None and monotonic() < end, _text_of(self._log)
             yield gen.sleep(0.02)
-        port, path = open(place).read().split()
+        port, path = _text_of(place).split()
         self._socket = yield websocket.websocket_connect(
             "ws://127.0.0.1:%s%s" % (port, path), max_message_size=1 << 26)
         target = yield self.call("Target.createTarget", url="about:blank")
@@ -117,3 +117,8 @@ class Browser(object):
         """Gives what is seen, as a PNG."""
         answer = yield self.call("Page.captureScreenshot", format="png")
         raise gen.Return(base64.b64decode(answer["data"]))
+
+
+def _text_of(path):
+    with open(path) as source:
+        return source.read()

@@ -55,6 +55,11 @@ def topic():
     return "grouped-" + uuid.uuid4().hex[:8]
 
 
+def text_of(path):
+    with open(path) as source:
+        return source.read()
+
+
 @pytest.fixture
 def group():
     return "group-" + uuid.uuid4().hex[:8]
@@ -163,7 +168,7 @@ def test_d48_what_a_crash_does(kafka, zookeeper, topic, tmpdir):
         yield source.put(10)
 
         def stuck():
-            return all("stuck" in open(path).read() for path in out.values())
+            return all("stuck" in text_of(path) for path in out.values())
 
         yield loop.until(stuck, PATIENCE)
         for child in children.values():
