@@ -112,11 +112,7 @@ def read(kafka, topic, count):
     def body():
         consumer = clients.SingleConsumer(kafka.bootstrap, deserializer=bytes, max_wait_time=200)
         yield consumer.connect()
-        found = []
-        while len(found) < count:
-            records = yield consumer.consume_records(topic, start=consumer.BEGINNING)
-            assert records, "%d of %d records" % (len(found), count)
-            found.extend(records)
+        found = yield peer.gather(consumer, topic, count, start=consumer.BEGINNING, records=True)
         found.extend((yield consumer.consume_records(topic)))
         assert len(found) == count
         yield consumer.close()
