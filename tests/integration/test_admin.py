@@ -42,15 +42,7 @@ TOOLS = {
 @pytest.fixture(scope="module")
 def started():
     """A function that gives the cluster of a release, started when first asked for."""
-    running = {}
-
-    def give(version):
-        if version not in running:
-            running[version] = peer.cluster_of(version)
-        return running[version]
-    yield give
-    for cluster in running.values():
-        cluster.stop()
+    return peer.shared
 
 
 def classes(kafka, tool):

@@ -34,8 +34,7 @@ __all__ = ["nothing_stays_open"]
 
 @pytest.fixture(scope="module", params=RELEASES)
 def kafka(request):
-    with testing.Kafka(request.param) as cluster:
-        yield cluster
+    return peer.shared(request.param)
 
 
 @pytest.fixture(scope="module")
@@ -46,8 +45,7 @@ def zookeeper():
 
 @pytest.fixture(scope="module")
 def newest():
-    with testing.Kafka("4.4.0") as cluster:
-        yield cluster
+    return peer.shared("4.4.0")
 
 
 @pytest.fixture

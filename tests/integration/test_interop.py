@@ -42,15 +42,7 @@ TOOLS = {
 @pytest.fixture(scope="module")
 def started():
     """A function that gives the cluster of a release, started when first asked for."""
-    clusters = {}
-
-    def give(version):
-        if version not in clusters:
-            clusters[version] = peer.cluster_of(version)
-        return clusters[version]
-    yield give
-    for cluster in clusters.values():
-        cluster.stop()
+    return peer.shared
 
 
 @pytest.fixture(params=["0.10.2.2", "2.8.2", "4.4.0"])

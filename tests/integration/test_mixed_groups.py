@@ -37,9 +37,7 @@ JAVA = {
 
 @pytest.fixture(scope="module")
 def kafka():
-    cluster = peer.cluster_of("4.4.0")
-    yield cluster
-    cluster.stop()
+    return peer.shared("4.4.0")
 
 
 class Kiel(members.Reader):
