@@ -3,7 +3,7 @@ from __future__ import absolute_import
 
 import logging
 
-from tornado import gen, ioloop
+from tornado import gen
 
 from kiel import arguments, exc
 from kiel.addresses import broker_list, split_host
@@ -13,6 +13,7 @@ from kiel.dropped import watch
 from kiel.events import first, ignore, weakly
 from kiel.metadata_source import MetadataSource
 from kiel.outage import Outage
+from kiel.periodic_refresh import PeriodicRefresh
 from kiel.resting import Resting
 from kiel.retry import Backoff, monotonic
 from kiel.settings import Settings
@@ -29,10 +30,6 @@ ABSENT = Backoff(first=0.05, most=5.0, deadline=None)
 #: the version of Metadata from which on leaders' epochs are those of now: before, they may be behind (KAFKA-9212), and
 #: whoever uses them is fenced for as long as a reassignment lasts
 EPOCHS_HOLD = 9
-
-#: When it is looked whether a broker is back that could not be reached: after about as long as it has been away.
-#: Without that, the next look would be the periodic one, and nobody were told that the trouble is over.
-RETURN = Backoff(first=2.0, most=300.0, deadline=None)
 
 #: seconds after which `Cluster.ensure` looks whether somebody else has learned of a topic
 LOOK = 0.25
@@ -74,11 +71,8 @@ class Cluster(Topics):
         self._source = MetadataSource(self.bootstrap_hosts, self.settings, self.outage, self._resting)
         #: the Future of the run of `heal` that is under way, or was last
         self._healing = None
-        #: (loop, timer) of the next refresh
-        self._refresh = None
-        #: the run of `RETURN`, and the (host, port) that it is about: of brokers that could not be reached
-        self._return = None
-        self._away = set()
+        #: asks again when nothing has failed
+        self._refresh = PeriodicRefresh(weakly(self._on_refresh), self.outage.troubles)
         self._stopped = False
         #: the `kiel.dropped.Unclosed`: what there is to say when nobody closes the client
         self.unclosed = watch(self, self.conns)
@@ -107,7 +101,7 @@ class Cluster(Topics):
         error = args[-1] if args else None
         if isinstance(error, exc.BrokerConnectionError):
             self.outage.warn((error.host, error.port), text, *args, broker=error.broker_id)
-            self._watch_for((error.host, error.port))
+            self._refresh.watch_for((error.host, error.port))
         else:
             self.outage.warn((text,) + args[:-1], text, *args)
 
@@ -156,7 +150,7 @@ class Cluster(Topics):
             raise exc.NoBrokersError("a bootstrap host answers, but none of the brokers that it names does: %s; %s" % (
                 ", ".join("%s:%d" % address for address in self._source.named),
                 "check that their advertised listeners can be reached from here"))
-        self._schedule_refresh()
+        self._refresh.schedule(self.metadata_max_age)
 
     @gen.coroutine
     def drain(self):
@@ -166,7 +160,8 @@ class Cluster(Topics):
     def forget(self):
         """Drop every connection without a word: their sockets are another process's too, or their loop is closed."""
         self.conns.clear()
-        self._refresh = self._healing = None
+        self._healing = None
+        self._refresh.forget()
         self._source.forget()
 
     def give_up(self):
@@ -177,10 +172,7 @@ class Cluster(Topics):
         """Close every connection; what is pending on them fails."""
         self._stopped = self._source.stopped = True
         self._source.give_up()
-        if self._refresh is not None:
-            loop, handle = self._refresh
-            self._refresh = None
-            loop.remove_timeout(handle)
+        self._refresh.stop()
         for conn in list(self.conns.values()):
             conn.close()
 
@@ -200,38 +192,16 @@ class Cluster(Topics):
             for future in opening:
                 yield first(future, limit)
 
-    def _schedule_refresh(self):
-        """Set the timer of the next refresh."""
-        loop = ioloop.IOLoop.current()
-        if self._refresh is not None:
-            self._refresh[0].remove_timeout(self._refresh[1])
-        self._away.intersection_update(self.outage.troubles)
-        delay = self.metadata_max_age
-        if self._away:
-            delay = min(delay, self._return.delay())
-        # weakly: the timer must not keep a client alive that the application has dropped
-        self._refresh = (loop, loop.call_later(delay, weakly(self._on_refresh)))
-
-    def _watch_for(self, address):
-        """A broker can't be reached: see to it that metadata is asked for soon."""
-        if not self._away:
-            self._return = RETURN.start()
-            self._away.add(address)
-            if self._refresh is not None:
-                self._schedule_refresh()
-        self._away.add(address)
-
     @gen.coroutine
     def _on_refresh(self):
         """Ask for metadata because it is old."""
-        self._refresh = None
         try:
             yield self.heal()
         except exc.KielError as error:
             self.warn("Metadata refresh failed: %s", error)
         finally:
             if not self._stopped:
-                self._schedule_refresh()
+                self._refresh.schedule(self.metadata_max_age)
 
     # -- metadata --
 
@@ -261,7 +231,7 @@ class Cluster(Topics):
                 break
             for broker_id, conn in list(self.conns.items()):
                 if conn.closing:
-                    self._drop(broker_id)
+                    self.conns.pop(broker_id, None)
             failed = yield self.process_brokers(response.brokers)
             missing = self.process_topics(response.topics, asked, response.api_version >= EPOCHS_HOLD)
             self._tell_listeners()
@@ -383,7 +353,7 @@ class Cluster(Topics):
             broker = named.get(broker_id)
             if broker is None or (broker.host, broker.port) != (conn.host, conn.port):
                 conn.abort()
-                self._drop(broker_id)
+                self.conns.pop(broker_id, None)
         failed = set()
         opening = []
         for broker_id, broker in named.items():
@@ -413,21 +383,17 @@ class Cluster(Topics):
             self.outage.error = error
         except exc.KielError as error:
             self.outage.warn((conn.host, conn.port), "Broker %s: %s", conn.broker_id, error, broker=conn.broker_id)
-            self._watch_for((conn.host, conn.port))
+            self._refresh.watch_for((conn.host, conn.port))
             failed.add(conn.broker_id)
             self._resting.failed((conn.host, conn.port))
             self.outage.error = error
             if self.conns.get(conn.broker_id) is conn:
-                self._drop(conn.broker_id)
+                del self.conns[conn.broker_id]
         else:
             self._resting.worked((conn.host, conn.port))
             log.info("Connected to broker %s at %s:%d", conn.broker_id, conn.host, conn.port,
                      extra=dict(client=self.settings.client_id, broker=conn.broker_id))
             self.reached(conn)
-
-    def _drop(self, broker_id):
-        """Take a broker out of the books; that it has gone already is no error."""
-        self.conns.pop(broker_id, None)
 
 
 # kiel 0.9 had `Connection` here, too

@@ -64,6 +64,7 @@ RULES = (
     ("kiel.resting",          IO + SHELL + ("kiel.protocol",)),
     ("kiel.dropped",          IO + SHELL[:-1] + ("kiel.protocol",)),
     ("kiel.outage",           IO + SHELL + ("kiel.protocol",)),
+    ("kiel.periodic_refresh", SHELL[:-1] + ("kiel.protocol",)),
     ("kiel.identity",         SHELL),
     ("kiel.metadata_source",  ("kiel.cluster", "kiel.clients", "kiel.zookeeper", "kiel.groups", "kiel.allocation")),
     ("kiel.deadlines",        IO + ("kiel.protocol",) + SHELL),

@@ -7,7 +7,7 @@ import mock
 import pytest
 from tornado import gen
 
-from kiel import cluster as clusters, exc, outage
+from kiel import exc, outage, periodic_refresh
 from kiel.retry import Backoff
 
 from tests import loop
@@ -142,7 +142,7 @@ def test_a_broker_that_is_killed_and_back_is_a_warning_and_a_line_for_each_clien
     yield consumer.close()
 
 
-@mock.patch.object(clusters, "RETURN", Backoff(first=0.05, most=0.1, deadline=None))
+@mock.patch.object(periodic_refresh, "RETURN", Backoff(first=0.05, most=0.1, deadline=None))
 @with_cluster(brokers=2, topics={"t": 4})
 def test_a_broker_that_is_back_is_told_of_though_nobody_needs_it(cluster):
     consumer = consumers.make(cluster, client_id="c")
@@ -162,7 +162,8 @@ def test_a_broker_that_is_back_is_told_of_though_nobody_needs_it(cluster):
         cluster.listed.append(2)
         yield loop.until(lambda: not consumer.cluster.outage.troubles)
     assert any("Broker 2" in text and "answers again" in text for _, text in lines.told), lines.told
-    yield loop.until(lambda: consumer.cluster._refresh is not None and not consumer.cluster._away)
+    refresh = consumer.cluster._refresh
+    yield loop.until(lambda: refresh._timer is not None and not refresh._away)
     yield consumer.close()
 
 

@@ -15,7 +15,7 @@ import mock
 import pytest
 from tornado import gen, ioloop
 
-from kiel import clients, cluster as clusters, events, exc
+from kiel import clients, events, exc, periodic_refresh
 from kiel.retry import Backoff
 
 from tests import loop
@@ -181,7 +181,7 @@ def told_of(lines):
         record.created, matter(record)[0], record.levelname, record.getMessage()) for record in lines.records)
 
 
-@mock.patch.object(clusters, "RETURN", Backoff(first=0.5, most=0.5, deadline=None))
+@mock.patch.object(periodic_refresh, "RETURN", Backoff(first=0.5, most=0.5, deadline=None))
 def test_a_leader_is_killed(three, topic):
     """Work goes on at the others, and three clients have little to say of it, and that it is over."""
     three.create_topic(topic, partitions=3, replicas=3)
