@@ -15,7 +15,6 @@ from kiel.clients.client import Client
 from kiel.clients.consuming import arguments, batch_reader, isolation, log_validator
 from kiel.clients.consuming.batch_reader import BatchReader
 from kiel.clients.consuming.call import Calls
-from kiel.clients.consuming.choice import Choice
 from kiel.clients.consuming.fetcher import Fetcher
 from kiel.clients.consuming.offset_lookup import BEGINNING, END, OffsetLookup
 from kiel.clients.consuming.overridden import OverriddenReading
@@ -36,9 +35,7 @@ class BaseConsumer(Client):
     It is made of a `kiel.clients.consuming.fetcher.Fetcher`, which keeps a cursor for each partition and fills it, a
     `kiel.clients.consuming.batch_reader.BatchReader`, which makes messages of what came, and a
     `kiel.clients.consuming.offset_lookup.OffsetLookup`. A subclass has `allocation` and `determine_offsets`, and may
-    override `reset_start`, `wind_down`, and what is below "what a group does more". A group that loses a partition
-    calls ``fetcher.revoke``; while it is in doubt what is its own, it sets ``fetcher.suspended``. Both need
-    ``fetcher.wake()`` and ``fetcher.pump()`` after them.
+    override `reset_start`, `wind_down`, and what is below "what a group does more".
 
     :param brokers: bootstrap hosts, see `kiel.clients.client.Client`, which also takes ``settings``
     :param deserializer: makes a message of a value (bytes, or None for a null value); default `json.loads`. With
@@ -111,7 +108,7 @@ class BaseConsumer(Client):
         #: what makes messages of a batch for `consume`; set by `connect`
         self._read_values = self._reader.read_values
         #: what reads several topics, or message by message
-        self._streams = Streams(self, self._fetcher, self._positions.paused, self._lookup, self._reader.turn)
+        self._streams = Streams(self, self._fetcher, self._positions.paused, self._lookup, self._reader)
         #: the calls of `consume`
         self._calls = Calls(self, self._fetcher, self._positions, self._reader, self._streams)
         self.cluster.listeners.append(self._on_metadata)
@@ -212,32 +209,14 @@ class BaseConsumer(Client):
         """Return the messages of a topic like `stream`, as `kiel.clients.Record` objects."""
         return self._streams.make(topic, start, False, batches, until)
 
-    def _choose(self, topics):
-        """Return the `kiel.clients.consuming.choice.Choice` that an argument makes."""
-        return Choice.of(topics)
-
-    def _read_ahead(self, topic, start, wait, partitions):
-        """Call for records that a stream keeps; a Future of what `kiel.clients.consuming.call.Call.result` returns."""
-        return self._calls.begin(topic, start, self._reader.read_records, wait, None, True, partitions)
-
     # -- what a group does more --
 
     def _consume(self, topic, start, call):
-        """
-        One whole call of `consume` or `consume_records`, a `kiel.clients.consuming.call.Call`; return a Future.
-
-        A group does here what goes before and after it: subscribing, counting what was handed out before as processed,
-        committing. ``_calls.under_way[topic]`` are those that somebody still waits for.
-        """
+        """One whole call of `consume` or `consume_records`; return a Future. A group subscribes before, and commits."""
         return self._calls.consume(topic, start, call)
 
     def _hand_out(self, taken, call):
-        """
-        Decode what was taken for a call; return a Future of its messages.
-
-        A group books what is decoded here, commits it, and puts back what is not its own any more. With
-        ``call.given_up`` nothing counts.
-        """
+        """Decode what was taken for a call; return a Future of its messages. A group books what is decoded."""
         return self._calls.hand_out(taken, call)
 
     def _put_back(self, topic, partition, begun, reached):
@@ -258,26 +237,6 @@ class BaseConsumer(Client):
     def _start_of(self, topic, partition, start, late):
         """Return where a partition begins; in one that came ``late``, all came while we were reading the topic."""
         return BEGINNING if late else start
-
-    # -- streams --
-
-    def _about_to_read(self, topics):
-        """A stream begins to read topics."""
-
-    def _asked_for_more(self, stream):
-        """A stream is asked for the next message."""
-
-    def _hand_over(self, cursor, offset, committed):
-        """
-        A stream hands out the messages of a partition before an offset.
-
-        :param committed: whether they were committed when they came
-        """
-        self._moved(cursor, offset)
-
-    def _is_committed(self, cursor, offset):
-        """Return whether an offset was committed when the messages before it came."""
-        return False
 
     def _on_metadata(self):
         """Topics, partitions or leaders may have changed."""
@@ -328,7 +287,7 @@ class BaseConsumer(Client):
         """Return ``{(topic, partition): (offset, timestamp) or KielError}``."""
         return self._lookup.handle_offset_response(response)
 
-    # -- offsets by time --
+    # -- offsets --
 
     def beginning_offsets(self, topic):
         """Return the first offset there is: a Future of ``{partition: offset}``."""
@@ -345,8 +304,6 @@ class BaseConsumer(Client):
         See `kiel.clients.consuming.offset_lookup.OffsetLookup.offsets_for_times`.
         """
         return events.detached(self._lookup.offsets_for_times(topic, when))
-
-    # -- positions --
 
     @property
     def offsets(self):
@@ -412,9 +369,7 @@ class BaseConsumer(Client):
     def _gauges(self):
         """Return how the consumer is; see `kiel.clients.client.Client.metrics`."""
         found = super(BaseConsumer, self)._gauges()
-        found["buffer_bytes"] = {(): self._fetcher.buffered}
-        found["buffer_limit_bytes"] = {(): self.buffer_bytes}
-        found["lag"] = self._positions.lags()
+        found.update(self._fetcher.gauges(), lag=self._positions.lags())
         return found
 
     def _open_client(self, timeout=None):
@@ -423,10 +378,7 @@ class BaseConsumer(Client):
         return super(BaseConsumer, self)._open_client(timeout)
 
     def _begin_anew(self):
-        """
-        Forget all that belongs to another process, where reading begins as at first, or to a loop that is closed, where
-        it goes on from the same positions.
-        """
+        """Forget what a closed loop had; in another process also the positions: reading begins as at first."""
         forked = self._pid != os.getpid()
         super(BaseConsumer, self)._begin_anew()
         self._calls.give_up()

@@ -155,9 +155,10 @@ class GroupedConsumer(BaseConsumer):
         )
         #: takes the member into its group, and out of it
         self._joining = Joining(self, self._group_protocol, self._assignment, self._subscription)
-        #: what goes with each `consume`
+        #: what goes with each `consume`, and with what streams do
         self._polling = Polling(self, self._calls, self._joining, self._assignment, self._subscription,
                                 self._progress, self._autocommit)
+        self._streams.group = self._polling
         #: looks up where to go on
         self._starting = StartingPositions(
             self._positions, self._committed, self._lookup, self._progress, self.cluster.outage)
@@ -324,46 +325,6 @@ class GroupedConsumer(BaseConsumer):
     def _hand_out(self, taken, call):
         """Decode what was taken, and book it; return a Future of what may be returned."""
         return self._handing_out.hand_out(taken, call)
-
-    # -- streams --
-
-    def _choose(self, topics):
-        """Return what is read: whole topics, since partitions are the group's to share out."""
-        choice = super(GroupedConsumer, self)._choose(topics)
-        if choice.selects:
-            raise ValueError("the members of a group read the partitions that are assigned to them: name topics, or "
-                             "use a SingleConsumer")
-        return choice
-
-    def _about_to_read(self, topics):
-        """Subscribe to all topics of a stream at once."""
-        if self._assignment.allocator.by_topic:
-            self._subscription.want_all(topics, self.max_wait_time / 1000.0)
-
-    def _asked_for_more(self, stream):
-        """What the stream has handed out is processed; it is committed now and then, not just after the last."""
-        heartbeat = self._assignment.allocator.heartbeat
-        if heartbeat is not None:
-            heartbeat.progress()
-            heartbeat.working = False
-        if self.autocommit != "processed":
-            return
-        for topic in [topic for topic in self._progress.working if stream.reads(topic)]:
-            self._progress.done_with(topic)
-        self._autocommit.now_and_then()
-
-    def _hand_over(self, cursor, offset, committed):
-        """A stream hands out the messages of a partition before an offset."""
-        super(GroupedConsumer, self)._hand_over(cursor, offset, committed)
-        if not committed:
-            self._progress.hand_over((cursor.topic, cursor.partition), offset)
-        heartbeat = self._assignment.allocator.heartbeat
-        if heartbeat is not None:
-            heartbeat.working = True
-
-    def _is_committed(self, cursor, offset):
-        """Return whether an offset is committed, so that nobody else hands out the messages before it."""
-        return self._progress.is_committed((cursor.topic, cursor.partition), offset)
 
     def _allocation_changed(self):
         """The allocator changed the allocation: streams give back what they hold of others' partitions."""

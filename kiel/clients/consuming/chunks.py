@@ -89,13 +89,13 @@ class Chunks(object):
 
     def keep(self, topic, records, taken):
         """Keep what a call brought; it is not handed out yet."""
-        client = self._streams.client
+        group = self._streams.group
         places = {}
         for cursor, generation, begun in taken:
             if cursor.generation != generation and cursor.error is None:
-                if not (cursor.state == REVOKED and client._is_committed(cursor, cursor.handed)):
+                if not (cursor.state == REVOKED and group.is_committed(cursor, cursor.handed)):
                     continue  # it was sought elsewhere, or given away
-            places[cursor.partition] = Place(cursor, cursor.handed, client._is_committed(cursor, cursor.handed))
+            places[cursor.partition] = Place(cursor, cursor.handed, group.is_committed(cursor, cursor.handed))
             if cursor.state != REVOKED:
                 self._streams.put_before(cursor, begun)
         records = [record for record in records if record.partition in places]
@@ -177,7 +177,7 @@ class Chunks(object):
             return  # it is somebody else's to go on with
         begun = place.cursor.handed
         reached = offset + 1 if place.left else place.reached
-        self._streams.client._hand_over(place.cursor, reached, place.committed)
+        self._streams.hand_over(place.cursor, reached, place.committed)
         handing.items.append((place, begun, reached))
 
     def _return(self, place):

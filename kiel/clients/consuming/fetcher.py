@@ -30,6 +30,9 @@ class Fetcher(object):
     """
     The fetching half of a consumer.
 
+    A group that loses a partition calls `revoke`; while it is in doubt what is its own, it sets ``suspended``. Both
+    need `wake` and `pump` after them.
+
     :param client: the `kiel.clients.consumer.BaseConsumer` that it fetches for: its cluster and connections, its
         ``handle_fetch_response``, which gets the answers, and its ``reset_start``
     :param limits: has ``max_wait_time``, ``min_bytes``, ``max_bytes``, ``buffer_bytes``, ``isolation_level``,
@@ -287,6 +290,10 @@ class Fetcher(object):
     def buffered(self):
         """Bytes that have come and are not taken yet."""
         return sum(cursor.size for cursors in self.cursors.values() for cursor in cursors.values())
+
+    def gauges(self):
+        """Return how full the buffer is, for `kiel.metrics`."""
+        return {"buffer_bytes": {(): self.buffered}, "buffer_limit_bytes": {(): self.limits.buffer_bytes}}
 
     @property
     def room(self):

@@ -226,13 +226,13 @@ class Stream(object):
         handing = Handing(self._streams)
         outcome = Outcome(handing)
         if not self.ended:
-            self._client._asked_for_more(self)
+            self._streams.group.asked_for_more(self)
         self._waiter = Waiter(outcome, handing, find, patient)
         self._streams.waits(self, True)
         if coming is not None:
             arrived = events.weakly(self._arrived)
             self._client.io_loop.add_future(coming, lambda future: arrived(future, wait))
-        elif self._streams.turn.over(time.time()):
+        elif self._streams.reader.turn.over(time.time()):
             # whoever only ever gets what is there already must not keep the loop from its turn
             self._client.io_loop.add_callback(events.weakly(self._go_on), wait)
         else:
@@ -263,7 +263,7 @@ class Stream(object):
     def _begin(self):
         """Reading begins."""
         self.topics = self._choice.topics(self._client.cluster.topics)
-        self._client._about_to_read(self.topics)
+        self._streams.group.about_to_read(self.topics)
 
     def _find_ends(self):
         """Look the ends of a bounded read up, unless that is under way."""

@@ -8,10 +8,43 @@ from tornado import ioloop
 
 from kiel import exc
 from kiel.clients.consuming import arguments
+from kiel.clients.consuming.choice import Choice
 from kiel.clients.consuming.offset_lookup import start_to_timestamp
 from kiel.clients.consuming.stream import Stream
 from kiel.clients.consuming.until import Until
 from kiel.events import Outcome, settle
+
+
+class NoGroup(object):
+    """
+    What streams tell of themselves where the consumer is in no group: that is of no account there.
+
+    A member has a `kiel.clients.grouping.polling.Polling` in its place.
+    """
+
+    def allow(self, choice):
+        """
+        Let a `kiel.clients.consuming.choice.Choice` be read.
+
+        :raises ValueError: where it is not the application's to choose
+        """
+
+    def about_to_read(self, topics):
+        """A stream begins to read topics."""
+
+    def asked_for_more(self, stream):
+        """A stream is asked for the next message."""
+
+    def handed_over(self, cursor, offset, committed):
+        """
+        A stream handed out the messages of a partition before an offset.
+
+        :param committed: whether they were committed when they came
+        """
+
+    def is_committed(self, cursor, offset):
+        """Return whether an offset was committed when the messages before it came."""
+        return False
 
 
 class Streams(object):
@@ -22,15 +55,17 @@ class Streams(object):
     :param fetcher: its `kiel.clients.consuming.fetcher.Fetcher`
     :param paused: the set of (topic, partition) that the application has paused
     :param lookup: its `kiel.clients.consuming.offset_lookup.OffsetLookup`
-    :param turn: the `kiel.fairness.Turn` of all that it hands out
+    :param reader: its `kiel.clients.consuming.batch_reader.BatchReader`
     """
 
-    def __init__(self, client, fetcher, paused, lookup, turn):
+    def __init__(self, client, fetcher, paused, lookup, reader):
         self.client = client
         self.fetcher = fetcher
         self.lookup = lookup
-        self.turn = turn
+        self.reader = reader
         self._paused = paused
+        #: what a group makes of what streams do; a member sets another
+        self.group = NoGroup()
         #: those that have not ended; nobody but their users keeps them alive
         self.open = weakref.WeakSet()
         #: those by which somebody waits, who may have nothing but that
@@ -45,10 +80,16 @@ class Streams(object):
         :raises TypeError: for an argument of the wrong kind
         :raises ValueError: for one out of range
         """
-        choice = self.client._choose(topics)
+        choice = self._chosen(topics)
         start_to_timestamp(start)
         shape = self._shape(values)
         return self._add(choice, start, shape, bool(batches), None if until is None else Until(until))
+
+    def _chosen(self, topics):
+        """Return the `Choice` that an argument makes."""
+        choice = Choice.of(topics)
+        self.group.allow(choice)
+        return choice
 
     def _shape(self, values):
         """
@@ -73,7 +114,7 @@ class Streams(object):
         wait = self.client.max_wait_time if max_wait_time is None else max_wait_time
         most = self.client.max_records if max_records is None else max_records
         try:
-            choice, shape = self.client._choose(topics), self._shape(values)
+            choice, shape = self._chosen(topics), self._shape(values)
             wait = arguments.whole(wait, "max_wait_time", 0, arguments.MOST_WAIT)
             most = most if most is None else arguments.whole(most, "max_records", 1)
             start_to_timestamp(start)
@@ -105,7 +146,7 @@ class Streams(object):
     def refuse(self, error):
         """Return the Future of a call that can't be made; whoever repeats such calls lets others have their turn."""
         outcome = Outcome(None)
-        if self.turn.over(time.time()):
+        if self.reader.turn.over(time.time()):
             ioloop.IOLoop.current().add_callback(settle, outcome, error=error)
         else:
             settle(outcome, error=error)
@@ -124,7 +165,11 @@ class Streams(object):
         return self.client._come_here()
 
     def read(self, stream, topic, start, wait, partitions):
-        """Call for messages of a topic, which are not handed out by that; return a Future."""
+        """
+        Call for messages of a topic, which are not handed out by that; return a Future.
+
+        It gets what `kiel.clients.consuming.call.Call.result` returns.
+        """
         self.client._own_cursors(topic, start)
         self.regulate(topic)
         for other in list(self.open):
@@ -133,7 +178,7 @@ class Streams(object):
                     other.withdraw(topic)
                 else:
                     other.give_back(lambda cursor: cursor.topic == topic and stream.wants(cursor))
-        return self.client._read_ahead(topic, start, wait, partitions)
+        return self.client._calls.begin(topic, start, self.reader.read_records, wait, None, True, partitions)
 
     def regulate(self, topic):
         """Have those partitions of a topic fetched that some stream wants, where streams read it."""
@@ -141,6 +186,15 @@ class Streams(object):
         for cursor in self.fetcher.of(topic):
             cursor.paused = (topic, cursor.partition) in self._paused or (
                 bool(readers) and not any(stream.wants(cursor) for stream in readers))
+
+    def hand_over(self, cursor, offset, committed):
+        """
+        A stream hands out the messages of a partition before an offset.
+
+        :param committed: whether they were committed when they came
+        """
+        self.client._moved(cursor, offset)
+        self.group.handed_over(cursor, offset, committed)
 
     def put_before(self, cursor, offset):
         """Messages from an offset on are not handed out yet."""

@@ -66,3 +66,39 @@ class Polling(object):
         if not messages and self._autocommit.at_once:
             yield self._autocommit.commit()  # what could not be committed when it was handed out
         raise gen.Return(messages)
+
+    # -- by a stream, see `kiel.clients.consuming.streams.NoGroup` --
+
+    def allow(self, choice):
+        """Refuse a choice of partitions, since those are the group's to share out."""
+        if choice.selects:
+            raise ValueError("the members of a group read the partitions that are assigned to them: name topics, or "
+                             "use a SingleConsumer")
+
+    def about_to_read(self, topics):
+        """Subscribe to all topics of a stream at once."""
+        if self._assignment.allocator.by_topic:
+            self._subscription.want_all(topics, self._client.max_wait_time / 1000.0)
+
+    def asked_for_more(self, stream):
+        """What the stream has handed out is processed; it is committed now and then, not just after the last."""
+        heartbeat = self._assignment.allocator.heartbeat
+        if heartbeat is not None:
+            heartbeat.progress()
+            heartbeat.working = False
+        if not self._autocommit.when_processed:
+            return
+        for topic in [topic for topic in self._progress.working if stream.reads(topic)]:
+            self._progress.done_with(topic)
+        self._autocommit.now_and_then()
+
+    def handed_over(self, cursor, offset, committed):
+        """The application works on messages that a stream handed out."""
+        if not committed:
+            self._progress.hand_over((cursor.topic, cursor.partition), offset)
+        if self._assignment.allocator.heartbeat is not None:
+            self._assignment.allocator.heartbeat.working = True
+
+    def is_committed(self, cursor, offset):
+        """Return whether an offset is committed, so that nobody else hands out the messages before it."""
+        return self._progress.is_committed((cursor.topic, cursor.partition), offset)
