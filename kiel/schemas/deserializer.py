@@ -47,7 +47,7 @@ class Deserializer(object):
         return "%s(%r)" % (type(self).__name__, self.registry)
 
     def of_record(self, record):
-        """Return what a record's value was made of; a Future of it where the registry has to be asked first."""
+        """Return a record's value, deserialised; a Future of it if the registry has to be asked first."""
         value = record.value
         if value is None:
             return None

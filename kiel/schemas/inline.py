@@ -36,7 +36,7 @@ class Inliner(object):
         self._defined = set()
 
     def inline(self, schema, namespace=None):
-        """Return a schema with all that it names within."""
+        """Return a schema with the definitions of all names that it refers to included."""
         if isinstance(schema, six.string_types):
             return self._named(schema, namespace)
         if isinstance(schema, list):

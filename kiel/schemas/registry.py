@@ -261,7 +261,7 @@ class Registry(object):
 
     def send(self, method, path, query=None, body=None):
         """
-        Send a request that has no method here; return what its answer's JSON is.
+        Send a request for which there is no method here; return the JSON of its response, parsed.
 
         :param path: the words of the path, such as ``("mode", subject)``
         """

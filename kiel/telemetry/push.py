@@ -317,7 +317,7 @@ class Telemetry(object):
                 lane.observe(hooks)
 
     def _numbers(self, client, windows, seconds):
-        """Return what `kiel.telemetry.names.Snapshot.points` does, of what is wanted."""
+        """Return the points of `kiel.telemetry.names.Snapshot.points` that the cluster subscribed to."""
         numbers = self._counts.collect(client)
         opened = self._uncounted + sum(numbers["connects"].values() if "connects" in numbers else ())
         snapshot = Snapshot(self._kind, numbers, windows, seconds, opened, self._counts.retried)

@@ -119,7 +119,7 @@ class Intake(object):
         self._bench.pump()
 
     def _part(self, record):
-        """Return the part that a message belongs to, a new one where reading went on elsewhere."""
+        """Return the part that a message belongs to: a new one after the position was moved."""
         key = record.topic, record.partition
         part = self._parts.get(key)
         if part is not None and not part.leaving and not part.follows(record.offset):

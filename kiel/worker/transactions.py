@@ -171,7 +171,7 @@ def as_it_is(value):
 
 def refuse_gone(parts):
     """
-    Refuse what would commit in one term of a partition what was done in the one before; others may have come further.
+    Refuse to commit messages of partitions that were revoked meanwhile: their new owners may have come further.
 
     :raises kiel.exc.NotOwnedError: for partitions that went while a transaction was made
     """

@@ -31,7 +31,7 @@ class Window(object):
 
     @property
     def room(self):
-        """How many more messages there may be."""
+        """How many more messages may be taken."""
         return self.most - self.taken - self.held
 
     @property

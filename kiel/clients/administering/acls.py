@@ -180,7 +180,7 @@ def _rule(resource, acl):
 
 
 def _fields(broker, api, wanted):
-    """Return the fields of a filter; brokers before 2.0 have literal names only, and so all of them are meant."""
+    """Return the fields of a filter; before Kafka 2.0 "any" pattern means literal, the only one that there was."""
     pattern = _number(PATTERNS, wanted.pattern)
     if wanted.pattern in WILD and not broker.reaches(api, PATTERNED):
         pattern = _number(PATTERNS, "literal")

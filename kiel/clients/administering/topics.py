@@ -231,7 +231,7 @@ def _failed(topic, api):
 
 
 def _asked(topic, own_numbers):
-    """Return a `NewTopic` as the broker is told of it."""
+    """Return a `NewTopic` as the part of a request."""
     usual = -1 if own_numbers or topic.assignment is not None else 1
     return create_topics.TopicRequest(
         name=topic.name,
