@@ -233,7 +233,8 @@ class Lane(Connection):
 
     @gen.coroutine
     def prepare(self):
-        """Open the socket with the versions that the broker's first connection knows."""
+        """Open the socket with the versions that the broker's first connection knows, at the address that it found."""
         quick = yield self.broker.connect()
         self.wire.versions = quick.wire.versions
+        self.address = self.address or quick.address
         yield super(Lane, self).prepare()

@@ -154,7 +154,7 @@ class Producer(Client):
         self.batch_size = batch_size
         if partitioner is not None:
             self.partitioner = partitioner
-        self.cluster.listeners.extend([self._accumulator.refresh, self._transactions.ask_early])
+        self.cluster.listeners.extend([self._accumulator.refresh, self._transactions.ask_early, self._sender.expect])
 
     # -- settings --
 

@@ -21,6 +21,7 @@ class BrokerQueue(object):
     The partition queues whose next batches are ready to go to one broker.
 
     :param broker_id: the broker's id
+    :param round_trip: seconds until an answer comes, as far as that is known
     """
 
     __slots__ = (
@@ -28,7 +29,7 @@ class BrokerQueue(object):
         "waits_since"
     )
 
-    def __init__(self, broker_id):
+    def __init__(self, broker_id, round_trip=0.0):
         self.broker_id = broker_id
         #: the `kiel.clients.producing.partition_queue.PartitionQueue` objects, in the order in which they came
         self.ready = collections.deque()
@@ -38,8 +39,8 @@ class BrokerQueue(object):
         self.blocked = False
         #: whether a batch among those that are ready is full, or sent again, or does not keep to the pace
         self.hurries = False
-        #: seconds until an answer comes, about; 0 before the first
-        self.round_trip = 0.0
+        #: seconds until an answer comes, about; 0 while that is not known
+        self.round_trip = round_trip
         #: when the last request went (`kiel.retry.monotonic`)
         self.sent_at = 0.0
         #: whether the sender's timer will look at it

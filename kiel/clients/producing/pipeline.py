@@ -19,9 +19,9 @@ class Pipeline(object):
     """
     Decides whether what is next in a queue may follow what is under way, and wakes those that wait for the pace.
 
-    A second batch follows only once the partition's leader has taken one of this producer's, and none has failed since.
-    For brokers from 2.5 on take any number of a producer that they do not know yet: if the first batch fails, and is to
-    be sent again, they would take the second before it.
+    A second numbered batch follows only once the partition's leader has taken one of this producer's, and none has
+    failed since. For brokers from 2.5 on take any number of a producer that they do not know yet: if the first batch
+    fails, and is to be sent again, they would take the second before it.
 
     :param client: the producer, as a `kiel.clients.client.Client`
     :param options: `kiel.clients.producing.options.Options`
@@ -43,12 +43,10 @@ class Pipeline(object):
         """Return how many batches of a queue may be in flight to a broker."""
         state = self._transactions.state
         most = self._options.max_in_flight
-        if queue.proven != (state.producer_id if state.numbering else None):
+        if not state.numbering:  # with more than one the order is given up: only what failed goes alone
+            return 1 if most is None or queue.clock is not None else most
+        if queue.proven != state.producer_id or monotonic() - queue.sent_at > REMEMBERED:
             return 1
-        if monotonic() - queue.sent_at > REMEMBERED:
-            return 1
-        if not state.numbering:
-            return most or 1
         broker = self._cluster.conns.get(broker_id)
         if broker is None or not broker.wire.reaches("produce", ORDERED_FROM):
             return 1

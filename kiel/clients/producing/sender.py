@@ -15,16 +15,19 @@ import time
 import tornado
 
 from kiel import exc
+from kiel.broker import LANES
 from kiel.clients import observed
 from kiel.clients.producing import encoding
 from kiel.clients.producing.batch import BATCH_OVERHEAD, failure, resolve, timed_out
 from kiel.clients.producing.broker_queue import FREELY, BrokerQueue, InFlight
 from kiel.callbacks import safe_text
-from kiel.clients.producing.partition_queue import DRAINING, IN_FLIGHT, LINGERING, NOBODY, Effects, PartitionQueue
+from kiel.clients.producing.partition_queue import (
+    DRAINING, IN_FLIGHT, LINGERING, NOBODY, READY, Effects, PartitionQueue
+)
 from kiel.clients.producing.pipeline import REMEMBERED, Pipeline
 from kiel.clients.producing.producer_state import WRITTEN
 from kiel.clients.producing.retries import Refusal, Retries
-from kiel.events import outcome_of, settle, soon, weakly
+from kiel.events import ignore, outcome_of, settle, soon, weakly
 from kiel.protocol import produce
 from kiel.retry import monotonic
 
@@ -32,6 +35,9 @@ log = logging.getLogger(__name__)
 
 #: whether a coroutine of Tornado's goes on a turn later than whoever else waits for the same
 TOLD_LATER = (5,) <= tornado.version_info < (6,)
+
+#: where there are no more brokers than these, they are dialled before there is a message: most lead a part of any topic
+FEW_BROKERS = 3
 
 #: bytes of batches that are encoded between two looks at the clock
 WORTH_ASKING = 64 * 1024
@@ -89,6 +95,14 @@ class Sender(object):
 
     # -- what comes in --
 
+    def expect(self):
+        """Metadata came: dial the brokers of a small cluster, to any of which the first message may go."""
+        conns = self._cluster.conns
+        if len(conns) <= FEW_BROKERS and not self._client.closing:
+            for broker_id, broker in list(conns.items()):
+                if LANES[produce.ProduceRequest.api] not in broker.lanes:  # else it was there, and may be gone by now
+                    self._open_ahead(broker_id)
+
     def begin(self, queue):
         """Return a new batch at the end of a queue; `added` is to follow once it has its first message."""
         now = monotonic()
@@ -107,11 +121,17 @@ class Sender(object):
 
     def filled(self, queue):
         """What a queue is to send next may be full now."""
+        effects = Effects()
         if queue.flying and queue.state is IN_FLIGHT:
             queue.go("added")
-            effects = Effects()
             effects.moved.append(queue)
-            self._act(effects)
+        elif queue.state is READY and not queue.next.limit:
+            # it stands in its leader's queue, where it may have to keep to a pace that is none for what is full
+            for broker_queue in self._broker_queues.values():
+                if queue in broker_queue.ready:
+                    broker_queue.hurries = True
+                    self._send_ready(broker_queue, effects)
+        self._act(effects)
 
     def release(self, urgent=False):
         """
@@ -217,6 +237,7 @@ class Sender(object):
                 self._linger_timer = self._client.io_loop.call_later(
                     max(0.0, self._options.linger_time - waited), self._on_linger
                 )
+            self._open_ahead(broker_id)
         else:
             queue.go("due")
             if broker_id is None:
@@ -224,12 +245,23 @@ class Sender(object):
                 return
             broker_queue = self._broker_queues.get(broker_id)
             if broker_queue is None:
-                broker_queue = self._broker_queues[broker_id] = BrokerQueue(broker_id)
+                broker_queue = self._broker_queues[broker_id] = BrokerQueue(broker_id, self._distance(broker_id))
             broker_queue.ready.append(queue)
             if queue.urgent or not queue.next.limit:
                 broker_queue.hurries = True
             if broker_queue not in broker_queues:
                 broker_queues.append(broker_queue)
+
+    def _open_ahead(self, broker_id):
+        """Have a broker dialled by the time something is sent there."""
+        broker = self._cluster.conns.get(broker_id)
+        if broker is not None and not (broker.closing or broker.is_open(produce.ProduceRequest.api)):
+            ignore(broker.open(produce.ProduceRequest.api))
+
+    def _distance(self, broker_id):
+        """Return the seconds that a broker's first answer took, when it was dialled; 0 where that is not known."""
+        broker = self._cluster.conns.get(broker_id)
+        return 0.0 if broker is None else broker.round_trip or 0.0
 
     def _withdraw(self, queue):
         """A queue does not stand in that of its leader any more."""

@@ -189,6 +189,28 @@ def test_the_first_of_a_partition_goes_alone_and_so_does_one_that_failed(cluster
 
 
 @with_cluster(topics={"t": 1})
+def test_where_the_order_is_given_up_only_what_failed_goes_alone(cluster):
+    producer = yield connected(cluster, idempotent=False, max_in_flight=3, request_timeout=30, **SMALL)
+    first, again = gate(error(6)), gate()
+    cluster[1].on("produce", in_turn(first, first, first, again))
+    deliveries = []
+    for number in range(5):
+        deliveries.append((yield producer.produce("t", text(number))))
+    flushed = producer.flush()
+    yield loop.until(lambda: len(producer.sent) == 3)
+    yield gen.sleep(0.02)
+    assert len(producer.sent) == 3
+    first.open()
+    yield loop.until(lambda: cluster.count("produce") == 4)
+    yield gen.sleep(0.02)
+    assert len(producer.sent) == 1  # the oldest of those that failed
+    again.open()
+    yield flushed
+    assert sorted(numbers(cluster)) == list(range(5)) and settled(producer)
+    yield producer.close()
+
+
+@with_cluster(topics={"t": 1})
 def test_time_stamps_that_brokers_forget_keep_the_batches_apart(cluster):
     producer = yield connected(cluster, **SMALL)
     for number in range(4):
@@ -236,6 +258,76 @@ def test_over_a_long_way_it_follows_at_a_pace(cluster):
     # a handful in each round trip, not one for each message
     assert numbers(cluster) == list(range(100)) and 5 <= cluster.count("produce") <= 30
     yield producer.close()
+
+
+@with_cluster(topics={"t": 6})
+def test_before_the_first_answer_full_batches_wait_for_none(cluster):
+    """They become full while they stand in their leader's queue, to which two part-filled ones are on their way."""
+    producer = yield connected(cluster, **dict(SMALL, linger=0, request_timeout=30))
+    yield producer.cluster[1].open("produce")
+    yield loop.until(lambda: producer._transactions.state.prepared)
+    producer.cluster[1].lanes["quick"].round_trip = None
+    closed = gate()
+    cluster[1].on("produce", closed)
+    for partition in range(6):
+        yield producer.produce("t", text(0), partition=partition)
+        yield gen.sleep(0.005)
+    assert len(producer.sent) == 2  # whether more would be worth it is not known
+    waiting = []
+    for partition in range(2, 6):
+        for number in (1, 2, 3):
+            waiting.append((yield producer.produce("t", text(number), partition=partition)))
+    yield loop.until(lambda: len(producer.sent) == 6)
+    closed.open()
+    yield producer.flush()
+    assert [numbers(cluster, partition) for partition in range(6)] == [[0]] * 2 + [[0, 1, 2, 3]] * 4
+    yield producer.close()
+
+
+@with_cluster(topics={"t": 6})
+def test_how_far_a_broker_is_shows_when_it_is_dialled(cluster):
+    producer = yield connected(cluster, linger=0, request_timeout=30)
+    yield producer.cluster[1].open("produce")
+    yield loop.until(lambda: producer._transactions.state.prepared)
+    producer.cluster[1].lanes["quick"].round_trip = 0.16  # one request more every 10 ms
+    closed = gate()
+    cluster[1].on("produce", closed)
+    for partition in range(6):
+        yield producer.produce("t", text(0), partition=partition)
+        yield gen.sleep(0.001)
+    yield loop.until(lambda: sum(len(request.batches) for request in producer._sender.sent.values()) == 6)
+    assert len(producer.sent) > 2
+    closed.open()
+    yield producer.flush()
+    assert [numbers(cluster, partition) for partition in range(6)] == [[0]] * 6
+    yield producer.close()
+
+
+@pytest.mark.parametrize("brokers", [1, 3, 4])
+def test_a_small_cluster_is_dialled_before_there_is_a_message(brokers):
+    @with_cluster(brokers=brokers, topics={"t": 1})
+    def run(cluster):
+        producer = yield connected(cluster, linger=0.2, batch_size=10)
+        conns = producer.cluster.conns
+        if brokers <= 3:
+            yield loop.until(lambda: all(conn.is_open("produce") for conn in conns.values()))
+            lane = conns[1].lanes["produce"]
+            lane.close()
+            yield producer.cluster.heal()
+            yield gen.moment
+            assert conns[1].lanes["produce"] is lane  # what was closed, as a broker does to what is idle, stays so
+        else:
+            yield gen.sleep(0.05)
+            assert not any("produce" in conn.lanes for conn in conns.values())
+        # the leader is dialled while the message lingers
+        delivery = yield producer.produce("t", text(0))
+        leader = conns[cluster.log("t").leader]
+        yield loop.until(lambda: leader.is_open("produce"))
+        assert not producer.sent and cluster.count("produce") == 0
+        yield delivery
+        assert numbers(cluster) == [0]
+        yield producer.close()
+    run()
 
 
 # -- what fails --
