@@ -119,10 +119,10 @@ def main():
         alone.append(growth.table(grown))
     far = realistic.delayed(given)
     alone += python27.tables(given.python27, given)
-    print("\n".join(table.text([far] + alone)))
-    page.write(given.write, about, services + [far] + uniform + alone, plots + grown)
+    print("\n".join(table.text(far + alone)))
+    page.write(given.write, about, services + far + uniform + alone, plots + grown)
     page.write_readme(about, [
-        one for one in services + [far] + uniform if not one.title.startswith("Peak")])
+        one for one in services + far + uniform if not one.title.startswith("Peak")])
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import collections
 
 import kiel.testing
 from benchmarks import proxy, runs, table
+from benchmarks.peers import task
 from kiel import speedups
 from kiel.testing import ports
 
@@ -23,7 +24,18 @@ COUNT, WAITED = 100000, 1500
 
 #: milliseconds in each direction, and messages that are moved then
 DELAYS = (0.5, 10, 50)
-DELAYED = 60000
+DELAYED = 200000
+
+#: what a producer is asked to guarantee over a distance, and each peer's own options for that; None: what it does by
+#: default
+GUARANTEES = collections.OrderedDict((
+    ("idempotent", {"kiel": None, "aiokafka": {"idempotent": True}, "confluent": {"idempotent": True}}),
+    ("not idempotent", {"kiel": {"unordered": True}, "aiokafka": None, "confluent": None}),
+))
+
+#: batches of a partition that a broker knows again, and so the most of an idempotent producer's that are on their way;
+#: and the most bytes of one: ``message.max.bytes`` of brokers, about
+NUMBERED, BATCH = 5, 1000000
 
 #: kiel's default for what waits to be acknowledged: over a distance, what fits a processor's cache is less than a round
 #: trip brings
@@ -65,16 +77,16 @@ def tables(kafka, options, peers=PEERS):
     """Measures; gives the tables."""
     topics = fill(kafka, peers)
     results = collections.OrderedDict()
-    for title, task, codec in tasks():
+    for title, what, codec in tasks():
         found = results[title] = {}
         for turn in range(options.rounds):
             for peer in peers:
-                theirs = task if peer in ("kiel", "pure") else STANDS_FOR.get(task, task)
+                theirs = what if peer in ("kiel", "pure") else STANDS_FOR.get(what, what)
                 topic = topics[codec]
-                if task.startswith("produce"):
-                    topic = "%s-%s-%s-%d" % (task.replace("_", "-"), codec, peer, turn)
+                if what.startswith("produce"):
+                    topic = "%s-%s-%s-%d" % (what.replace("_", "-"), codec, peer, turn)
                     kafka.create_topic(topic, partitions=PARTITIONS)
-                count = WAITED if task.endswith("wait") else COUNT // 5 if task.endswith("32") else COUNT
+                count = WAITED if what.endswith("wait") else COUNT // 5 if what.endswith("32") else COUNT
                 found.setdefault(peer, []).append(runs.run(
                     peer, theirs, kafka, topic, count, 0, partitions=PARTITIONS, **packed(codec)))
                 runs.say("%s, %s" % (title, peer))
@@ -83,10 +95,13 @@ def tables(kafka, options, peers=PEERS):
 
 
 def delayed(options, peers=("kiel", "aiokafka", "confluent")):
-    """The same over networks that take their time, on a broker that is reached through a proxy; gives the table."""
+    """The same over networks that take their time, on a broker that is reached through a proxy; gives the tables."""
     port, = ports.take(1)
-    made = table.Table("Messages a second by the clock over a network that takes its time: the same messages",
-                       ["round trip, partitions, task"] + [table.NAMES[peer] for peer in peers])
+    columns = [table.NAMES[peer] for peer in peers]
+    made = table.Table("Messages a second by the clock over a network that takes its time: the same messages, each "
+                       "client as it is by default", ["round trip, partitions, task"] + columns)
+    alike = table.Table("Messages a second that are produced by the clock over a network that takes its time: the same "
+                        "guarantee of each client", ["round trip, partitions, guarantee"] + columns, floor())
     try:
         with kiel.testing.Kafka(options.kafka, settings={
             "advertised.listeners": "PLAINTEXT://127.0.0.1:%d" % port,
@@ -100,11 +115,41 @@ def delayed(options, peers=("kiel", "aiokafka", "confluent")):
                     runs.run("kiel", "produce_keyed", through, "far-%d" % partitions, DELAYED, 0)
             for delay in DELAYS:
                 for partitions in (1, PARTITIONS):
-                    for task in ("produce_keyed", "consume"):
-                        made.add(*delayed_row(kafka, through, target, delay, partitions, task, peers))
+                    far = Far(kafka, through, target, delay, partitions)
+                    by_default = dict((peer, far.produce(peer)) for peer in peers)
+                    made.add(far.title("produce()"), *cells(by_default, peers))
+                    for name, given in GUARANTEES.items():
+                        found = dict(
+                            (peer, by_default[peer] if given[peer] is None else far.produce(peer, name, **given[peer]))
+                            for peer in peers)
+                        alike.add(far.title(name), *cells(found, peers))
+                    made.add(far.title("consume()"), *cells(dict((peer, far.consume(peer)) for peer in peers), peers))
     finally:
         ports.give_back([port])
-    return made
+    return [made, alike]
+
+
+def cells(found, peers):
+    """The cells of a row, from one result of each peer."""
+    return [table.moved(peer, [(found["kiel"], found[peer])], "wall") for peer in peers]
+
+
+def floor():
+    """What no idempotent producer exceeds over a distance, in a sentence."""
+    some = list(task.services(5000))
+    size = sum(len(key) + len(value) for key, value in some) / len(some) + sum(map(len, task.HEADER))
+    most = NUMBERED * BATCH / size
+    slowest = 2 * max(DELAYS) / 1000
+    return (
+        "An idempotent producer keeps to what a broker knows again, {numbered} batches of a partition, and no batch is "
+        "larger than the broker takes (message.max.bytes), 1 MB by default. That is at most {most} of these messages a "
+        "partition in each round trip: {rate} a second at {trip:g} ms with 1 partition, {many} times as many with "
+        "{many}. The first batch of a partition goes alone, since a broker takes any number of a producer that it does "
+        "not know: what follows could be written before it. By default kiel is idempotent, and the others are not. "
+        "\"Not idempotent\" is kiel with idempotent=False and max_in_flight=1000, confluent-kafka and aiokafka as they "
+        "are by default: the one with no limit of its own on what is in flight, the other with one batch a partition."
+    ).format(numbered=NUMBERED, most=table.short(most), rate=table.short(most / slowest), trip=1000 * slowest,
+             many=PARTITIONS)
 
 
 class Through(object):
@@ -115,21 +160,44 @@ class Through(object):
         self.bootstrap = ["127.0.0.1:%d" % port]
 
 
-def delayed_row(kafka, through, target, delay, partitions, task, peers):
-    """One row of the table of delays."""
-    found = {}
-    for peer in peers:
-        topic = "far-%d" % partitions
-        if task != "consume":
-            topic = "to-%s-%s-%d" % (str(delay).replace(".", "-"), peer, partitions)
-            with proxy.running(through.port, target, 0):
-                kafka.create_topic(topic, partitions=partitions)
-        with proxy.running(through.port, target, delay):
-            found[peer] = [runs.run(
-                peer, task, through, topic, DELAYED, 0, partitions=partitions, buffer_bytes=FAR_BUFFER)]
-        runs.say("%g ms, %d partitions, %s, %s" % (2 * delay, partitions, task, peer))
-    title = "%g ms, %d, %s()" % (2 * delay, partitions, "consume" if task == "consume" else "produce")
-    return [title] + [table.moved(peer, list(zip(found["kiel"], found[peer])), "wall") for peer in peers]
+class Far(object):
+    """
+    The clients' runs over one distance, with one number of partitions.
+
+    :param delay: milliseconds in each direction
+    """
+
+    def __init__(self, kafka, through, target, delay, partitions):
+        self.kafka = kafka
+        self.through = through
+        self.target = target
+        self.delay = delay
+        self.partitions = partitions
+
+    def title(self, what):
+        """That of a row."""
+        return "%g ms, %d, %s" % (2 * self.delay, self.partitions, what)
+
+    def produce(self, peer, guarantee="as by default", **options):
+        """Runs a producer on a topic of its own; gives the result."""
+        topic = "to-%s-%s-%d-%s" % (
+            str(self.delay).replace(".", "-"), peer, self.partitions, guarantee.replace(" ", "-"))
+        with proxy.running(self.through.port, self.target, 0):
+            self.kafka.create_topic(topic, partitions=self.partitions)
+        return self.run(peer, "produce_keyed", topic, "produce, " + guarantee, **options)
+
+    def consume(self, peer):
+        """Runs a consumer on what there is; gives the result."""
+        return self.run(peer, "consume", "far-%d" % self.partitions, "consume")
+
+    def run(self, peer, what, topic, name, **options):
+        """Runs a task of a peer; gives the result."""
+        with proxy.running(self.through.port, self.target, self.delay):
+            result = runs.run(
+                peer, what, self.through, topic, DELAYED, 0, partitions=self.partitions, buffer_bytes=FAR_BUFFER,
+                **options)
+        runs.say("%s, %s" % (self.title(name), peer))
+        return result
 
 
 def main():
@@ -142,7 +210,7 @@ def main():
         with runs.broker(options.kafka) as kafka:
             print("\n".join(table.text(tables(kafka, options))))
     if options.part != "near":
-        print("\n".join(delayed(options).lines()))
+        print("\n".join(table.text(delayed(options))))
 
 
 if __name__ == "__main__":

@@ -79,6 +79,21 @@ def test_what_waited_is_in_milliseconds():
     assert waits.rows == [["one", "0.20, 1.00", "0.40, 0.50 (0.50, 2.00)"]]
 
 
+def test_the_floor_of_an_idempotent_producer_is_told_in_messages():
+    from benchmarks import realistic
+    text = realistic.floor()
+    for part in ("5 batches of a partition", "15,300 of these messages", "153,000 a second at 100 ms"):
+        assert part in text
+
+
+@pytest.mark.parametrize("peer", ["kiel", "aiokafka", "confluent"])
+def test_each_guarantee_is_one_of_each_client(peer):
+    """One of them is what the client does by default, and is not measured twice."""
+    from benchmarks import realistic
+    given = [options[peer] for options in realistic.GUARANTEES.values()]
+    assert given.count(None) == 1 and len(given) == 2
+
+
 def test_the_readme_gets_its_tables(monkeypatch, tmpdir):
     from benchmarks import page, runs, table
     readme = tmpdir.join("README.rst")

@@ -65,7 +65,8 @@ def _produce_services(this, send, **options):
     """Runs what produces a service's messages."""
     async def work():
         producer = AIOKafkaProducer(
-            bootstrap_servers=this.bootstrap, acks="all", compression_type=this.options.get("codec"), **options)
+            bootstrap_servers=this.bootstrap, acks="all", compression_type=this.options.get("codec"),
+            enable_idempotence=bool(this.options.get("idempotent")), **options)
         await producer.start()
         await producer.partitions_for(this.topic)
         messages = list(task.services(this.count))

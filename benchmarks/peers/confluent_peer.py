@@ -45,7 +45,8 @@ def _producer(this, linger):
     return Producer({
         "bootstrap.servers": ",".join(this.bootstrap), "acks": "all", "linger.ms": linger, "batch.size": 1000000,
         "queue.buffering.max.messages": 1000000, "batch.num.messages": 100000,
-        "compression.type": this.options.get("codec") or "none", "partitioner": "murmur2_random"
+        "compression.type": this.options.get("codec") or "none", "partitioner": "murmur2_random",
+        "enable.idempotence": bool(this.options.get("idempotent")),
     })
 
 

@@ -49,6 +49,8 @@ def consume_records(this):
 
 def _producer(this, **more):
     """A producer for throughput: what waits is no more than fits a processor's cache."""
+    if this.options.get("unordered"):  # a partition's batches one behind the other, as many as the buffer holds
+        more.update(idempotent=False, max_in_flight=1000)
     return clients.Producer(
         this.bootstrap, serializer=bytes, batch_size=this.options.get("batch_size", 50000), linger=0.005,
         max_request_bytes=1000000, buffer_bytes=this.options.get("buffer_bytes", 1800000),
