@@ -1,7 +1,29 @@
-"""What waits for one broker, and what is on its way there."""
+"""What waits for each broker, how it is put into requests, and what is on its way there."""
 from __future__ import absolute_import
 
 import collections
+import functools
+import logging
+import time
+
+from kiel import exc
+from kiel.broker import LANES
+from kiel.clients.producing import encoding
+from kiel.clients.producing.batch import failure
+from kiel.clients.producing.partition_queue import Effects
+from kiel.events import ignore
+from kiel.protocol.produce_flat import FlatProduceRequest
+from kiel.retry import monotonic
+
+log = logging.getLogger(__name__)
+
+API = FlatProduceRequest.api
+
+#: bytes of batches that are encoded between two looks at the clock
+WORTH_ASKING = 64 * 1024
+
+#: where there are no more brokers than these, they are dialled before there is a message: most lead a part of any topic
+FEW_BROKERS = 3
 
 #: requests on their way to one broker that go as soon as they can; more of them go when they carry a batch that is
 #: full, or at the pace
@@ -81,3 +103,240 @@ class InFlight(object):
         self.handled = False
         #: what that handler raised
         self.error = None
+
+
+class BrokerQueues(object):
+    """
+    Lets the partition queues that are ready stand in line for their leaders, and puts their batches into requests.
+
+    Encoding takes its time, so the loop has its turn in between.
+
+    :param client: the producer, as a `kiel.clients.client.Client`
+    :param options: `kiel.clients.producing.options.Options`
+    :param transactions: `kiel.clients.producing.transaction_manager.TransactionManager`
+    :param turn: the `kiel.fairness.Turn` that the producer shares with whatever else it does at a stretch
+    :param pipeline: `kiel.clients.producing.pipeline.Pipeline`
+    :param retries: `kiel.clients.producing.retries.Retries`
+    :param finish: called with ``(batch, effects, error)`` to give a batch up
+    :param act: called with the `kiel.clients.producing.partition_queue.Effects` of what was sent, or failed
+    :param send: called with ``(broker queue, broker, [(partition queue, batch)], now)`` to send one request
+    """
+
+    def __init__(self, client, options, transactions, turn, pipeline, retries, finish, act, send):
+        #: those that wait until all who were told of an answer have run, a set; None while none is to
+        self.held = None
+        self._client = client
+        self._cluster = client.cluster
+        self._options = options
+        self._transactions = transactions
+        self._turn = turn
+        self._pipeline = pipeline
+        self._retries = retries
+        self._finish = finish
+        self._act = act
+        self._send = send
+        self._queues = {}  # broker id -> BrokerQueue
+        self._postponed = []  # those that wait for the loop to have its turn
+        self._encoded = 0  # bytes that were encoded since somebody asked whether the loop is due its turn
+
+    def get(self, broker_id):
+        """Return the queue of a broker, None before anything was ready for it."""
+        return self._queues.get(broker_id)
+
+    def put(self, queue, broker_id):
+        """Let a partition queue that is READY stand in line for its leader; return that broker's queue."""
+        broker_queue = self._queues.get(broker_id)
+        if broker_queue is None:
+            broker = self._cluster.conns.get(broker_id)
+            distance = None if broker is None else broker.round_trip
+            broker_queue = self._queues[broker_id] = BrokerQueue(broker_id, distance or 0.0)
+        broker_queue.ready.append(queue)
+        if queue.urgent or not queue.next.limit:
+            broker_queue.hurries = True
+        return broker_queue
+
+    def withdraw(self, queue):
+        """A partition queue does not stand in line any more."""
+        for broker_queue in self._queues.values():
+            if queue in broker_queue.ready:
+                broker_queue.ready.remove(queue)
+
+    def hurry(self, queue, effects):
+        """What is next in a partition queue that is READY has become full: it goes without keeping to the pace."""
+        for broker_queue in self._queues.values():
+            if queue in broker_queue.ready:
+                broker_queue.hurries = True
+                self.send_ready(broker_queue, effects)
+
+    def forget(self):
+        """Forget all that waits, with the process that this one was forked from, or the loop that is closed."""
+        self._queues.clear()
+        self._postponed = []
+        self.held = None
+
+    # -- dialling ahead --
+
+    def expect(self):
+        """Metadata came: dial the brokers of a small cluster, to any of which the first message may go."""
+        conns = self._cluster.conns
+        if len(conns) <= FEW_BROKERS and not self._client.closing:
+            for broker_id, broker in list(conns.items()):
+                if LANES[API] not in broker.lanes:  # else it was there, and may be gone by now
+                    self.dial(broker_id)
+
+    def dial(self, broker_id):
+        """Have a broker dialled by the time something is sent there."""
+        broker = self._cluster.conns.get(broker_id)
+        if broker is not None and not (broker.closing or broker.is_open(API)):
+            ignore(broker.open(API))
+
+    # -- into requests --
+
+    def send_ready(self, broker_queue, effects, asked=False, due=False):
+        """
+        Send what is ready for a broker, as far as it may.
+
+        :param asked: the broker has just been asked what it serves
+        :param due: one request is sent now, however long others have taken
+        """
+        if self.held is not None:
+            self.held.add(broker_queue)
+            return
+        while broker_queue.ready and not broker_queue.blocked:
+            if not (broker_queue.in_flight < FREELY or broker_queue.hurries or self._pipeline.may_go(broker_queue)):
+                return
+            broker = self._cluster.conns.get(broker_queue.broker_id)
+            moving = self._client._moving if broker is None else None
+            if moving is not None:  # the client begins anew on another loop
+                broker_queue.blocked = True
+                moving.add_done_callback(functools.partial(self._unblocked, broker_queue, asked=False))
+            elif broker is None:
+                gone = exc.LeaderNotAvailableError("broker %s is gone" % broker_queue.broker_id)
+                self._fail_ready(broker_queue, gone, effects)
+            elif broker.closing:
+                self._fail_ready(broker_queue, broker.error, effects)
+            elif not asked and not broker.is_open(API):
+                # What it speaks decides how messages are written. And what is sent before the lane is open would go
+                # behind what is sent just after.
+                broker_queue.blocked = True
+                broker_queue.waits_since = broker_queue.waits_since or monotonic()
+                broker.open(API).add_done_callback(functools.partial(self._unblocked, broker_queue, asked=True))
+            elif not due and self._is_loop_due():
+                broker_queue.blocked = True
+                if not self._postponed:
+                    self._client.io_loop.add_callback(self._go_on)
+                self._postponed.append(broker_queue)
+            else:
+                due = asked = False
+                try:
+                    waits = self._prepared(broker, broker_queue.ready)
+                    if waits is None:
+                        self._send_next_batches(broker_queue, broker, effects)
+                    else:
+                        broker_queue.blocked = True
+                        waits.add_done_callback(functools.partial(self._unblocked, broker_queue, asked=False))
+                except Exception as error:  # nobody else would ever move what waits here
+                    if not isinstance(error, exc.KielError):
+                        log.exception("Could not send a ProduceRequest")
+                    self._fail_ready(broker_queue, error, effects)
+
+    def _prepared(self, broker, queues):
+        """Return a Future of the producer's id or the transaction's partitions, None when they are there."""
+        return None if self._transactions.state.prepared else self._transactions.prepare(broker, queues)
+
+    def _unblocked(self, broker_queue, future, asked):
+        """The connection or the producer id this broker queue was waiting for is ready, or failed."""
+        broker_queue.blocked = False
+        effects = Effects()
+        error = None if future.cancelled() else future.exception()
+        if error is not None:
+            self._fail_ready(broker_queue, error, effects)
+        else:
+            self.send_ready(broker_queue, effects, asked)
+        self._act(effects)
+
+    def _is_loop_due(self):
+        """Ask for the loop's turn in between large pieces of work only, as a small one is soon done."""
+        if self._encoded < WORTH_ASKING:
+            return False
+        self._encoded = 0
+        return self._turn.over(time.time())
+
+    def _go_on(self):
+        """The loop had its turn: the broker queues that waited for it go on."""
+        postponed, self._postponed = self._postponed, []
+        due = True  # the first one in any case: others may have had their share of this turn already
+        for broker_queue in postponed:
+            broker_queue.blocked = False
+            effects = Effects()
+            self.send_ready(broker_queue, effects, due=due)
+            self._act(effects)
+            due = False
+
+    def _fail_ready(self, broker_queue, error, effects):
+        """All that is ready for a broker failed with one error."""
+        waiting = list(broker_queue.ready)
+        broker_queue.ready.clear()
+        for queue in waiting:
+            self._retries.failed(queue, error, effects)
+
+    def _send_next_batches(self, broker_queue, broker, effects):
+        """Send the next batches of as many queues as fit into one request."""
+        version = broker.wire.version(FlatProduceRequest)
+        batches = []
+        size = 0
+        now = monotonic()
+        ready = broker_queue.ready
+        while ready:
+            queue = ready[0]
+            following = queue.next
+            if not self._is_in_turn(queue, broker_queue.broker_id):
+                ready.popleft()
+                queue.go("moved")
+                effects.moved.append(queue)
+                continue
+            if batches:
+                following.end_run()
+                if size + following.size > self._options.max_request_bytes or self._is_loop_due():
+                    break
+            batch = queue.close_next()
+            if not self._encode(queue, batch, version, effects):
+                continue
+            ready.popleft()
+            batch.left = batch.left or now
+            queue.launch(broker_queue.broker_id, now)
+            effects.moved.append(queue)
+            size += batch.size
+            self._encoded += batch.size
+            batches.append((queue, batch))
+        if not ready:
+            broker_queue.hurries = False
+        if batches:
+            self._send(broker_queue, broker, batches, now)
+
+    def _is_in_turn(self, queue, broker_id):
+        """Return whether what is next in a READY queue may still go to that broker, whatever has happened since."""
+        leader = self._cluster.leaders.get(queue.topic, {}).get(queue.partition)
+        if queue.next is None or leader != broker_id:
+            return False
+        if queue.flying:
+            return queue.leader == leader
+        return not queue.sent or self._retries.is_probing(queue)
+
+    def _encode(self, queue, batch, version, effects):
+        """Encode a batch; return False when it can't be, and another one is the next now."""
+        try:
+            encoding.encode(batch, version, self._options.compression or 0, self._transactions.state)
+            return True
+        except encoding.HeadersNotSupported as found:
+            # the messages with headers fail, all others are kept
+            for part, refused in zip(queue.split(batch, found.cuts), found.flags):
+                if refused:
+                    self._finish(part, effects, failure(found.error, part.topic, part.partition))
+                    queue.remove(part)
+        except Exception as error:
+            if not isinstance(error, exc.KielError):
+                log.exception("%r can't be encoded", batch)
+            self._finish(batch, effects, failure(error, batch.topic, batch.partition))
+            queue.remove(batch)
+        return False

@@ -91,6 +91,21 @@ class Retries(object):
         queue.go("moved")
         effects.moved.append(queue)
 
+    def leaderless(self, queue, effects):
+        """What is next in a queue can't be sent, as metadata name no leader."""
+        self.failed(queue, self._leaderless(queue), effects)
+
+    def _leaderless(self, queue):
+        error = self._cluster.topic_errors.get(queue.topic)
+        if error is not None:
+            return error
+        partitions = self._cluster.topics.get(queue.topic)
+        if partitions is not None and queue.partition not in partitions:
+            return exc.UnknownTopicOrPartitionError("the topic has no partition %s any more" % queue.partition)
+        if partitions is not None:
+            return exc.LeaderNotAvailableError("no broker that can be reached leads the partition")
+        return exc.UnknownTopicOrPartitionError("the topic is gone")
+
     def hold(self, queue, effects):
         """Send nothing more of a queue before all that is under way has ended, and a new round begins."""
         queue.proven = NOBODY

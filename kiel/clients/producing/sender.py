@@ -1,9 +1,9 @@
 """
 Takes batches from the queues of their partitions to the leaders, and brings the answers back.
 
-A partition queue whose next batch is ready stands in the queue of its leader; those of as many as fit go in one
-ProduceRequest. Others may be under way: `kiel.clients.producing.pipeline` says how many. What failed and may be retried
-stays in its place.
+A partition queue whose next batch is ready stands in line for its leader, and those of as many as fit go in one
+ProduceRequest: `kiel.clients.producing.broker_queue`. Others may be under way: `kiel.clients.producing.pipeline` says
+how many. What failed and may be retried stays in its place.
 """
 from __future__ import absolute_import
 
@@ -14,33 +14,24 @@ import time
 
 import tornado
 
-from kiel import exc
-from kiel.broker import LANES
 from kiel.clients import observed
 from kiel.clients.producing import encoding
 from kiel.clients.producing.batch import BATCH_OVERHEAD, failure, resolve, timed_out
-from kiel.clients.producing.broker_queue import FREELY, BrokerQueue, InFlight
-from kiel.callbacks import safe_text
+from kiel.clients.producing.broker_queue import BrokerQueues, InFlight
+from kiel.clients.producing.overrides import OwnHandler
 from kiel.clients.producing.partition_queue import (
     DRAINING, IN_FLIGHT, LINGERING, NOBODY, READY, Effects, PartitionQueue
 )
 from kiel.clients.producing.pipeline import REMEMBERED, Pipeline
 from kiel.clients.producing.producer_state import WRITTEN
 from kiel.clients.producing.retries import Refusal, Retries
-from kiel.events import ignore, outcome_of, settle, soon, weakly
-from kiel.protocol import produce
+from kiel.events import settle, soon, weakly
 from kiel.retry import monotonic
 
 log = logging.getLogger(__name__)
 
 #: whether a coroutine of Tornado's goes on a turn later than whoever else waits for the same
 TOLD_LATER = (5,) <= tornado.version_info < (6,)
-
-#: where there are no more brokers than these, they are dialled before there is a message: most lead a part of any topic
-FEW_BROKERS = 3
-
-#: bytes of batches that are encoded between two looks at the clock
-WORTH_ASKING = 64 * 1024
 
 
 class Sender(object):
@@ -68,23 +59,22 @@ class Sender(object):
         self._cluster = client.cluster
         self._options = options
         self._transactions = transactions
-        self._turn = turn
         self._release = release
         self._trouble = trouble
         self._watch = watch
-        self._own_handler = own_handler
+        # called with each answer; the Future of one comes a turn of the loop later
+        self._hear = self._on_answer if own_handler is None else OwnHandler(own_handler, self.sent, self._end)
         self._retries = Retries(
-            client.cluster, transactions, client.cluster.settings.retry, self._finish, trouble, self._withdraw,
-            self._act
+            client.cluster, transactions, client.cluster.settings.retry, self._finish, trouble,
+            lambda queue: self._broker_queues.withdraw(queue), self._act
         )
         self._pipeline = Pipeline(client, options, transactions, self._on_pace)
+        self._broker_queues = BrokerQueues(
+            client, options, transactions, turn, self._pipeline, self._retries, self._finish, self._act, self._send
+        )
         self._queues = {}  # (topic, partition id) -> PartitionQueue
-        self._broker_queues = {}  # broker id -> BrokerQueue
-        self._postponed = []  # the broker queues that wait for the loop to have its turn
-        self._encoded = 0  # bytes that were encoded since somebody asked whether the loop is due its turn
         self._linger_timer = None
         self._deadline_timer = None
-        self._held = None  # the broker queues that wait for those who were told of an answer; None while none is to
 
     def queue(self, topic, partition):
         """Return the queue of a partition."""
@@ -96,12 +86,8 @@ class Sender(object):
     # -- what comes in --
 
     def expect(self):
-        """Metadata came: dial the brokers of a small cluster, to any of which the first message may go."""
-        conns = self._cluster.conns
-        if len(conns) <= FEW_BROKERS and not self._client.closing:
-            for broker_id, broker in list(conns.items()):
-                if LANES[produce.ProduceRequest.api] not in broker.lanes:  # else it was there, and may be gone by now
-                    self._open_ahead(broker_id)
+        """Metadata came: there may be brokers to be dialled for what will come."""
+        self._broker_queues.expect()
 
     def begin(self, queue):
         """Return a new batch at the end of a queue; `added` is to follow once it has its first message."""
@@ -126,11 +112,7 @@ class Sender(object):
             queue.go("added")
             effects.moved.append(queue)
         elif queue.state is READY and not queue.next.limit:
-            # it stands in its leader's queue, where it may have to keep to a pace that is none for what is full
-            for broker_queue in self._broker_queues.values():
-                if queue in broker_queue.ready:
-                    broker_queue.hurries = True
-                    self._send_ready(broker_queue, effects)
+            self._broker_queues.hurry(queue, effects)
         self._act(effects)
 
     def release(self, urgent=False):
@@ -188,10 +170,9 @@ class Sender(object):
             outcome.extend(batch.finish(failure(error, batch.topic, batch.partition)))
         self.active.clear()
         self._queues.clear()
-        self._broker_queues.clear()
+        self._broker_queues.forget()
         self.sent.clear()
-        self._postponed = []
-        self._linger_timer = self._deadline_timer = self._held = None
+        self._linger_timer = self._deadline_timer = None
         self._pipeline.forget()
         for future, result, failed in outcome:
             settle(future, result, failed)
@@ -207,7 +188,7 @@ class Sender(object):
                 if queue.state is LINGERING:
                     self._advance(queue, broker_queues, effects)
             for broker_queue in broker_queues:
-                self._send_ready(broker_queue, effects)
+                self._broker_queues.send_ready(broker_queue, effects)
         if effects.failed:
             failed, effects.failed = effects.failed, []
             self._retries.back_off(failed, Effects())
@@ -237,44 +218,22 @@ class Sender(object):
                 self._linger_timer = self._client.io_loop.call_later(
                     max(0.0, self._options.linger_time - waited), self._on_linger
                 )
-            self._open_ahead(broker_id)
+            self._broker_queues.dial(broker_id)
         else:
             queue.go("due")
             if broker_id is None:
-                self._retries.failed(queue, self._leaderless(queue), effects)
+                self._retries.leaderless(queue, effects)
                 return
-            broker_queue = self._broker_queues.get(broker_id)
-            if broker_queue is None:
-                broker_queue = self._broker_queues[broker_id] = BrokerQueue(broker_id, self._distance(broker_id))
-            broker_queue.ready.append(queue)
-            if queue.urgent or not queue.next.limit:
-                broker_queue.hurries = True
+            broker_queue = self._broker_queues.put(queue, broker_id)
             if broker_queue not in broker_queues:
                 broker_queues.append(broker_queue)
-
-    def _open_ahead(self, broker_id):
-        """Have a broker dialled by the time something is sent there."""
-        broker = self._cluster.conns.get(broker_id)
-        if broker is not None and not (broker.closing or broker.is_open(produce.ProduceRequest.api)):
-            ignore(broker.open(produce.ProduceRequest.api))
-
-    def _distance(self, broker_id):
-        """Return the seconds that a broker's first answer took, when it was dialled; 0 where that is not known."""
-        broker = self._cluster.conns.get(broker_id)
-        return 0.0 if broker is None else broker.round_trip or 0.0
-
-    def _withdraw(self, queue):
-        """A queue does not stand in that of its leader any more."""
-        for broker_queue in self._broker_queues.values():
-            if queue in broker_queue.ready:
-                broker_queue.ready.remove(queue)
 
     def _on_pace(self, queues, broker_queues):
         """It is time for what would not go before."""
         effects = Effects()
         effects.moved.extend(queues)
         for broker_queue in broker_queues:
-            self._send_ready(broker_queue, effects)
+            self._broker_queues.send_ready(broker_queue, effects)
         self._act(effects)
 
     def _on_linger(self):
@@ -286,18 +245,6 @@ class Sender(object):
         if self._linger_timer is not None:
             self._client.io_loop.remove_timeout(self._linger_timer)
             self._linger_timer = None
-
-    def _leaderless(self, queue):
-        """Return the error of a partition for which metadata names no leader."""
-        error = self._cluster.topic_errors.get(queue.topic)
-        if error is not None:
-            return error
-        partitions = self._cluster.topics.get(queue.topic)
-        if partitions is not None and queue.partition not in partitions:
-            return exc.UnknownTopicOrPartitionError("the topic has no partition %s any more" % queue.partition)
-        if partitions is not None:
-            return exc.LeaderNotAvailableError("no broker that can be reached leads the partition")
-        return exc.UnknownTopicOrPartitionError("the topic is gone")
 
     def _finish(self, batch, effects, error=None, offset=-1, timestamp=-1):
         """End a batch, delivered or with an error."""
@@ -340,140 +287,6 @@ class Sender(object):
             self._deadline_timer = self._client.io_loop.call_later(following - now, weakly(self._on_deadline))
         self._act(effects)
 
-    # -- to the brokers --
-
-    def _send_ready(self, broker_queue, effects, asked=False, due=False):
-        """
-        Send what is ready for a broker, as far as it may. Encoding takes its time, so the loop has its turn in between.
-
-        :param asked: the broker has just been asked what it serves
-        :param due: one request is sent now, however long others have taken
-        """
-        if self._held is not None:
-            self._held.add(broker_queue)
-            return
-        while broker_queue.ready and not broker_queue.blocked:
-            if not (broker_queue.in_flight < FREELY or broker_queue.hurries or self._pipeline.may_go(broker_queue)):
-                return
-            broker = self._cluster.conns.get(broker_queue.broker_id)
-            moving = self._client._moving if broker is None else None
-            if moving is not None:  # the client begins anew on another loop
-                broker_queue.blocked = True
-                moving.add_done_callback(functools.partial(self._unblocked, broker_queue, asked=False))
-            elif broker is None:
-                gone = exc.LeaderNotAvailableError("broker %s is gone" % broker_queue.broker_id)
-                self._fail_ready(broker_queue, gone, effects)
-            elif broker.closing:
-                self._fail_ready(broker_queue, broker.error, effects)
-            elif not asked and not broker.is_open(produce.ProduceRequest.api):
-                # What it speaks decides how messages are written. And what is sent before the lane is open would go
-                # behind what is sent just after.
-                broker_queue.blocked = True
-                broker_queue.waits_since = broker_queue.waits_since or monotonic()
-                broker.open(produce.ProduceRequest.api).add_done_callback(
-                    functools.partial(self._unblocked, broker_queue, asked=True))
-            elif not due and self._is_loop_due():
-                broker_queue.blocked = True
-                if not self._postponed:
-                    self._client.io_loop.add_callback(self._go_on)
-                self._postponed.append(broker_queue)
-            else:
-                due = asked = False
-                try:
-                    waits = self._prepared(broker, broker_queue.ready)
-                    if waits is None:
-                        self._send_next_batches(broker_queue, broker, effects)
-                    else:
-                        broker_queue.blocked = True
-                        waits.add_done_callback(functools.partial(self._unblocked, broker_queue, asked=False))
-                except Exception as error:  # nobody else would ever move what waits here
-                    if not isinstance(error, exc.KielError):
-                        log.exception("Could not send a ProduceRequest")
-                    self._fail_ready(broker_queue, error, effects)
-
-    def _prepared(self, broker, queues):
-        """Return a Future of the producer's id or the transaction's partitions, None when they are there."""
-        return None if self._transactions.state.prepared else self._transactions.prepare(broker, queues)
-
-    def _unblocked(self, broker_queue, future, asked):
-        """The connection or the producer id this broker queue was waiting for is ready, or failed."""
-        broker_queue.blocked = False
-        effects = Effects()
-        error = None if future.cancelled() else future.exception()
-        if error is not None:
-            self._fail_ready(broker_queue, error, effects)
-        else:
-            self._send_ready(broker_queue, effects, asked)
-        self._act(effects)
-
-    def _is_loop_due(self):
-        """Ask for the loop's turn in between large pieces of work only, as a small one is soon done."""
-        if self._encoded < WORTH_ASKING:
-            return False
-        self._encoded = 0
-        return self._turn.over(time.time())
-
-    def _go_on(self):
-        """The loop had its turn: the broker queues that waited for it go on."""
-        postponed, self._postponed = self._postponed, []
-        due = True  # the first one in any case: others may have had their share of this turn already
-        for broker_queue in postponed:
-            broker_queue.blocked = False
-            effects = Effects()
-            self._send_ready(broker_queue, effects, due=due)
-            self._act(effects)
-            due = False
-
-    def _fail_ready(self, broker_queue, error, effects):
-        """All that is ready for a broker failed with one error."""
-        waiting = list(broker_queue.ready)
-        broker_queue.ready.clear()
-        for queue in waiting:
-            self._retries.failed(queue, error, effects)
-
-    def _send_next_batches(self, broker_queue, broker, effects):
-        """Send the next batches of as many queues as fit into one request."""
-        version = broker.wire.version(produce.ProduceRequest)
-        batches = []
-        size = 0
-        now = monotonic()
-        ready = broker_queue.ready
-        while ready:
-            queue = ready[0]
-            following = queue.next
-            if not self._is_in_turn(queue, broker_queue.broker_id):
-                ready.popleft()
-                queue.go("moved")
-                effects.moved.append(queue)
-                continue
-            if batches:
-                following.end_run()
-                if size + following.size > self._options.max_request_bytes or self._is_loop_due():
-                    break
-            batch = queue.close_next()
-            if not self._encode(queue, batch, version, effects):
-                continue
-            ready.popleft()
-            batch.left = batch.left or now
-            queue.launch(broker_queue.broker_id, now)
-            effects.moved.append(queue)
-            size += batch.size
-            self._encoded += batch.size
-            batches.append((queue, batch))
-        if not ready:
-            broker_queue.hurries = False
-        if batches:
-            self._send(broker_queue, broker, batches, now)
-
-    def _is_in_turn(self, queue, broker_id):
-        """Return whether what is next in a READY queue may still go to that broker, whatever has happened since."""
-        leader = self._cluster.leaders.get(queue.topic, {}).get(queue.partition)
-        if queue.next is None or leader != broker_id:
-            return False
-        if queue.flying:
-            return queue.leader == leader
-        return not queue.sent or self._retries.is_probing(queue)
-
     def _send(self, broker_queue, broker, batches, now):
         """Send one request."""
         request = encoding.request(self._options, self._transactions.state, self._cluster.topic_ids, batches)
@@ -482,8 +295,7 @@ class Sender(object):
         broker_queue.sent_at = now
         request.asked, broker_queue.waits_since = broker_queue.waits_since, None
         self.sent[request.correlation_id] = in_flight
-        # the Future of the answer comes a turn of the loop later; that is for what has no answer
-        request.on_answer = self._on_answer if self._own_handler is None else self._on_answer_to_handle
+        request.on_answer = self._hear
         try:
             future = broker.send(request)
         except Exception as error:
@@ -491,24 +303,6 @@ class Sender(object):
             self._lost(in_flight, error)
         else:
             future.add_done_callback(functools.partial(self._on_done, in_flight))
-
-    def _encode(self, queue, batch, version, effects):
-        """Encode a batch; return False when it can't be, and another one is the next now."""
-        try:
-            encoding.encode(batch, version, self._options.compression or 0, self._transactions.state)
-            return True
-        except encoding.HeadersNotSupported as found:
-            # the messages with headers fail, all others are kept
-            for part, refused in zip(queue.split(batch, found.cuts), found.flags):
-                if refused:
-                    self._finish(part, effects, failure(found.error, part.topic, part.partition))
-                    queue.remove(part)
-        except Exception as error:
-            if not isinstance(error, exc.KielError):
-                log.exception("%r can't be encoded", batch)
-            self._finish(batch, effects, failure(error, batch.topic, batch.partition))
-            queue.remove(batch)
-        return False
 
     # -- back from the brokers --
 
@@ -526,33 +320,6 @@ class Sender(object):
         in_flight = self.sent.get(response.correlation_id)
         if in_flight is not None:
             self._end(in_flight, response)
-
-    def _on_answer_to_handle(self, response):
-        """
-        Callback: an answer came, and the application has a ``handle_produce_response`` of its own.
-
-        That calls `handle` itself, usually. What it raises is the error of the messages, as in kiel 0.9.
-        """
-        in_flight = self.sent.get(response.correlation_id)
-        if in_flight is None:
-            return
-        in_flight.handled = True
-        try:
-            future = outcome_of(self._own_handler(response))
-        except Exception as error:
-            self._handled(in_flight, response, error)
-            return
-        if future.done():
-            self._handled(in_flight, response, future.exception())
-        else:
-            future.add_done_callback(lambda _: self._handled(in_flight, response, future.exception()))
-
-    def _handled(self, in_flight, response, error):
-        """The application's own handler is through."""
-        if error is not None:
-            log.error("handle_produce_response() failed: %s", safe_text(error))
-            in_flight.error = error
-        self._end(in_flight, response)
 
     def _end(self, in_flight, response, error=None):
         """A request ended by its answer or by an error; a second end of it changes nothing."""
@@ -678,11 +445,11 @@ class Sender(object):
         as much as one for each. A single caller waits for nobody.
         """
         if broker_queue.ready:
-            self._send_ready(broker_queue, effects)
-        if len(effects.outcome) < 2 or self._held is not None:
+            self._broker_queues.send_ready(broker_queue, effects)
+        if len(effects.outcome) < 2 or self._broker_queues.held is not None:
             self._act(effects)
             return
-        self._held = set()
+        self._broker_queues.held = set()
         try:
             self._act(effects)
         finally:
@@ -691,8 +458,9 @@ class Sender(object):
 
     def _let_go(self):
         """Send what was held."""
-        held, self._held = self._held, None
+        broker_queues = self._broker_queues
+        held, broker_queues.held = broker_queues.held, None
         for broker_queue in held or ():
             effects = Effects()
-            self._send_ready(broker_queue, effects)
+            broker_queues.send_ready(broker_queue, effects)
             self._act(effects)

@@ -229,7 +229,7 @@ def test_time_stamps_that_brokers_forget_keep_the_batches_apart(cluster):
 def test_over_a_short_way_what_is_not_full_waits_for_the_answer(cluster):
     producer = yield connected(cluster, linger=0)
     yield (yield producer.produce("t", text(0)))
-    producer._sender._broker_queues[1].round_trip = 0.0001
+    producer._sender._broker_queues.get(1).round_trip = 0.0001
     closed = gate()
     cluster[1].on("produce", closed, times=1)
     waiting = yield [producer.produce("t", text(number)) for number in range(1, 9)]
@@ -245,7 +245,7 @@ def test_over_a_short_way_what_is_not_full_waits_for_the_answer(cluster):
 def test_over_a_long_way_it_follows_at_a_pace(cluster):
     producer = yield connected(cluster, linger=0)
     yield (yield producer.produce("t", text(0)))
-    producer._sender._broker_queues[1].round_trip = 0.04
+    producer._sender._broker_queues.get(1).round_trip = 0.04
     closed = gate()
     cluster[1].on("produce", closed, times=1)
     waiting = []

@@ -7,7 +7,7 @@ import pytest
 from tornado import gen, ioloop
 
 from kiel import exc
-from kiel.clients.producing import encoding, sender
+from kiel.clients.producing import broker_queue, encoding
 from kiel.protocol import messages
 
 from tests import loop
@@ -164,7 +164,7 @@ def test_the_loop_turns_between_two_encodings(monkeypatch, settings):
             return encode(*args)
 
         monkeypatch.setattr(encoding, "encode", noting)
-        monkeypatch.setattr(sender, "WORTH_ASKING", 0)
+        monkeypatch.setattr(broker_queue, "WORTH_ASKING", 0)
         producer = yield connected(cluster, linger=10, batch_size=10 ** 6, **settings)
         if settings:
             yield producer.begin()
