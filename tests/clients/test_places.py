@@ -280,7 +280,7 @@ async def close(one):
 
 def test_what_was_not_delivered_on_the_closed_loop_is_told_once():
     with served() as (_, hosts):
-        one = producer(hosts, linger=60)
+        one = producer(hosts, linger=60, batch_size=10)
 
         @gen.coroutine
         def first():
