@@ -100,8 +100,9 @@ def test_a_refused_login_is_not_tried_at_every_use(cluster):
     producer = made("acksall", cluster)
     cluster.users["alice"] = "secret"
     yield producer.connect()
-    cluster.users["alice"] = "changed"
     broker = producer.cluster[1]
+    yield broker.open("produce")
+    cluster.users["alice"] = "changed"
     broker.lanes["quick"].close()
     logins = cluster.count("sasl_authenticate")
     first = yield loop.raises(exc.AuthenticationError, broker.connect())

@@ -8,6 +8,7 @@ import pytest
 from tornado import gen
 
 from kiel import clients, exc, sasl
+from kiel.connection_states import RENEWING
 from kiel.protocol import metadata
 from kiel.security import renewal
 
@@ -64,12 +65,12 @@ def test_requests_wait_for_the_login_and_keep_their_order(cluster):
     conn = producer.cluster[1].lanes["quick"]
     cluster[1].on("sasl_handshake", fake.delay(0.2))
     cluster.session_lifetime = 0
-    logins = cluster.count("sasl_handshake")
-    yield loop.until(lambda: cluster.count("sasl_handshake") > logins)
+    yield loop.until(lambda: conn.state is RENEWING)
     answers = [conn.send(metadata.MetadataRequest(topics=["t"])) for _ in range(3)]
     assert len(conn.throttle.held) == 3
     yield answers
-    apis = [call.api for call in cluster[1].requests if call.connection == cluster[1].accepted]
+    quick = [call.connection for call in cluster[1].requests if call.api == "metadata"][-1]
+    apis = [call.api for call in cluster[1].requests if call.connection == quick]
     assert apis[-5:] == ["sasl_handshake", "sasl_authenticate", "metadata", "metadata", "metadata"]
     yield producer.close()
 
