@@ -12,12 +12,12 @@ from kiel.clients.producing import encoding
 from kiel.clients.producing.batch import failure
 from kiel.clients.producing.partition_queue import Effects
 from kiel.events import ignore
-from kiel.protocol.produce_flat import FlatProduceRequest
+from kiel.protocol import produce
 from kiel.retry import monotonic
 
 log = logging.getLogger(__name__)
 
-API = FlatProduceRequest.api
+API = produce.ProduceRequest.api
 
 #: bytes of batches that are encoded between two looks at the clock
 WORTH_ASKING = 64 * 1024
@@ -282,7 +282,7 @@ class BrokerQueues(object):
 
     def _send_next_batches(self, broker_queue, broker, effects):
         """Send the next batches of as many queues as fit into one request."""
-        version = broker.wire.version(FlatProduceRequest)
+        version = broker.wire.version(produce.ProduceRequest)
         batches = []
         size = 0
         now = monotonic()
