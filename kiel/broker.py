@@ -236,5 +236,5 @@ class Lane(Connection):
         """Open the socket with the versions that the broker's first connection knows, at the address that it found."""
         quick = yield self.broker.connect()
         self.wire.versions = quick.wire.versions
-        self.address = self.address or quick.address
+        self.opener.address = self.opener.address or quick.address
         yield super(Lane, self).prepare()
