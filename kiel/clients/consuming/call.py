@@ -140,8 +140,8 @@ class Calls(object):
         self._settings = client._settings
         #: topic -> calls under way
         self.under_way = collections.defaultdict(set)
-        #: topics of which messages are being decoded
-        self.handing = set()
+        #: topic -> the call whose messages are being decoded, or are decoded and not its Future's result yet
+        self.handing = {}
         self._unknown = set()  # topics that were asked for and are not there
 
     def begin(self, topic, start, read, max_wait_time, max_records, held=False, partitions=None):
@@ -199,6 +199,10 @@ class Calls(object):
     def _finish(self, call, outcome, future):
         """A call is done: its Future is resolved, unless nobody waits any more."""
         self._forget_call(call)
+        if self.handing.get(call.topic) is call:
+            del self.handing[call.topic]
+            if call.topic in self.under_way:  # once the Future has gone, if nobody has it
+                events.soon(ioloop.IOLoop.current(), lambda: self.fetcher.wake(call.topic))
         if future.cancelled():  # the loop ends
             outcome.cancel()
             return
@@ -272,14 +276,16 @@ class Calls(object):
         call.taken = [(cursor, generation, cursor.handed) for cursor, generation, _ in taken]
         call.seen = None if self._settings.hooks is None else taken
         self.fetcher.pump()
-        self.handing.add(call.topic)
+        # Until its Future has the messages, see `_finish`. If nobody has kept that, they are put back then: a call that
+        # took what follows any earlier would have it before them, and once more after them.
+        self.handing[call.topic] = call
         try:
             messages = yield self.client._hand_out(taken, call)
         except Exception:
             call.taken = []
             raise
-        finally:
-            self.handing.discard(call.topic)
+        if not messages:
+            self.handing.pop(call.topic, None)
             self.fetcher.wake(call.topic)
         if any(cursor.state == READY for cursor, _, _ in taken):
             self.fetcher.pump(call.topic)  # batches that were left in it till they were read are gone now

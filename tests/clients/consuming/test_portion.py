@@ -8,6 +8,7 @@ import zlib
 
 import pytest
 from six.moves import range
+from tornado import gen
 
 from kiel.clients.consuming.cursor import BUFFERED
 from kiel.clients.consuming.portion import Portion, Unpacked
@@ -147,6 +148,24 @@ def test_a_dropped_call_of_a_batch_that_is_cut(cluster, consumer):
     consumer.consume("t", consumer.BEGINNING)
     yield until(lambda: cluster.count("fetch"))
     assert (yield gather(consumer, 20)) == [value(number) for number in range(20)]
+
+
+@with_consumer(dict(max_bytes=5 * KILO), topics={"t": 1})
+def test_what_a_dropped_call_has_decoded_comes_before_what_follows(cluster, consumer):
+    """In whichever turn of the loop the next call comes: the dropped one had messages, its Future had not."""
+    put_packed(cluster.log("t"), 20)
+    consumer.consume("t", consumer.BEGINNING)
+    while not consumer.position("t", 0):
+        yield gen.moment
+    assert (yield gather(consumer, 20)) == [value(number) for number in range(20)]
+
+
+@with_consumer(dict(max_bytes=5 * KILO), topics={"t": 1})
+def test_calls_of_one_topic_wait_for_each_other(cluster, consumer):
+    calls = [consumer.consume("t", consumer.BEGINNING) for _ in range(5)]
+    put_packed(cluster.log("t"), 20)
+    found = yield calls
+    assert sum(found, []) == [value(number) for number in range(20)]
 
 
 @with_consumer(dict(max_wait_time=3000), topics={"t": 1})

@@ -120,7 +120,7 @@ def test_a_key_that_is_made_does_not_decide_as_in_0_9(settings):
     check()
 
 
-@pytest.mark.parametrize("settings", [LINGERING, dict(LINGERING, partitioner="murmur2")], ids=str)
+@pytest.mark.parametrize("settings", [dict(linger=60), dict(linger=60, partitioner="murmur2")], ids=str)
 def test_without_a_key_messages_stay_together(settings):
     @with_cluster(topics={"t": 4})
     def check(cluster):
