@@ -142,6 +142,25 @@ class Broker(object):
         """Open the lane of an api, when it is not open; return a Future. It raises as `connect`."""
         return self._open(LANES.get(api, QUICK))
 
+    def open_ahead(self, api):
+        """
+        Begin to open the lane of an api before anything is sent on it.
+
+        Where that fails, nothing else does: whoever sends something opens it again, and is told.
+        """
+        name = LANES[api]
+        lane = self.lanes.get(name)
+        if self.closing or not (lane is None or lane.closing) or self._logins.current() is not None:
+            return
+
+        def tell(opened):
+            error = None if opened.cancelled() else opened.exception()
+            if error is not None:
+                log.debug("%r could not be dialled ahead for '%s': %s", self, api, error)
+
+        lane = self.lanes[name] = Lane(self)
+        lane.connect().add_done_callback(tell)
+
     def _open(self, name):
         """Open a lane if it is not open; return a Future of it."""
         connection = self.lanes.get(name)

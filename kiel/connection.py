@@ -282,7 +282,11 @@ class Connection(object):
         future = self.pending.pop(key, None)
         if future is not None and not future.done():
             if request.on_answer is not None:
-                request.on_answer(response)
+                try:
+                    request.on_answer(response)
+                except Exception as error:  # the connection ends by it, and no longer knows this Future
+                    settle(future, error=error)
+                    raise
             future.set_result(response)
 
     def lost(self, error):

@@ -6,7 +6,8 @@ from kiel.retry import monotonic
 #: seconds, after a request's time is over, for an answer that may be in the socket already
 GRACE = 0.1
 
-#: seconds by which a deadline may be earlier than the timer without having it set anew: it is found that much later
+#: seconds by which a deadline may be earlier than the timer without having it set anew: it is found that much later,
+#: and `GRACE` comes on top
 SLACK = 0.1
 
 #: later than any deadline

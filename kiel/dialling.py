@@ -53,12 +53,14 @@ class Dial(object):
     """
 
     def __init__(self, address, host, context, port=None, proxy=None):
-        family, self._address = address
+        self._family, self._address = address
         self._host = host
         self._port = port
         self._context = context
         self._proxy = proxy
-        opened = socket.socket(family, socket.SOCK_STREAM)
+        #: another descriptor of the socket during the handshake of TLS behind a proxy, None at other times
+        self._handshaking = None
+        opened = socket.socket(self._family, socket.SOCK_STREAM)
         if context is None or proxy is not None:  # TLS begins behind the proxy
             self.stream = iostream.IOStream(opened)
         else:
@@ -78,12 +80,24 @@ class Dial(object):
                 hint="%r can't be reached" % self._proxy)
         yield self._proxy.tunnel(self.stream, self._host, self._port)
         if self._context is not None:
-            self.stream = yield self.stream.start_tls(False, self._context, server_hostname=self._host)
+            # Tornado hands the new stream out only when the handshake is done: until then nothing else can end it
+            self._handshaking = socket.fromfd(self.stream.socket.fileno(), self._family, socket.SOCK_STREAM)
+            try:
+                self.stream = yield self.stream.start_tls(False, self._context, server_hostname=self._host)
+            finally:
+                self._handshaking.close()
+                self._handshaking = None
         raise gen.Return(self.stream)
 
     def close(self):
         """Give up."""
-        self.stream.close()
+        if self._handshaking is not None:
+            try:
+                self._handshaking.shutdown(socket.SHUT_RDWR)
+            except EnvironmentError:  # the proxy has closed it
+                pass
+        elif self.stream.socket is not None:
+            self.stream.close()
 
 
 @gen.coroutine

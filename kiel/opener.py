@@ -89,18 +89,21 @@ class Opener(object):
             lifetime = yield login.run()
             conn.renewal.start(lifetime, login.sent)
         yield identity.check(conn)
-        conn.step(SERVE)
+        conn.release()
 
     @gen.coroutine
     def dial(self):
         """Dial the address and do the handshake of TLS."""
         conn = self.conn
+        self._check_open()
         self._dial = dialling.Dial(
             self.address, conn.host, conn.settings.ssl_context(), conn.port, conn.settings.proxy
         )
         try:
             dialled = yield self._dial.connect()
         finally:
+            if conn.closing:
+                self._dial.close()
             self._check_open()
             self._dial = None
         conn.step(DIALLED)
@@ -117,6 +120,7 @@ class Opener(object):
         self._check_open()
         reached[name] = self.address = through.address
         conn.wire = through.wire
+        conn.round_trip = through.round_trip
         conn.renewal.start(through.renewal.lifetime, through.renewal.since)
         conn.stream = through.give_stream(conn.read_loop, conn.lost)
         self._others = []

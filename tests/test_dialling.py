@@ -12,7 +12,7 @@ from kiel import connection_states, exc, sasl
 from kiel.broker import Broker
 from kiel.clients import SingleConsumer
 from kiel.connection import Connection
-from kiel.dialling import addresses
+from kiel.dialling import Dial, addresses
 from kiel.settings import Settings
 
 from tests import fake, loop
@@ -214,3 +214,39 @@ def test_an_error_names_its_address_once(cluster):
     first = yield loop.raises(exc.BrokerConnectionError, conn.send(ask_metadata()), 1)
     for error in (first, (yield loop.raises(exc.BrokerConnectionError, conn.send(ask_metadata()), 1))):
         assert str(error).count("Error connecting to") == 1, str(error)
+
+
+@with_cluster(topics={"t": 1})
+def test_how_far_the_broker_is_is_known_whichever_address_worked(cluster):
+    with named("127.0.0.9", "127.0.0.1"):
+        conn = Connection(NAME, cluster[1].port, settings=Settings())
+        yield conn.connect()
+    assert 0 < conn.round_trip < 5
+    conn.close()
+
+
+@with_cluster(topics={"t": 1})
+def test_a_lane_of_a_broker_that_was_closed_dials_nothing(cluster):
+    broker = Broker("127.0.0.1", cluster[1].port, 1, Settings())
+    opening = broker.open("produce")
+    dialled = []
+    broker.lanes["quick"].connect().add_done_callback(lambda _: broker.close())
+    with mock.patch("kiel.dialling.Dial", lambda *args: dialled.append(args) or Dial(*args)):
+        yield loop.raises(exc.BrokerConnectionError, opening)
+        yield loop.until(lambda: not cluster[1].streams)
+    assert len(dialled) <= 2
+
+
+@with_cluster(topics={"t": 1})
+def test_a_lane_that_can_not_be_opened_ahead_takes_nothing_with_it(cluster):
+    broker = Broker("127.0.0.1", cluster[1].port, 1, Settings())
+    yield broker.connect()
+    with mock.patch("kiel.dialling.Dial.connect", side_effect=EnvironmentError("no more connections")):
+        broker.open_ahead("produce")
+        lane = broker.lanes["produce"]
+        yield loop.until(lambda: lane.closing)
+    assert not broker.closing and broker.error is None
+    yield broker.send(ask_metadata())
+    yield broker.open("produce")
+    assert broker.is_open("produce") and broker.lanes["produce"] is not lane
+    broker.close()

@@ -12,7 +12,9 @@ from tornado import gen, iostream, netutil, tcpclient, tcpserver
 
 import kiel
 from kiel import clients, exc
+from kiel.connection import Connection
 from kiel.security.proxy import Proxy
+from kiel.settings import Settings
 
 from tests import fake, loop
 from tests.test_tls import quiet_tornado
@@ -221,3 +223,40 @@ def test_what_is_no_proxy_is_refused_in_the_constructor(url, error):
 
 def test_ports_where_the_url_names_none():
     assert (Proxy("socks5://h").port, Proxy("http://h").port) == (1080, 3128)
+
+
+class Mute(Connect):
+    """Connects to nobody: whoever begins TLS waits."""
+
+    def __init__(self):
+        super(Mute, self).__init__()
+        self.streams = []
+
+    @gen.coroutine
+    def through(self, stream, host, port):
+        self.asked.append((host, port))
+        self.streams.append(stream)
+        yield stream.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        while True:
+            yield stream.read_bytes(65536, partial=True)
+
+
+@pytest.mark.parametrize("ends", ["time-out", "close"])
+def test_a_broker_behind_a_proxy_that_is_silent_in_the_handshake(ends):
+    @fake.with_cluster(topics={"t": 1})
+    def check(cluster):
+        proxy = Mute()
+        settings = Settings(connect_timeout=0.5 if ends == "time-out" else 10)
+        settings.proxy = Proxy("http://127.0.0.1:%d" % proxy.port)
+        settings.ssl_context = ssl.create_default_context
+        conn = Connection(NAME, 9093, settings=settings)
+        opening = conn.connect()
+        if ends == "close":
+            yield loop.until(lambda: proxy.streams)
+            yield gen.sleep(0.05)
+            conn.close()
+        kind = exc.RequestTimeoutError if ends == "time-out" else exc.BrokerConnectionError
+        yield loop.within(2, loop.raises(kind, opening))
+        yield loop.until(lambda: all(stream.closed() for stream in proxy.streams))
+        proxy.stop()
+    check()

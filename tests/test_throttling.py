@@ -1,11 +1,15 @@
 """A broker that says that the client is over its quota is left alone for that long (KIP-219)."""
 from __future__ import absolute_import
 
+import mock
 import pytest
 from tornado import gen, ioloop
 
 from kiel import exc, throttle
+from kiel.connection import Connection
+from kiel.connection_states import PAUSED, READY
 from kiel.protocol import metadata, offset
+from kiel.settings import Settings
 
 from tests import fake, loop
 from tests.fake import with_cluster
@@ -95,4 +99,27 @@ def test_no_broker_may_ask_for_an_age(cluster):
     cluster[1].on("metadata", throttled(0x7fffffff), times=1)
     yield conn.send(ask_metadata())
     assert conn.throttled == throttle.MOST_THROTTLE
+    conn.close()
+
+
+@with_cluster(topics={"t": 1}, versions="2.4")
+def test_a_pause_that_is_asked_for_while_opening(cluster):
+    """By the answer that tells whose broker it is: what others send waits for the end of the pause."""
+    usual = fake.Call.usual
+
+    @gen.coroutine
+    def throttling(call):
+        answer = yield usual(call)
+        if call.api == "metadata":
+            answer["throttle_time"] = 300
+        raise gen.Return(answer)
+
+    conn = Connection(cluster[1].host, cluster[1].port, broker_id=1, settings=Settings())
+    conn.settings.cluster_id = cluster.cluster_id
+    begun = ioloop.IOLoop.current().time()
+    with mock.patch.object(fake.Call, "usual", throttling):
+        yield conn.connect()
+    assert conn.state == PAUSED
+    yield conn.send(ask_metadata())
+    assert ioloop.IOLoop.current().time() - begun > 0.25 and conn.state == READY
     conn.close()

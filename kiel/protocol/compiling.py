@@ -21,7 +21,8 @@ def compile_codec(cls, version, flexible):
 
     The only place where kiel writes code as text, with `kiel.protocol.inlined`. Fields of a fixed width that
     stand side by side share one struct call; any other field is a call to its type's codec, but for short
-    texts and arrays of parts, which are written out. `linecache` gets the text, so that tracebacks show it.
+    texts, arrays of parts and message sets, which are written out. `linecache` gets the text, so that
+    tracebacks show it.
     """
     names = {"cls": cls, "new": cls.__new__, "ZERO": lengths.ZERO, "absent": _absent,
              "read_tags": read_tags, "write_tags": _write_tags, "add_tag": _add_tag, "range": six.moves.range}

@@ -57,13 +57,14 @@ class Response(part.Part):
         Return how to read what `deserialize` reads: ``(read, tagged)``; made on first use, then kept in ``readers``.
 
         ``read(raw, offset)`` returns the instance and where it ends; it begins behind the header, whose tagged fields
-        are still to be stepped over where ``tagged`` is true. What it raises are the `kiel.protocol.part.BAD_BYTES`.
+        are still to be stepped over where ``tagged`` is true; it is None where all is read, and ``api_version`` set, by
+        a `deserialize` of the class's own. What it raises are the `kiel.protocol.part.BAD_BYTES`.
         """
         if cls.deserialize.__func__ is Response.deserialize.__func__ and primitives.is_own(cls):
             flexible = cls.is_flexible(version)
             made = cls.codec(version, flexible)[1], cls.flexible_header and flexible
         else:  # reads in a way of its own, header and all
-            made = (lambda raw, offset: (cls.deserialize(raw, version, offset), len(raw))), False
+            made = (lambda raw, offset: (cls.deserialize(raw, version, offset), len(raw))), None
         cls.readers[version] = made
         return made
 

@@ -190,7 +190,8 @@ class Wire(object):
                 response, _ = read(frame, offset)
             except part.BAD_BYTES as error:
                 raise exc.ProtocolError("%s of version %d can't be read: %s" % (cls.__name__, version, error))
-            response.api_version = version
+            if tagged is not None:
+                response.api_version = version
         else:
             response = cls.deserialize_walked(frame, version, correlation_struct.size, request.walked)
         response.correlation_id = correlation_id

@@ -17,7 +17,8 @@ import uuid
 
 from tornado import gen, ioloop
 
-from kiel import clients, connection, events
+from kiel import clients, events
+from kiel.opener import Opener
 from kiel.testing import Kafka
 from tests.faults import ledger
 
@@ -34,19 +35,20 @@ class Attempts(object):
         self.count = collections.Counter()
 
     def __enter__(self):
-        self._open = real = connection.Connection.open
+        self._run = real = Opener.run
         count = self.count
 
-        def counted(conn):
+        def counted(opener):
             """Dials, and counts that."""
+            conn = opener.conn
             count[conn.settings.client_id, conn.host, conn.port] += 1
-            return real(conn)
+            return real(opener)
 
-        connection.Connection.open = counted
+        Opener.run = counted
         return self
 
     def __exit__(self, *exc_info):
-        connection.Connection.open = self._open
+        Opener.run = self._run
 
 
 def cpu():

@@ -11,7 +11,6 @@ from kiel.broker import LANES
 from kiel.clients.producing import encoding
 from kiel.clients.producing.batch import failure
 from kiel.clients.producing.partition_queue import Effects
-from kiel.events import ignore
 from kiel.protocol import produce
 from kiel.retry import monotonic
 
@@ -180,15 +179,15 @@ class BrokerQueues(object):
         """Metadata came: dial the brokers of a small cluster, to any of which the first message may go."""
         conns = self._cluster.conns
         if len(conns) <= FEW_BROKERS and not self._client.closing:
-            for broker_id, broker in list(conns.items()):
+            for broker in list(conns.values()):
                 if LANES[API] not in broker.lanes:  # else it was there, and may be gone by now
-                    self.dial(broker_id)
+                    broker.open_ahead(API)
 
     def dial(self, broker_id):
         """Have a broker dialled by the time something is sent there."""
         broker = self._cluster.conns.get(broker_id)
-        if broker is not None and not (broker.closing or broker.is_open(API)):
-            ignore(broker.open(API))
+        if broker is not None:
+            broker.open_ahead(API)
 
     # -- into requests --
 
