@@ -552,7 +552,7 @@ class Producer(Client):
     def _gauges(self):
         """Return how the producer is; see `kiel.clients.client.Client.metrics`."""
         found = super(Producer, self)._gauges()
-        found["buffer_bytes"] = {(): self._admission.buffered + self._run.uncounted}
+        found["buffer_bytes"] = {(): self._admission.taken}
         found["buffer_limit_bytes"] = {(): self._admission.buffer_bytes}
         found["waiting_records"] = {(): self._undelivered.unsent_count}
         return found
@@ -569,12 +569,12 @@ class Producer(Client):
         if identity.state == FATAL:
             self._trouble.note("its id", identity.error)
         return dict(self._report_health(identity.state == FATAL),
-                    buffered=self._admission.buffered + self._run.uncounted)
+                    buffered=self._admission.taken)
 
     @View
     def buffered(self):
         """Return bytes of the messages that wait or are under way."""
-        return self._admission.buffered + self._run.uncounted
+        return self._admission.taken
 
     @property
     def unsent_count(self):

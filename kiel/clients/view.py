@@ -1,4 +1,4 @@
-"""Names of kiel's that a subclass may take for itself, and those that it may not."""
+"""Public attributes that show, or set, what a client's objects have; and which names a subclass may take for itself."""
 from __future__ import absolute_import
 
 

@@ -16,6 +16,7 @@ from kiel.retry import Backoff
 
 from tests import fake, loop
 from tests.clients.grouping import members
+from tests.clients.producing.producers import values
 from tests.fake import FakeCluster, with_cluster
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -413,3 +414,34 @@ print("parent done")
         [sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     text = process.communicate()[0].decode("utf-8")
     assert "child done" in text and "parent done" in text, text
+
+
+def test_a_topic_that_was_being_looked_up_when_the_loop_was_closed_is_looked_up_again():
+    ports, kept = [], []
+    for number in range(2):
+        @gen.coroutine
+        def body():
+            cluster = FakeCluster(topics={"t": 1})
+            if ports:
+                cluster[1].port = ports[0]
+            cluster.start()
+            ports.append(cluster[1].port)
+            if not kept:
+                kept.append(clients.Producer(cluster.bootstrap, serializer=bytes))
+                yield kept[0].connect()
+                cluster[1].on("metadata", fake.MUTE)
+                kept.append(kept[0].produce("colors", b"red"))
+                yield loop.until(lambda: cluster.count("metadata") > 1)
+                assert not kept[1].done()
+            else:
+                cluster.create("colors", 1)
+                kept[0].settings.cluster_id = None
+                yield loop.within(3, kept[0].produce("colors", b"blue"))
+                yield loop.within(3, kept[0].close())
+                assert values(cluster, "colors") == [b"blue"]
+            cluster.stop()
+        own = ioloop.IOLoop(make_current=False)
+        own.run_sync(body, timeout=8)
+        loop.close(own)
+    assert isinstance(kept[1].exception(), exc.ClosedError)
+    forget_the_closed()

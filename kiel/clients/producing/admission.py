@@ -38,6 +38,11 @@ class Admission(object):
         """Bytes that are left."""
         return self.buffer_bytes - self.buffered
 
+    @property
+    def taken(self):
+        """Bytes of all messages that wait to be sent or are under way."""
+        return self.buffered + self._run.uncounted
+
     def update(self):
         """Look again whether messages are accepted: to be called when what `refusal` returns may have changed."""
         self._run.end()

@@ -26,7 +26,7 @@ class LoopTurn(Turn):
     A producer's turn of the loop, in which it looks around once, however many messages come.
 
     A message may come on another loop than that of `connect`, or in a forked process. Neither changes within a turn,
-    so nothing is asked again before the loop has turned, and a run of messages ends with the turn.
+    so it is looked for with the first message of a turn or of a millisecond, and a run of messages ends with the turn.
 
     :param client: the producer, as a `kiel.clients.client.Client`
     :param end_run: ends the `kiel.clients.producing.append_run.AppendRun` that is open

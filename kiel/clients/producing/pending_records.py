@@ -78,6 +78,12 @@ class PendingRecords(object):
             settle(pending.future, error=failure(error, pending.topic, pending.partition))
         return left
 
+    def lose(self, error):
+        """Fail them all, with the loop that is closed, or in a process that was forked; return them."""
+        left = self.refuse(error)
+        self._lookups.forget()
+        return left
+
     def _place(self, pending, route):
         """Accept a message whose topic is known, or let it wait for room."""
         try:

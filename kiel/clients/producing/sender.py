@@ -174,6 +174,7 @@ class Sender(object):
         self.sent.clear()
         self._linger_timer = self._deadline_timer = None
         self._pipeline.forget()
+        self._watch.forget()
         for future, result, failed in outcome:
             settle(future, result, failed)
 

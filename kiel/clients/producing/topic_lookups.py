@@ -53,6 +53,10 @@ class TopicLookups(object):
             self._waiting[topic] = collections.deque([pending])
             self._look_up(topic)
 
+    def forget(self):
+        """Forget the look-ups, which end with the loop that is closed, or are another process's."""
+        self._waiting.clear()
+
     @gen.coroutine
     def _look_up(self, topic):
         error = None

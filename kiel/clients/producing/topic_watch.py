@@ -98,6 +98,10 @@ class TopicWatch(object):
         else:
             self._cluster.heal().add_done_callback(lambda _: self._asked(topic))
 
+    def forget(self):
+        """Forget what was asked on a loop that is closed, or by another process: no answer will come."""
+        self._back.clear()
+
     def _asked(self, topic):
         """The topic's id was asked for, where there are ids. With another one, `compare` has told all."""
         what, _ = self._back.pop(topic, (None, ()))

@@ -154,18 +154,18 @@ class TransactionManager(object):
     @gen.coroutine
     def _add_partitions(self):
         """Add partitions to the transaction, also those that are wanted meanwhile."""
-        state, requests = self.state, self._requests
+        state, requests, to_add = self.state, self._requests, self._to_add
         try:
-            while self._to_add:
-                keys = sorted(self._to_add)
+            while to_add:
+                keys = sorted(to_add)
                 topics = topic_ids.by_topic(add_partitions_to_txn.TopicRequest, keys)
                 yield requests.ask(lambda broker: add_partitions_to_txn.AddPartitionsToTxnRequest(
                     topics=topics, **requests.signature()
                 ), lambda response: first_error(response, transactional_id=state.transactional_id))
                 state.partitions.update(keys)
-                self._to_add.difference_update(keys)
+                to_add.difference_update(keys)
         finally:
-            self._to_add.clear()
+            to_add.clear()
 
     # -- transactions --
 
@@ -265,31 +265,33 @@ class TransactionManager(object):
 
     @gen.coroutine
     def _commit(self, flush):
-        state = self.state
+        state, requests, offsets = self.state, self._requests, self._offsets
         self._flushing = True
         try:
             yield flush()
         except Exception as error:
             state.spoil(error)
         finally:
-            self._flushing = False
+            if state is self.state:  # no `reset` meanwhile
+                self._flushing = False
         error = state.failure()
         if error is not None:
             raise error
-        yield self._end(True)
-        self._offsets.committed()
+        yield self._end(True, state, requests)
+        offsets.committed()
 
     @gen.coroutine
     def _abort(self, drop):
-        yield drop(self.state.failure())
-        yield self._end(False)
-        self._offsets.forget()
+        state, requests, offsets = self.state, self._requests, self._offsets
+        yield drop(state.failure())
+        yield self._end(False, state, requests)
+        offsets.forget()
 
     @gen.coroutine
-    def _end(self, committed):
-        """End the transaction at its coordinator, if that knows of one."""
-        state, requests = self.state, self._requests
-        self._to_add.clear()
+    def _end(self, committed, state, requests):
+        """End the transaction at its coordinator, if that knows of one; there may have been a `reset` meanwhile."""
+        if state is self.state:
+            self._to_add.clear()
         ended = (-1, -1)
         if (state.partitions or state.groups) and not state.forgotten:
             def make(broker):

@@ -173,7 +173,7 @@ class Undelivered(object):
         :param counts: whether they are lost, and `tell_lost` is to say so; in a forked process they are not
         """
         batches = self._sender.batches()
-        pending = self._pending.refuse(error)
+        pending = self._pending.lose(error)
         self._sender.abandon(error)
         for batch in batches:
             batch.retrieve_error()

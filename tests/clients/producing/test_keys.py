@@ -120,11 +120,11 @@ def test_a_key_that_is_made_does_not_decide_as_in_0_9(settings):
     check()
 
 
-@pytest.mark.parametrize("settings", [dict(linger=60), dict(linger=60, partitioner="murmur2")], ids=str)
-def test_without_a_key_messages_stay_together(settings):
+@pytest.mark.parametrize("partitioner", [None, "murmur2"])
+def test_without_a_key_messages_stay_together(partitioner):
     @with_cluster(topics={"t": 4})
     def check(cluster):
-        producer = yield connected(cluster, **settings)
+        producer = yield connected(cluster, linger=60, batch_size=100, partitioner=partitioner)
         yield producer.produce("t", b"known")
         yield producer.flush()
         for number in range(40):

@@ -1,6 +1,8 @@
 """Offsets of a consumer that are part of a transaction: what is asked of whom, and what each error leads to."""
 from __future__ import absolute_import
 
+from tornado import gen
+
 from kiel import exc
 
 from tests import loop
@@ -81,3 +83,29 @@ def test_a_consumer_that_commits_by_itself_is_refused(cluster, producer):
     assert (yield producer.send_offsets(Member({}))) == {}
     yield producer.commit()
     assert cluster.ended == []
+
+
+@with_protocols
+def test_a_commit_that_is_answered_after_a_reset_is_told_to_its_own_consumers(cluster, producer):
+    """As where a client closes, or begins anew, while its commit is under way: what comes after has its own offsets."""
+    first, second = Member({("t", 0): 7}), Member({("t", 0): 8})
+    yield producer.begin()
+    yield producer.send_offsets(first)
+    cluster[1].on("end_txn", delayed, times=1)
+    committing = producer.commit()
+    yield loop.until(lambda: cluster.count("end_txn"))
+    producer._transactions.reset()
+    yield producer.begin()
+    yield producer.send_offsets(second)
+    yield committing
+    assert first.committed == [first.offsets] and second.committed == []
+    yield producer.commit()
+    assert second.committed == [second.offsets] and len(first.committed) == 1
+
+
+@gen.coroutine
+def delayed(call):
+    """A handler: the usual answer, a little later."""
+    yield gen.sleep(0.3)
+    answer = yield call.usual()
+    raise gen.Return(answer)
