@@ -105,8 +105,6 @@ class BaseConsumer(Client):
         self._reader = BatchReader(deserializer or json.loads, on_error or self.log_error, check_crcs, self._moved)
         #: the same, where an application overrides how
         self._overridden = OverriddenReading(self, self._fetcher, self._positions, self._reader, self._moved)
-        #: what makes messages of a batch for `consume`; set by `connect`
-        self._read_values = self._reader.read_values
         #: what reads several topics, or message by message
         self._streams = Streams(self, self._fetcher, self._positions.paused, self._lookup, self._reader)
         #: the calls of `consume`
@@ -169,7 +167,8 @@ class BaseConsumer(Client):
         """
         if not isinstance(topic, ONE_TOPIC):
             return self._streams.consume(topic, start, max_wait_time, max_records, True)
-        return self._calls.begin(topic, start, self._read_values, max_wait_time, max_records)
+        read = self._overridden.read if self._overridden.wanted() else self._reader.read_values
+        return self._calls.begin(topic, start, read, max_wait_time, max_records)
 
     def consume_records(self, topic, start=None, max_wait_time=None, max_records=None):
         """Return the next messages of a topic like `consume`: a Future of a list of `kiel.clients.Record`."""
@@ -216,7 +215,11 @@ class BaseConsumer(Client):
         return self._calls.consume(topic, start, call)
 
     def _hand_out(self, taken, call):
-        """Decode what was taken for a call; return a Future of its messages. A group books what is decoded."""
+        """
+        Decode what was taken for a call; return a Future of its messages, which do not count with ``call.given_up``.
+
+        A group books what is decoded.
+        """
         return self._calls.hand_out(taken, call)
 
     def _put_back(self, topic, partition, begun, reached):
@@ -267,7 +270,7 @@ class BaseConsumer(Client):
         """
         Return the messages of a fetch's answer, deserialised.
 
-        Where it is overridden when `connect` is called, `consume` returns what it returns; see `deserialize_messages`.
+        Where it is overridden, `consume` returns what it returns; see `deserialize_messages`.
         """
         return self._overridden.handle(response)
 
@@ -371,11 +374,6 @@ class BaseConsumer(Client):
         found = super(BaseConsumer, self)._gauges()
         found.update(self._fetcher.gauges(), lag=self._positions.lags())
         return found
-
-    def _open_client(self, timeout=None):
-        """The work of `connect`: by now an application has overridden what it does."""
-        self._read_values = self._overridden.read if self._overridden.wanted() else self._reader.read_values
-        return super(BaseConsumer, self)._open_client(timeout)
 
     def _begin_anew(self):
         """Forget what a closed loop had; in another process also the positions: reading begins as at first."""

@@ -5,11 +5,8 @@ from tornado import gen
 
 from kiel.clients.consumer import BaseConsumer
 from kiel.clients.consuming.offset_lookup import EPOCH, start_to_timestamp
-from kiel.clients.consuming.position_search import PositionSearch
+from kiel.clients.consuming.position_search import LOOK_UP_TIME, PositionSearch
 from kiel.retry import monotonic
-
-#: seconds of one look-up of positions; what failed retriably is looked up again by the next
-LOOK_UP_TIME = 1.0
 
 #: seconds that metadata has to lack a topic for before its positions are given up: a broker that has just started may
 #: not have heard of it yet, and a topic that only seemed to be gone must go on where it was, not begin anew

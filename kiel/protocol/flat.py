@@ -6,13 +6,12 @@ Whoever looks at the ``topics`` of one gets parts that were made for him.
 """
 from __future__ import absolute_import
 
-import collections
 import struct
-import sys
 
 from kiel.protocol import fetch, produce, request, topic_ids
 from kiel.protocol.lengths import BYTES, write_unsigned_varint
 from kiel.protocol.messages import MessageSet
+from kiel.protocol.topic_ids import Ordered
 
 #: what stands before the batches is kept for so many kinds of requests
 KINDS = 64
@@ -36,9 +35,6 @@ _fetched = struct.Struct(">iiqiqix").pack
 
 #: (client id, transactional id, acks, time-out, version) -> the bytes between correlation id and topics
 _beginnings = {}
-
-#: what keeps the order of its keys, the quick way where there is one
-_Ordered = dict if sys.version_info >= (3, 7) else collections.OrderedDict
 
 
 class FlatProduceRequest(produce.ProduceRequest):
@@ -251,7 +247,7 @@ class FlatFetchRequest(fetch.FetchRequest):
 
 def _grouped(entries):
     """Return ``{(topic, its id): entries}``, in the order in which they are met."""
-    topics = _Ordered()
+    topics = Ordered()
     for entry in entries:
         topics.setdefault(entry[:2], []).append(entry)
     return topics

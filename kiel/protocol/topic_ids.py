@@ -2,6 +2,10 @@
 from __future__ import absolute_import
 
 import collections
+import sys
+
+#: what keeps the order of its keys, the quick way where there is one
+Ordered = dict if sys.version_info >= (3, 7) else collections.OrderedDict
 
 #: the id of no topic
 NO_TOPIC = b"\0" * 16

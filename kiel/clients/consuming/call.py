@@ -138,7 +138,7 @@ class Calls(object):
         self.reader = reader
         self.streams = streams
         self._settings = client._settings
-        #: topic -> calls under way
+        #: topic -> calls under way, which somebody still waits for
         self.under_way = collections.defaultdict(set)
         #: topic -> the call whose messages are being decoded, or are decoded and not its Future's result yet
         self.handing = {}
@@ -199,10 +199,8 @@ class Calls(object):
     def _finish(self, call, outcome, future):
         """A call is done: its Future is resolved, unless nobody waits any more."""
         self._forget_call(call)
-        if self.handing.get(call.topic) is call:
-            del self.handing[call.topic]
-            if call.topic in self.under_way:  # once the Future has gone, if nobody has it
-                events.soon(ioloop.IOLoop.current(), lambda: self.fetcher.wake(call.topic))
+        if self._end_handing(call) and call.topic in self.under_way:  # once the Future has gone, if nobody has it
+            events.soon(ioloop.IOLoop.current(), lambda: self.fetcher.wake(call.topic))
         if future.cancelled():  # the loop ends
             outcome.cancel()
             return
@@ -223,6 +221,13 @@ class Calls(object):
         calls.discard(call)
         if not calls:
             self.under_way.pop(call.topic, None)
+
+    def _end_handing(self, call):
+        """Let other calls of the topic take what follows; return whether it was this one that kept them from it."""
+        if self.handing.get(call.topic) is not call:
+            return False
+        del self.handing[call.topic]
+        return True
 
     def _given_up(self, call):
         """Nobody takes what a call brings: it is handed out again by the next."""
@@ -284,8 +289,11 @@ class Calls(object):
         except Exception:
             call.taken = []
             raise
+        except BaseException:  # such as KeyboardInterrupt: the call's Future will never be done, `_finish` never called
+            self._end_handing(call)
+            raise
         if not messages:
-            self.handing.pop(call.topic, None)
+            self._end_handing(call)
             self.fetcher.wake(call.topic)
         if any(cursor.state == READY for cursor, _, _ in taken):
             self.fetcher.pump(call.topic)  # batches that were left in it till they were read are gone now

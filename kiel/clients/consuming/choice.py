@@ -41,7 +41,7 @@ class Choice(object):
             found = dict((arguments.topic(name), None) for name in value)
         else:
             raise TypeError("topic has to be the name of a topic, a list of names, a compiled pattern, or a dict of "
-                            "ids by topic, not %r" % (value,))
+                            "partition ids by topic, not %r" % (value,))
         if not found:
             raise ValueError("topic is %r, which names no topic" % (value,))
         return cls(found)

@@ -1,9 +1,7 @@
 """One fetch: how many bytes of which partitions it asks for, and what becomes of its answer."""
 from __future__ import absolute_import
 
-import collections
 import logging
-import sys
 
 from kiel import constants, exc
 from kiel.clients import observed
@@ -13,6 +11,7 @@ from kiel.clients.consuming.log_validator import ERROR
 from kiel.outage import PATIENCE
 from kiel.protocol import errors, messages, topic_ids
 from kiel.protocol.flat import FlatFetchRequest
+from kiel.protocol.topic_ids import Ordered
 from kiel.retry import monotonic
 
 log = logging.getLogger(__name__)
@@ -26,9 +25,6 @@ LEAST_SHARE = 1024
 
 #: the most bytes that a partition is asked for on behalf of a message that did not fit
 MOST_LIMIT = 128 * 1024 * 1024
-
-#: what keeps the order of its keys, the quick way where there is one
-Ordered = dict if sys.version_info >= (3, 7) else collections.OrderedDict
 
 
 class Fetch(object):

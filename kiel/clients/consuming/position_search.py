@@ -8,6 +8,9 @@ from kiel.outage import PATIENCE
 
 log = logging.getLogger("kiel.clients.consumer")
 
+#: seconds of one look-up of positions; what failed retriably is looked up again by the next
+LOOK_UP_TIME = 1.0
+
 
 class PositionSearch(object):
     """

@@ -5,10 +5,7 @@ from tornado import gen
 
 from kiel.clients.consuming.cursor import SOUGHT, UNSET
 from kiel.clients.consuming.offset_lookup import BEGINNING
-from kiel.clients.consuming.position_search import PositionSearch
-
-#: seconds of one look-up of positions; what failed retriably is looked up again by the next
-LOOK_UP_TIME = 1.0
+from kiel.clients.consuming.position_search import LOOK_UP_TIME, PositionSearch
 
 
 class StartingPositions(object):

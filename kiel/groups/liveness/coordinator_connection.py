@@ -10,11 +10,16 @@ from tornado import gen
 from kiel import events, exc
 from kiel.connection import Connection
 from kiel.protocol import coordinator
+from kiel.retry import Backoff
 
 log = logging.getLogger(__name__)
 
 #: the apis that brokers answer at once; others, such as JoinGroup, may wait for other members
 IMMEDIATE = ("heartbeat", "consumer_group_heartbeat", "leave_group", "group_coordinator")
+
+#: a request that failed is sent again soon: sessions are short; while all brokers are down, no more than once in two
+#: seconds, since the application's own connections are tried too
+RETRY = Backoff(first=0.1, most=2.0, deadline=None)
 
 #: how many brokers at a time are asked for the coordinator
 ASKED_AT_ONCE = 3

@@ -9,20 +9,16 @@ import weakref
 from tornado import concurrent, gen, ioloop
 
 from kiel import events, exc
-from kiel.groups.liveness.coordinator_connection import IMMEDIATE, CoordinatorConnection
+from kiel.groups.liveness.coordinator_connection import IMMEDIATE, RETRY, CoordinatorConnection
 from kiel.groups.liveness.leaving import Leaving
 from kiel.groups.liveness.loop_watchdog import IDLE_PERIOD, LoopWatchdog
 from kiel.groups.liveness.poll_timer import PollTimer
 from kiel.groups.liveness.relay import Relay
 from kiel.groups.liveness.states import BEATING, LEFT
 from kiel.protocol import errors
-from kiel.retry import Backoff, monotonic
+from kiel.retry import monotonic
 
 log = logging.getLogger(__name__)
-
-#: a heartbeat that failed is tried again soon: sessions are short; while all brokers are down, no more than once in two
-#: seconds, since the application's own connections are tried too
-RETRY = Backoff(first=0.1, most=2.0, deadline=None)
 
 #: least seconds that a broker has to answer one of `kiel.groups.liveness.coordinator_connection.IMMEDIATE`, and to
 #: connect

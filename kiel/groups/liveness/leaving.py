@@ -4,16 +4,13 @@ from __future__ import absolute_import
 import logging
 
 from kiel import exc
-from kiel.retry import Backoff
+from kiel.groups.liveness.coordinator_connection import RETRY
 
 # these lines are the heartbeat thread's, whose logger applications may have set up
 log = logging.getLogger("kiel.groups.liveness.heartbeat_thread")
 
 #: seconds in which a member that leaves by itself gets that through, or goes without a word
 LEAVE_TIME = 5.0
-
-#: delays between two attempts
-RETRY = Backoff(first=0.1, most=2.0, deadline=None)
 
 
 class Leaving(object):

@@ -2,6 +2,8 @@
 from __future__ import absolute_import
 
 import gc
+import os
+import subprocess
 import sys
 
 import pytest
@@ -10,6 +12,8 @@ from tornado import gen, ioloop
 from tests import loop
 from tests.clients.consuming.consumers import EveryBatch, gather, with_consumer
 from tests.clients.grouping.members import gather as member_gather, stored, with_member
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
 
 needs_tasks = pytest.mark.skipif(sys.version_info < (3, 7), reason="Futures can be cancelled on asyncio only")
 
@@ -275,3 +279,54 @@ def test_in_a_group_a_commit_of_what_nobody_took_is_taken_back(autocommit):
         yield consumer.commit_offsets()
         assert stored(cluster) == 3
     check()
+
+
+INTERRUPTED = """
+import gc
+from tornado import gen, ioloop
+from kiel.clients import SingleConsumer
+from kiel.testing import FakeKafka
+
+left = [3]
+
+def deserialize(value):
+    left[0] -= 1
+    if not left[0]:
+        raise KeyboardInterrupt
+    return int(value)
+
+@gen.coroutine
+def later(value):
+    yield gen.moment
+    raise gen.Return(deserialize(value))
+
+@gen.coroutine
+def gather(count):
+    found = []
+    while len(found) < count:
+        found += yield consumer.consume("t", consumer.BEGINNING)
+    raise gen.Return(found)
+
+with FakeKafka(topics={"t": 1}) as kafka:
+    for number in range(5):
+        kafka.append("t", number)
+    loop = ioloop.IOLoop()
+    loop.make_current()
+    consumer = SingleConsumer(kafka.bootstrap, deserializer=%s, max_wait_time=500)
+    loop.run_sync(consumer.connect)
+    try:
+        loop.run_sync(lambda: gather(1))
+    except KeyboardInterrupt:
+        print("interrupted")
+    gc.collect()  # what the interrupt ended is in a cycle
+    print(loop.run_sync(lambda: gather(5), timeout=10))
+    loop.run_sync(consumer.close)
+"""
+
+
+@pytest.mark.skipif(sys.version_info < (3,), reason="a loop of Tornado's own that was interrupted runs no more")
+@pytest.mark.parametrize("deserializer", ["deserialize", "later"])
+def test_an_interrupt_while_messages_are_decoded(deserializer):
+    """The call never ends then; those that come after it have its messages. In a process of its own, which it ends."""
+    printed = subprocess.check_output([sys.executable, "-c", INTERRUPTED % deserializer], cwd=ROOT)
+    assert printed.decode("ascii").split("\n")[:2] == ["interrupted", "[0, 1, 2, 3, 4]"]

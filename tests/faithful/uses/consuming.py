@@ -502,3 +502,11 @@ def on_real_brokers(world):
     consumer = yield single_real(world, Marks)
     assert (yield take(consumer, topic, 2, start=BEGINNING)) == [1, 2]
     assert consumer.mark == 2
+
+
+@use("B7")
+@gen.coroutine
+def a_method_that_is_set_on_a_connected_consumer(world):
+    consumer = yield single(world, five(world))
+    consumer.deserialize_messages = lambda topic_name, partition: ["mine"]
+    assert (yield take(consumer, "t", 1, start=BEGINNING))[0] == "mine"
