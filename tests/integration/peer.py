@@ -6,6 +6,7 @@ Not by `kiel.clients.Producer`, so that a test of consuming does not depend on p
 from __future__ import absolute_import
 
 import os
+import time
 
 import six
 from tornado import concurrent, gen
@@ -116,7 +117,7 @@ class Writer(Client):
         yield self.cluster[leader].connect()
         magic = 2 if wire.reaches("produce", 3) else 1 if wire.reaches("produce", 2) else 0
         data = messages.encode_batch(
-            [(key, value, [], time) for value, time in zip(values, times)], magic, codec, 1500000000000)
+            [(key, value, [], stamp) for value, stamp in zip(values, times)], magic, codec, int(time.time() * 1000))
         request = produce.ProduceRequest(required_acks=-1, timeout=5000, topics=[
             produce.TopicRequest(name=topic, partitions=[
                 produce.PartitionRequest(partition_id=partition, message_set=messages.MessageSet.raw(data))

@@ -664,7 +664,7 @@ def test_one_transaction_or_none(kafka, topics):
     lines = b'{"value": "a"}\n{"value": {"b": 1}}\n'
     args = "produce", name, "-J", "--transactional-id", transactional_id
     code, _, errors = kiel(kafka, *args, stdin=lines + b"nonsense\n")
-    assert code == 2 and "no JSON" in errors
+    assert code == 2 and "not JSON" in errors
     assert kiel(kafka, *(args + ("-z", "gzip")), stdin=lines)[0] == 0
     assert sorted(kiel(kafka, "consume", name, "-e", "--committed")[1].splitlines()) == [b"a", b'{"b": 1}']
 

@@ -5,6 +5,7 @@ The transactions are made by plain requests, so that this does not depend on kie
 """
 from __future__ import absolute_import
 
+import time
 import uuid
 
 import pytest
@@ -79,7 +80,8 @@ class Transactions(object):
         first = self.sequences.get((topic, partition), 0)
         self.sequences[topic, partition] = first + len(values)
         data = messages.encode_batch(
-            [(None, value, [], None) for value in values], 2, 0, 1500000000000, self.id, self.epoch, first, True)
+            [(None, value, [], None) for value in values], 2, 0, int(time.time() * 1000), self.id, self.epoch, first,
+            True)
         yield self.ask(lambda: produce.ProduceRequest(
             transactional_id=self.name, required_acks=-1, timeout=5000, topics=[
                 produce.TopicRequest(name=topic, partitions=[produce.PartitionRequest(
