@@ -99,7 +99,7 @@ def delayed(options, peers=("kiel", "aiokafka", "confluent")):
     port, = ports.take(1)
     columns = [table.NAMES[peer] for peer in peers]
     made = table.Table("Messages a second by the clock over a network that takes its time: the same messages, each "
-                       "client as it is by default", ["round trip, partitions, task"] + columns)
+                       "client with its default guarantee", ["round trip, partitions, task"] + columns)
     alike = table.Table("Messages a second that are produced by the clock over a network that takes its time: the same "
                         "guarantee of each client", ["round trip, partitions, guarantee"] + columns, floor())
     try:
