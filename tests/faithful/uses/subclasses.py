@@ -297,7 +297,7 @@ def settings_of_a_producer_change_while_it_runs(world):
     broker = world.scripted(topics={"t": 1})
     client = yield producer(world, broker, batch_size=2)
     first = client.produce("t", 1)
-    yield gen.sleep(0.05)
+    yield gen.moment  # it waits for the second, but not for long
     assert written(broker) == []
     yield client.produce("t", 2)
     yield first
