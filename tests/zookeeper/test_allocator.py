@@ -221,6 +221,7 @@ def test_d50_an_allocator_that_raises_does_not_end_the_watch(zk, group, error):
     def scenario():
         one, two = Member(zk, group, "host:1", breaks), Member(zk, group, "host:2")
         yield one.allocator.start(topics(4))
+        yield shared_out([one], allocation.flatten(topics(4)))
         broken.append(error)
         with testing.ExpectLog(LOG, "The allocation function failed"):
             yield two.allocator.start(topics(4))

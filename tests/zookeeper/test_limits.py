@@ -99,7 +99,7 @@ def test_d53_a_lock_never_let_go_is_an_error_and_stop_during_start_ends_it(zk, g
         with kazoo(zk) as conn:
             lock = conn.Lock("/kiel/groups/%s/partitions/lock" % group)
             lock.acquire()
-            member = Member(zk, group, "host:1", timeout=0.5, lock_timeout=0.7)
+            member = Member(zk, group, "host:1", timeout=3, lock_timeout=0.7)
             error = yield loop.raises(exc.ZooKeeperError, member.allocator.start(topics(2)), 6)
             assert "lock" in str(error).lower()
             member = Member(zk, group, "host:1")
