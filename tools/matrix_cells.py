@@ -189,7 +189,7 @@ def records(broker):
         yield delivery
     consumer = yield broker.consumer()
     found = yield read(consumer, topic, len(rows), records=True)
-    check([tuple(record) for record in found], [
+    check([tuple(record[:-1]) + (list(record.headers),) for record in found], [
         (topic, 0, number, BASE + number if stamped else -1, key, value, headers if headed else [])
         for number, (key, value) in enumerate(rows)
     ], "records")
