@@ -35,6 +35,16 @@ def forget_the_closed():
     fake.living.clear()
 
 
+def started_again(ports):
+    """Return a cluster that has started, at the port of the one before; ``ports`` are those there were."""
+    cluster = FakeCluster(topics={"t": 1})
+    if ports:
+        cluster[1].port = ports[0]
+    cluster.start()
+    ports.append(cluster[1].port)
+    return cluster
+
+
 @pytest.mark.parametrize("kind", sorted(KINDS))
 def test_a_client_whose_loop_is_closed_starts_anew(kind):
     make, work = KINDS[kind]
@@ -43,11 +53,7 @@ def test_a_client_whose_loop_is_closed_starts_anew(kind):
     for _ in range(2):
         @gen.coroutine
         def body():
-            cluster = FakeCluster(topics={"t": 1})
-            if ports:
-                cluster[1].port = ports[0]
-            cluster.start()
-            ports.append(cluster[1].port)
+            cluster = started_again(ports)
             cluster.log("t").put(b"a")
             if not kept:
                 kept.append(make(cluster.bootstrap))
@@ -421,11 +427,7 @@ def test_a_topic_that_was_being_looked_up_when_the_loop_was_closed_is_looked_up_
     for number in range(2):
         @gen.coroutine
         def body():
-            cluster = FakeCluster(topics={"t": 1})
-            if ports:
-                cluster[1].port = ports[0]
-            cluster.start()
-            ports.append(cluster[1].port)
+            cluster = started_again(ports)
             if not kept:
                 kept.append(clients.Producer(cluster.bootstrap, serializer=bytes))
                 yield kept[0].connect()
