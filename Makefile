@@ -75,7 +75,7 @@ docs: $(VENV)/.tools
 # options in BENCH: python -m benchmarks.compare --help; parts of it alone: python -m benchmarks.delay, .growth, .through ...
 bench: $(VENV)/.made
 	@echo "-- adding the clients that kiel is held against to $(VENV)"
-	@$(BIN)/python -m pip install -q --disable-pip-version-check kafka-python aiokafka confluent-kafka matplotlib
+	@$(BIN)/python -m pip install -q --disable-pip-version-check kafka-python python-snappy aiokafka confluent-kafka matplotlib
 	$(BIN)/python -m benchmarks.compare --rounds 3 --write docs $(BENCH)
 
 matrix: $(VENV)/.made
