@@ -1,6 +1,7 @@
 """TLS: what ``ssl=`` takes, impostors, and files that are renewed."""
 from __future__ import absolute_import
 
+import io
 import logging
 import os
 import shutil
@@ -23,6 +24,11 @@ CLIENTS = (clients.Producer, clients.SingleConsumer, clients.Admin)
 
 def path(name):
     return os.path.join(HERE, name)
+
+
+def text(name):
+    with io.open(path(name), encoding="ascii") as source:
+        return source.read()
 
 
 def serving(name, client_auth=False):
@@ -115,7 +121,7 @@ def test_a_context_that_verifies_nothing_is_told_of(caplog):
 @pytest.mark.parametrize("make", [
     lambda: kiel.ssl(cafile=path("ca.pem")),
     lambda: ssl.create_default_context(cafile=path("ca.pem")),
-    lambda: kiel.ssl(cadata=open(path("ca.pem")).read() if str is not bytes else open(path("ca.pem")).read().decode()),
+    lambda: kiel.ssl(cadata=text("ca.pem")),
     lambda: kiel.ssl(cafile=path("ca.pem"), certfile=path("client.pem"), keyfile=path("client.key")),
     lambda: kiel.ssl(cafile=path("ca.pem"), certfile=path("locked.pem"), keyfile=path("locked.key"),
                      password="opensesame"),

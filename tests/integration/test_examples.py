@@ -65,13 +65,11 @@ def topic(kafka):
 
 def on_loop(function, *arguments):
     """Runs a coroutine to its end, on a loop of its own."""
-    loop = ioloop.IOLoop()
-    loop.make_current()
+    loop = ioloop.IOLoop(make_current=False)
     try:
         return loop.run_sync(lambda: function(*arguments), timeout=PATIENCE)
     finally:
         loop.close(all_fds=True)
-        ioloop.IOLoop.clear_current()
 
 
 @gen.coroutine

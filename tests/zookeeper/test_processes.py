@@ -121,6 +121,11 @@ def wait(condition, seconds=15.0):
         time.sleep(0.02)
 
 
+def text(path):
+    with open(path) as source:
+        return source.read()
+
+
 def owned_by(*members):
     return sorted(item for child in members for item in child.items)
 
@@ -256,10 +261,10 @@ def test_a_program_that_does_not_stop_its_member_ends_all_the_same(own_zk, tmpdi
             env=dict(os.environ, PYTHONPATH=ROOT, PYTHONDONTWRITEBYTECODE="1"),
         )
     try:
-        wait(lambda: open(out).read() == "in\n")
+        wait(lambda: text(out) == "in\n")
         own_zk.kill()
         wait(lambda: process.poll() is not None, 20)
-        assert (process.returncode, open(out).read()) == (0, "in\nout\n")
+        assert (process.returncode, text(out)) == (0, "in\nout\n")
     finally:
         if process.poll() is None:
             process.kill()
@@ -303,6 +308,7 @@ def test_a_member_stopped_by_ctrl_c_is_out_at_once(zk, group, closes):
         if process.poll() is None:
             process.kill()
         process.wait()
+        process.stdout.close()
 
 
 #: a consumer that is closed when its loop has been left, in a program that goes on with something else

@@ -140,10 +140,11 @@ def test_a_failure_that_nobody_saw_is_logged_once_per_batch(lines):
     lambda made: pytest.raises(exc.KielError, Delivery(made, 0).result),
 ])
 def test_a_failure_that_was_seen_is_not_logged(lines, look):
-    made = batch(b"a", b"b")
-    made.finish(exc.MessageSizeTooLargeError("no"))
-    look(made)
-    del made
+    def body():
+        made = batch(b"a", b"b")
+        made.finish(exc.MessageSizeTooLargeError("no"))
+        look(made)
+    loop.run(gen.coroutine(body))
     gc.collect()
     assert lines == []
 
