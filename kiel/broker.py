@@ -133,10 +133,18 @@ class Broker(object):
         response = yield connection.send(request)
         raise gen.Return(response)
 
-    def is_open(self, api):
-        """Whether the lane of an api is open, so that its requests go out in the order in which they are sent."""
+    def lane(self, api):
+        """
+        Return the `kiel.connection.Connection` for an api where it is open, else None.
+
+        Where it is, requests go out in the order in which they are sent.
+        """
         connection = self.lanes.get(LANES.get(api, QUICK))
-        return connection is not None and connection.ready
+        return connection if connection is not None and connection.ready else None
+
+    def is_open(self, api):
+        """Whether the lane of an api is open."""
+        return self.lane(api) is not None
 
     def open(self, api):
         """Open the lane of an api, when it is not open; return a Future. It raises as `connect`."""

@@ -14,7 +14,7 @@ from tornado import gen, testing
 from kiel import constants, exc, sasl
 from kiel.broker import Broker
 from kiel.connection import Connection, Settings
-from kiel.protocol import fetch, metadata
+from kiel.protocol import fetch, metadata, request as requests
 
 from tests import fake, loop
 from tests.fake import with_cluster
@@ -404,7 +404,7 @@ def test_d10_an_answer_that_nobody_asked_for_ends_the_connection(cluster):
 def test_d64_the_correlation_id_wraps_on_a_live_connection(cluster):
     conn = connection(cluster)
     yield conn.connect()
-    with mock.patch("kiel.protocol.request.last_id", 2 ** 31 - 3):
+    with mock.patch("kiel.protocol.request.next_id", requests.ids_after(2 ** 31 - 3)):
         for _ in range(5):
             yield loop.within(1, conn.send(ask_metadata()))
     conn.close()

@@ -12,7 +12,7 @@ from tornado import gen
 
 from kiel import arguments, events, exc, partitioners
 from kiel.clients.client import Client
-from kiel.clients.producing import bulk, encoding, loop_turn, undelivered
+from kiel.clients.producing import bulk, loop_turn, undelivered
 from kiel.clients.producing.accumulator import Accumulator
 from kiel.clients.producing.admission import Admission
 from kiel.clients.producing.append_run import AppendRun
@@ -204,7 +204,7 @@ class Producer(Client):
 
     @compression.setter
     def compression(self, compression):
-        self._options.compression = encoding.codec(compression)
+        self._options.compress_with(compression)
 
     @property
     def required_acks(self):

@@ -42,34 +42,32 @@ class FlatProduceRequest(produce.ProduceRequest):
     A ProduceRequest of batches.
 
     :param batches: tuples ``(topic, its id or None, partition id, pieces of the batch's bytes)``
+    :param versions: the lowest and the highest that may be used; None: all that there are
     """
 
     # known from the beginning, so not asked for each time
     expects_response = True
     wait_time = 0
     topic_names = None
+    min_version, max_version = produce.ProduceRequest.version_range
 
-    def __init__(self, transactional_id, required_acks, timeout, batches):
+    def __init__(self, transactional_id, required_acks, timeout, batches, versions=None):
         self.transactional_id = transactional_id
         self.required_acks = required_acks
         self.timeout = timeout
         self.expects_response = required_acks != 0
         self.wait_time = timeout
         self.batches = batches
-        self.correlation_id = request.generate_correlation_id()
-        self.narrow = None
+        self.correlation_id = request.next_id()
+        if versions is not None:
+            self.min_version, self.max_version = versions
         #: topic id -> topic, of those whose ids are known: what the answer needs
         self.topic_names = {}
         for topic, topic_id, _, _ in batches:
             if topic_id is None or topic_id == topic_ids.NO_TOPIC:
-                self.narrow = (0, BY_ID - 1)
+                self.max_version = min(self.max_version, BY_ID - 1)
             else:
                 self.topic_names[topic_id] = topic
-
-    @property
-    def max_version(self):
-        """As `narrow` says; 12 while a topic's id is not known."""
-        return self.version_range[1] if self.narrow is None else self.narrow[1]
 
     @property
     def topics(self):
@@ -152,6 +150,7 @@ class FlatFetchRequest(fetch.FetchRequest):
     # known from the beginning, so not asked for each time
     wait_time = 0
     topic_names = None
+    min_version, max_version = fetch.FetchRequest.version_range
 
     def __init__(self, max_wait_time, min_bytes, max_bytes, isolation_level, rack_id, session_id, session_epoch,
                  partitions, forgotten, names, by_id):
@@ -165,18 +164,9 @@ class FlatFetchRequest(fetch.FetchRequest):
         self.partitions = partitions
         self.forgotten = forgotten
         self.topic_names = names
-        self.narrow = None if by_id else (0, BY_ID - 1)
-        self.correlation_id = request.generate_correlation_id()
-
-    @property
-    def min_version(self):
-        """The lowest there is."""
-        return self.version_range[0]
-
-    @property
-    def max_version(self):
-        """12 while a topic's id is not known."""
-        return self.version_range[1] if self.narrow is None else self.narrow[1]
+        if not by_id:
+            self.max_version = BY_ID - 1
+        self.correlation_id = request.next_id()
 
     @property
     def topics(self):

@@ -237,9 +237,9 @@ def message(offset, magic, attributes, stamp, key, value):
     ))
 
 
-def encode(records, magic, codec):
+def encode(magic, records, codec=0):
     """
-    Return a message set of magic 0 or 1 for the wire; see `kiel.protocol.messages.encode_batch`.
+    Return a message set of magic 0 or 1 for the wire, in pieces; see `kiel.protocol.messages.encode_pieces`.
 
     :param records: the `kiel.protocol.columns.Columns`
     """
@@ -252,7 +252,7 @@ def encode(records, magic, codec):
     records.encoded = len(data)
     if codec:
         data = message(len(out) - 1, magic, codec, max(records.stamps.values), None, compress(codec, data, magic))
-    return data
+    return [data]
 
 
 def compress(codec, data, magic=1):

@@ -7,6 +7,7 @@ offered to those who make requests by hand.
 """
 from __future__ import absolute_import
 
+import functools
 import struct
 import time
 
@@ -30,6 +31,13 @@ HELD = 4
 
 #: magic -> the smallest size of what follows offset and size
 _SMALLEST = {0: message_batch.SMALLEST[0], 1: message_batch.SMALLEST[1], 2: 49}
+
+#: magic -> what encodes `kiel.protocol.columns.Columns` with a codec; only that of 2 takes a producer's id and numbers
+FORMATS = {
+    0: functools.partial(message_batch.encode, 0),
+    1: functools.partial(message_batch.encode, 1),
+    2: records_encode.encode,
+}
 
 
 class CorruptBatch(object):
@@ -173,16 +181,14 @@ def encode_pieces(
         raise ValueError("a batch of no messages")
     if not isinstance(records, Columns):
         records = Columns.of(records, now_ms)
-    if magic == 2:
-        compress = compression.get(codec).compress if codec else None
-        return records_encode.encode(
-            records, codec, producer_id, producer_epoch, base_sequence, transactional, compress
-        )
-    if magic not in (0, 1):
+    if magic not in FORMATS:
         raise ValueError("no message format has the magic %r" % magic)
+    encode = FORMATS[magic]
+    if magic == 2:
+        return encode(records, codec, producer_id, producer_epoch, base_sequence, transactional)
     if transactional or producer_id >= 0:
         raise exc.UnsupportedVersionError("producer ids and transactions need Kafka 0.11 or later")
-    return [message_batch.encode(records, magic, codec)]
+    return encode(records, codec)
 
 
 class Message(Part):

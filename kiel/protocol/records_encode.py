@@ -13,7 +13,7 @@ from itertools import chain, repeat, starmap
 
 from six.moves import map, range, zip
 
-from kiel import speedups
+from kiel import compression, speedups
 from kiel.protocol.crc32c import crc32c
 from kiel.protocol.varints import TABLE, encode as varint
 
@@ -32,21 +32,20 @@ AT_ONCE = 4096
 _WIDTHS = ((64, 1), (8192, 2), (1048576, 3), (1 << 31, 4))
 
 
-def encode(
-    records, codec, producer_id, producer_epoch, base_sequence, transactional, compress
-):
+def encode(records, codec=0, producer_id=-1, producer_epoch=-1, base_sequence=-1, transactional=False):
     """
     Return a record batch for the wire, in pieces; see `kiel.protocol.messages.encode_pieces`.
 
     :param records: the `kiel.protocol.columns.Columns`
-    :param compress: what compresses the records, or ``None``
     """
-    count = len(records)
+    count = len(records.values)
     stamps = records.stamps.values
+    compress = compression.get(codec).compress if codec else None
     body = section(records, count)
-    records.encoded = sum(map(len, body))
+    size = records.encoded = sum(map(len, body))
     if compress is not None:
         body = [compress(b"".join(body))]
+        size = len(body[0])
     attributes = codec | TRANSACTIONAL if transactional else codec
     rest = REST.pack(
         attributes, count - 1, stamps[0], max(stamps), producer_id, producer_epoch, base_sequence, count
@@ -54,7 +53,7 @@ def encode(
     crc = crc32c(rest)
     for piece in body:
         crc = crc32c(piece, crc)
-    return [HEAD.pack(0, sum(map(len, body)) + 49, -1, 2, crc) + rest] + body
+    return [HEAD.pack(0, size + 49, -1, 2, crc) + rest] + body
 
 
 def section(records, count):
@@ -64,9 +63,21 @@ def section(records, count):
         body = speedups.native.encode(records.keys, records.values, records.headers, stamps.starts, stamps.values)
         if body is not None:
             return [body]
+    if count == 1 and records.keys is None and records.values[0] is not None:  # somebody waits for it
+        return [_value_only(records.values[0])]
     runs = deltas_of(records.stamps, count)
     body = values_only(records.values, runs) if records.keys is None else None
     return any_records(records, runs) if body is None else body
+
+
+def _value_only(value):
+    """Return the one record of a batch, which has neither a key nor headers."""
+    size = len(value)
+    length = size + (6 if size < 64 else 7)
+    if length < len(TABLE):
+        return b"".join((TABLE[length], b"\0\0\0\1", TABLE[size], value, b"\0"))
+    head = varint(size)
+    return b"".join((varint(size + len(head) + 5), b"\0\0\0\1", head, value, b"\0"))
 
 
 def deltas_of(stamps, count):
@@ -140,9 +151,6 @@ def values_only(values, runs):
     except TypeError:
         return None
     size = sizes[0]
-    if count == 1:  # somebody waits for it
-        record = b"".join((b"\0\0\0\1", varint(size), values[0], b"\0"))
-        return [varint(len(record)) + record]
     if sizes.count(size) == count:
         flat = [None] * (4 * count + 1)
         flat[0:-1:4] = _heads_of_one_size(size, runs)

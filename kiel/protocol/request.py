@@ -1,12 +1,15 @@
 """Requests: a `Part` with the header before it."""
 from __future__ import absolute_import
 
+import functools
+import itertools
 import os
 import socket
 import struct
 import zlib
 
 import six
+from six.moves import range
 
 from kiel import constants, exc
 from kiel.protocol import lengths, part, primitives
@@ -15,16 +18,34 @@ from kiel.protocol.compiling import skip_tags
 #: api name -> its request class, filled as the modules are imported
 classes = {}
 
-# where the ids begin only has to differ between processes, so that a capture shows who is who
-last_id = (zlib.crc32(socket.gethostname().encode("utf-8")) + os.getpid()) & 0xffffff
+#: the largest correlation id
+LAST = 0x7fffffff
 
 _header = struct.Struct(">hhi")
 
 
+def ids_after(number):
+    """Return a function that returns the correlation ids behind that one, one by one; behind `LAST` comes 0."""
+    # in C, so that also of two threads no two get the same, and without keeping what was given
+    rounds = itertools.cycle([(LAST,), range(LAST)])
+    return functools.partial(next, itertools.chain.from_iterable(itertools.chain([range(number + 1, LAST)], rounds)))
+
+
+# where the ids begin only has to differ between processes, so that a capture shows who is who
+last_id = (zlib.crc32(socket.gethostname().encode("utf-8")) + os.getpid()) & 0xffffff
+
+#: returns the next correlation id
+next_id = ids_after(last_id)
+
+
 def generate_correlation_id():
-    """Add 1 to ``last_id`` and return it; after 2^31-1 it begins again with 0."""
+    """
+    Return the next correlation id, and note it in ``last_id``, as kiel 0.9 did.
+
+    Requests that are made for each batch, or fetch, take theirs from `next_id` without noting it.
+    """
     global last_id
-    last_id = (last_id + 1) & 0x7fffffff
+    last_id = next_id()
     return last_id
 
 

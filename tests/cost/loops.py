@@ -8,12 +8,13 @@ import struct
 
 from tornado import concurrent
 
+from kiel.broker import Broker
 from kiel.clients import Producer, SingleConsumer, producer
 from kiel.clients.consuming.cursor import Cursor
 from kiel.clients.producing import bulk
 from kiel.connection import Connection
 from kiel.connection_states import READY
-from kiel.protocol import messages, records_encode
+from kiel.protocol import messages, produce, records_encode
 from kiel.protocol.columns import Columns
 from kiel.protocol.heartbeat import HeartbeatRequest, HeartbeatResponse
 
@@ -99,10 +100,11 @@ def encoding(**settings):
 
 
 class Idle(object):
-    """A producer whose topic is known and that sends nothing."""
+    """A producer whose topic is known and that sends nothing, unless its leader has a connection."""
 
-    def __init__(self):
-        self.producer = Producer(["nowhere:1"], serializer=bytes, linger=1000, batch_size=10 ** 9, idempotent=False)
+    def __init__(self, linger=1000, batch_size=10 ** 9):
+        self.producer = Producer(
+            ["nowhere:1"], serializer=bytes, linger=linger, batch_size=batch_size, idempotent=False)
         self.producer.io_loop = self
         self.producer._turn.io_loop = self
         self.producer._turn.limit = 1000.0
@@ -111,9 +113,13 @@ class Idle(object):
         self.producer._accumulator.learn("t")
 
     def add_callback(self, *args):
-        """No loop runs."""
+        """No loop runs, and no timer ends; what stands for one."""
+        return self
 
     call_later = add_callback
+
+    def remove_timeout(self, timer):
+        """No timer is set."""
 
 
 def producing(**more):
@@ -129,6 +135,37 @@ def producing(**more):
                 assert produce("t", value, **more).done()
         finally:
             producer._time = clock
+    return work, COUNT
+
+
+def producing_and_waiting():
+    """A message that is sent at once, and the answer to it."""
+    idle = Idle(linger=None, batch_size=1)
+    leader = Broker("nowhere", 1, 1)
+    conn = leader.lanes["produce"] = Connection("nowhere", 1)
+    conn.wire.versions = {"produce": (0, 12)}
+    conn.state, conn.stream = READY, Socket()
+    conn.start(idle)
+    idle.producer.cluster.conns[1] = leader
+    ids = struct.Struct(">i")
+    body = produce.ProduceResponse(throttle_time=0, topics=[produce.TopicResponse(name="t", partitions=[
+        produce.PartitionResponse(partition_id=0, error_code=0, offset=-1, timestamp=-1, log_start_offset=0)
+    ])]).serialize(12)
+    value = b"v" * 100
+    waiting = idle.producer.produce
+
+    def work():
+        """Each is written before the next is given; the checksum does not count, as it depends on what is installed."""
+        right, records_encode.crc32c = records_encode.crc32c, lambda *args: 0
+        clock, producer._time = producer._time, functools.partial(next, itertools.count(NOW / 1000.0, 2e-3))
+        try:
+            for _ in range(COUNT):
+                future = waiting("t", value)
+                sent, = conn.pending
+                conn.read_message(ids.pack(sent) + body)
+                assert future.result().result().partition == 0
+        finally:
+            producer._time, records_encode.crc32c = clock, right
     return work, COUNT
 
 
@@ -218,6 +255,7 @@ LOOPS = {
     "encode": encoding,
     "encode, mixed sizes": lambda: encoding(mixed=True),
     "produce": producing,
+    "produce and wait": producing_and_waiting,
     "produce, keys": lambda: producing(key=b"key"),
     "produce, partitions": lambda: producing(partition=0),
     "produce_many": producing_many,

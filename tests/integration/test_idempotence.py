@@ -158,7 +158,7 @@ def test_a_hole_in_the_numbers(kafka):
     def body():
         producer, proxy = yield connected(kafka)
         yield producer.produce(topic, b"1")
-        producer.identity._next[topic, 0] = (producer.identity.producer_id, 0, 5)
+        producer._sender.queue(topic, 0).following = 5
         yield producer.produce(topic, b"2")
         yield producer.produce(topic, b"3")
         found = yield batches(producer, topic)

@@ -11,7 +11,7 @@ import pytest
 
 from kiel import constants, exc
 from kiel.protocol import (
-    api_versions, consumer_protocol, coordinator, create_topics, delete_topics, describe_groups, fetch, heartbeat,
+    api_versions, consumer_protocol, coordinator, create_topics, delete_topics, describe_groups, fetch, flat, heartbeat,
     init_producer_id, join_group, leave_group, list_groups, metadata, offset, offset_commit, offset_fetch, produce,
     registry, request, response, sasl_authenticate, sasl_handshake, sync_group,
 )
@@ -206,11 +206,23 @@ def test_d63_every_api_has_its_response():
 
 
 def test_d64_correlation_ids_begin_again(monkeypatch):
-    monkeypatch.setattr(request, "last_id", 0x7ffffffe)
-    ids = [metadata.MetadataRequest() for _ in range(3)]
-    assert [one.correlation_id for one in ids] == [0x7fffffff, 0, 1]
-    for one in ids:
-        one.serialize()
+    for last, following in ((0x7ffffffd, [0x7ffffffe, 0x7fffffff, 0]), (0x7ffffffe, [0x7fffffff, 0, 1])):
+        monkeypatch.setattr(request, "next_id", request.ids_after(last))
+        ids = [metadata.MetadataRequest() for _ in range(3)]
+        assert [one.correlation_id for one in ids] == following
+        assert request.last_id == following[-1]
+        for one in ids:
+            one.serialize()
+
+
+def test_correlation_ids_begin_again_each_time_and_are_of_one_sequence(monkeypatch):
+    monkeypatch.setattr(request, "LAST", 3)
+    monkeypatch.setattr(request, "next_id", request.ids_after(0))
+    assert [request.next_id() for _ in range(9)] == [1, 2, 3, 0, 1, 2, 3, 0, 1]
+    made = flat.FlatProduceRequest(None, -1, 500, [])
+    assert [made.correlation_id, request.generate_correlation_id(), metadata.MetadataRequest().correlation_id] \
+        == [2, 3, 0]
+    assert request.last_id == 0
 
 
 def test_d65_import_without_md5():

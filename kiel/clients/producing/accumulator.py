@@ -108,8 +108,8 @@ class Accumulator(object):
         delivery = _new(Delivery)  # half the time of its constructor
         delivery.batch = batch
         delivery.index = index
-        if runs and stamp == self._turn.ms:
-            self._begin_run(route, batch, label is not None, named, partition, value)
+        if runs and self.unflushed < self.flush_at:
+            self._begin_run(route, batch, label is not None, named, partition, value, stamp)
         return delivery
 
     def flush_each(self, batch_size):
@@ -146,7 +146,7 @@ class Accumulator(object):
         self._run.end()  # it may have produced something itself
         return partition
 
-    def _begin_run(self, route, batch, labelled, named, partition, value):
+    def _begin_run(self, route, batch, labelled, named, partition, value, stamp):
         """
         Let messages like the one that was just appended follow it, unless that was the last before sending.
 
@@ -154,7 +154,7 @@ class Accumulator(object):
         :param named: the partition that the caller named, or None
         """
         messages = self.flush_at - self.unflushed - 1
-        if messages <= 0 or not batch.limit:
+        if messages <= 0 or not batch.limit or stamp != self._turn.ms:
             return
         if labelled:
             if named is None and (self.hashes or self.chance[False]):

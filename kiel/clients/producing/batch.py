@@ -11,10 +11,12 @@ import logging
 
 from tornado import concurrent
 
-from kiel import exc
+from kiel import constants, exc
 from kiel.clients.producing.delivery import BatchBarrier, RecordMetadata
+from kiel.clients.producing.refusal import HeadersNotSupported
 from kiel.events import settle
 from kiel.protocol.columns import Columns
+from kiel.protocol.messages import FORMATS
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +27,11 @@ BATCH_OVERHEAD = 400
 
 #: the most messages of a batch: encoding one batch must not hold up the loop
 MOST_RECORDS = 8192
+
+#: the version of ProduceRequest -> the format (the magic) that it carries; that of all later ones is 2
+OLD_FORMATS = {0: 0, 1: 0, 2: 1}
+#: the first version that carries what zstd compressed
+ZSTD_FROM = 7
 
 #: stands where the records of a batch were once it is done
 _GONE = Columns()
@@ -125,6 +132,71 @@ class Batch(object):
             batch = part
         return batch, index
 
+    # -- what is sent --
+
+    def encode(self, version, codec, state, queue):
+        """
+        Make the `data` that a version of ProduceRequest carries, once the batch takes no more messages.
+
+        Bytes that are there already are kept where they will do. A numbered batch of which it is not known whether it
+        was written is sent again as it is, never encoded again.
+
+        :param codec: a number of `kiel.constants`, or 0
+        :param state: the `kiel.clients.producing.producer_state.ProducerState`
+        :param queue: the `kiel.clients.producing.partition_queue.PartitionQueue`, which numbers the messages
+        :raises kiel.clients.producing.refusal.HeadersNotSupported: when there are headers, and the format has none
+        :raises kiel.exc.UnsupportedVersionError: for zstd where the broker does not know it; when a batch that may have
+            been written would have to be encoded anew
+        :raises kiel.exc.MissingCodecError: when the codec's package is not installed
+        """
+        self.attempts += 1
+        magic = OLD_FORMATS.get(version, 2)
+        identity = state.identity if magic == 2 else None
+        if self.data is not None and self._is_encoded(version, magic, codec, identity):
+            return
+        if version < ZSTD_FROM:
+            self._check_format(version, magic, codec)
+        if identity is None:
+            self.drop_numbers()
+            self.data = FORMATS[magic](self.records, codec)
+        else:
+            fresh = self.sequence is None  # others behind it may have been numbered already: its numbers stay
+            if fresh:
+                queue.number(self, identity)
+            try:
+                self.data = FORMATS[magic](
+                    self.records, codec, self.identity[0], self.identity[1], self.sequence, state.transactional)
+            except Exception:
+                if fresh:
+                    queue.give_back(self)
+                raise
+        self.version = magic, codec
+
+    def _is_encoded(self, version, magic, codec, identity):
+        """Return whether the bytes that are there will do."""
+        numbered = self.sequence is not None
+        if numbered and self.doubtful:
+            if magic != 2:
+                raise exc.UnsupportedVersionError(
+                    "the batch may have been written already, and this broker does not accept its message format",
+                    "produce", (3, 13), (0, version)
+                )
+            return True
+        return self.version == (magic, codec) and numbered == (identity is not None)
+
+    def _check_format(self, version, magic, codec):
+        """Raise the error of what an older version of ProduceRequest can't carry."""
+        if codec == constants.ZSTD:
+            raise exc.UnsupportedVersionError(
+                "zstd needs Kafka 2.1 or newer", "produce", (ZSTD_FROM, ZSTD_FROM), (0, version)
+            )
+        if magic < 2 and any(self.records.headers or ()):
+            raise HeadersNotSupported(self.records)
+
+    def drop_numbers(self):
+        """Lose its numbers, and the bytes that have them; nobody else gets them."""
+        self.data = self.version = self.identity = self.sequence = None
+
     # -- asking --
 
     def metadata(self, index):
@@ -147,7 +219,9 @@ class Batch(object):
         :param result: what the Future gets instead of the metadata
         :param future: the Future to use
         """
-        batch, index = self.leaf(index)
+        batch = self
+        if batch.parts is not None:
+            batch, index = self.leaf(index)
         if future is None:
             future = concurrent.Future()
         if not batch.done:

@@ -8,15 +8,19 @@ import time
 
 from kiel import exc
 from kiel.broker import LANES
-from kiel.clients.producing import encoding
 from kiel.clients.producing.batch import failure
 from kiel.clients.producing.partition_queue import Effects
+from kiel.clients.producing.refusal import HeadersNotSupported
 from kiel.protocol import produce
+from kiel.protocol.flat import FlatProduceRequest
 from kiel.retry import monotonic
 
 log = logging.getLogger(__name__)
 
 API = produce.ProduceRequest.api
+
+#: the versions that leave it to the client to add partitions to a transaction: 12 does it by itself (KIP-890)
+TRANSACTIONAL = (3, 11)
 
 #: bytes of batches that are encoded between two looks at the clock
 WORTH_ASKING = 64 * 1024
@@ -118,7 +122,7 @@ class BrokerQueues(object):
     :param retries: `kiel.clients.producing.retries.Retries`
     :param finish: called with ``(batch, effects, error)`` to give a batch up
     :param act: called with the `kiel.clients.producing.partition_queue.Effects` of what was sent, or failed
-    :param send: called with ``(broker queue, broker, [(partition queue, batch)], now)`` to send one request
+    :param send: called with ``(broker queue, connection, request, [(partition queue, batch)], now)`` to send a request
     """
 
     def __init__(self, client, options, transactions, turn, pipeline, retries, finish, act, send):
@@ -205,6 +209,7 @@ class BrokerQueues(object):
             if not (broker_queue.in_flight < FREELY or broker_queue.hurries or self._pipeline.may_go(broker_queue)):
                 return
             broker = self._cluster.conns.get(broker_queue.broker_id)
+            lane = None if broker is None else broker.lane(API)
             moving = self._client._moving if broker is None else None
             if moving is not None:  # the client begins anew on another loop
                 broker_queue.blocked = True
@@ -214,7 +219,7 @@ class BrokerQueues(object):
                 self._fail_ready(broker_queue, gone, effects)
             elif broker.closing:
                 self._fail_ready(broker_queue, broker.error, effects)
-            elif not asked and not broker.is_open(API):
+            elif lane is None and not asked:
                 # What it speaks decides how messages are written. And what is sent before the lane is open would go
                 # behind what is sent just after.
                 broker_queue.blocked = True
@@ -227,21 +232,23 @@ class BrokerQueues(object):
                 self._postponed.append(broker_queue)
             else:
                 due = asked = False
-                try:
-                    waits = self._prepared(broker, broker_queue.ready)
-                    if waits is None:
-                        self._send_next_batches(broker_queue, broker, effects)
-                    else:
-                        broker_queue.blocked = True
-                        waits.add_done_callback(functools.partial(self._unblocked, broker_queue, asked=False))
-                except Exception as error:  # nobody else would ever move what waits here
-                    if not isinstance(error, exc.KielError):
-                        log.exception("Could not send a ProduceRequest")
-                    self._fail_ready(broker_queue, error, effects)
+                # the broker opens a lane that was lost just now
+                self._send_one(broker_queue, broker, lane or broker, effects)
 
-    def _prepared(self, broker, queues):
-        """Return a Future of the producer's id or the transaction's partitions, None when they are there."""
-        return None if self._transactions.state.prepared else self._transactions.prepare(broker, queues)
+    def _send_one(self, broker_queue, broker, connection, effects):
+        """Send one request, or wait for the producer's id, or for the partitions to be in the transaction."""
+        try:
+            transactions = self._transactions
+            waits = None if transactions.state.prepared else transactions.prepare(broker, broker_queue.ready)
+            if waits is None:
+                self._send_next_batches(broker_queue, connection, effects)
+            else:
+                broker_queue.blocked = True
+                waits.add_done_callback(functools.partial(self._unblocked, broker_queue, asked=False))
+        except Exception as error:  # nobody else would ever move what waits here
+            if not isinstance(error, exc.KielError):
+                log.exception("Could not send a ProduceRequest")
+            self._fail_ready(broker_queue, error, effects)
 
     def _unblocked(self, broker_queue, future, asked):
         """The connection or the producer id this broker queue was waiting for is ready, or failed."""
@@ -279,63 +286,72 @@ class BrokerQueues(object):
         for queue in waiting:
             self._retries.failed(queue, error, effects)
 
-    def _send_next_batches(self, broker_queue, broker, effects):
+    def _send_next_batches(self, broker_queue, connection, effects):
         """Send the next batches of as many queues as fit into one request."""
-        version = broker.wire.version(produce.ProduceRequest)
+        options, state = self._options, self._transactions.state
+        version = connection.wire.version(produce.ProduceRequest)
         batches = []
         size = 0
         now = monotonic()
         ready = broker_queue.ready
         while ready:
             queue = ready[0]
-            following = queue.next
             if not self._is_in_turn(queue, broker_queue.broker_id):
                 ready.popleft()
                 queue.go("moved")
                 effects.moved.append(queue)
                 continue
             if batches:
+                following = queue.next
                 following.end_run()
-                if size + following.size > self._options.max_request_bytes or self._is_loop_due():
+                if size + following.size > options.max_request_bytes or self._is_loop_due():
                     break
             batch = queue.close_next()
-            if not self._encode(queue, batch, version, effects):
+            try:
+                batch.encode(version, options.compression or 0, state, queue)
+            except Exception as error:
+                self._cannot_encode(queue, batch, error, effects)  # another one is the next now
                 continue
             ready.popleft()
             batch.left = batch.left or now
-            queue.launch(broker_queue.broker_id, now)
-            effects.moved.append(queue)
+            if queue.launch(broker_queue.broker_id, now):
+                effects.moved.append(queue)
             size += batch.size
             self._encoded += batch.size
             batches.append((queue, batch))
         if not ready:
             broker_queue.hurries = False
         if batches:
-            self._send(broker_queue, broker, batches, now)
+            self._send(broker_queue, connection, self._request(batches), batches, now)
 
     def _is_in_turn(self, queue, broker_id):
         """Return whether what is next in a READY queue may still go to that broker, whatever has happened since."""
         leader = self._cluster.leaders.get(queue.topic, {}).get(queue.partition)
-        if queue.next is None or leader != broker_id:
+        if queue.sent == len(queue.batches) or leader != broker_id:
             return False
         if queue.flying:
             return queue.leader == leader
         return not queue.sent or self._retries.is_probing(queue)
 
-    def _encode(self, queue, batch, version, effects):
-        """Encode a batch; return False when it can't be, and another one is the next now."""
-        try:
-            encoding.encode(batch, version, self._options.compression or 0, self._transactions.state)
-            return True
-        except encoding.HeadersNotSupported as found:
+    def _request(self, batches):
+        """Return the request of batches that are encoded."""
+        options, state, ids = self._options, self._transactions.state, self._cluster.topic_ids
+        return FlatProduceRequest(
+            state.transactional_id, options.required_acks, options.ack_timeout,
+            [(queue.topic, ids.get(queue.topic), queue.partition, batch.data) for queue, batch in batches],
+            TRANSACTIONAL if state.transactional and state.level < 2 else None
+        )
+
+    def _cannot_encode(self, queue, batch, error, effects):
+        """Give up a batch that can't be encoded for its leader, or what of it can't be."""
+        if isinstance(error, HeadersNotSupported):
             # the messages with headers fail, all others are kept
-            for part, refused in zip(queue.split(batch, found.cuts), found.flags):
+            for part, refused in zip(queue.split(batch, error.cuts), error.flags):
                 if refused:
-                    self._finish(part, effects, failure(found.error, part.topic, part.partition))
+                    self._finish(part, effects, failure(error.error, part.topic, part.partition))
                     queue.remove(part)
-        except Exception as error:
-            if not isinstance(error, exc.KielError):
-                log.exception("%r can't be encoded", batch)
-            self._finish(batch, effects, failure(error, batch.topic, batch.partition))
-            queue.remove(batch)
-        return False
+            return
+        if not isinstance(error, exc.KielError):
+            log.exception("%r can't be encoded", batch)
+        self._finish(batch, effects, failure(error, batch.topic, batch.partition))
+        queue.remove(batch)

@@ -23,9 +23,9 @@ TRANSITIONS = {
     # what is next to be sent waits for more messages, or for its linger time; others may be under way
     LINGERING: {"due": READY, "emptied": IDLE, "waits": IN_FLIGHT, "failed": DRAINING},
     # what is next stands in the queue of its leader; others may be under way
-    READY: {"sent": LINGERING, "moved": LINGERING, "failed": DRAINING},
+    READY: {"sent": LINGERING, "waits": IN_FLIGHT, "moved": LINGERING, "failed": DRAINING},
     # batches are under way, and what is next, if anything, waits for an answer or its pace
-    IN_FLIGHT: {"answered": LINGERING, "added": LINGERING, "paced": LINGERING, "failed": DRAINING},
+    IN_FLIGHT: {"answered": LINGERING, "added": LINGERING, "paced": LINGERING, "emptied": IDLE, "failed": DRAINING},
     # a batch failed: nothing follows before all that is under way has ended
     DRAINING: {"drained": BACKING_OFF, "moved": LINGERING},
     # nothing is under way; the oldest batch is sent again after a delay
@@ -49,7 +49,7 @@ class PartitionQueue(object):
 
     __slots__ = (
         "topic", "partition", "batches", "open", "state", "sent", "flying", "leader", "sent_at", "proven",
-        "written", "due", "urgent", "paced", "hindrance", "clock"
+        "written", "due", "urgent", "paced", "hindrance", "clock", "identity", "following"
     )
 
     def __init__(self, topic, partition):
@@ -83,6 +83,8 @@ class PartitionQueue(object):
         self.hindrance = None
         #: the `kiel.retry.Clock` of the attempts with the head; None while none has failed
         self.clock = None
+        #: the producer id and epoch of the batch that was numbered last, and the number that follows it
+        self.identity, self.following = None, 0
 
     def go(self, event):
         """Move to the state that follows by `TRANSITIONS`."""
@@ -117,16 +119,41 @@ class PartitionQueue(object):
             self.open = None
         return batch
 
+    def number(self, batch, identity):
+        """
+        Assign a batch, which takes no more messages, the partition's next numbers; they begin with 0 in each epoch.
+
+        :param identity: the producer's id and epoch
+        """
+        if identity != self.identity:
+            self.identity, self.following = identity, 0
+        batch.identity, batch.sequence = identity, self.following
+        self.following = (self.following + batch.count) & 0x7fffffff
+
+    def give_back(self, batch):
+        """
+        Take the numbers of a batch back, so that it can be encoded again, or others get them.
+
+        Only for the batch that was numbered last, and only if the broker is known not to have written it.
+        """
+        if batch.doubtful:
+            raise AssertionError("%r may have been written" % batch)
+        self.identity, self.following = batch.identity, batch.sequence
+        batch.drop_numbers()
+
     def launch(self, leader, now):
-        """The next batch was sent to a broker."""
+        """The next batch was sent to a broker; return whether another follows it."""
         self.batches[self.sent].in_flight = True
         self.sent += 1
         self.flying += 1
         self.leader = leader
         self.sent_at = now
-        if self.sent == len(self.batches):
-            self.due = self.urgent = False
-        self.go("sent")
+        if self.sent < len(self.batches):
+            self.go("sent")
+            return True
+        self.due = self.urgent = False
+        self.go("waits")
+        return False
 
     def land(self, batch):
         """A batch has its answer, or will get none any more."""
@@ -157,11 +184,13 @@ class PartitionQueue(object):
 
     def remove(self, batch):
         """Take out a batch that is done."""
-        for number in range(self.sent):
-            if self.batches[number] is batch:
+        if self.sent and batch is self.batches[0]:  # as most are
+            self.sent -= 1
+            self.batches.popleft()
+        else:
+            if any(self.batches[number] is batch for number in range(self.sent)):
                 self.sent -= 1
-                break
-        self.batches.remove(batch)
+            self.batches.remove(batch)
         if batch is self.open:
             self.close_open()
 

@@ -43,7 +43,7 @@ class Pipeline(object):
         """Return how many batches of a queue may be in flight to a broker."""
         state = self._transactions.state
         most = self._options.max_in_flight
-        if not state.numbering:  # with more than one the order is given up: only what failed goes alone
+        if state.identity is None:  # with more than one the order is given up: only what failed goes alone
             return 1 if most is None or queue.clock is not None else most
         if queue.proven != state.producer_id or monotonic() - queue.sent_at > REMEMBERED:
             return 1
@@ -78,10 +78,7 @@ class Pipeline(object):
 
     def _identity(self, batch):
         """Return the producer id and epoch that a batch has, or will have when it is sent now."""
-        state = self._transactions.state
-        if batch.sequence is not None:
-            return batch.identity
-        return (state.producer_id, state.epoch) if state.numbering else None
+        return self._transactions.state.identity if batch.sequence is None else batch.identity
 
     def may_go(self, broker_queue):
         """Return whether one more request may go to a broker by the pace; if not, it is looked at again."""

@@ -1,8 +1,9 @@
 """
-What makes a producer's messages be written once: its id and epoch, a number for each message, and the transaction.
+What makes a producer's messages be written once: its id and epoch, and the transaction.
 
 No socket and no loop in here; `kiel.clients.producing.transaction_manager` asks the brokers. Kafka recognizes a message
-by the producer's id, its epoch, and a sequence number that counts up in each partition (KIP-98). Two rules follow:
+by the producer's id, its epoch, and a sequence number that counts up in each partition (KIP-98), and which is kept
+there: `kiel.clients.producing.partition_queue.PartitionQueue.number`. Two rules follow:
 
 - A batch that was numbered and sent keeps its bytes while it is not known whether it was written: it is sent again as
   it is, never encoded again.
@@ -100,9 +101,13 @@ class ProducerState(object):
         self.required = bool(idempotent) or self.transactional
         #: a key of `TRANSITIONS`; changes in `go` only
         self.state = UNKNOWN if self.required or idempotent is None else OFF
-        #: -1 until given
+        #: whether batches can be sent without asking any broker for an id or to take a partition into a transaction
+        self.prepared = self.state == OFF
+        #: -1 until given; both change in `_become` only
         self.producer_id = -1
         self.epoch = -1
+        #: both, as batches are numbered with them; None where batches are not numbered
+        self.identity = None
         #: the version of the transaction protocol: 2 where the cluster has finalized it (KIP-890), else 1
         self.level = 1
         #: why the transaction is `BROKEN` or the producer `FATAL`
@@ -117,30 +122,24 @@ class ProducerState(object):
         #: the topics that have taken messages of it
         self.reached = set()
         self._on_change = on_change
-        self._next = {}  # (topic, partition) -> (producer id, epoch, next sequence number)
 
     def go(self, event):
         """Move to the state that follows by `TRANSITIONS`."""
         self.state = TRANSITIONS[self.state][event]
+        self.prepared = self.state in (OFF, READY) and not self.transactional
         if self._on_change is not None:
             self._on_change()
 
-    @property
-    def numbering(self):
-        """Whether batches are numbered."""
-        return self.producer_id >= 0 and self.state != OFF
-
-    @property
-    def prepared(self):
-        """Whether batches can be sent without asking any broker for an id or to take a partition into a transaction."""
-        return self.state in (OFF, READY) and not self.transactional
-
     # -- the identity --
+
+    def _become(self, producer_id=-1, epoch=-1):
+        """Be that producer from now on, or none."""
+        self.producer_id, self.epoch = producer_id, epoch
+        self.identity = (producer_id, epoch) if producer_id >= 0 else None
 
     def given(self, producer_id, epoch):
         """Take the id and the epoch that a broker has assigned."""
-        self.producer_id = producer_id
-        self.epoch = epoch
+        self._become(producer_id, epoch)
         self.stale = self.forgotten = False
         self.error = None
         self.go("given")
@@ -148,45 +147,18 @@ class ProducerState(object):
     def refuse(self):
         """The cluster does not let this producer be idempotent: messages go without numbers from now on."""
         self.go("refused")
-        self.producer_id = self.epoch = -1
-        self._next.clear()
+        self._become()
 
     def bump(self):
         """Take the next epoch, or have a new id asked for where there is none (KIP-360)."""
         if self.epoch < LAST_EPOCH:
-            self.epoch += 1
+            self._become(self.producer_id, self.epoch + 1)
             self.go("bumped")
         else:
-            self.producer_id = self.epoch = -1
+            self._become()
             self.go("renewed")
 
-    # -- the numbers --
-
-    def number(self, batch):
-        """Assign a batch the next numbers of its partition, which begin with 0 in each epoch."""
-        identity = self.producer_id, self.epoch
-        known = self._next.get((batch.topic, batch.partition))
-        batch.identity = identity
-        batch.sequence = known[2] if known is not None and known[:2] == identity else 0
-        following = (batch.sequence + len(batch)) & 0x7fffffff
-        self._next[batch.topic, batch.partition] = identity + (following,)
-
-    def give_back(self, batch):
-        """
-        Take the numbers of a batch back, so that it can be encoded again, or others get them.
-
-        Only for the last batch of its partition, and only if the broker is known not to have written it.
-        """
-        if batch.sequence is not None:
-            if batch.doubtful:
-                raise AssertionError("%r may have been written" % batch)
-            self._next[batch.topic, batch.partition] = batch.identity + (batch.sequence,)
-        self.drop(batch)
-
-    @staticmethod
-    def drop(batch):
-        """Take the numbers of a batch away; nobody else gets them."""
-        batch.data = batch.version = batch.identity = batch.sequence = None
+    # -- what becomes of numbered batches --
 
     def judge(self, batch, code, log_start=-1):
         """
@@ -217,10 +189,10 @@ class ProducerState(object):
         :param following: those behind it that were numbered in the same epoch: where this one was not written, the
             broker has not taken them either
         """
-        current = batch.identity == (self.producer_id, self.epoch)
+        current = batch.identity == self.identity
         for one in [batch] + list(following):
             one.doubtful = False
-            self.drop(one)
+            one.drop_numbers()
         if current and self.state == READY:
             self.bump()
 
@@ -230,7 +202,7 @@ class ProducerState(object):
         if self.transactional:
             self.stale = self.stale or numbered
             self.spoil(error)
-        elif numbered and batch.identity == (self.producer_id, self.epoch) and self.state == READY:
+        elif numbered and batch.identity == self.identity and self.state == READY:
             self.bump()
 
     # -- the transaction --
@@ -269,10 +241,10 @@ class ProducerState(object):
         :param epoch: the epoch to go on with
         """
         if producer_id >= 0 and epoch >= 0:
-            self.producer_id, self.epoch = producer_id, epoch
+            self._become(producer_id, epoch)
             self.stale = False
         elif self.forgotten:
-            self.producer_id = self.epoch = -1
+            self._become()
         self.go("renewed" if self.stale else "ended")
         self.stale = self.forgotten = False
         self.error = None

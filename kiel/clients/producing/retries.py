@@ -7,7 +7,7 @@ from tornado import gen
 
 from kiel import exc
 from kiel.clients import observed
-from kiel.clients.producing import encoding, size_limits
+from kiel.clients.producing import size_limits
 from kiel.clients.producing.batch import failure
 from kiel.clients.producing.partition_queue import DRAINING, NOBODY, READY, Effects
 from kiel.clients.producing.producer_state import DOUBTFUL, FALL_BACK, REMAKE, RESEND
@@ -18,26 +18,6 @@ log = logging.getLogger(__name__)
 
 #: what a broker says that misses the numbers before a batch, or the producer
 MISSING = (errors.out_of_order_sequence_number, errors.unknown_producer_id)
-
-
-class Refusal(object):
-    """
-    Why a batch that was under way was not taken.
-
-    :param error: a `kiel.exc.KielError`, usually
-    :param part: what the answer says of the partition; None when it says nothing, or none came
-    """
-
-    __slots__ = ("error", "part", "code", "numbered", "explained", "asking")
-
-    def __init__(self, error, part=None):
-        self.error = error
-        self.part = part
-        self.code = None if part is None else part.error_code
-        #: whether the batch was numbered then
-        self.numbered = False
-        #: whether it was asked what more there is to say of the error, and whether that is under way
-        self.explained = self.asking = False
 
 
 class Retries(object):
@@ -143,7 +123,7 @@ class Retries(object):
             if batch.done:  # given up while it was under way
                 queue.remove(batch)
                 ended = True
-            elif encoding.may_be_split(batch, refusal.part):
+            elif refusal.halves(batch):
                 queue.split(batch, [len(batch) // 2])
                 kept = ended = True
             elif self._is_kept(queue, batch, refusal, kept):
@@ -195,7 +175,7 @@ class Retries(object):
         if verdict == REMAKE:
             state.remake(batch, _following(queue, batch))
         elif verdict == FALL_BACK:
-            state.drop(batch)
+            batch.drop_numbers()
             self._transactions.fall_back(refusal.error)
         elif verdict != RESEND:
             return getattr(refusal.error, "retriable", False) and not self.stopped
@@ -213,7 +193,7 @@ class Retries(object):
         return (
             refusal is not None and refusal.code in size_limits.SETTINGS
             and not (refusal.explained or batch.done or self.stopped or refusal.error.retriable)
-            and not encoding.may_be_split(batch, refusal.part)
+            and not refusal.halves(batch)
         )
 
     @gen.coroutine

@@ -15,7 +15,6 @@ import time
 import tornado
 
 from kiel.clients import observed
-from kiel.clients.producing import encoding
 from kiel.clients.producing.batch import BATCH_OVERHEAD, failure, resolve, timed_out
 from kiel.clients.producing.broker_queue import BrokerQueues, InFlight
 from kiel.clients.producing.overrides import OwnHandler
@@ -24,7 +23,8 @@ from kiel.clients.producing.partition_queue import (
 )
 from kiel.clients.producing.pipeline import REMEMBERED, Pipeline
 from kiel.clients.producing.producer_state import WRITTEN
-from kiel.clients.producing.retries import Refusal, Retries
+from kiel.clients.producing.refusal import Refusal, error_of
+from kiel.clients.producing.retries import Retries
 from kiel.events import settle, soon, weakly
 from kiel.retry import monotonic
 
@@ -95,7 +95,7 @@ class Sender(object):
         patience = self._options.delivery_timeout
         if self._deadline_timer is None:
             self._deadline_timer = self._client.io_loop.call_later(patience, weakly(self._on_deadline))
-        return queue.begin(now, now + patience, encoding.batch_limit(self._options))
+        return queue.begin(now, now + patience, self._options.batch_limit)
 
     def added(self, queue):
         """The first message of a batch came to a queue that is idle, or has nothing else but what is under way."""
@@ -196,14 +196,13 @@ class Sender(object):
         if effects.freed:
             freed, effects.freed = effects.freed, 0
             self._release(freed)
-        resolve(effects.outcome)
+        if effects.outcome:
+            resolve(effects.outcome)
 
     def _advance(self, queue, broker_queues, effects):
         """Take a queue that is LINGERING on: to its leader's queue, to idleness, or to wait."""
         if not queue.batches:
-            queue.go("emptied")
-            queue.due = queue.urgent = False
-            self.active.discard(queue)
+            self._rest(queue)
             return
         broker_id = self._cluster.leaders.get(queue.topic, {}).get(queue.partition)
         if queue.flying:
@@ -228,6 +227,12 @@ class Sender(object):
             broker_queue = self._broker_queues.put(queue, broker_id)
             if broker_queue not in broker_queues:
                 broker_queues.append(broker_queue)
+
+    def _rest(self, queue):
+        """All of a queue is through."""
+        queue.go("emptied")
+        queue.due = queue.urgent = False
+        self.active.discard(queue)
 
     def _on_pace(self, queues, broker_queues):
         """It is time for what would not go before."""
@@ -288,9 +293,8 @@ class Sender(object):
             self._deadline_timer = self._client.io_loop.call_later(following - now, weakly(self._on_deadline))
         self._act(effects)
 
-    def _send(self, broker_queue, broker, batches, now):
+    def _send(self, broker_queue, connection, request, batches, now):
         """Send one request."""
-        request = encoding.request(self._options, self._transactions.state, self._cluster.topic_ids, batches)
         in_flight = InFlight(broker_queue, batches, request, now)
         broker_queue.in_flight += 1
         broker_queue.sent_at = now
@@ -298,7 +302,7 @@ class Sender(object):
         self.sent[request.correlation_id] = in_flight
         request.on_answer = self._hear
         try:
-            future = broker.send(request)
+            future = connection.send(request)
         except Exception as error:
             log.exception("A ProduceRequest could not be sent")
             self._lost(in_flight, error)
@@ -403,7 +407,7 @@ class Sender(object):
         elif batch.done:  # given up meanwhile
             queue.remove(batch)
         else:
-            error = encoding.error_of(part, batch, queue.topic, state.transactional_id)
+            error = error_of(part, queue.topic, state.transactional_id)
             self._retries.refused(queue, batch, Refusal(error, part), effects)
 
     def _written(self, queue, batch, offset, timestamp, effects):
@@ -433,6 +437,9 @@ class Sender(object):
                 self._retries.settle(queue, effects)
             return
         if queue.state is IN_FLIGHT:
+            if not queue.batches:
+                self._rest(queue)
+                return
             queue.go("answered")
         if queue.state is LINGERING:
             effects.moved.append(queue)

@@ -8,8 +8,8 @@ import logging
 from tornado import gen
 
 from kiel import events, exc
-from kiel.clients.producing import encoding
 from kiel.clients.producing.delivery import BatchBarrier
+from kiel.protocol.messages import Message
 from kiel.retry import monotonic
 
 log = logging.getLogger("kiel.clients.producer")
@@ -54,7 +54,7 @@ class Undelivered(object):
         unsent = collections.defaultdict(list)
         for queue in self._sender.active:
             for batch in queue.waiting:
-                unsent[queue.topic].extend(encoding.view(batch))
+                unsent[queue.topic].extend(_view(batch))
         return unsent
 
     def sent(self):
@@ -62,7 +62,7 @@ class Undelivered(object):
         sent = collections.defaultdict(lambda: collections.defaultdict(dict))
         for correlation_id, in_flight in self._sender.sent.items():
             for queue, batch in in_flight.batches:
-                sent[correlation_id][queue.topic][queue.partition] = encoding.view(batch)
+                sent[correlation_id][queue.topic][queue.partition] = _view(batch)
         return sent
 
     # -- waiting for them --
@@ -195,6 +195,14 @@ def told(queues, waiting):
     count = sum(left.values()) + len(waiting)
     return count, "%d message%s not delivered (%s)" % (
         count, "" if count == 1 else "s", _listed(dict(item for item in left.items() if item[1])) or "no room")
+
+
+def _view(batch):
+    """Return a batch's messages as kiel 0.9 showed them."""
+    records = batch.records
+    keys = list(records.keys or ())
+    keys += [None] * (len(records.values) - len(keys))  # those of a run have none yet
+    return [Message(magic=0, attributes=0, key=key, value=value) for key, value in zip(keys, records.values)]
 
 
 def _listed(counts):

@@ -7,13 +7,14 @@ import logging
 import pytest
 from tornado import gen
 
-from kiel import exc
+from kiel import constants, exc
 from kiel.clients.producing import batch as batches
 from kiel.clients.producing.batch import Batch, resolve
 from kiel.clients.producing.delivery import BatchBarrier, Deliveries, Delivery, RecordMetadata
 from kiel.clients.producing.partition_queue import (
     BACKING_OFF, DRAINING, IDLE, IN_FLIGHT, LINGERING, NOBODY, READY, TRANSITIONS, PartitionQueue
 )
+from kiel.protocol import messages
 from kiel.protocol.columns import Columns
 from tests import loop
 
@@ -32,9 +33,9 @@ def batch(*values, **kwargs):
     (IDLE, "added", LINGERING),
     (LINGERING, "due", READY), (LINGERING, "emptied", IDLE), (LINGERING, "waits", IN_FLIGHT),
     (LINGERING, "failed", DRAINING),
-    (READY, "sent", LINGERING), (READY, "failed", DRAINING), (READY, "moved", LINGERING),
+    (READY, "sent", LINGERING), (READY, "waits", IN_FLIGHT), (READY, "failed", DRAINING), (READY, "moved", LINGERING),
     (IN_FLIGHT, "answered", LINGERING), (IN_FLIGHT, "added", LINGERING), (IN_FLIGHT, "paced", LINGERING),
-    (IN_FLIGHT, "failed", DRAINING),
+    (IN_FLIGHT, "emptied", IDLE), (IN_FLIGHT, "failed", DRAINING),
     (DRAINING, "drained", BACKING_OFF), (DRAINING, "moved", LINGERING),
     (BACKING_OFF, "retried", LINGERING),
 ])
@@ -47,7 +48,7 @@ def test_transition(state, event, after):
 
 def test_no_other_transition_is_there():
     allowed = set((state, event) for state, events in TRANSITIONS.items() for event in events)
-    assert len(allowed) == 15
+    assert len(allowed) == 17
     for state in TRANSITIONS:
         for event in EVENTS:
             if (state, event) not in allowed:
@@ -214,8 +215,8 @@ def test_what_goes_out_and_comes_back():
     box.remove(one)
     assert (box.sent, box.flying, box.next, list(box.batches)) == (1, 1, three, [two, three])
     box.due = box.urgent = True
-    box.launch(1, 6.0)
-    assert box.next is None and not box.due and not box.urgent and box.state is LINGERING
+    assert not box.launch(1, 6.0)
+    assert box.next is None and not box.due and not box.urgent and box.state is IN_FLIGHT
     box.land(two)
     box.land(three)
     assert box.recall() == [two, three] and (box.sent, box.flying) == (0, 0) and box.next is two
@@ -313,3 +314,104 @@ def test_errors_say_where():
     assert str(one) == str(lost) and type(one) is type(lost)
     refused = batches.failure(exc.for_code(4711, "words"), "t", 5)
     assert (refused.code, refused.partition) == (4711, 5)
+
+
+# -- the numbers of an idempotent producer --
+
+def numbered(box, *batches):
+    """Number batches by the producer 7 in its first epoch; return their numbers."""
+    for one in batches:
+        one.close()
+        box.number(one, (7, 0))
+        assert one.identity == (7, 0)
+    return [one.sequence for one in batches]
+
+
+def test_numbers_count_up():
+    assert numbered(PartitionQueue("t", 3), batch(b"a", b"b", b"c"), batch(b"d", b"e"), batch(b"f")) == [0, 3, 5]
+
+
+def test_numbers_begin_again_after_the_largest():
+    box = PartitionQueue("t", 3)
+    numbered(box, batch(b"a"))
+    box.following = 0x7ffffffe
+    assert numbered(box, batch(b"b", b"c", b"d"), batch(b"e")) == [0x7ffffffe, 1]
+
+
+def test_numbers_begin_with_0_in_each_epoch():
+    box = PartitionQueue("t", 3)
+    numbered(box, batch(b"a", b"b"))
+    for identity in ((7, 1), (8, 0), (8, 1)):
+        first, second = batch(b"c"), batch(b"d")
+        for one in (first, second):
+            one.close()
+            box.number(one, identity)
+        assert (first.identity, first.sequence, second.sequence) == (identity, 0, 1)
+
+
+def test_numbers_given_back_are_used_again():
+    box = PartitionQueue("t", 3)
+    first, second, third = batch(b"a"), batch(b"b", b"c"), batch(b"d")
+    numbered(box, first, second)
+    second.data, second.version = [b"x"], (2, 0)
+    box.give_back(second)
+    assert (second.data, second.version, second.identity, second.sequence) == (None, None, None, None)
+    assert numbered(box, third) == [1]
+
+
+def test_the_numbers_of_what_may_be_written_are_never_given_back():
+    box, one = PartitionQueue("t", 3), batch(b"a")
+    numbered(box, one)
+    one.doubtful = True
+    with pytest.raises(AssertionError):
+        box.give_back(one)
+    assert one.sequence == 0
+
+
+class State(object):
+    """What a batch asks of the producer's state."""
+
+    identity, transactional = (7, 0), False
+
+
+def test_a_batch_is_encoded_once_and_what_can_not_be_takes_no_numbers():
+    box = PartitionQueue("t", 3)
+    box.begin(0.0, 1.0, 1000).records.extend([b"a", b"b"], 1000)
+    first = box.close_next()
+    first.encode(9, 0, State, box)
+    data = first.data
+    assert (first.version, first.identity, first.sequence, first.attempts) == ((2, 0), (7, 0), 0, 1)
+    first.encode(13, 0, State, box)
+    assert first.data is data and first.attempts == 2 and box.following == 2
+    second = batch(b"c")
+    second.close()
+    with pytest.raises(exc.UnsupportedVersionError):
+        second.encode(6, constants.ZSTD, State, box)
+    second.records.values[0] = 3  # no bytes
+    with pytest.raises(TypeError):
+        second.encode(13, 0, State, box)
+    assert (second.sequence, second.identity, box.following) == (None, None, 2)
+
+
+def test_a_numbered_batch_that_may_be_written_stays_as_it_is():
+    box, one = PartitionQueue("t", 3), batch(b"a")
+    one.close()
+    one.encode(9, 0, State, box)
+    data, one.doubtful = one.data, True
+    before, State.identity = State.identity, (7, 1)
+    try:
+        one.encode(9, constants.GZIP, State, box)
+    finally:
+        State.identity = before
+    assert one.data is data and one.identity == (7, 0)
+    with pytest.raises(exc.UnsupportedVersionError):
+        one.encode(2, 0, State, box)
+
+
+@pytest.mark.parametrize("version,magic", [(0, 0), (1, 0), (2, 1), (3, 2), (13, 2)])
+def test_a_batch_has_the_format_of_its_request(version, magic):
+    one = batch(b"a")
+    one.close()
+    one.encode(version, 0, State, PartitionQueue("t", 3))
+    assert one.version == (magic, 0) and (one.sequence is None) == (magic < 2)
+    assert messages.batches(b"".join(one.data))[0].values() == [b"a"]

@@ -5,6 +5,7 @@ import pytest
 
 from kiel import exc
 from kiel.clients.producing.batch import Batch
+from kiel.clients.producing.partition_queue import PartitionQueue
 from kiel.clients.producing.producer_state import (
     ABORTING, ASKING, BROKEN, COMMITTING, FALL_BACK, FATAL, LAST_EPOCH, OFF, OPEN, READY, REMAKE, RESEND, TRANSITIONS,
     UNKNOWN, VERDICTS, WRITTEN, ProducerState
@@ -30,7 +31,14 @@ EVENTS = sorted(set(event for _, event, _ in ALLOWED))
 def batch(count=3, partition=0):
     made = Batch("t", partition)
     made.records.extend([b"v"] * count, 0)
+    made.close()
     return made
+
+
+def number(state, *batches):
+    """Number batches of different partitions."""
+    for one in batches:
+        PartitionQueue("t", one.partition).number(one, state.identity)
 
 
 def ready(state=READY, **settings):
@@ -68,59 +76,17 @@ def test_no_other_transition_is_there():
 ])
 def test_beginnings(settings, state, required):
     made = ProducerState(**settings)
-    assert (made.state, made.required, made.numbering) == (state, required, False)
+    assert made.prepared == (state == OFF)
+    assert (made.state, made.required, made.identity) == (state, required, None)
 
 
-# -- numbers --
-
-
-def test_numbers_count_up_in_each_partition():
-    made = ready()
-    seen = []
-    for count, partition in ((3, 0), (2, 0), (4, 1), (1, 0)):
-        one = batch(count, partition)
-        made.number(one)
-        seen.append((one.identity, one.sequence))
-    assert seen == [((7, 0), 0), ((7, 0), 3), ((7, 0), 0), ((7, 0), 5)]
-
-
-def test_numbers_begin_again_after_the_largest():
-    made = ready()
-    first = batch(3)
-    made.number(first)
-    made._next["t", 0] = (7, 0, 0x7ffffffe)
-    second, third = batch(3), batch(1)
-    made.number(second)
-    made.number(third)
-    assert (second.sequence, third.sequence) == (0x7ffffffe, 1)
-
-
-def test_numbers_given_back_are_used_again():
-    made = ready()
-    first, second = batch(3), batch(2)
-    made.number(first)
-    first.data, first.version = b"x", (2, 0)
-    made.give_back(first)
-    assert (first.data, first.version, first.identity, first.sequence) == (None, None, None, None)
-    made.number(second)
-    assert second.sequence == 0
-
-
-def test_the_numbers_of_what_may_be_written_are_never_given_back():
-    made = ready()
-    one = batch()
-    made.number(one)
-    one.doubtful = True
-    with pytest.raises(AssertionError):
-        made.give_back(one)
-    assert one.sequence == 0
+# -- what is lost --
 
 
 def test_after_a_lost_batch_every_partition_begins_anew_in_the_next_epoch():
     made = ready()
     here, there = batch(3, 0), batch(3, 1)
-    made.number(here)
-    made.number(there)
+    number(made, here, there)
     made.lost(here, exc.RequestTimedOutError())
     assert (made.state, made.producer_id, made.epoch) == (READY, 7, 1)
     # what is under way elsewhere keeps its numbers, and its failure needs no other epoch
@@ -129,7 +95,7 @@ def test_after_a_lost_batch_every_partition_begins_anew_in_the_next_epoch():
     assert made.epoch == 1
     for partition in (0, 1):
         following = batch(1, partition)
-        made.number(following)
+        number(made, following)
         assert (following.identity, following.sequence) == ((7, 1), 0)
 
 
@@ -141,11 +107,12 @@ def test_a_batch_without_numbers_leaves_no_hole():
 
 def test_after_the_last_epoch_comes_another_id():
     made = ready()
-    made.epoch = LAST_EPOCH
+    made.state = ASKING
+    made.given(7, LAST_EPOCH)
     one = batch()
-    made.number(one)
+    number(made, one)
     made.lost(one, exc.RequestTimedOutError())
-    assert (made.state, made.producer_id, made.epoch, made.numbering) == (UNKNOWN, -1, -1, False)
+    assert (made.state, made.producer_id, made.epoch, made.identity) == (UNKNOWN, -1, -1, None)
 
 
 # -- answers --
@@ -174,7 +141,7 @@ def test_verdict(code, log_start, doubtful, settings, verdict):
     made = ready(**settings)
     one = batch()
     assert made.judge(one, code, log_start) is None  # it has no numbers
-    made.number(one)
+    number(made, one)
     one.doubtful = doubtful
     assert made.judge(one, code, log_start) == verdict
     assert verdict is None or code in VERDICTS
@@ -183,21 +150,20 @@ def test_verdict(code, log_start, doubtful, settings, verdict):
 def test_a_batch_is_remade_in_the_next_epoch_once():
     made = ready()
     here, there = batch(3, 0), batch(3, 1)
-    made.number(here)
-    made.number(there)
+    number(made, here, there)
     here.doubtful = True
     made.remake(here)
     assert made.epoch == 1 and here.sequence is None and not here.doubtful
     made.remake(there)  # numbered before the epoch changed: the new one will do
     assert made.epoch == 1
-    made.number(there)
+    number(made, there)
     assert (there.identity, there.sequence) == ((7, 1), 0)
 
 
 def test_without_idempotence_nothing_is_numbered_any_more():
     made = ready()
     made.refuse()
-    assert made.state == OFF and not made.numbering
+    assert made.state == OFF and made.identity is None and made.prepared
     made.refuse()
     one = batch()
     made.lost(one, exc.RequestTimedOutError())
@@ -211,7 +177,7 @@ def test_without_idempotence_nothing_is_numbered_any_more():
 def test_a_failed_message_breaks_the_transaction(state):
     made = ready(state, transactional_id="x")
     one = batch()
-    made.number(one)
+    number(made, one)
     error = exc.InvalidRecordError()
     made.lost(one, error)
     assert (made.state, made.epoch, made.stale) == (BROKEN, 0, True)
@@ -236,7 +202,7 @@ def test_version_2_gives_the_next_epoch_with_the_end():
     made.partitions.add(("t", 0))
     made.groups.add("g")
     one = batch()
-    made.number(one)
+    number(made, one)
     made.lost(one, exc.InvalidRecordError())
     made.go("aborting")
     made.ended(7, 1)

@@ -7,7 +7,8 @@ import pytest
 from tornado import gen, ioloop
 
 from kiel import exc
-from kiel.clients.producing import broker_queue, encoding
+from kiel.clients.producing import broker_queue
+from kiel.clients.producing.batch import Batch
 from kiel.protocol import messages
 
 from tests import loop
@@ -72,9 +73,10 @@ def test_a_bug_while_sending_fails_the_messages_instead_of_holding_them(cluster)
     def broken(self, request):
         raise Strange("broken")
 
-    producer.cluster[1].send = broken
+    lane = producer.cluster[1].lane("produce")
+    lane.send = broken
     yield loop.raises((Strange, TypeError), producer.produce("t", b"y"))
-    del producer.cluster[1].send
+    del lane.send
     yield producer.produce("t", b"z")
     assert values(cluster) == [b"x", b"z"]
     yield producer.close()
@@ -147,7 +149,7 @@ def test_d78_flights_are_bounded(cluster):
 @pytest.mark.parametrize("settings", [{}, {"transactional_id": "x"}])
 def test_the_loop_turns_between_two_encodings(monkeypatch, settings):
     """Whoever comes first: what is left when a turn is over goes on in the next one."""
-    encode = encoding.encode
+    encode = Batch.encode
 
     @with_cluster(topics={"t": 6}, brokers=2)
     def run(cluster):
@@ -163,7 +165,7 @@ def test_the_loop_turns_between_two_encodings(monkeypatch, settings):
             turns.append(now[0])
             return encode(*args)
 
-        monkeypatch.setattr(encoding, "encode", noting)
+        monkeypatch.setattr(Batch, "encode", noting)
         monkeypatch.setattr(broker_queue, "WORTH_ASKING", 0)
         producer = yield connected(cluster, linger=10, batch_size=10 ** 6, **settings)
         if settings:
