@@ -94,6 +94,10 @@ class Broker(object):
         """Return whether the broker serves that version of an api or a later one."""
         return self.wire.reaches(api, version)
 
+    def highest(self, api):
+        """Return the highest version of an api that the broker serves, -1 for none: what `reaches` compares with."""
+        return self.wire.versions.get(api, (0, -1))[1]
+
     def connect(self):
         """
         Open the quick lane, when it is not open; return a Future.

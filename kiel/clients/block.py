@@ -4,7 +4,8 @@ from __future__ import absolute_import
 from tornado import gen
 
 from kiel import events
-from kiel.events import Outcome, outcome_of
+from kiel.clients.outcome import Outcome
+from kiel.events import outcome_of
 
 
 def entered(client):

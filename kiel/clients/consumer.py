@@ -79,16 +79,21 @@ class BaseConsumer(Client):
     deserializer = Setting("_reader", "deserializer", "Makes a message of a value; may be set.")
     on_error = Setting("_reader", "on_error", "Called for a message that does not deserialise; may be set.")
     check_crcs = Setting("_reader", "check_crcs", "Whether checksums are verified; may be set.")
+    max_wait_time = arguments.checked("max_wait_time", arguments.wait, "Milliseconds that `consume` waits; may be set.")
+    max_records = arguments.checked("max_records", arguments.most, "The most messages of a call, or None; may be set.")
+
+    #: seconds that metadata has to lack a topic for before its positions are given up
+    _gone_after = 0.0
 
     def __init__(self, brokers, deserializer=None, max_wait_time=1000, min_bytes=1, max_bytes=1024 * 1024,
                  buffer_bytes=16 * 1024 * 1024, check_crcs=True, on_error=None, isolation_level="read_uncommitted",
                  offset_reset=None, rack_id=None, max_records=None, **settings):
         super(BaseConsumer, self).__init__(brokers, **settings)
-        self.max_wait_time = arguments.whole(max_wait_time, "max_wait_time", 0, arguments.MOST_WAIT)
+        self.max_wait_time = max_wait_time
         self.min_bytes = arguments.whole(min_bytes, "min_bytes", 0, arguments.MOST_BYTES)
         self.max_bytes = arguments.whole(max_bytes, "max_bytes", 1, arguments.MOST_BYTES)
         self.buffer_bytes = arguments.whole(buffer_bytes, "buffer_bytes", 1)
-        self.max_records = max_records if max_records is None else arguments.whole(max_records, "max_records", 1)
+        self.max_records = max_records
         #: `kiel.constants.READ_UNCOMMITTED` or `kiel.constants.READ_COMMITTED`
         self.isolation_level = isolation.level(isolation_level)
         self.offset_reset = log_validator.policy(offset_reset)
@@ -100,13 +105,13 @@ class BaseConsumer(Client):
         #: the cursors, and what fills them
         self._fetcher = Fetcher(self, limits=self)
         #: where reading goes on
-        self._positions = Positions(self, self._fetcher, self._sought)
+        self._positions = Positions(self, self._fetcher, self._sought, self._gone_after)
         #: makes messages of what was fetched
         self._reader = BatchReader(deserializer or json.loads, on_error or self.log_error, check_crcs, self._moved)
         #: the same, where an application overrides how
         self._overridden = OverriddenReading(self, self._fetcher, self._positions, self._reader, self._moved)
         #: what reads several topics, or message by message
-        self._streams = Streams(self, self._fetcher, self._positions.paused, self._lookup, self._reader)
+        self._streams = Streams(self, self._fetcher, self._positions, self._lookup, self._reader)
         #: the calls of `consume`
         self._calls = Calls(self, self._fetcher, self._positions, self._reader, self._streams)
         self.cluster.listeners.append(self._on_metadata)
@@ -167,7 +172,10 @@ class BaseConsumer(Client):
         """
         if not isinstance(topic, ONE_TOPIC):
             return self._streams.consume(topic, start, max_wait_time, max_records, True)
-        read = self._overridden.read if self._overridden.wanted() else self._reader.read_values
+        read = self._reader.read_values
+        if (getattr(self.deserialize_messages, "__func__", None) is not DESERIALIZE_MESSAGES
+                or getattr(self.handle_fetch_response, "__func__", None) is not HANDLE_FETCH_RESPONSE):
+            read = self._overridden.chosen(read)
         return self._calls.begin(topic, start, read, max_wait_time, max_records)
 
     def consume_records(self, topic, start=None, max_wait_time=None, max_records=None):
@@ -231,11 +239,7 @@ class BaseConsumer(Client):
     def _moved(self, cursor, offset):
         """Messages before ``offset`` are decoded and handed out: the position moves on."""
         cursor.handed = offset
-        self.offsets.note(cursor.topic, cursor.partition, offset)
-
-    def _own_cursors(self, topic, start):
-        """Return the cursors of the topic's partitions that are ours, made or given up as the allocation says."""
-        return self._positions.cursors(topic, start)
+        self._positions.offsets[cursor.topic].note(cursor.partition, int(offset))
 
     def _start_of(self, topic, partition, start, late):
         """Return where a partition begins; in one that came ``late``, all came while we were reading the topic."""
@@ -390,6 +394,11 @@ class BaseConsumer(Client):
         """Give up all partitions; a `consume` under way ends with None, a stream with its end."""
         self._streams.close()
         self._fetcher.stop()
+
+
+#: the methods that are not an application's own
+DESERIALIZE_MESSAGES = six.get_unbound_function(BaseConsumer.deserialize_messages)
+HANDLE_FETCH_RESPONSE = six.get_unbound_function(BaseConsumer.handle_fetch_response)
 
 
 def make_name():

@@ -11,7 +11,6 @@ from tornado import gen
 from kiel import events, exc
 from kiel.allocation import naive_allocator
 from kiel.clients.consumer import BaseConsumer, make_name
-from kiel.clients.consuming.cursor import UNTOLD
 from kiel.clients.consuming.offset_lookup import BEGINNING
 from kiel.clients.grouping import committer, health
 from kiel.clients.grouping.assignment import Assignment, Signature
@@ -343,7 +342,7 @@ class GroupedConsumer(BaseConsumer):
     def _cursors_of(self, keys):
         """Return the cursors of partitions that are this member's."""
         return [
-            cursor for topic in set(topic for topic, _ in keys) for cursor in self._own_cursors(topic, UNTOLD)
+            cursor for topic in set(topic for topic, _ in keys) for cursor in self._positions.cursors(topic)
             if (topic, cursor.partition) in keys
         ]
 

@@ -1,12 +1,13 @@
 """A consumer that reads all partitions of its topics by itself."""
 from __future__ import absolute_import
 
+import operator
+
 from tornado import gen
 
 from kiel.clients.consumer import BaseConsumer
 from kiel.clients.consuming.offset_lookup import EPOCH, start_to_timestamp
 from kiel.clients.consuming.position_search import LOOK_UP_TIME, PositionSearch
-from kiel.retry import monotonic
 
 #: seconds that metadata has to lack a topic for before its positions are given up: a broker that has just started may
 #: not have heard of it yet, and a topic that only seemed to be gone must go on where it was, not begin anew
@@ -24,10 +25,10 @@ class SingleConsumer(BaseConsumer):
     `kiel.clients.consumer.BaseConsumer`.
     """
 
-    @property
-    def allocation(self):
-        """All partitions of all topics: `kiel.cluster.Cluster.topics`."""
-        return self.cluster.topics
+    _gone_after = GONE_AFTER
+
+    allocation = property(
+        operator.attrgetter("cluster.topics"), doc="All partitions of all topics: `kiel.cluster.Cluster.topics`.")
 
     def __init__(self, brokers, deserializer=None, max_wait_time=1000, min_bytes=1, max_bytes=1024 * 1024,
                  buffer_bytes=16 * 1024 * 1024, check_crcs=True, on_error=None, isolation_level="read_uncommitted",
@@ -36,17 +37,6 @@ class SingleConsumer(BaseConsumer):
             brokers, deserializer, max_wait_time, min_bytes, max_bytes, buffer_bytes, check_crcs, on_error,
             isolation_level, offset_reset, rack_id, max_records, **settings
         )
-        #: topic -> since when metadata lacks it
-        self._missing = {}
-
-    def _own_cursors(self, topic, start):
-        """The cursors of the topic's partitions; of a topic that has just gone from metadata, those there were."""
-        if self.cluster.topics.get(topic):
-            self._missing.pop(topic, None)
-        elif topic in self._fetcher.cursors:
-            if monotonic() - self._missing.setdefault(topic, monotonic()) < GONE_AFTER:
-                return self._fetcher.of(topic)
-        return super(SingleConsumer, self)._own_cursors(topic, start)
 
     @gen.coroutine
     def determine_offsets(self, topic, start=None):

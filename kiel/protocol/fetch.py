@@ -175,4 +175,4 @@ class FetchResponse(Response):
         ("node_endpoints", Array.of(NodeEndpoint), when("16+", tag=0)),
     )
 
-    answers = topic_ids.fill_names
+    topics_by_id = True

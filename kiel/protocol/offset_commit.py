@@ -64,7 +64,7 @@ class OffsetCommitRequest(Request):
         ("topics", Array.of(TopicRequest)),
     )
 
-    #: see `kiel.protocol.topic_ids.fill_names`
+    #: see `kiel.protocol.wire.complete`
     topic_names = property(topic_ids.names_of)
 
     @property
@@ -122,4 +122,4 @@ class OffsetCommitResponse(Response):
         ("topics", Array.of(TopicResponse)),
     )
 
-    answers = topic_ids.fill_names
+    topics_by_id = True

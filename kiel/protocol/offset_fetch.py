@@ -53,7 +53,7 @@ class OffsetFetchRequest(Request):
         ("require_stable", Boolean, when("7+")),
     )
 
-    #: see `kiel.protocol.topic_ids.fill_names`
+    #: see `kiel.protocol.wire.complete`
     topic_names = property(topic_ids.names_of)
 
     @property
@@ -114,12 +114,10 @@ class OffsetFetchResponse(Response):
         ("groups", Array.of(GroupResponse), when("8+")),
     )
 
+    topics_by_id = True
+
     def answers(self, request):
-        """
-        Take the first group of version 8 and later for the one asked for, and return topics their
-        names.
-        """
+        """Take the first group of version 8 and later for the one asked for."""
         if self.groups:
             self.topics = self.groups[0].topics
             self.error_code = self.groups[0].error_code
-        topic_ids.fill_names(self, request)

@@ -65,7 +65,7 @@ class ProduceRequest(Request):
         high = super(ProduceRequest, self).max_version
         return high if topic_ids.all_known(self.topics) else min(high, 12)
 
-    #: see `kiel.protocol.topic_ids.fill_names`
+    #: see `kiel.protocol.wire.complete`
     topic_names = property(topic_ids.names_of)
 
 
@@ -136,4 +136,4 @@ class ProduceResponse(Response):
         ("node_endpoints", Array.of(NodeEndpoint), when("10+", tag=0)),
     )
 
-    answers = topic_ids.fill_names
+    topics_by_id = True

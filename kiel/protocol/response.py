@@ -37,6 +37,12 @@ class Response(part.Part):
     api_version = 0
     #: whether the header has tagged fields in the flexible versions; ApiVersions alone has none
     flexible_header = True
+    #: whether its ``topics`` come with their ids alone in the newest versions: they get the names in ``topic_names`` of
+    #: the request then, see `kiel.protocol.wire.complete`
+    topics_by_id = False
+    #: a method that fills in what else the request knows and the answer does not tell, once, after decoding; None where
+    #: there is nothing
+    answers = None
 
     @classmethod
     def deserialize(cls, raw_bytes, version=0, offset=0):
@@ -95,13 +101,6 @@ class Response(part.Part):
         """Return what `deserialize` reads, as a broker would write it."""
         tags = b"\0" if self.flexible_header and self.is_flexible(version) else b""
         return tags + self.encode(version)
-
-    def answers(self, request):
-        """
-        Fill in what the request knows and the answer does not tell, so that every version reads alike.
-
-        Called once by the connection, after decoding.
-        """
 
 
 def class_for(request):

@@ -36,19 +36,5 @@ def all_known(topics):
 
 
 def names_of(request):
-    """Return ``{topic id: name}`` of the topics in a request: the ``topic_names`` that `fill_names` asks for."""
+    """Return ``{topic id: name}`` of the topics in a request: its ``topic_names``, for `wire.complete`."""
     return dict((topic.topic_id, topic.name) for topic in request.topics or ())
-
-
-def fill_names(response, request):
-    """
-    Give the topics of an answer, which came with ids only, the names that they had in the request.
-
-    It is a method: the `kiel.protocol.response.Response.answers` of apis whose newest versions name no topics.
-    """
-    names = None
-    for topic in response.topics:
-        if not topic.name:
-            if names is None:
-                names = request.topic_names
-            topic.name = names.get(topic.topic_id, "")

@@ -57,7 +57,7 @@ class TxnOffsetCommitRequest(Request):
         ("topics", Array.of(TopicRequest)),
     )
 
-    #: see `kiel.protocol.topic_ids.fill_names`
+    #: see `kiel.protocol.wire.complete`
     topic_names = property(topic_ids.names_of)
 
     @property
@@ -95,4 +95,4 @@ class TxnOffsetCommitResponse(Response):
         ("topics", Array.of(TopicResponse)),
     )
 
-    answers = topic_ids.fill_names
+    topics_by_id = True

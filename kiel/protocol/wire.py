@@ -195,8 +195,24 @@ class Wire(object):
         else:
             response = cls.deserialize_walked(frame, version, correlation_struct.size, request.walked)
         response.correlation_id = correlation_id
-        response.answers(request)
+        complete(response, request)
         return request, response
+
+
+def complete(response, request):
+    """
+    Fill in what the request knows and the answer does not tell, so that every version reads alike: the names of topics
+    that came with their ids alone, and what is the api's own (`kiel.protocol.response.Response.answers`).
+    """
+    if response.answers is not None:
+        response.answers(request)
+    if response.topics_by_id:
+        names = None
+        for topic in response.topics:
+            if not topic.name:
+                if names is None:
+                    names = request.topic_names
+                topic.name = names.get(topic.topic_id, "")
 
 
 def gathered(pieces):

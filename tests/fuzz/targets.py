@@ -18,6 +18,7 @@ from kiel.protocol.columns import Columns
 from kiel.protocol.headers import Headers
 from kiel.protocol.part import Part
 from kiel.protocol.primitives import Array, Boolean, Bytes, Float64, String, Uuid, Varlong
+from kiel.protocol.wire import complete
 from kiel.sasl import Plain, Scram
 from tests import twins
 from tests.protocol import random_messages
@@ -89,7 +90,7 @@ def response_target(cls, version):
     def run(data):
         answer = cls.deserialize(data, version)
         if asked is not None:
-            answer.answers(asked())
+            complete(answer, asked())
         if cls.api == "metadata":
             cluster = Cluster("nobody:1")
             cluster.process_topics(answer.topics)

@@ -5,6 +5,7 @@ from __future__ import absolute_import
 import pytest
 
 from kiel.protocol import fetch, flat as flats, produce, request, topic_ids
+from kiel.protocol.wire import complete
 
 from tests.protocol import random_messages
 
@@ -74,7 +75,7 @@ def test_what_is_kept_of_many_kinds_is_bounded(monkeypatch):
 def test_an_answer_without_names_gets_them():
     flat = flats.FlatProduceRequest(None, -1, 500, [("a", b"a" * 16, 0, [b"x"]), ("b", b"b" * 16, 0, [b"x"])])
     answer = produce.ProduceResponse(topics=[produce.TopicResponse(topic_id=b"b" * 16)])
-    answer.answers(flat)
+    complete(answer, flat)
     assert answer.topics[0].name == "b"
 
 
@@ -137,7 +138,7 @@ def test_what_a_fetch_tells_is_what_the_tables_tell():
         assert flat.max_version == (18 if by_id else 12)
         assert not by_id or set(plain.topic_names.items()) <= set(flat.topic_names.items())
         answer = fetch.FetchResponse(topics=[fetch.TopicResponse(topic_id=flat.partitions[0][1])])
-        answer.answers(flat)
+        complete(answer, flat)
         assert answer.topics[0].name == flat.topic_names[flat.partitions[0][1]]
 
 

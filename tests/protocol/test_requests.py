@@ -16,6 +16,7 @@ from kiel.protocol import (
     registry, request, response, sasl_authenticate, sasl_handshake, sync_group,
 )
 from kiel.protocol.messages import Message, MessageSet
+from kiel.protocol.wire import complete
 
 TOPIC_ID = b"0123456789abcdef"
 
@@ -277,13 +278,13 @@ def test_names_for_ids(subject, answer, versions):
         assert (seen.topics[0].topic_id, seen.topics[0].name) == (TOPIC_ID, "")
         got = type(answer).deserialize(answer.serialize(version), version)
         assert got.topics[0].name == ""
-        got.answers(subject)
+        complete(got, subject)
         assert got.topics[0].name == "t"
 
 
 def test_an_id_nobody_asked_for_stays_without_a_name():
     answer = fetch.FetchResponse(topics=[fetch.TopicResponse(topic_id=b"x" * 16)])
-    answer.answers(fetch_request(topic_id=TOPIC_ID))
+    complete(answer, fetch_request(topic_id=TOPIC_ID))
     assert answer.topics[0].name == ""
 
 
@@ -306,7 +307,7 @@ def test_offset_fetch_reads_alike_in_every_version(version):
     else:
         answer = offset_fetch.OffsetFetchResponse(topics=[topic], error_code=16)
     got = offset_fetch.OffsetFetchResponse.deserialize(answer.serialize(version), version)
-    got.answers(subject)
+    complete(got, subject)
     assert got.topics[0].name == "t" and got.topics[0].partitions[0].offset == 7
     assert got.error_code == (16 if version >= 2 else 0)
 
@@ -322,7 +323,7 @@ def test_coordinator_reads_alike_in_every_version(version):
     else:
         answer = coordinator.GroupCoordinatorResponse(**fields)
     got = coordinator.GroupCoordinatorResponse.deserialize(answer.serialize(version), version)
-    got.answers(subject)
+    complete(got, subject)
     assert dict((name, getattr(got, name)) for name in fields) == fields
     assert subject.group == "g"  # shaping leaves the request as it is
 
@@ -347,7 +348,7 @@ def test_offsets_of_version_0(offsets, code, expected):
     answer = offset.OffsetResponse(topics=[offset.TopicResponse(name="t", partitions=[
         offset.PartitionResponse(partition_id=0, error_code=code, offsets=offsets)])])
     got = offset.OffsetResponse.deserialize(answer.serialize(0), 0)
-    got.answers(offset.OffsetRequest())
+    complete(got, offset.OffsetRequest())
     assert got.topics[0].partitions[0].offset == expected
 
 
@@ -356,7 +357,7 @@ def test_offsets_of_later_versions():
         offset.PartitionResponse(partition_id=0), offset.PartitionResponse(partition_id=1, offset=5)])])
     for version in range(1, 12):
         got = offset.OffsetResponse.deserialize(answer.serialize(version), version)
-        got.answers(offset.OffsetRequest())
+        complete(got, offset.OffsetRequest())
         assert [partition.offset for partition in got.topics[0].partitions] == [-1, 5]
 
 
@@ -369,7 +370,7 @@ def test_leaving_in_every_version(version):
     if version >= 3:
         answer.members = [leave_group.MemberResponse(member_id="m", error_code=25)]
     got = leave_group.LeaveGroupResponse.deserialize(answer.serialize(version), version)
-    got.answers(subject)
+    complete(got, subject)
     assert got.error_code == 25
 
 

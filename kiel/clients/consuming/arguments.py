@@ -2,6 +2,7 @@
 from __future__ import absolute_import
 
 import numbers
+import operator
 
 import six
 
@@ -49,6 +50,41 @@ def whole(value, name, least, most=None):
         raise ValueError("%s is %d or more%s, not %r" % (
             name, least, "" if most is None else " and at most %d" % most, value))
     return int(value)
+
+
+def wait(value):
+    """
+    Return the milliseconds that a call waits for messages.
+
+    :raises TypeError: for what is no number
+    :raises ValueError: for a number out of range, or with a fraction
+    """
+    return whole(value, "max_wait_time", 0, MOST_WAIT)
+
+
+def most(value):
+    """
+    Return how many messages a call returns at most; None: as many as there is room for.
+
+    :raises TypeError: for what is no number
+    :raises ValueError: for a number below 1, or with a fraction
+    """
+    return value if value is None else whole(value, "max_records", 1)
+
+
+def checked(name, check, doc):
+    """
+    Return an attribute of a consumer whose value is checked when it is set, so that no call has to do that again.
+
+    :param name: the attribute's name
+    :param check: returns the value to be kept, or raises what is wrong with it
+    :param doc: what it is
+    """
+    own = "_" + name
+
+    def put(consumer, value):
+        setattr(consumer, own, check(value))
+    return property(operator.attrgetter(own), put, doc=doc)
 
 
 def partition(value):

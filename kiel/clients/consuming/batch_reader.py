@@ -24,7 +24,9 @@ log = logging.getLogger("kiel.clients.consumer")
 #: messages that are deserialised between two looks at the clock
 SLICE = 32
 
-#: bytes of batches from which on the garbage collector is held off while they are decoded: less is not worth it
+#: bytes of batches from which on it is worth it, while they are decoded, to hold the garbage collector off, and to ask
+#: between two of them whether the loop is due its turn. Where an application's own functions are called, which may take
+#: their time, that is asked besides.
 MANY = 16 * 1024
 
 
@@ -79,8 +81,12 @@ class BatchReader(object):
             cursors are taken out of them here, as far as they were read
         """
         messages = []
-        work = self._work_through(taken, read, messages, room)
-        many = sum(batch.size for _, _, batches in taken for batch in batches) > MANY
+        size = 0
+        for _, _, batches in taken:
+            for batch in batches:
+                size += batch.size
+        many = size > MANY
+        work = self._work_through(taken, read, messages, room, many)
         while True:
             if many:
                 with HeldOff():  # from wait to wait, not batch by batch: it has less to look at twice
@@ -95,7 +101,7 @@ class BatchReader(object):
                 pass  # it is `_work_through` that deals with it
         raise gen.Return(messages)
 
-    def _work_through(self, taken, read, messages, room):
+    def _work_through(self, taken, read, messages, room, many):
         """Do the work of `read`: a generator of what has to be waited for before it goes on."""
         for cursor, generation, batches in taken:
             done = None
@@ -103,7 +109,7 @@ class BatchReader(object):
             if not left:
                 room.size -= sum(batch.size for batch in batches)
             for batch in self._portions(cursor, generation, batches, messages, room) if left else batches:
-                if self.turn.over(time.time()):
+                if many and self.turn.over(time.time()):
                     yield gen.moment
                 if cursor.generation != generation:
                     break  # sought elsewhere, or given away meanwhile
@@ -234,7 +240,7 @@ class BatchReader(object):
                     yield wait
                 if failed or cursor.generation != generation:
                     return
-            if over(time.time()):
+            if (not plain or start + SLICE < len(raw)) and over(time.time()):
                 yield gen.moment
                 if cursor.generation != generation:
                     return

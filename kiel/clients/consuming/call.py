@@ -22,7 +22,8 @@ from kiel.clients.consuming.fetcher import GRACE
 from kiel.clients.consuming.offset_lookup import start_to_timestamp
 from kiel.clients.consuming.overridden import overridden
 from kiel.clients.consuming.portion import Portion
-from kiel.events import Outcome
+from kiel.clients.outcome import Outcome
+from kiel.events import asyncio_running_loop
 from kiel.protocol.records import Batch
 from kiel.retry import monotonic
 
@@ -119,12 +120,21 @@ class Call(object):
             self._put_back(self)
 
 
+def is_here(io_loop):
+    """Return whether a call comes from this loop; where that does not show at once, `events.is_elsewhere` tells."""
+    if asyncio_running_loop is None:
+        here = ioloop.IOLoop.current(instance=False) is io_loop and getattr(io_loop, "_running", False)
+    else:
+        here = asyncio_running_loop() is getattr(io_loop, "asyncio_loop", io_loop)
+    return here or not events.is_elsewhere(io_loop)
+
+
 class Calls(object):
     """
     The calls of `consume` of one consumer: each takes what is there, or waits; those of one topic take turns.
 
-    :param client: the `kiel.clients.consumer.BaseConsumer`: its settings and its loop; ``_consume`` and ``_hand_out``,
-        which the members of a group do more in; ``_put_back``, told of what is handed out again
+    :param client: the `kiel.clients.consumer.BaseConsumer`: its settings, its loop and its ``allocation``; ``_consume``
+        and ``_hand_out``, which the members of a group do more in; ``_put_back``, told of what is handed out again
     :param fetcher: its `kiel.clients.consuming.fetcher.Fetcher`
     :param positions: its `kiel.clients.consuming.positions.Positions`
     :param reader: its `kiel.clients.consuming.batch_reader.BatchReader`
@@ -147,22 +157,17 @@ class Calls(object):
     def begin(self, topic, start, read, max_wait_time, max_records, held=False, partitions=None):
         """Check the arguments of a call, and have it done. Returns its Future."""
         client = self.client
-        wait = client.max_wait_time if max_wait_time is None else max_wait_time
-        most = client.max_records if max_records is None else max_records
-        call = Call(topic, read, 0, most, self._given_up)
+        call = Call(topic, read, 0, None, self._given_up)
         outcome = Outcome(call)
         coming = None
         try:
-            call.topic = topic = arguments.topic(topic)
-            call.wait = arguments.whole(wait, "max_wait_time", 0, arguments.MOST_WAIT) / 1000.0
-            call.most = most if most is None else arguments.whole(most, "max_records", 1)
-            if start is not None and not overridden(client.determine_offsets):
-                start_to_timestamp(start)
+            self._check(call, start, max_wait_time, max_records)
+            topic = call.topic
             if client.io_loop is None:
                 raise exc.ClosedError("the consumer is not connected: yield connect() before consume()")
             if client._pid != os.getpid():  # the connections are the parent's
                 client._refuse_forked()
-            if client._moving is not None or events.is_elsewhere(client.io_loop):
+            if client._moving is not None or not is_here(client.io_loop):
                 coming = client._come_here()
         except (TypeError, ValueError, exc.KielError) as error:
             call.given_up = True
@@ -188,6 +193,16 @@ class Calls(object):
         else:
             self._finish(call, outcome, future)
         return outcome
+
+    def _check(self, call, start, max_wait_time, max_records):
+        """Check the arguments of one call; the consumer's own were checked when they were set."""
+        client = self.client
+        if call.topic not in self.fetcher.cursors:
+            call.topic = arguments.topic(call.topic)
+        call.wait = (client.max_wait_time if max_wait_time is None else arguments.wait(max_wait_time)) / 1000.0
+        call.most = client.max_records if max_records is None else arguments.most(max_records)
+        if start is not None and not overridden(client.determine_offsets):
+            start_to_timestamp(start)
 
     @gen.coroutine
     def _consume_then(self, coming, topic, start, call):
@@ -244,9 +259,11 @@ class Calls(object):
     @gen.coroutine
     def consume(self, topic, start, call):
         """The loop of `consume`: take what is there, or wait."""
-        client = self.client
+        client, fetcher = self.client, self.fetcher
         while not (client.closing or call.given_up):
-            cursors = client._own_cursors(topic, start)
+            cursors = fetcher.exactly(topic, client.allocation.get(topic))
+            if cursors is None:
+                cursors = self.positions.cursors(topic, start)
             self.raise_pending(cursors)
             taken = self._take(call)
             if taken:
@@ -259,12 +276,24 @@ class Calls(object):
             if left <= 0:
                 break
             if not cursors:
-                yield self._find(topic, left)
-                continue
-            if not all(cursor.located for cursor in cursors):
-                self.positions.locate(topic, start)
-            yield self.fetcher.wait(topic, left, call.wait, overdue)
+                left = yield self._find(topic, left)
+                if not left:
+                    continue
+            self._locate(cursors, topic, start)
+            waiting = fetcher.wait(topic, left, call.wait, overdue)
+            try:
+                fetcher.pump(topic)
+                yield waiting
+            finally:
+                fetcher.stop_waiting(topic, waiting)
         raise gen.Return(None if client.closing else [])
+
+    def _locate(self, cursors, topic, start):
+        """Have those positions looked up that are not known."""
+        for cursor in cursors:
+            if not cursor.located:
+                self.positions.locate(topic, start)
+                return
 
     def _take(self, call):
         """Take what one call may hand out, unless another call is at it: positions move in the order of batches."""
@@ -286,6 +315,8 @@ class Calls(object):
         self.handing[call.topic] = call
         try:
             messages = yield self.client._hand_out(taken, call)
+            if not messages and not call.given_up:
+                self.raise_pending([cursor for cursor, _, _ in taken])
         except Exception:
             call.taken = []
             raise
@@ -293,21 +324,22 @@ class Calls(object):
             self._end_handing(call)
             raise
         if not messages:
+            call.taken = []
             self._end_handing(call)
             self.fetcher.wake(call.topic)
-        if any(cursor.state == READY for cursor, _, _ in taken):
-            self.fetcher.pump(call.topic)  # batches that were left in it till they were read are gone now
-        if not messages:
-            call.taken = []
+        self._fetch_on(taken)
         raise gen.Return([] if call.given_up else messages)
 
-    @gen.coroutine
+    def _fetch_on(self, taken):
+        """Have more fetched of partitions whose batches were left in them till they were read, and are gone now."""
+        for cursor, _, _ in taken:
+            if cursor.state == READY:
+                self.fetcher.pump(cursor.topic)
+                return
+
     def hand_out(self, taken, call):
-        """Decode what was taken. Returns its messages."""
-        messages = yield self.reader.read(taken, call.read, call.room)
-        if not messages and not call.given_up:
-            self.raise_pending([cursor for cursor, _, _ in taken])
-        raise gen.Return(messages)
+        """Decode what was taken; return a Future of its messages."""
+        return self.reader.read(taken, call.read, call.room)
 
     def raise_pending(self, cursors):
         """Raise the error that a partition ended the call before with, once; the partition is tried again."""
@@ -347,7 +379,8 @@ class Calls(object):
     @gen.coroutine
     def _find(self, topic, seconds):
         """
-        Ask for a topic that has no partition for us, upon which the broker may make it; then wait for one.
+        Ask for a topic that has no partition for us, upon which the broker may make it; return how many of the seconds
+        are left to wait for one, 0 where there is one.
 
         :raises kiel.exc.BrokerError: when asking again does not help
         """
@@ -359,14 +392,14 @@ class Calls(object):
             except exc.NoBrokersError as error:
                 client.last_error = error
         if client.closing or client.allocation.get(topic):
-            return
+            raise gen.Return(0)
         if topic not in client.cluster.topics:
             client.last_error = client.cluster.topic_errors.get(topic) or client.last_error
             if topic not in self._unknown:
                 self._unknown.add(topic)
                 log.warning("Topic %s does not exist; it is read from its start once it does", topic,
                             extra=dict(client=self._settings.client_id, topic=topic))
-        yield self.fetcher.wait(topic, max(0.0, deadline - monotonic()), seconds)
+        raise gen.Return(max(0.0, deadline - monotonic()))
 
     def topics_changed(self):
         """Metadata came: topics may be there that were not."""

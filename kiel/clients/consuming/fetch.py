@@ -161,8 +161,12 @@ class FetchResponses(object):
 
         :param fetch: the `kiel.clients.consuming.fetch.Fetch` that it answers
         """
+        size, wrong = 0, False
+        for topic in response.topics:
+            for part in topic.partitions:
+                size += part.message_set.size
+                wrong = wrong or part.error_code != errors.no_error
         outdated = False
-        size = sum(part.message_set.size for topic in response.topics for part in topic.partitions)
         crowded = size > fetch.share - fetch.share // 4  # then a partition without data may just not have got in
         fetch.full = crowded
         fetch.starved = crowded and any(self.fetcher.hungry[topic.name] for topic in response.topics)
@@ -177,7 +181,7 @@ class FetchResponses(object):
                 cursor.nothing(cold=not crowded)
         if outdated:
             self.fetcher.refresh_metadata()
-        if not any(part.error_code for topic in response.topics for part in topic.partitions):
+        if not wrong:
             self.client.last_error = None
 
     def _handle_partition(self, cursor, part, crowded):

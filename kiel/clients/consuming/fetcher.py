@@ -9,14 +9,14 @@ from __future__ import absolute_import
 
 import collections
 
-from tornado import concurrent, gen
+from tornado import concurrent
 
 from kiel.clients.consuming.cursor import CHECKING, IN_FLIGHT, READY, UNTOLD, Cursor
 from kiel.clients.consuming.fetch import FetchResponses
 from kiel.clients.consuming.log_validator import LogValidator
 from kiel.clients.consuming.metadata_refresh import MetadataRefresh
 from kiel.clients.consuming.source import Source
-from kiel.events import settle
+from kiel.events import is_of_the_past, settle
 from kiel.retry import monotonic
 
 #: seconds that an answer may take longer than the broker was told to wait
@@ -56,7 +56,9 @@ class Fetcher(object):
         self.validator = LogValidator(client, limits, self)
         self.responses = FetchResponses(client, limits, self, self.validator)
         #: topic -> Futures of those who wait for it
-        self._waiters = collections.defaultdict(list)
+        self._waiters = {}
+        #: such a Future -> the timer of when its time is over
+        self._timers = {}
         #: the topics of those who wait for answers that are late, not for messages
         self._overdue = set()
         #: topic -> seconds, where somebody waits less than ``max_wait_time``
@@ -84,6 +86,21 @@ class Fetcher(object):
     def of(self, topic):
         """Return a topic's cursors as a list."""
         return list(self.cursors.get(topic, {}).values())
+
+    def exactly(self, topic, partitions):
+        """
+        Return a topic's cursors as a list where they are those of these partitions, and of none it is `UNTOLD` where it
+        begins; else None.
+
+        :param partitions: their ids, or None
+        """
+        cursors = self.cursors.get(topic)
+        if not cursors or not partitions or len(cursors) != len(partitions) or topic in self.untold:
+            return None
+        for partition in partitions:
+            if partition not in cursors:
+                return None
+        return list(cursors.values())
 
     def revoke(self, topic, partition):
         """Give up a partition: what is buffered or under way for it is dropped."""
@@ -129,10 +146,12 @@ class Fetcher(object):
 
     # -- waiting --
 
-    @gen.coroutine
     def wait(self, topic, seconds, patience, overdue=False):
         """
-        Wait until something happened that a consume() of the topic should look at, or the time is over.
+        Return a Future that is done when something happened that a consume() of the topic should look at, or the time
+        is over; for `stop_waiting`, whatever it ends with.
+
+        The topic is asked for by the next `pump`.
 
         :param patience: seconds that the call waits in all
         :param overdue: whether an answer without anything new is such a thing, too
@@ -142,28 +161,33 @@ class Fetcher(object):
             self._overdue.add(topic)
         if patience * 1000 < self.limits.max_wait_time:
             self._hurried[topic] = min(patience, self._hurried.get(topic, patience))
-        all_waiters, hungry, io_loop = self._waiters, self.hungry, self.client.io_loop
-        all_waiters[topic].append(future)
-        hungry[topic] += 1
-        timer = io_loop.call_later(seconds, settle, future)
-        try:
-            self.pump(topic)
-            yield future
-        finally:
-            io_loop.remove_timeout(timer)
-            hungry[topic] -= 1
-            waiters = all_waiters.get(topic, [])
-            if future in waiters:
-                waiters.remove(future)
-            if not hungry[topic]:
-                self._hurried.pop(topic, None)
+        self._waiters.setdefault(topic, []).append(future)
+        self._timers[future] = self.client.io_loop.call_later(seconds, settle, future)
+        self.hungry[topic] += 1
+        return future
+
+    def stop_waiting(self, topic, future):
+        """Nobody waits by this Future of `wait` any more."""
+        timer = self._timers.pop(future, None)
+        if timer is None:
+            return  # it was of a loop that is closed: `forget`
+        self.client.io_loop.remove_timeout(timer)
+        self.hungry[topic] -= 1
+        if future in self._waiters.get(topic, ()):
+            self._waiters[topic].remove(future)
+        if not self.hungry[topic]:
+            self._hurried.pop(topic, None)
 
     def wake(self, topic=None):
         """Let those who wait for a topic, or all, look again."""
-        for name in [topic] if topic is not None else list(self._waiters):
-            waiters, self._waiters[name] = self._waiters[name], []
-            for future in waiters:
-                settle(future)
+        for name in (topic,) if topic is not None else list(self._waiters):
+            for future in self._waiters.pop(name, ()):
+                if not future.done():
+                    try:
+                        future.set_result(None)
+                    except RuntimeError:
+                        if not is_of_the_past(future):
+                            raise
 
     def wake_overdue(self):
         """An answer came: let those who wait for just that look again."""
@@ -307,8 +331,9 @@ class Fetcher(object):
         What is buffered for topics that nobody waits for is dropped for those that somebody does; it is fetched again
         when it is wanted.
         """
-        excess = self._reserved + self.buffered + size - self.limits.buffer_bytes
-        if excess > 0 and (self._reserved or self.buffered) and self._drop(excess) > 0:
+        taken = self._reserved + self.buffered
+        excess = taken + size - self.limits.buffer_bytes
+        if excess > 0 and taken and self._drop(excess) > 0:
             return False
         self._reserved += size
         return True
@@ -334,10 +359,9 @@ class Fetcher(object):
         :param positions: whether that is also where reading goes on
         """
         self._refresh = MetadataRefresh(self.client, self.pump)
-        for held in (self.sources, self._overdue, self._hurried):
+        # who waited does not count here any more, also when it ends
+        for held in (self.sources, self._overdue, self._hurried, self.hungry, self._waiters, self._timers):
             held.clear()
-        # others, so that who waited does not count here any more when it ends
-        self.hungry, self._waiters = collections.Counter(), collections.defaultdict(list)
         self._reserved = 0
         self.suspended = False
         self._timer = None

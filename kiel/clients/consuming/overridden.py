@@ -1,6 +1,9 @@
 """Methods of kiel 0.9 that an application overrides, by which messages are made of what was fetched."""
 from __future__ import absolute_import
 
+import time
+
+from tornado import gen
 
 from kiel import exc
 from kiel.clients.consuming.batch_reader import guarded
@@ -40,8 +43,16 @@ class OverriddenReading(object):
         """Return whether the application overrides one of the methods."""
         return overridden(self.client.handle_fetch_response) or overridden(self.client.deserialize_messages)
 
+    def chosen(self, read):
+        """Return what reads batches: `read` of this object where it is wanted, else what is given."""
+        return self.read if self.wanted() else read
+
     def read(self, cursor, generation, batch, messages):
         """Add what the overridden method makes of a batch to a list: a generator of what has to be waited for."""
+        if self.reader.turn.over(time.time()):  # the method may take its time, however small the batches are
+            yield gen.moment
+            if cursor.generation != generation:
+                return
         found = [
             (offset, sets.Message(key=key, value=value, timestamp=timestamp))
             for offset, timestamp, key, value, _ in batch.records(cursor.handed, self.reader.check_crcs)

@@ -22,14 +22,14 @@ class Positions(object):
     """
     The positions of a consumer's partitions.
 
-    :param client: the `kiel.clients.consumer.BaseConsumer`: its ``allocation``, ``determine_offsets``, ``_start_of``
-        and ``_own_cursors``
+    :param client: the `kiel.clients.consumer.BaseConsumer`: its ``allocation``, ``determine_offsets`` and ``_start_of``
     :param fetcher: its `kiel.clients.consuming.fetcher.Fetcher`, whose cursors have the positions
     :param sought: called with ``(topic, partition, offset)`` when the application goes elsewhere; the offset is None
         where it has to be looked up
+    :param gone_after: see `kiel.clients.consuming.topic_watch.TopicWatch`
     """
 
-    def __init__(self, client, fetcher, sought):
+    def __init__(self, client, fetcher, sought, gone_after):
         self.client = client
         self.fetcher = fetcher
         self._sought = sought
@@ -48,7 +48,7 @@ class Positions(object):
         #: (topic, partition) -> the offset written before we had the partition
         self._early = {}
         #: sees that a topic is another one
-        self.watch = TopicWatch(client.cluster, fetcher, self._made_again)
+        self.watch = TopicWatch(client.cluster, fetcher, self._made_again, gone_after)
         #: (topic, partition) of those that the application paused
         self.paused = set()
 
@@ -56,16 +56,16 @@ class Positions(object):
 
     def cursors(self, topic, start=UNTOLD):
         """
-        Return the cursors of the topic's partitions that are ours, made or given up as the allocation says.
+        Return the cursors of the topic's partitions that are ours, made or given up as the allocation says; of a topic
+        that has just gone from metadata, those there were.
 
         :param start: of the `consume` that asks; `UNTOLD` for who does not consume
         """
-        own = self.client.allocation.get(topic) or ()
         fetcher = self.fetcher
+        if self.watch.has_just_gone(topic):
+            return fetcher.of(topic)
+        own = self.client.allocation.get(topic) or ()
         known = fetcher.cursors.get(topic, {})
-        told = start is UNTOLD or topic not in fetcher.untold
-        if told and len(known) == len(own) and all(partition in known for partition in own):
-            return list(known.values())
         for partition in set(known).difference(own):
             fetcher.revoke(topic, partition)
         late = any(cursor.start is not UNTOLD for cursor in known.values())
@@ -187,8 +187,7 @@ class Positions(object):
         if partition is not None:
             partition = arguments.partition(partition)
         self.client._come_here()
-        own = self.client._own_cursors(topic, UNTOLD)
-        return [cursor for cursor in own if partition is None or cursor.partition == partition]
+        return [cursor for cursor in self.cursors(topic) if partition is None or cursor.partition == partition]
 
     # -- how far it is --
 

@@ -3,9 +3,8 @@ from __future__ import absolute_import
 
 import logging
 
-from tornado import gen
-
 from kiel import exc
+from kiel.broker import failed
 from kiel.clients import observed
 from kiel.clients.consuming.fetch import LEAST_LIMIT, Fetch
 from kiel.clients.consuming.fetch_session import NO_SESSION, FetchSession
@@ -31,6 +30,10 @@ GROWTH = 4
 
 #: of how many answers the time is about the shortest: what else the loop was busy with does not count
 MEMORY = 16
+
+#: The first versions of Fetch in which a fetch bounds the whole answer, in which there are sessions (KIP-227), in which
+#: the broker compares the epoch of what was fetched last (KIP-595), and in which topics go by their ids (KIP-516)
+WITH_BOUND, WITH_SESSIONS, WITH_EPOCHS, BY_ID = 3, 7, 12, 13
 
 #: Partitions in one fetch from which on a session is worth it: brokers keep no more than 1000 sessions in all.
 WORTH_A_SESSION = 8
@@ -100,12 +103,12 @@ class Source(object):
 
     def _begin(self, conn, lane, cursors, idle, share):
         """Send one fetch, if there is room for it in the buffer."""
+        serves = conn.highest("fetch")
         if lane == LANES[1]:
             self._cold = sum(not cursor.hot for cursor in cursors)
-        elif len(cursors) + len(idle) >= WORTH_A_SESSION and conn.reaches("fetch", 7):
+        elif len(cursors) + len(idle) >= WORTH_A_SESSION and serves >= WITH_SESSIONS:
             cursors = cursors + idle  # in a session they cost nothing; taking them out and in again would
-        tells = conn.reaches("fetch", 12)
-        if not tells:
+        if serves < WITH_EPOCHS:
             cursors = self.validator.check(conn, cursors)
         if not cursors:
             return
@@ -114,9 +117,9 @@ class Source(object):
             if any(fetch.busy for fetch in self.under_way.values()):
                 return  # that is soon here, and what is in the buffer soon taken: a fetch of little would take as long
             most = max(share, self.fetcher.room)
-        fetch = Fetch(cursors, most, not conn.reaches("fetch", 3), self.limits.buffer_bytes, share)
+        fetch = Fetch(cursors, most, serves < WITH_BOUND, self.limits.buffer_bytes, share)
         if self.fetcher.reserve(fetch.room):
-            self._send(conn, lane, fetch, tells)
+            self._send(conn, lane, fetch, serves)
 
     def _in_turn(self, cursors, share):
         """
@@ -180,42 +183,68 @@ class Source(object):
         elif self._grown and not fetch.starved and self.fetcher.buffered > 2 * fetch.share:
             self._grown //= 2
 
-    def _send(self, conn, lane, fetch, tells):
+    def _send(self, conn, lane, fetch, serves):
         wait = self.fetcher.patience(fetch.cursors)
         if lane != LANES[0]:
             wait = min(BUSY_WAIT, wait)
-        session = self._session_of(conn, lane, fetch)
-        fetch.ask(self.client.cluster, self.limits, wait, tells, session, conn.reaches("fetch", 13))
+        session = self._session_of(lane, fetch, serves)
+        fetch.ask(self.client.cluster, self.limits, wait, serves >= WITH_EPOCHS, session, serves >= BY_ID)
         for cursor in fetch.cursors:
             cursor.send(fetch)
-        fetch.request.on_answer = lambda response: fetch.came(conn.began(lane))
         fetch.sent = monotonic()
         fetch.due = fetch.sent + wait / 1000.0
         self.under_way[lane] = fetch
-        self.client.io_loop.add_future(
-            self._fetch(conn, lane, fetch, session), lambda future: self._finished(lane, fetch, future))
 
-    def _session_of(self, conn, lane, fetch):
+        def hear(response):
+            """The answer came in this turn of the loop: who waits for messages looks for them in the next."""
+            fetch.came(conn.began(lane))
+            self._answered(conn, lane, fetch, session, response)
+
+        fetch.request.on_answer = hear
+        try:
+            future = conn.send(fetch.request, lane=lane)
+        except Exception as error:
+            future = failed(error)
+        self.client.io_loop.add_future(future, lambda _: self._ended(conn, lane, fetch, session, future))
+
+    def _session_of(self, lane, fetch, serves):
         """Return the session that a fetch is part of: the first lane's, once it is worth it (Kafka 1.1 and later)."""
         worth = len(fetch.cursors) >= WORTH_A_SESSION
         if self.session is None and not worth:
             return None
-        if lane != LANES[0] or not conn.reaches("fetch", 7):
+        if lane != LANES[0] or serves < WITH_SESSIONS:
             return None
         if self.session is None:
             self.session = FetchSession()
         return self.session if worth or self.session.open else None
 
-    @gen.coroutine
-    def _fetch(self, conn, lane, fetch, session):
-        """Send a fetch and deal with its answer, or its failure."""
+    def _answered(self, conn, lane, fetch, session, response):
+        """Deal with the answer to a fetch."""
         try:
-            response = yield conn.send(fetch.request, lane=lane)
-        except exc.KielError as error:
+            self._handle(conn, fetch, session, response)
+        except Exception as error:
+            self._broken(fetch, error)
+        finally:
+            self._over(lane, fetch)
+
+    def _ended(self, conn, lane, fetch, session, future):
+        """A fetch has ended: by an answer that was dealt with when it came, or otherwise."""
+        if self.under_way.get(lane) is not fetch:
+            return
+        error = future.exception()
+        if error is None:  # by a connection of the application's own
+            self._answered(conn, lane, fetch, session, future.result())
+            return
+        if isinstance(error, exc.KielError):
             if session is not None:
                 session.lost()
             self.failed(error, fetch.awaiting())
-            return
+        else:
+            self._broken(fetch, error)
+        self._over(lane, fetch)
+
+    def _handle(self, conn, fetch, session, response):
+        """Take in what a fetch brought."""
         if response.error_code:
             where = "fetch from broker %s" % conn.broker_id
             self._refused(exc.for_code(response.error_code, where, response.api), fetch, session)
@@ -256,18 +285,19 @@ class Source(object):
                 self.fetcher.wake(cursor.topic)
         self.fetcher.refresh_metadata()
 
-    def _finished(self, lane, fetch, future):
+    def _broken(self, fetch, error):
+        """Not a failed request but a mistake in here: it must reach somebody, and the cursors must not hang."""
+        log.error("Fetch from broker %s ended with an unexpected error", self.broker_id,
+                  exc_info=(type(error), error, None))
+        for cursor in fetch.awaiting():
+            cursor.failed()
+            cursor.error = error
+
+    def _over(self, lane, fetch):
         """The round is over, well or not."""
         del self.under_way[lane]
+        fetch.request.on_answer = None  # which knows the fetch in turn
         self.fetcher.release(fetch.room)
-        error = future.exception()
-        if error is not None:
-            # not a failed request but a mistake in here: it must reach somebody, and the cursors must not hang
-            log.error("Fetch from broker %s ended with an unexpected error", self.broker_id,
-                      exc_info=(type(error), error, None))
-            for cursor in fetch.awaiting():
-                cursor.failed()
-                cursor.error = error
         self.fetcher.wake_overdue()
         # in a turn of its own, after those who waited have taken what came: they are in the next request then
         self.client.io_loop.add_callback(self.fetcher.pump)

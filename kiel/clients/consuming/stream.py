@@ -17,7 +17,8 @@ from kiel import events, exc
 from kiel.clients.consuming.chunks import Chunks, Handing
 from kiel.clients.consuming.offset_lookup import BEGINNING
 from kiel.clients.consuming.until import Ends
-from kiel.events import Outcome, settle
+from kiel.clients.outcome import Outcome
+from kiel.events import settle
 
 #: milliseconds that a bounded read waits in its first call, by which it finds out where it is
 FIRST_WAIT = 0

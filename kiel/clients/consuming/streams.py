@@ -12,7 +12,8 @@ from kiel.clients.consuming.choice import Choice
 from kiel.clients.consuming.offset_lookup import start_to_timestamp
 from kiel.clients.consuming.stream import Stream
 from kiel.clients.consuming.until import Until
-from kiel.events import Outcome, settle
+from kiel.clients.outcome import Outcome
+from kiel.events import settle
 
 
 class NoGroup(object):
@@ -53,17 +54,17 @@ class Streams(object):
 
     :param client: the `kiel.clients.consumer.BaseConsumer`
     :param fetcher: its `kiel.clients.consuming.fetcher.Fetcher`
-    :param paused: the set of (topic, partition) that the application has paused
+    :param positions: its `kiel.clients.consuming.positions.Positions`
     :param lookup: its `kiel.clients.consuming.offset_lookup.OffsetLookup`
     :param reader: its `kiel.clients.consuming.batch_reader.BatchReader`
     """
 
-    def __init__(self, client, fetcher, paused, lookup, reader):
+    def __init__(self, client, fetcher, positions, lookup, reader):
         self.client = client
         self.fetcher = fetcher
+        self.positions = positions
         self.lookup = lookup
         self.reader = reader
-        self._paused = paused
         #: what a group makes of what streams do; a member sets another
         self.group = NoGroup()
         #: those that have not ended; nobody but their users keeps them alive
@@ -111,12 +112,10 @@ class Streams(object):
 
     def consume(self, topics, start, max_wait_time, max_records, values):
         """Do a `consume` of what is not one topic; return a Future of a list, None when the consumer is closing."""
-        wait = self.client.max_wait_time if max_wait_time is None else max_wait_time
-        most = self.client.max_records if max_records is None else max_records
         try:
             choice, shape = self._chosen(topics), self._shape(values)
-            wait = arguments.whole(wait, "max_wait_time", 0, arguments.MOST_WAIT)
-            most = most if most is None else arguments.whole(most, "max_records", 1)
+            wait = self.client.max_wait_time if max_wait_time is None else arguments.wait(max_wait_time)
+            most = self.client.max_records if max_records is None else arguments.most(max_records)
             start_to_timestamp(start)
         except (TypeError, ValueError) as error:
             return self.refuse(error)
@@ -170,7 +169,7 @@ class Streams(object):
 
         It gets what `kiel.clients.consuming.call.Call.result` returns.
         """
-        self.client._own_cursors(topic, start)
+        self.positions.cursors(topic, start)
         self.regulate(topic)
         for other in list(self.open):
             if other is not stream and other.reads(topic):
@@ -184,7 +183,7 @@ class Streams(object):
         """Have those partitions of a topic fetched that some stream wants, where streams read it."""
         readers = [stream for stream in list(self.open) if stream.reads(topic)]
         for cursor in self.fetcher.of(topic):
-            cursor.paused = (topic, cursor.partition) in self._paused or (
+            cursor.paused = (topic, cursor.partition) in self.positions.paused or (
                 bool(readers) and not any(stream.wants(cursor) for stream in readers))
 
     def hand_over(self, cursor, offset, committed):

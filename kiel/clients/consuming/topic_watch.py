@@ -3,6 +3,8 @@ from __future__ import absolute_import
 
 import logging
 
+from kiel.retry import monotonic
+
 log = logging.getLogger("kiel.clients.consumer")
 
 
@@ -18,9 +20,11 @@ class TopicWatch(object):
     :param fetcher: the `kiel.clients.consuming.fetcher.Fetcher`, whose cursors have the positions
     :param made_again: called with a topic that is another one now, and ``{partition: its position}`` of when it was
         said to be gone
+    :param gone_after: seconds that metadata has to lack a topic for before its positions are given up; 0 to give them
+        up at once
     """
 
-    def __init__(self, cluster, fetcher, made_again):
+    def __init__(self, cluster, fetcher, made_again, gone_after):
         self._cluster = cluster
         self._fetcher = fetcher
         self._made_again = made_again
@@ -28,6 +32,8 @@ class TopicWatch(object):
         # topic that was said not to be there while it was read -> {partition: its position then}; where brokers have
         # no ids, it may be another one when it is there again
         self._gone = {}
+        self.gone_after = gone_after
+        self._missing = {}  # topic -> since when metadata lacks it, as far as somebody wanted to read it since
         self._doubtful = {}  # topic that may be another one -> [(words for why, whether that still holds)]
 
     def begin(self, topic):
@@ -51,6 +57,14 @@ class TopicWatch(object):
                 self._ids[topic] = found
                 if known is not None:
                     self._changed(topic)
+        for topic in [topic for topic in self._missing if self._cluster.topics.get(topic)]:
+            del self._missing[topic]
+
+    def has_just_gone(self, topic):
+        """Return whether metadata lacks a topic that is read, and not for long: it is to go on where it was."""
+        if not self.gone_after or self._cluster.topics.get(topic) or topic not in self._fetcher.cursors:
+            return False
+        return monotonic() - self._missing.setdefault(topic, monotonic()) < self.gone_after
 
     def note_gone(self, topic):
         """A broker said that a topic is not there, which may mean no more than that it has not heard of it yet."""

@@ -164,7 +164,7 @@ def test_cancelled_while_positions_are_looked_up(cluster, consumer):
 def test_cancelled_while_messages_are_decoded(cluster, consumer):
     consumer.reader.turn = EveryBatch()
     cluster.log("t").put(b"a")
-    for number in range(50):
+    for number in range(500):  # fewer are not worth a turn of the loop
         cluster.log("t").put(b"%d" % number)
     yield consumer.consume("t")
     consumer.offsets["t"][0] = 0
@@ -172,7 +172,7 @@ def test_cancelled_while_messages_are_decoded(cluster, consumer):
     yield loop.until(lambda: consumer.offsets["t"][0] > 3, step=0)
     assert future.cancel()
     assert consumer.offsets["t"][0] == 0
-    assert (yield gather(consumer, 51)) == [b"a"] + [b"%d" % number for number in range(50)]
+    assert (yield gather(consumer, 501)) == [b"a"] + [b"%d" % number for number in range(500)]
 
 
 @with_consumer(topics={"t": 1})

@@ -8,6 +8,7 @@ from tornado import gen
 
 from kiel.clients.consuming.fetch_session import INITIAL, LAST, FetchSession
 from kiel.protocol import errors, fetch, topic_ids
+from kiel.protocol.wire import complete
 
 from tests import answers, fake
 from tests.clients.consuming.consumers import gather, with_consumer
@@ -115,7 +116,7 @@ def test_names_come_from_the_request_or_from_what_is_known():
     response = fetch.FetchResponse(topics=[fetch.TopicResponse(topic_id=A), fetch.TopicResponse(topic_id=B)])
     request = fetch.FetchRequest(topics=[fetch.TopicRequest(name="t", topic_id=A)])
     request.names = {B: "u"}
-    response.answers(request)
+    complete(response, request)
     assert [topic.name for topic in response.topics] == ["t", "u"]
     assert topic_ids.all_known([])
 

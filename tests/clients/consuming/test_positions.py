@@ -167,6 +167,34 @@ def test_arguments_of_consume(call, name, value, error):
 
 
 @with_consumer(topics={"t": 1})
+def test_what_holds_for_all_calls_is_checked_when_it_is_set(cluster, consumer):
+    for name, value, error in (("max_wait_time", 0.5, ValueError), ("max_wait_time", "100", TypeError),
+                               ("max_wait_time", None, TypeError), ("max_records", 0, ValueError),
+                               ("max_records", "x", TypeError)):
+        before = getattr(consumer, name)
+        with pytest.raises(error) as raised:
+            setattr(consumer, name, value)
+        assert name in str(raised.value)
+        assert getattr(consumer, name) == before
+    consumer.max_records, consumer.max_wait_time = 1.0, 300.0
+    cluster.log("t").put(b"a", b"b")
+    assert (yield consumer.consume("t", consumer.BEGINNING)) == [b"a"]
+    consumer.max_records = None
+    assert (yield consumer.consume("t")) == [b"b"]
+
+
+@with_consumer(topics={"t": 1})
+def test_a_topic_that_is_read_may_be_named_by_bytes(cluster, consumer):
+    cluster.log("t").put(b"a")
+    assert (yield consumer.consume("t", consumer.BEGINNING)) == [b"a"]
+    waiting = consumer.consume(b"t")
+    cluster.log("t").put(b"b")
+    assert (yield waiting) == [b"b"] and list(consumer.offsets) == ["t"]
+    for name, error in (("", ValueError), (b"", ValueError)):
+        yield loop.raises(error, consumer.consume(name))
+
+
+@with_consumer(topics={"t": 1})
 def test_arguments_that_mean_something_are_taken(cluster, consumer):
     cluster.log("t").put(b"a")
     assert (yield consumer.consume(b"t", consumer.BEGINNING, max_wait_time=1000.0)) == [b"a"]

@@ -9,7 +9,6 @@ import time
 import pytest
 from tornado import gen
 
-from kiel.clients import single
 from kiel.clients.single import SingleConsumer, start_to_timestamp
 
 from tests import fake, loop
@@ -149,18 +148,12 @@ def test_d33_a_topic_is_made_by_consuming_it(cluster, consumer):
     assert (yield gather(consumer, 1)) == [b"a"]
 
 
-@pytest.fixture(autouse=True)
-def patience(monkeypatch):
-    """What a test sets is as it was afterwards."""
-    monkeypatch.setattr(single, "GONE_AFTER", single.GONE_AFTER)
-
-
 def with_a_topic_that_goes(gone_after):
     """Runs the rest of a test in which topic "t" goes from metadata and comes back with one message more."""
     def decorate(test):
         @with_consumer(topics={"t": 1, "other": 1})
         def run(cluster, consumer):
-            single.GONE_AFTER = gone_after
+            consumer.positions.watch.gone_after = gone_after
             cluster.log("t").put(b"a", b"b")
             assert (yield consumer.consume("t", SingleConsumer.BEGINNING)) == [b"a", b"b"]
             kept = cluster.topics.pop("t")

@@ -9,7 +9,7 @@ from tests.walk import Walk
 
 #: A message entered 25 modules there and 15 back when the producer was a stack of mixins. These are today's numbers:
 #: nobody adds to the way of a message without being told.
-THERE, BACK = 15, 9
+THERE, BACK = 15, 8
 
 
 @with_cluster(topics={"t": 1})
