@@ -197,7 +197,7 @@ class Accumulator(object):
             if route.chosen.limit:
                 queue = route.queues[route.chosen.partition]
             else:
-                queue = random.choice(route.led)
+                queue = route.led[int(random.random() * len(route.led))]  # `choice`, at a third of its price
             batch = route.chosen = self._batch_of(queue, size)
         else:
             batch = self._batch_of(queue, size)
