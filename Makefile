@@ -46,7 +46,8 @@ demo: $(VENV)/.made
 dashboard: $(VENV)/.made
 	@$(BIN)/python examples/dashboard $(DASHBOARD)
 
-# KIEL_JOBS=2 runs two environments side by side, which shows their output only when they fail
+# KIEL_JOBS=2 runs two environments side by side, which shows their output only when they fail, and has two processes share
+# the tests against brokers on Python 3.13
 test:
 	@$(PYTHON) tools/test_all.py --jobs "$${KIEL_JOBS:-1}"
 

@@ -31,6 +31,9 @@ MOST_AGAIN = 5
 #: Which environments begin first where they run side by side: those that take longest, of each kind. Python 3.13 reads
 #: the stubs and builds the packages, too; by the time it begins there is the 2.7 that it shares a group with.
 FIRST = ("py313-integration", "py27-integration", "py27", "py27-tornado45", "py313", "py311")
+#: Processes that share out the tests of an environment where several run side by side: those with brokers take longest,
+#: and wait most of that time.
+WORKERS = {"py313-integration": "2"}
 #: seconds between signs of life of environments that run side by side
 SIGN_OF_LIFE = 20
 
@@ -163,6 +166,14 @@ def other_python(env):
     return {"KIEL_OTHER_PYTHON": path} if env == "py313" and os.path.exists(path) else {}
 
 
+def settings_of(env, jobs):
+    """The variables of one environment that runs among so many."""
+    settings = other_python(env)
+    if jobs > 1 and env in WORKERS:
+        settings["KIEL_WORKERS"] = WORKERS[env]
+    return settings
+
+
 # --- running ---------------------------------------------------------------------------------
 
 class Run(object):
@@ -231,7 +242,7 @@ def run_all(envs, command, environ, jobs, suffix=""):
         while waiting and len(running) < jobs:
             env = waiting.pop(0)
             say("\n== %s (%d of %d)" % (env, len(envs) - len(waiting), len(envs)))
-            running.append(Run(env, command(env), dict(environ, **other_python(env)), jobs == 1, suffix))
+            running.append(Run(env, command(env), dict(environ, **settings_of(env, jobs)), jobs == 1, suffix))
         if jobs == 1:
             running[0].follow()
         for run in [run for run in running if run.done()]:
