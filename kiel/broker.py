@@ -94,10 +94,6 @@ class Broker(object):
         """Return whether the broker serves that version of an api or a later one."""
         return self.wire.reaches(api, version)
 
-    def highest(self, api):
-        """Return the highest version of an api that the broker serves, -1 for none: what `reaches` compares with."""
-        return self.wire.versions.get(api, (0, -1))[1]
-
     def connect(self):
         """
         Open the quick lane, when it is not open; return a Future.
@@ -124,10 +120,6 @@ class Broker(object):
     def round_trip(self):
         """Seconds between the first request and its response; None if there was none."""
         return self.lanes[QUICK].round_trip
-
-    def began(self, lane):
-        """When the answer that is just being read on a lane began to come (`monotonic`), 0 where it came at once."""
-        return self.lanes[lane].stream.began
 
     @gen.coroutine
     def _send_when_open(self, name, request):

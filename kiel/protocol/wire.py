@@ -118,6 +118,10 @@ class Wire(object):
         """
         return self.versions.get(api, (0, -1))[1] >= version
 
+    def highest(self, api):
+        """Return the highest version of an api that the broker serves, -1 for none: for who asks about several."""
+        return self.versions.get(api, (0, -1))[1]
+
     def send(self, request):
         """
         Return the bytes of a request, frame and all, and remember it when an answer is due.

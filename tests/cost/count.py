@@ -18,6 +18,7 @@ UNIT = "opcode" if OPCODES else "line"
 ALLOWED = {
     (2, 7): {
         "consume": (0.5, 0.12),
+        "consume and wait": (2217.4, 793.80),
         "consume, json": (8.1, 3.24),
         "consume, keys": (0.5, 0.12),
         "consume, magic 1": (22.0, 3.01),
@@ -27,7 +28,7 @@ ALLOWED = {
         "consume_records, keys, mixed sizes": (5.9, 2.58),
         "consume_records, services": (5.5, 2.58),
         "consume_records, services, batches of 250": (6.9, 2.83),
-        "consume_records, small batches": (8.3, 2.00),
+        "consume_records, small batches": (8.3, 1.93),
         "encode": (0.0, 0.03),
         "encode, mixed sizes": (0.0, 0.02),
         "encode, services": (17.3, 13.12),
@@ -42,6 +43,7 @@ ALLOWED = {
     },
     (3, 11): {
         "consume": (3.0, 0.12),
+        "consume and wait": (8129.2, 598.80),
         "consume, json": (45.6, 4.25),
         "consume, keys": (3.1, 0.12),
         "consume, magic 1": (116.2, 3.01),
@@ -51,7 +53,7 @@ ALLOWED = {
         "consume_records, keys, mixed sizes": (36.8, 2.58),
         "consume_records, services": (35.1, 2.58),
         "consume_records, services, batches of 250": (43.4, 2.84),
-        "consume_records, small batches": (50.8, 1.98),
+        "consume_records, small batches": (50.2, 1.91),
         "encode": (0.3, 0.03),
         "encode, mixed sizes": (0.3, 0.03),
         "encode, services": (129.1, 14.13),
@@ -71,6 +73,7 @@ ALLOWED = {
 SPED_UP = {
     (2, 7): {
         "consume": (0.0, 0.01),
+        "consume and wait": (2167.0, 788.60),
         "consume, json": (7.4, 3.14),
         "consume, keys": (0.0, 0.01),
         "consume, magic 1": (22.0, 3.01),
@@ -79,8 +82,8 @@ SPED_UP = {
         "consume_records": (0.0, 0.01),
         "consume_records, keys, mixed sizes": (0.0, 0.01),
         "consume_records, services": (0.0, 0.01),
-        "consume_records, services, batches of 250": (0.3, 0.09),
-        "consume_records, small batches": (1.7, 0.50),
+        "consume_records, services, batches of 250": (0.3, 0.08),
+        "consume_records, small batches": (1.6, 0.46),
         "encode": (0.0, 0.01),
         "encode, mixed sizes": (0.0, 0.01),
         "encode, services": (0.0, 0.01),
@@ -95,6 +98,7 @@ SPED_UP = {
     },
     (3, 11): {
         "consume": (0.2, 0.01),
+        "consume and wait": (7929.2, 596.80),
         "consume, json": (41.8, 4.14),
         "consume, keys": (0.2, 0.01),
         "consume, magic 1": (116.2, 3.01),
@@ -103,8 +107,8 @@ SPED_UP = {
         "consume_records": (0.2, 0.01),
         "consume_records, keys, mixed sizes": (0.2, 0.01),
         "consume_records, services": (0.2, 0.01),
-        "consume_records, services, batches of 250": (1.5, 0.09),
-        "consume_records, small batches": (9.8, 0.50),
+        "consume_records, services, batches of 250": (1.5, 0.08),
+        "consume_records, small batches": (8.9, 0.46),
         "encode": (0.1, 0.01),
         "encode, mixed sizes": (0.1, 0.01),
         "encode, services": (0.1, 0.01),

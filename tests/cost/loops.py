@@ -6,17 +6,19 @@ import itertools
 import random
 import struct
 
-from tornado import concurrent
+from tornado import concurrent, gen
 
-from kiel.broker import Broker
+from kiel.broker import QUICK, Broker
 from kiel.clients import Producer, SingleConsumer, producer
 from kiel.clients.consuming.cursor import Cursor
 from kiel.clients.producing import bulk
 from kiel.connection import Connection
 from kiel.connection_states import READY
-from kiel.protocol import messages, produce, records_encode
+from kiel.protocol import fetch, messages, produce, records_encode
 from kiel.protocol.columns import Columns
 from kiel.protocol.heartbeat import HeartbeatRequest, HeartbeatResponse
+
+from tests import loop
 
 COUNT = 2000
 NOW = 1500000000000
@@ -169,6 +171,43 @@ def producing_and_waiting():
     return work, COUNT
 
 
+def consuming_and_waiting():
+    """A call that waits, the answer with its message, and the next fetch."""
+    count = COUNT // 4
+    ids, offsets = struct.Struct(">i"), struct.Struct(">q")
+    one = messages.encode_batch([(None, b"v" * 100, (), NOW)], 2, 0, NOW)
+    body = fetch.FetchResponse(session_id=0, topics=[fetch.TopicResponse(name="t", partitions=[fetch.PartitionResponse(
+        partition_id=0, error_code=0, highwater_mark_offset=0, aborted_transactions=[],
+        message_set=messages.MessageSet.raw(one))])]).serialize(12)
+    before, behind = body[:body.index(one)], body[body.index(one) + 8:]
+
+    @gen.coroutine
+    def work_on_a_loop():
+        consumer = SingleConsumer(
+            ["nowhere:1"], deserializer=bytes, max_wait_time=10 ** 6, request_timeout=10 ** 6, check_crcs=False)
+        leader = Broker("nowhere", 1, 1)
+        conn = leader.lanes["fetch"] = Connection("nowhere", 1)
+        conn.wire.versions = leader.lanes[QUICK].wire.versions = {"fetch": (0, 12)}
+        conn.state, conn.stream = READY, Socket()
+        yield gen.moment
+        consumer.io_loop = gen.IOLoop.current()
+        conn.start(consumer.io_loop)
+        consumer.cluster.topics["t"], consumer.cluster.leaders["t"] = [0], {0: 1}
+        consumer.cluster.conns[1] = leader
+        consumer.seek("t", 0, 0)
+        for offset in range(count):
+            waiting = consumer.consume("t")
+            sent, = conn.pending
+            conn.read_message(ids.pack(sent) + before + offsets.pack(offset) + behind)
+            found = yield waiting
+            assert len(found) == 1
+        consumer.cluster.conns.clear()
+        conn.close()
+        yield consumer.close()
+
+    return lambda: loop.run(work_on_a_loop, 600), count
+
+
 class Clock(object):
     """Stands for the module `time`: two microseconds go by from one look to the next."""
 
@@ -199,6 +238,10 @@ class Socket(object):
 
     def write(self, data, future=None):
         """Written."""
+
+    def close(self):
+        """Closed; nothing is left to be written."""
+        return []
 
 
 def requests():
@@ -247,6 +290,7 @@ LOOPS = {
     "produce, services": lambda: producing(key=b"k123456", headers=TRACE),
     "request": requests,
     "consume, keys": lambda: reading(False, keyed=True),
+    "consume and wait": consuming_and_waiting,
     "consume, json": from_json,
     "consume, magic 1": lambda: reading(False, magic=1),
     "consume_records": lambda: reading(True),

@@ -233,6 +233,7 @@ class BatchReader(object):
         plain = deserializer is from_json
         append = values.append
         over = self.turn.over
+        last = len(raw) - SLICE  # behind that nothing is left of the batch for which a turn would be needed
         for start in range(0, len(raw), SLICE):
             failed.extend(_deserialise_some(deserializer, raw[start:start + SLICE], append))
             if failed or not plain:
@@ -240,7 +241,7 @@ class BatchReader(object):
                     yield wait
                 if failed or cursor.generation != generation:
                     return
-            if (not plain or start + SLICE < len(raw)) and over(time.time()):
+            if (start < last or not plain) and over(time.time()):
                 yield gen.moment
                 if cursor.generation != generation:
                     return

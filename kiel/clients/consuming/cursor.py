@@ -235,7 +235,8 @@ class Cursor(object):
         self.limit = 0
         self.clock = None
         self.batches.extend(batches)
-        self.size += sum(batch.size for batch in batches)
+        for batch in batches:
+            self.size += batch.size
         last = batches[-1]
         self.position = last.next_offset
         if last.leader_epoch >= 0:

@@ -46,7 +46,9 @@ class Fetch(object):
     def __init__(self, cursors, share, by_partition, bound, least):
         self.cursors = cursors
         self.share = share
-        behind = sum(cursor.behind for cursor in cursors)
+        behind = 0
+        for cursor in cursors:
+            behind += cursor.behind
         #: whether the broker has something for it, so that it answers at once
         self.busy = behind > 0
         #: whether the answer brought as much as it may, or nearly so
@@ -93,7 +95,9 @@ class Fetch(object):
         if session is None:
             session_id, session_epoch = 0, NO_SESSION
             changed, forgotten = wanted, ()
-            names = dict((said[0], topic) for (topic, _), said in wanted.items())
+            names = {}
+            for (topic, _), said in wanted.items():
+                names[said[0]] = topic
         else:
             changed, forgotten = session.ask(wanted, all_ids and by_id)
             session_id, session_epoch, names = session.id, session.epoch, session.names

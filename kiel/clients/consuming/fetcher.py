@@ -131,7 +131,8 @@ class Fetcher(object):
                     continue
                 left = leave or cursor.leaves
                 batches = list(cursor.batches) if left else cursor.take(most)
-                most -= sum(batch.size for batch in batches)
+                for batch in batches:
+                    most -= batch.size
                 if not left or not taken:
                     turns.append(cursor)  # who reads may get no further than the first that is left
                 taken.append((cursor, cursor.generation, batches))
@@ -313,7 +314,11 @@ class Fetcher(object):
     @property
     def buffered(self):
         """Bytes that have come and are not taken yet."""
-        return sum(cursor.size for cursors in self.cursors.values() for cursor in cursors.values())
+        size = 0
+        for cursors in self.cursors.values():
+            for cursor in cursors.values():
+                size += cursor.size
+        return size
 
     def gauges(self):
         """Return how full the buffer is, for `kiel.metrics`."""

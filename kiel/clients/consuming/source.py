@@ -103,7 +103,8 @@ class Source(object):
 
     def _begin(self, conn, lane, cursors, idle, share):
         """Send one fetch, if there is room for it in the buffer."""
-        serves = conn.highest("fetch")
+        opened = self._opened(conn, lane)
+        serves = opened.wire.highest("fetch")
         if lane == LANES[1]:
             self._cold = sum(not cursor.hot for cursor in cursors)
         elif len(cursors) + len(idle) >= WORTH_A_SESSION and serves >= WITH_SESSIONS:
@@ -119,7 +120,13 @@ class Source(object):
             most = max(share, self.fetcher.room)
         fetch = Fetch(cursors, most, serves < WITH_BOUND, self.limits.buffer_bytes, share)
         if self.fetcher.reserve(fetch.room):
-            self._send(conn, lane, fetch, serves)
+            self._send(conn, lane, opened, fetch, serves)
+
+    @staticmethod
+    def _opened(conn, lane):
+        """Return the `kiel.connection.Connection` of a lane; where it is not open, the broker, which opens it."""
+        opened = conn.lanes.get(lane)
+        return conn if opened is None or not opened.ready else opened
 
     def _in_turn(self, cursors, share):
         """
@@ -141,10 +148,12 @@ class Source(object):
         Those without news join in one long poll. Sent now, the two would miss each other for ever: while one is under
         way, only the other is free.
         """
-        if any(cursor.behind for cursor in cursors):
-            return False
-        if any(fetch.busy for fetch in self.under_way.values()):
-            return True
+        for cursor in cursors:
+            if cursor.behind:
+                return False
+        for fetch in self.under_way.values():
+            if fetch.busy:
+                return True
         return LANES[1] in self.under_way and (
             self._cold >= WORTH_A_SESSION or not any(cursor.hot for cursor in cursors))
 
@@ -183,7 +192,7 @@ class Source(object):
         elif self._grown and not fetch.starved and self.fetcher.buffered > 2 * fetch.share:
             self._grown //= 2
 
-    def _send(self, conn, lane, fetch, serves):
+    def _send(self, conn, lane, opened, fetch, serves):
         wait = self.fetcher.patience(fetch.cursors)
         if lane != LANES[0]:
             wait = min(BUSY_WAIT, wait)
@@ -197,12 +206,12 @@ class Source(object):
 
         def hear(response):
             """The answer came in this turn of the loop: who waits for messages looks for them in the next."""
-            fetch.came(conn.began(lane))
+            fetch.came(conn.lanes[lane].stream.began)
             self._answered(conn, lane, fetch, session, response)
 
         fetch.request.on_answer = hear
         try:
-            future = conn.send(fetch.request, lane=lane)
+            future = conn.send(fetch.request, lane) if opened is conn else opened.send(fetch.request)
         except Exception as error:
             future = failed(error)
         self.client.io_loop.add_future(future, lambda _: self._ended(conn, lane, fetch, session, future))

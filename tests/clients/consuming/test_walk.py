@@ -12,7 +12,7 @@ from tests.walk import Walk
 
 #: Today's number, and once 28: nobody adds to the way of a message without being told. Where the loops are not in C, it
 #: enters those in Python.
-MOST = 16 if speedups.native else 17
+MOST = 15 if speedups.native else 16
 
 #: turns of the loop from the broker's answer to the Future of who waits: one for the call, one for its Future
 TURNS = 2
@@ -24,12 +24,17 @@ def test_modules_that_a_waiting_consume_enters(cluster, consumer):
     cluster.log("t").put(b"a")
     assert (yield consumer.consume("t", consumer.BEGINNING)) == [b"a"]
     yield gen.sleep(0.02)  # the fetch that consume() waits for is under way
-    with Walk() as entered:
-        waiting = consumer.consume("t")
-        assert not waiting.done()
-        consumer.io_loop.call_later(0.02, cluster.log("t").put, b"b")
-        assert (yield waiting) == [b"b"]
-    assert len(entered) <= MOST, "\n".join(sorted(entered))
+    # a timer of the dialling may end in the middle, on a busy machine: what all three enter is their own way
+    walks = []
+    for value in (b"b", b"c", b"d"):
+        with Walk() as entered:
+            waiting = consumer.consume("t")
+            assert not waiting.done()
+            consumer.io_loop.call_later(0.02, cluster.log("t").put, value)
+            assert (yield waiting) == [value]
+        walks.append(entered)
+    entered = set.intersection(*walks)
+    assert {"clients/consumer.py", "stream.py"} <= entered and len(entered) <= MOST, "\n".join(sorted(entered))
 
 
 @pytest.mark.skipif(asyncio_running_loop is None, reason="Tornado's own loop calls back at other times")
