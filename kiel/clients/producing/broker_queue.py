@@ -288,7 +288,7 @@ class BrokerQueues(object):
 
     def _send_next_batches(self, broker_queue, connection, effects):
         """Send the next batches of as many queues as fit into one request."""
-        options, state = self._options, self._transactions.state
+        options = self._options
         version = connection.wire.version(produce.ProduceRequest)
         batches = []
         size = 0
@@ -307,11 +307,8 @@ class BrokerQueues(object):
                 if size + following.size > options.max_request_bytes or self._is_loop_due():
                     break
             batch = queue.close_next()
-            try:
-                batch.encode(version, options.compression or 0, state, queue)
-            except Exception as error:
-                self._cannot_encode(queue, batch, error, effects)  # another one is the next now
-                continue
+            if not self._encode(queue, batch, version, effects):
+                continue  # another one is the next now
             ready.popleft()
             batch.left = batch.left or now
             if queue.launch(broker_queue.broker_id, now):
@@ -341,6 +338,16 @@ class BrokerQueues(object):
             [(queue.topic, ids.get(queue.topic), queue.partition, batch.data) for queue, batch in batches],
             TRANSACTIONAL if state.transactional and state.level < 2 else None
         )
+
+    def _encode(self, queue, batch, version, effects):
+        """Encode a batch; return False when it is not what is to be sent: it can't be encoded, or was too much."""
+        options = self._options
+        try:
+            batch.encode(version, options.compression or 0, self._transactions.state, queue)
+        except Exception as error:
+            self._cannot_encode(queue, batch, error, effects)
+            return False
+        return queue.measure(batch, options.batch_limit)
 
     def _cannot_encode(self, queue, batch, error, effects):
         """Give up a batch that can't be encoded for its leader, or what of it can't be."""

@@ -11,7 +11,7 @@ from __future__ import absolute_import
 
 import collections
 
-from kiel.clients.producing.batch import Batch
+from kiel.clients.producing.batch import BATCH_OVERHEAD, Batch
 
 IDLE, LINGERING, READY, IN_FLIGHT = "idle", "lingering", "ready", "in flight"
 DRAINING, BACKING_OFF = "draining", "backing off"
@@ -38,6 +38,15 @@ UNTOLD = (IDLE, IN_FLIGHT)
 #: stands for the producer in `PartitionQueue.proven` that no partition has heard of
 NOBODY = object()
 
+#: what a batch is filled to, as a part of what may be written: messages differ from those before them
+FILL = 0.99
+
+#: the most that is counted into a batch, as a multiple of what may be written: what turns out too much is encoded again
+MOST_COUNTED = 1.5
+
+#: batches that hold less than this part of what may be written tell nothing of those that are full
+TELLING = 0.25
+
 
 class PartitionQueue(object):
     """
@@ -49,7 +58,8 @@ class PartitionQueue(object):
 
     __slots__ = (
         "topic", "partition", "batches", "open", "state", "sent", "flying", "leader", "sent_at", "proven",
-        "written", "due", "urgent", "paced", "hindrance", "clock", "identity", "following"
+        "written", "due", "urgent", "paced", "hindrance", "clock", "identity", "following",
+        "density"
     )
 
     def __init__(self, topic, partition):
@@ -85,15 +95,25 @@ class PartitionQueue(object):
         self.clock = None
         #: the producer id and epoch of the batch that was numbered last, and the number that follows it
         self.identity, self.following = None, 0
+        #: bytes that are written for each that is counted, by the batches before; 0 while nothing is known
+        self.density = 0.0
 
     def go(self, event):
         """Move to the state that follows by `TRANSITIONS`."""
         self.state = TRANSITIONS[self.state][event]
 
     def begin(self, opened, deadline, limit):
-        """Open a new batch behind all others and return it; the one before takes no more messages."""
+        """
+        Open a new batch behind all others and return it; the one before takes no more messages.
+
+        Messages count for the most that any message format takes. Less is written, as batches before have shown.
+
+        :param limit: the most bytes that may be written of it
+        """
         if self.open is not None:
             self.close_open()
+        if self.density:
+            limit = int(limit * max(1.0, min(MOST_COUNTED, FILL / self.density)))
         batch = self.open = Batch(self.topic, self.partition, opened, deadline, limit)
         self.batches.append(batch)
         return batch
@@ -118,6 +138,22 @@ class PartitionQueue(object):
         if batch is self.open:
             self.open = None
         return batch
+
+    def measure(self, batch, limit):
+        """
+        Learn from a batch that was encoded how much goes into one; return False when it was too much, and is two now.
+
+        :param limit: the most bytes that may be written of it
+        """
+        if batch.size <= TELLING * limit:
+            return True
+        written = batch.records.encoded
+        now = written / float(batch.size - BATCH_OVERHEAD)
+        self.density = now if now > self.density else self.density + (now - self.density) / 16
+        if written + BATCH_OVERHEAD <= limit or batch.doubtful or len(batch) < 2:
+            return True
+        self.split(batch, [len(batch) // 2])
+        return False
 
     def number(self, batch, identity):
         """
