@@ -22,6 +22,8 @@ API = produce.ProduceRequest.api
 #: the versions that leave it to the client to add partitions to a transaction: 12 does it by itself (KIP-890)
 TRANSACTIONAL = (3, 11)
 
+_NO_LIMIT = float("inf")
+
 #: bytes of batches that are encoded between two looks at the clock
 WORTH_ASKING = 64 * 1024
 
@@ -40,6 +42,16 @@ FAR = 0.005
 #: before after that one. So a few go out in each round trip, and what is added in between goes together.
 BATCH_PACE, REQUEST_PACE = 0.25, 0.0625
 
+#: Where answers take longer than twice the shortest round trip and so many seconds more, requests stand in line on
+#: their way or before the broker: fewer of them are to be under way, as it is not done with them any sooner.
+QUEUEING = 0.02
+
+#: as many requests may be under way however late answers are; Java's producer has no more in any case
+ANYWAY = 5
+
+#: seconds after which the shortest round trip is forgotten, as the way may have become longer
+REMEMBERED = 10.0
+
 
 class BrokerQueue(object):
     """
@@ -51,7 +63,7 @@ class BrokerQueue(object):
 
     __slots__ = (
         "broker_id", "ready", "in_flight", "blocked", "hurries", "round_trip", "sent_at", "paced",
-        "waits_since"
+        "waits_since", "limit", "_shortest", "_before", "_since"
     )
 
     def __init__(self, broker_id, round_trip=0.0):
@@ -72,6 +84,27 @@ class BrokerQueue(object):
         self.paced = False
         #: since when the first request waits for the connection; None when it does not
         self.waits_since = None
+        #: how many requests may be under way, at least `ANYWAY`; without limit before an answer was late
+        self.limit = _NO_LIMIT
+        # the shortest round trip since some time, and in the time before that
+        self._shortest, self._before, self._since = _NO_LIMIT, round_trip or _NO_LIMIT, 0.0
+
+    def answered(self, took, now):
+        """
+        One of several requests was answered after so many seconds: learn how many may be under way.
+
+        :param now: `kiel.retry.monotonic`
+        """
+        if not self._since:
+            self._since = now
+        elif now - self._since > REMEMBERED:
+            self._shortest, self._before, self._since = _NO_LIMIT, self._shortest, now
+        self._shortest = min(took, self._shortest, self.round_trip)
+        if took > 2 * min(self._shortest, self._before) + QUEUEING:
+            # one less for two answers: after a mere pause it is soon back where it was
+            self.limit = max(ANYWAY, min(self.limit, self.in_flight + 1) - 0.5)
+        else:
+            self.limit += 1
 
     def wait(self, part, since, now):
         """
@@ -206,8 +239,11 @@ class BrokerQueues(object):
             self.held.add(broker_queue)
             return
         while broker_queue.ready and not broker_queue.blocked:
-            if not (broker_queue.in_flight < FREELY or broker_queue.hurries or self._pipeline.may_go(broker_queue)):
-                return
+            if broker_queue.in_flight >= FREELY:
+                if broker_queue.in_flight >= broker_queue.limit:  # an answer, or its loss, comes back here
+                    return
+                if not (broker_queue.hurries or self._pipeline.may_go(broker_queue)):
+                    return
             broker = self._cluster.conns.get(broker_queue.broker_id)
             lane = None if broker is None else broker.lane(API)
             moving = self._client._moving if broker is None else None

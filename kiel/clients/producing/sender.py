@@ -369,11 +369,8 @@ class Sender(object):
         """The answer came; ``None`` is that of a request that asked for none, and has been written."""
         if not self._ended(in_flight):
             return
-        broker_queue, took = in_flight.broker_queue, monotonic() - in_flight.sent_at
-        if took < broker_queue.round_trip or not broker_queue.round_trip:
-            broker_queue.round_trip = took
-        else:  # it took longer behind large requests
-            broker_queue.round_trip += (took - broker_queue.round_trip) / 16
+        broker_queue, now = in_flight.broker_queue, monotonic()
+        self._note_time(broker_queue, now - in_flight.sent_at, now)
         parts = {}
         for topic in response.topics if response is not None else ():
             for part in topic.partitions:
@@ -394,6 +391,15 @@ class Sender(object):
                 self._landed(queue, effects)
         finally:  # what is done is told, whatever may be wrong with the rest
             self._send_more(broker_queue, effects)
+
+    def _note_time(self, broker_queue, took, now):
+        """An answer took so many seconds: learn from it how far the broker is, and how much it takes at once."""
+        if took < broker_queue.round_trip or not broker_queue.round_trip:
+            broker_queue.round_trip = took
+        else:  # it took longer behind large requests
+            broker_queue.round_trip += (took - broker_queue.round_trip) / 16
+        if broker_queue.in_flight:
+            broker_queue.answered(took, now)
 
     def _judge(self, queue, batch, response, part, effects):
         """Handle what an answer says of one batch."""

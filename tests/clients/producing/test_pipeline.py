@@ -7,6 +7,7 @@ import pytest
 from tornado import concurrent, gen
 
 from kiel import exc
+from kiel.clients.producing.broker_queue import ANYWAY, BrokerQueue
 from kiel.clients.producing.partition_queue import IDLE
 from kiel.protocol import messages
 
@@ -300,6 +301,59 @@ def test_how_far_a_broker_is_shows_when_it_is_dialled(cluster):
     closed.open()
     yield producer.flush()
     assert [numbers(cluster, partition) for partition in range(6)] == [[0]] * 6
+    yield producer.close()
+
+
+def test_while_answers_are_late_fewer_requests_are_under_way():
+    broker_queue = BrokerQueue(1, round_trip=0.1)
+    broker_queue.in_flight = 29  # and the one that was answered
+    broker_queue.answered(0.2, 1001)
+    assert broker_queue.limit > 10 ** 6
+    for number in range(20):
+        broker_queue.answered(0.23, 1002)
+        assert broker_queue.limit == 29.5 - 0.5 * number
+    for number in range(5):  # a pause of the broker is over
+        broker_queue.answered(0.11, 1003)
+        assert broker_queue.limit == 21 + number
+    broker_queue.in_flight = 3
+    for _ in range(20):
+        broker_queue.answered(0.3, 1004)
+    assert broker_queue.limit == ANYWAY
+
+
+def test_a_way_that_became_longer_is_not_taken_for_late_answers_for_long():
+    broker_queue = BrokerQueue(1, round_trip=0.01)
+    broker_queue.answered(0.01, 100)
+    before = broker_queue.limit
+    for second in range(1, 10):
+        broker_queue.answered(0.1, 100 + second)
+    assert broker_queue.limit < before
+    broker_queue.round_trip = 0.1  # the sender's estimate follows
+    broker_queue.answered(0.1, 111)
+    broker_queue.answered(0.1, 122)
+    before = broker_queue.limit
+    broker_queue.answered(0.1, 123)
+    assert broker_queue.limit == before + 1
+
+
+@with_cluster(topics={"t": 9})
+def test_what_hurries_keeps_to_the_limit_and_goes_with_the_answers(cluster):
+    producer = yield connected(cluster, **dict(SMALL, request_timeout=30))
+    yield producer.produce("t", text(0), partition=0)
+    yield producer.flush()
+    broker_queue = producer._sender._broker_queues.get(1)
+    broker_queue.limit, broker_queue.round_trip = ANYWAY, 0.08
+    closed = gate()
+    cluster[1].on("produce", closed)
+    for partition in range(9):
+        yield producer.produce("t", text(1, 500), partition=partition)
+    flushed = producer.flush()
+    yield loop.until(lambda: len(producer.sent) == ANYWAY)
+    yield gen.sleep(0.03)  # the pace would let several go
+    assert len(producer.sent) == ANYWAY
+    closed.open()
+    yield flushed
+    assert [numbers(cluster, partition)[-1:] for partition in range(9)] == [[1]] * 9 and settled(producer)
     yield producer.close()
 
 
