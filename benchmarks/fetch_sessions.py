@@ -17,7 +17,7 @@ from kiel.clients.consuming.fetch import Fetch  # noqa: E402
 from kiel.clients.consuming.fetch_session import FetchSession  # noqa: E402
 from kiel.clients.single import SingleConsumer  # noqa: E402
 from kiel.protocol import fetch, messages  # noqa: E402
-from kiel.protocol.wire import Wire  # noqa: E402
+from kiel.protocol.wire import Wire, complete  # noqa: E402
 
 clock = getattr(time, "process_time", None) or time.clock
 
@@ -31,6 +31,7 @@ class Conn(object):
     broker_id = 1
     wire = Wire({"fetch": (4, 18)})
     supports = wire.supports
+    lanes = {}
 
 
 def prepare(partitions):
@@ -69,7 +70,7 @@ def measure(partitions, busy_ones, sessions):
         busy = set((turn * busy_ones + number) % partitions for number in range(busy_ones))
         going = session is not None and session.open
         begun = clock()
-        asked = Fetch(cursors, 1 << 20, False, 1 << 24)
+        asked = Fetch(cursors, 1 << 20, False, 1 << 24, 1 << 20)
         asked.ask(fetcher.client.cluster, fetcher.limits, 1000, True, session)
         request = asked.request
         for cursor in cursors:
@@ -81,7 +82,7 @@ def measure(partitions, busy_ones, sessions):
             .serialize(version)
         begun = clock()
         response = fetch.FetchResponse.deserialize(frame, version)
-        response.answers(request)
+        complete(response, request)
         if sessions:
             session.answered(response.session_id)
         fetcher.responses.handle(response, asked)

@@ -135,6 +135,7 @@ def test_a_consumer_tells_of_fetches_and_of_what_it_hands_out(cluster):
     cluster[1].on("fetch", error(6, "t", 0), times=1)
     cluster.log("t").put(b"5")
     assert (yield consumers.gather(consumer, 1)) == [b"5"]
+    yield loop.until(lambda: diary.of("error", topic="t"))  # by the fetch that was under way before, or by the next
     assert [event.errors for event in diary.of("fetch_answered") if event.errors] == [1]
     assert diary.of("error", topic="t")[0].cure == "metadata"
     yield consumer.close()

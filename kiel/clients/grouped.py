@@ -145,7 +145,7 @@ class GroupedConsumer(BaseConsumer):
         self._autocommit = Autocommit(self, self._committer, self._own_commit)
         #: hands out what still is this member's
         self._handing_out = HandingOut(
-            self._calls, self.offsets, self._progress, self._assignment, self._autocommit)
+            self._calls, self._reader.turn, self.offsets, self._progress, self._assignment, self._autocommit)
         #: the topics that this member takes part in
         self._subscription = Subscription(
             self.cluster, self._assignment, [topics] if isinstance(topics, six.string_types) else topics,

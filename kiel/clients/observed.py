@@ -2,7 +2,6 @@
 from __future__ import absolute_import
 
 from kiel import exc
-from kiel.clients.producing.batch import BATCH_OVERHEAD
 from kiel.hooks import Handed
 from kiel.retry import monotonic
 
@@ -33,7 +32,7 @@ def batch_ended(hooks, batch, options, leaders, error, offset):
             "broker_id": leaders.get(batch.topic, {}).get(batch.partition), "bytes": batch.records.encoded,
             "compressed": sum(map(len, batch.data)), "attempts": batch.attempts, "offset": offset, "seconds": seconds,
             "queued": batch.left - batch.opened,
-            "fill": min(1.0, (batch.size - BATCH_OVERHEAD) / float(options.batch_limit)),
+            "fill": min(1.0, batch.records.encoded / float(options.batch_limit)),
         })
 
 

@@ -197,7 +197,8 @@ class Calls(object):
     def _check(self, call, start, max_wait_time, max_records):
         """Check the arguments of one call; the consumer's own were checked when they were set."""
         client = self.client
-        if call.topic not in self.fetcher.cursors:
+        # of other types of text some equal a topic that is known, or warn when they are compared with it
+        if call.topic.__class__ is not str or call.topic not in self.fetcher.cursors:
             call.topic = arguments.topic(call.topic)
         call.wait = (client.max_wait_time if max_wait_time is None else arguments.wait(max_wait_time)) / 1000.0
         call.most = client.max_records if max_records is None else arguments.most(max_records)

@@ -191,11 +191,12 @@ class FetchResponses(object):
     def _handle_partition(self, cursor, part, crowded):
         """Take one partition's answer. Returns whether metadata is out of date."""
         if part.error_code != errors.no_error:
-            self.client.note_refusal(cursor.topic, part)
-            return self._refused(cursor, exc.for_code(
+            outdated = self._refused(cursor, exc.for_code(
                 part.error_code, "fetch of %s:%s at %s" % (cursor.topic, cursor.partition, cursor.position),
                 "fetch", topic=cursor.topic
             ))
+            self._let_note(cursor, part)
+            return outdated
         if part.diverging_epoch.end_offset >= 0:
             self.validator.diverged(cursor, part.diverging_epoch.end_offset, part.diverging_epoch.epoch)
             return True  # a topic that was made again looks the same
@@ -216,6 +217,14 @@ class FetchResponses(object):
         if cursor.end < 0 or self.limits.isolation_level != constants.READ_COMMITTED:
             cursor.end = cursor.high_watermark
         return self._take_messages(cursor, part, crowded) or outdated
+
+    def _let_note(self, cursor, part):
+        """Show the application an error that is dealt with; what it raises, the next consume() does."""
+        try:
+            self.client.note_refusal(cursor.topic, part)
+        except Exception as error:
+            cursor.error = error
+            self.fetcher.wake(cursor.topic)
 
     def _take_messages(self, cursor, part, crowded):
         """Take one partition's messages. Returns whether metadata is out of date."""

@@ -1,6 +1,8 @@
 """From batches that a member took to messages that it returns, of partitions that still are its own then."""
 from __future__ import absolute_import
 
+import time
+
 from tornado import gen
 
 from kiel.clients.grouping.progress import Taken
@@ -11,14 +13,16 @@ class HandingOut(object):
     Hands out what one `consume` of a member took.
 
     :param calls: the consumer's `kiel.clients.consuming.call.Calls`, which decode
+    :param turn: the `kiel.fairness.Turn` of what it hands out
     :param offsets: its `kiel.clients.consuming.offsets.Offsets`
     :param progress: the member's `kiel.clients.grouping.progress.Progress`
     :param assignment: the member's `kiel.clients.grouping.assignment.Assignment`
     :param autocommit: the member's `kiel.clients.grouping.autocommit.Autocommit`
     """
 
-    def __init__(self, calls, offsets, progress, assignment, autocommit):
+    def __init__(self, calls, turn, offsets, progress, assignment, autocommit):
         self._calls = calls
+        self._turn = turn
         self._offsets = offsets
         self._progress = progress
         self._assignment = assignment
@@ -35,6 +39,8 @@ class HandingOut(object):
         taken = [Taken(*entry) for entry in taken]
         try:
             for one in taken:
+                if self._turn.over(time.time()):  # a little of each of many partitions is much, too
+                    yield gen.moment
                 yield self._decode(one, call)
             if self._autocommit.at_once:
                 yield self._commit_taken(taken)

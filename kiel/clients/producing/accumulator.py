@@ -91,7 +91,7 @@ class Accumulator(object):
             batch = queue.open or FULL
         records = batch.records
         index = len(records.values)
-        if batch.size + size > batch.limit or index >= MOST_RECORDS:
+        if batch.size + size > batch.limit or size > batch.most or index >= MOST_RECORDS:
             queue, batch = self._open_batch(route, queue, size)
             records = batch.records
             index = len(records.values)
@@ -207,7 +207,8 @@ class Accumulator(object):
         """Return the open batch of a queue, or a new one when that is full, which sets off sending."""
         batch = queue.open
         if batch is not None:
-            if batch.size + size <= batch.limit and len(batch.records.values) < MOST_RECORDS:
+            fits = size <= batch.most and batch.size + size <= batch.limit
+            if fits and len(batch.records.values) < MOST_RECORDS:
                 return batch
         if size + BATCH_OVERHEAD > self._options.max_request_bytes:
             raise too_large(queue.topic, size, self._options.max_request_bytes)

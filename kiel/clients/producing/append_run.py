@@ -74,7 +74,7 @@ class AppendRun(object):
             return
         first = len(batch.records.values)
         most = max(256, 2 * size)
-        room = min(batch.limit - batch.size, room)
+        room = min(batch.limit - batch.size, batch.most, room)
         left = min(MOST, room // (most + RECORD_OVERHEAD), messages, MOST_RECORDS - first)
         if left > 0:
             self.left = left
@@ -107,7 +107,7 @@ class AppendRun(object):
         records = batch.records
         first = len(records.values)
         count = min(len(values), MOST_RECORDS - first)
-        room = min(batch.limit - batch.size, room)
+        room = min(batch.limit - batch.size, batch.most, room)
         while count > 0:
             values = values[:count]
             size = sum(map(len, values)) + count * RECORD_OVERHEAD

@@ -43,16 +43,17 @@ class Batch(object):
 
     :param opened: when the first message came (`kiel.retry.monotonic`)
     :param deadline: when the batch is given up
-    :param limit: the most bytes it may take
+    :param limit: the most bytes that may be counted into it
+    :param most: the most of these for one message that follows others; default: all of them
     """
 
     __slots__ = (
-        "topic", "partition", "records", "count", "size", "limit", "run", "opened", "deadline", "data", "version",
-        "identity", "sequence", "doubtful", "in_flight", "refusal", "last_error", "done", "error", "offset",
-        "timestamp", "timestamps", "parts", "barriers", "attempts", "left", "_waiters", "_unseen",
+        "topic", "partition", "records", "count", "size", "limit", "most", "run", "opened", "deadline", "data",
+        "version", "identity", "sequence", "doubtful", "in_flight", "refusal", "last_error", "done", "error",
+        "offset", "timestamp", "timestamps", "parts", "barriers", "attempts", "left", "_waiters", "_unseen",
     )
 
-    def __init__(self, topic, partition, opened=0.0, deadline=0.0, limit=0):
+    def __init__(self, topic, partition, opened=0.0, deadline=0.0, limit=0, most=None):
         self.topic = topic
         self.partition = partition
         #: the `kiel.protocol.columns.Columns` of the messages, until the batch is done
@@ -61,8 +62,10 @@ class Batch(object):
         self.count = 0
         #: the most bytes that it takes on the wire, uncompressed
         self.size = BATCH_OVERHEAD
-        #: the most bytes that it may take; 0 once it takes no more messages
+        #: the most bytes that may be counted into it; 0 once it takes no more messages
         self.limit = limit
+        #: the most of these for one message that follows others
+        self.most = limit if most is None else most
         #: the `kiel.clients.producing.append_run.AppendRun` whose messages `size` does not count yet
         self.run = None
         self.opened = opened
@@ -79,7 +82,7 @@ class Batch(object):
         self.doubtful = False
         #: whether it is in a request that has no answer yet
         self.in_flight = False
-        #: why it was not taken, while others of its round are under way: a `kiel.clients.producing.retries.Refusal`
+        #: why it was not taken, while others of its round are under way: a `kiel.clients.producing.refusal.Refusal`
         self.refusal = None
         #: why the last attempt failed
         self.last_error = None

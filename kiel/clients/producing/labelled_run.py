@@ -91,7 +91,10 @@ class LabelledRun(object):
     def _open(self, place, size):
         """Make a place for a message of that size, if there is an open batch with room; return whether there is."""
         batch = self._route.chosen if place < 0 else self._route.queues[self._route.ids[place]].open
-        if batch is None or batch.size + size > batch.limit:
+        if batch is None:
+            return False
+        room = min(batch.limit - batch.size, batch.most)
+        if size > room:
             return False
         for other in self._places.values():
             if other[4] is batch:
@@ -106,8 +109,7 @@ class LabelledRun(object):
         if records.keys is None:
             records.keys, records.headers = [None] * index, [None] * index
         batch.run = self
-        room = batch.limit - batch.size
-        self._places[place] = [records.values, records.keys, records.headers, room, batch, batch.limit]
+        self._places[place] = [records.values, records.keys, records.headers, room, batch, batch.size + room]
         return True
 
     @property

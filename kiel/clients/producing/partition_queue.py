@@ -112,9 +112,11 @@ class PartitionQueue(object):
         """
         if self.open is not None:
             self.close_open()
+        # a message that is too large for any batch fits into none that others have made room in
+        most = limit - BATCH_OVERHEAD
         if self.density:
             limit = int(limit * max(1.0, min(MOST_COUNTED, FILL / self.density)))
-        batch = self.open = Batch(self.topic, self.partition, opened, deadline, limit)
+        batch = self.open = Batch(self.topic, self.partition, opened, deadline, limit, most)
         self.batches.append(batch)
         return batch
 
@@ -150,8 +152,10 @@ class PartitionQueue(object):
         written = batch.records.encoded
         now = written / float(batch.size - BATCH_OVERHEAD)
         self.density = now if now > self.density else self.density + (now - self.density) / 16
-        if written + BATCH_OVERHEAD <= limit or batch.doubtful or len(batch) < 2:
+        stays = batch.doubtful and batch.sequence is not None
+        if written + BATCH_OVERHEAD <= limit or stays or len(batch) < 2:
             return True
+        batch.attempts -= 1  # it is not sent, its halves are
         self.split(batch, [len(batch) // 2])
         return False
 

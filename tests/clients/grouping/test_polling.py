@@ -88,3 +88,25 @@ def test_a_commit_that_failed_is_made_good_by_the_call_after_it(cluster, consume
     cluster.kafka_offsets.clear()
     assert (yield consumer.consume("t")) == []
     assert stored(cluster) == 1
+
+
+@with_member(dict(deserializer=bytes), topics={"t": 400})
+def test_the_loop_has_its_turn_while_a_little_of_many_partitions_is_decoded(cluster, consumer):
+    for partition in range(400):
+        for _ in range(5):  # batches, each of them looked at by itself
+            cluster.log("t", partition).put(b"{}")
+    yield consumer.consume("t", max_records=1)
+    yield loop.until(lambda: sum(cursor.holds for cursor in consumer._fetcher.of("t")) > 390)
+    consumer._reader.turn.limit = 0.0  # the loop is due its turn whenever somebody asks twice
+    turns, counting = [0], [True]
+
+    def turn():
+        turns[0] += 1
+        if counting[0]:
+            consumer.io_loop.add_callback(turn)
+
+    future = consumer.consume("t")
+    turn()
+    messages = yield future
+    counting[0] = False
+    assert len(messages) > 1900 and turns[0] > 150

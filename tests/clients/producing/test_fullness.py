@@ -4,6 +4,7 @@ from __future__ import absolute_import
 import pytest
 from tornado import gen
 
+from kiel import exc
 from kiel.protocol import messages
 
 from tests.clients.producing.producers import connected, settled, values
@@ -72,4 +73,49 @@ def test_a_batch_that_holds_little_tells_nothing(cluster):
         yield written(producer, [number], 5)
     queue, = producer._sender._queues.values()
     assert queue.begin(0, 0, MOST).limit == MOST
+    yield producer.close()
+
+
+#: does not fit into a request
+LARGE = b"y" * 50000
+
+
+@pytest.mark.parametrize("way", ["produce", "run", "labelled", "many", "nowait"])
+@pytest.mark.parametrize("before", [0, 1500])
+def test_a_message_larger_than_a_request_is_refused_whatever_came_before(way, before):
+    @with_cluster(topics={"t": 1})
+    def run(cluster):
+        producer = yield connected(cluster, **SETTINGS)
+        yield written(producer, range(before), 5)
+        label = {"key": b"key"} if way == "labelled" else {}
+        for _ in range(20):  # runs begin after some messages that begin none
+            yield producer.produce("t", b"x" * (25000 if way == "run" else 1), **label)
+        with pytest.raises(exc.MessageSizeTooLargeError):
+            if way == "many":
+                deliveries = yield producer.produce_many("t", [LARGE])
+                yield deliveries[0]
+            elif way == "nowait":
+                producer.produce_nowait("t", LARGE)
+            else:
+                yield producer.produce("t", LARGE, **label)
+        yield producer.flush()
+        assert max(size for size, _, _ in batches(cluster)) <= MOST and settled(producer)
+        yield producer.close()
+    run()
+
+
+@with_cluster(topics={"t": 1})
+def test_what_is_told_of_a_batch_is_what_was_sent_of_it(cluster):
+    told = []
+
+    class Hooks(object):
+        def batch_written(self, event):
+            told.append((event.attempts, event.fill))
+
+    producer = yield connected(cluster, hooks=[Hooks()], **SETTINGS)
+    yield written(producer, range(3000), 5)
+    yield written(producer, range(3000, 3300), 2000)  # some are encoded, found too large, and sent in halves
+    found = batches(cluster)
+    assert [attempts for attempts, _ in told] == [1] * len(found)
+    assert all(abs(fill - size / float(MOST)) < 0.01 for (_, fill), (size, _, _) in zip(told, found))
     yield producer.close()
