@@ -6,7 +6,7 @@ import random
 from tornado import concurrent
 
 from kiel import exc
-from kiel.clients.producing.batch import BATCH_OVERHEAD, MOST_RECORDS, failure
+from kiel.clients.producing.batch import BATCH_OVERHEAD, failure
 from kiel.clients.producing.delivery import BatchBarrier, Delivery
 from kiel.clients.producing.partition_queue import UNTOLD
 from kiel.clients.producing.pending_record import PendingRecord
@@ -89,12 +89,10 @@ class Accumulator(object):
             if queue is None:
                 return PendingRecord(topic, key, label, value, stamp, partition, size)
             batch = queue.open or FULL
+        if not batch.has_room(size):
+            queue, batch = self._open_batch(route, queue, size)
         records = batch.records
         index = len(records.values)
-        if batch.size + size > batch.limit or size > batch.most or index >= MOST_RECORDS:
-            queue, batch = self._open_batch(route, queue, size)
-            records = batch.records
-            index = len(records.values)
         records.values.append(value)
         if stamp != records.stamp:
             records.date(index, stamp)
@@ -206,10 +204,8 @@ class Accumulator(object):
     def _batch_of(self, queue, size):
         """Return the open batch of a queue, or a new one when that is full, which sets off sending."""
         batch = queue.open
-        if batch is not None:
-            fits = size <= batch.most and batch.size + size <= batch.limit
-            if fits and len(batch.records.values) < MOST_RECORDS:
-                return batch
+        if batch is not None and batch.has_room(size):
+            return batch
         if size + BATCH_OVERHEAD > self._options.max_request_bytes:
             raise too_large(queue.topic, size, self._options.max_request_bytes)
         if batch is not None:

@@ -113,6 +113,10 @@ class Batch(object):
         if self.run is not None:
             self.run.end()
 
+    def has_room(self, size):
+        """Return whether a message of that size may be added; no run is under way."""
+        return self.size + size <= self.limit and size <= self.most and len(self.records.values) < MOST_RECORDS
+
     def close(self):
         """Take no more messages."""
         self.limit = 0
