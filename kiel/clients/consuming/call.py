@@ -250,9 +250,9 @@ class Calls(object):
         self._forget_call(call)
         taken, call.taken = call.taken, []
         for cursor, generation, begun in taken:
-            if cursor.continues(generation):
+            if cursor.continues(generation, begun):
                 reached = cursor.handed
-                cursor.move(begun)
+                cursor.put_back(begun)
                 self.client.offsets.note(cursor.topic, cursor.partition, begun)
                 self.client._put_back(cursor.topic, cursor.partition, begun, reached)
         self.fetcher.wake(call.topic)

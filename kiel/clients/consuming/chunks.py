@@ -53,8 +53,11 @@ class Handing(object):
         """Nobody takes it."""
         items, self.items = self.items, []
         for place, begun, reached in items:
+            cursor = place.cursor
             if place.is_live:
-                self._streams.take_back(place.cursor, begun, place.reached if place.committed else reached)
+                self._streams.take_back(cursor, begun, place.reached if place.committed else reached)
+            elif cursor.continues(place.generation, begun):  # what followed was taken back before
+                self._streams.take_back(cursor, begun, cursor.handed)
 
 
 class Chunks(object):
@@ -92,7 +95,7 @@ class Chunks(object):
         group = self._streams.group
         places = {}
         for cursor, generation, begun in taken:
-            if cursor.generation != generation and cursor.error is None:
+            if not cursor.continues(generation, begun) and cursor.error is None:
                 if not (cursor.state == REVOKED and group.is_committed(cursor, cursor.handed)):
                     continue  # it was sought elsewhere, or given away
             places[cursor.partition] = Place(cursor, cursor.handed, group.is_committed(cursor, cursor.handed))

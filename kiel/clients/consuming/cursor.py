@@ -58,6 +58,9 @@ TRANSITIONS = {
     REVOKED: {"revoked": REVOKED},
 }
 
+#: so many ends of generations are kept at most; of calls from before that, more may be handed out twice, none is lost
+MOST_PUT_BACKS = 16
+
 #: how long a partition is left alone after a fetch of it failed
 TROUBLE = Backoff(first=0.1, most=1.0, deadline=None)
 
@@ -100,8 +103,8 @@ class Cursor(object):
     """
 
     __slots__ = ("topic", "partition", "state", "position", "handed", "batches", "size", "request", "generation",
-                 "stayed_from", "hot", "paused", "limit", "high_watermark", "last_stable", "end", "start", "error",
-                 "not_before", "clock", "epoch", "checked", "lost_at", "replica", "replica_until", "answered",
+                 "reads_since", "put_backs", "hot", "paused", "limit", "high_watermark", "last_stable", "end", "start",
+                 "error", "not_before", "clock", "epoch", "checked", "lost_at", "replica", "replica_until", "answered",
                  "unlocated")
 
     def __init__(self, topic, partition, start=UNTOLD):
@@ -121,8 +124,10 @@ class Cursor(object):
         self.request = None
         #: grows whenever what was taken but not yet handed out must no longer be
         self.generation = 0
-        #: the generation before, where this one began by `stay`; else None
-        self.stayed_from = None
+        #: the first generation since which the position was moved by `put_back` and `stay` only
+        self.reads_since = 0
+        #: ``(generation, offset)``: how the generations since then ended, as far as that matters, see `continues`
+        self.put_backs = ()
         #: whether the last fetch brought something, so that the next is sent before anyone asks
         self.hot = False
         #: neither fetched nor handed out, since the application said so
@@ -338,13 +343,31 @@ class Cursor(object):
 
         What was handed out before it still may be put back, see `continues`.
         """
-        generation = self.generation
-        self.move(self.handed)
-        self.stayed_from = generation
+        self.put_back(self.handed)
 
-    def continues(self, generation):
-        """Return whether the position is just behind what was handed out in a generation: nobody has moved it since."""
-        return generation in (self.generation, self.stayed_from)
+    def put_back(self, offset):
+        """
+        Messages from an offset on are handed out again.
+
+        Those before it, which other calls took, still may be put back: then reading goes on at them, see `continues`.
+        """
+        since, generation = self.reads_since, self.generation
+        before = [ended for ended in self.put_backs if ended[1] < offset]  # of the others this says more
+        self.move(offset)
+        self.reads_since = since
+        self.put_backs = tuple(before[-MOST_PUT_BACKS + 1:]) + ((generation, offset),)
+
+    def continues(self, generation, begun):
+        """
+        Return whether messages from ``begun`` on, which a call took in a generation, are to be put back if nobody wants
+        them: nobody has moved the position elsewhere since, and they were not put back yet, with others before them.
+        """
+        if not self.reads_since <= generation <= self.generation:
+            return False
+        for ended, offset in self.put_backs:  # both grow: the first since then went back furthest
+            if ended >= generation:
+                return begun < offset
+        return True
 
     def revoke(self):
         """The partition is given away."""
@@ -364,4 +387,5 @@ class Cursor(object):
         self.request = None
         self.error = None
         self.generation += 1
-        self.stayed_from = None
+        self.reads_since = self.generation
+        self.put_backs = ()

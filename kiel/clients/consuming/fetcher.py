@@ -349,7 +349,7 @@ class Fetcher(object):
             for cursor in self.of(topic) if not self.hungry[topic] else ():
                 if excess > 0 and cursor.holds and cursor.error is None:
                     excess -= cursor.size
-                    cursor.move(cursor.handed)
+                    cursor.stay()
                     cursor.hot = False
         return excess
 

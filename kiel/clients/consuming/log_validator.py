@@ -167,7 +167,7 @@ class LogValidator(object):
             log.info("%s:%s: the log was truncated at %d, before anything from there on was handed out",
                      cursor.topic, cursor.partition, end, extra=cursor.fields)
             # with the older epoch: else the leader, which lacks the newer, would say so again and again
-            cursor.move(offset_of(int(handed), min(epoch_of(handed), epoch)))
+            cursor.put_back(offset_of(int(handed), min(epoch_of(handed), epoch)))
             cursor.rest()
             return
         error = exc.LogTruncationError(cursor.topic, cursor.partition, int(handed), end)

@@ -201,7 +201,7 @@ class Streams(object):
 
     def take_back(self, cursor, begun, reached):
         """Messages from ``begun`` on are not handed out by a stream after all: they are read again."""
-        cursor.move(begun)
+        cursor.put_back(begun)
         self.client.offsets.note(cursor.topic, cursor.partition, begun)
         self.client._put_back(cursor.topic, cursor.partition, begun, reached)
         self.fetcher.wake(cursor.topic)

@@ -91,7 +91,7 @@ class Progress(object):
                 taken.book[key] = taken.noted
         if cursor.generation != taken.generation:
             return False
-        cursor.move(taken.begun)
+        cursor.put_back(taken.begun)
         cursor.rest()
         return True
 

@@ -188,6 +188,133 @@ def test_a_result_that_was_dropped_is_handed_out_again(cluster, consumer):
     assert (yield gather(consumer, 1)) == [b"b"]
 
 
+# -- several results that nobody took --
+
+@gen.coroutine
+def one_each(cluster, consumer, *values):
+    """Return calls that are done, each with one message of a partition that is read from its end."""
+    cluster.log("t").put(*values)
+    calls = []
+    for _ in values:
+        calls.append(consumer.consume("t", max_records=1))
+        yield loop.until(calls[-1].done)
+    raise gen.Return(calls)
+
+
+def drop(calls, index):
+    """Let go of the result of a call."""
+    calls[index] = None
+    gc.collect()
+
+
+@pytest.mark.parametrize("order", [(0, 1, 2), (0, 2, 1), (1, 0, 2), (1, 2, 0), (2, 0, 1), (2, 1, 0)])
+def test_results_may_be_dropped_in_any_order(order):
+    @with_consumer(topics={"t": 1})
+    def check(cluster, consumer):
+        cluster.log("t").put(b"first")
+        yield gather(consumer, 1)
+        calls = yield one_each(cluster, consumer, b"a", b"b", b"c")
+        for index in order:
+            drop(calls, index)
+        assert consumer.offsets["t"][0] == 1
+        cluster.log("t").put(b"d")
+        assert (yield gather(consumer, 4)) == [b"a", b"b", b"c", b"d"]
+    check()
+
+
+@with_consumer(topics={"t": 1})
+def test_what_was_handed_out_again_is_not_put_back_once_more(cluster, consumer):
+    cluster.log("t").put(b"first")
+    yield gather(consumer, 1)
+    calls = yield one_each(cluster, consumer, b"a", b"b", b"c")
+    drop(calls, 0)
+    assert (yield gather(consumer, 3)) == [b"a", b"b", b"c"]
+    drop(calls, 1)
+    drop(calls, 2)
+    assert consumer.offsets["t"][0] == 4
+    cluster.log("t").put(b"d")
+    assert (yield gather(consumer, 1)) == [b"d"]
+
+
+@with_consumer(topics={"t": 1})
+def test_an_earlier_result_is_put_back_after_a_later_one_was_handed_out_again(cluster, consumer):
+    cluster.log("t").put(b"first")
+    yield gather(consumer, 1)
+    calls = yield one_each(cluster, consumer, b"a", b"b")
+    drop(calls, 1)
+    assert (yield consumer.consume("t")) == [b"b"]
+    drop(calls, 0)
+    assert (yield gather(consumer, 2)) == [b"a", b"b"]  # in their order
+
+
+@with_consumer(topics={"t": 1})
+def test_nothing_from_before_a_seek_is_put_back(cluster, consumer):
+    cluster.log("t").put(b"first")
+    yield gather(consumer, 1)
+    calls = yield one_each(cluster, consumer, b"a", b"b", b"c")
+    drop(calls, 2)
+    consumer.seek("t", 0, 3)
+    drop(calls, 1)
+    drop(calls, 0)
+    assert consumer.offsets["t"][0] == 3
+    assert (yield gather(consumer, 1)) == [b"c"]
+
+
+@with_consumer(dict(buffer_bytes=1), topics={"t": 1, "u": 1})
+def test_a_result_is_put_back_after_what_followed_was_dropped_for_another_topic(cluster, consumer):
+    for topic in "tu":
+        cluster.log(topic).put(b"first")
+        yield consumer.consume(topic, consumer.BEGINNING)
+    calls = yield one_each(cluster, consumer, b"a", b"b")
+    drop(calls, 1)
+    yield loop.until(lambda: consumer.fetcher.cursors["t"][0].handed == 2)
+    calls += [consumer.consume("t", max_records=1)]
+    yield loop.until(calls[-1].done)
+    cluster.log("t").put(b"c")
+    yield loop.until(lambda: consumer.fetcher.buffered)
+    cluster.log("u").put(b"of u")
+    assert (yield consumer.consume("u")) == [b"of u"]
+    assert not consumer.fetcher.cursors["t"][0].holds
+    drop(calls, 2)
+    drop(calls, 0)
+    assert (yield gather(consumer, 3)) == [b"a", b"b", b"c"]
+
+
+@pytest.mark.parametrize("autocommit", [True, False])
+def test_in_a_group_results_may_be_dropped_in_any_order(autocommit):
+    @with_member(dict(autocommit=autocommit, max_wait_time=2000), topics={"t": 1})
+    def check(cluster, consumer):
+        cluster.log("t").put(b"a")
+        yield member_gather(consumer, 1)
+        calls = yield one_each(cluster, consumer, b"b", b"c")
+        drop(calls, 1)
+        drop(calls, 0)
+        assert consumer.offsets["t"][0] == 1
+        yield consumer.commit_offsets()
+        assert stored(cluster) == 1
+        assert (yield member_gather(consumer, 2)) == [b"b", b"c"]
+        yield consumer.commit_offsets()
+        assert stored(cluster) == 3
+    check()
+
+
+@with_consumer(topics={"t": 1})
+def test_messages_of_a_stream_may_be_dropped_in_any_order(cluster, consumer):
+    stream = consumer.stream("t", start=consumer.BEGINNING)
+    cluster.log("t").put(b"a", b"b", b"c")
+    calls = [stream.next()]
+    yield loop.until(calls[0].done)
+    calls.append(stream.next())
+    yield loop.until(calls[1].done)
+    drop(calls, 1)
+    drop(calls, 0)
+    assert consumer.position("t", 0) == 0
+    found = []
+    while len(found) < 3:
+        found.append((yield loop.within(5, stream.next())))
+    assert found == [b"a", b"b", b"c"]
+
+
 @needs_tasks
 @pytest.mark.parametrize("autocommit", [True, False, "processed"])
 def test_in_a_group_what_was_not_returned_is_not_committed(autocommit):

@@ -6,7 +6,8 @@ import collections
 import pytest
 
 from kiel.clients.consuming.cursor import (
-    AHEAD, BUFFERED, CHECKING, IN_FLIGHT, LOST, READY, REVOKED, SOUGHT, TRANSITIONS, UNSET, Cursor, Offset
+    AHEAD, BUFFERED, CHECKING, IN_FLIGHT, LOST, MOST_PUT_BACKS, READY, REVOKED, SOUGHT, TRANSITIONS, UNSET, Cursor,
+    Offset
 )
 
 Batch = collections.namedtuple("Batch", "next_offset size leader_epoch codec")
@@ -74,6 +75,27 @@ def test_only_the_answer_asked_for_is_awaited(state):
     assert cursor.awaits("ticket") and not cursor.awaits(object())
     cursor.failed()
     assert not cursor.awaits("ticket") and cursor.not_before
+
+
+def test_what_was_taken_before_others_were_put_back_continues():
+    cursor = Cursor("t", 0)
+    cursor.locate(0)
+    first = cursor.generation
+    cursor.put_back(3)
+    second = cursor.generation
+    assert cursor.continues(first, 2) and not cursor.continues(first, 3) and cursor.continues(second, 3)
+    cursor.put_back(5)
+    assert cursor.continues(first, 2) and not cursor.continues(first, 4)  # those are handed out since
+    assert cursor.continues(second, 4) and not cursor.continues(second, 5)
+    cursor.put_back(1)
+    assert not cursor.continues(first, 2) and not cursor.continues(second, 4) and cursor.continues(second, 0)
+    for offset in range(2, 3 * MOST_PUT_BACKS):
+        cursor.put_back(offset)
+    assert len(cursor.put_backs) == MOST_PUT_BACKS and cursor.continues(first, 0)
+    last = cursor.generation
+    cursor.move(0)
+    assert not any(cursor.continues(generation, 0) for generation in (first, second, last))
+    assert cursor.continues(cursor.generation, 0)
 
 
 def test_epochs_follow_what_was_fetched_and_what_was_handed_out():
