@@ -247,13 +247,16 @@ class FakeBroker(Listener):
         if cut:
             answer = yield call.usual()
         frame = call.frame(answer)
-        if frame is not None:
-            yield stream.write(frame[:len(frame) // 2] if cut else frame)
-        if call.api == "sasl_handshake" and call.version == 0:  # its tokens come without a header
-            size, = struct.unpack(">i", (yield stream.read_bytes(4)))
-            if not answers.login(self.cluster, (yield stream.read_bytes(size))):
-                raise gen.Return(False)
-            yield stream.write(b"\0\0\0\0")
+        try:
+            if frame is not None:
+                yield stream.write(frame[:len(frame) // 2] if cut else frame)
+            if call.api == "sasl_handshake" and call.version == 0:  # its tokens come without a header
+                size, = struct.unpack(">i", (yield stream.read_bytes(4)))
+                if not answers.login(self.cluster, (yield stream.read_bytes(size))):
+                    raise gen.Return(False)
+                yield stream.write(b"\0\0\0\0")
+        except iostream.StreamClosedError:  # the client has gone, and whoever would look at this Future may have, too
+            raise gen.Return(False)
         raise gen.Return(not cut)
 
 
