@@ -179,17 +179,21 @@ class Batch(object):
                 raise
         self.version = magic, codec
 
+    @property
+    def keeps_bytes(self):
+        """Whether it may have been written with the numbers that it has, so that it is sent again as it is."""
+        return self.doubtful and self.sequence is not None
+
     def _is_encoded(self, version, magic, codec, identity):
         """Return whether the bytes that are there will do."""
-        numbered = self.sequence is not None
-        if numbered and self.doubtful:
+        if self.keeps_bytes:
             if magic != 2:
                 raise exc.UnsupportedVersionError(
                     "the batch may have been written already, and this broker does not accept its message format",
                     "produce", (3, 13), (0, version)
                 )
             return True
-        return self.version == (magic, codec) and numbered == (identity is not None)
+        return self.version == (magic, codec) and (self.sequence is None) == (identity is None)
 
     def _check_format(self, version, magic, codec):
         """Raise the error of what an older version of ProduceRequest can't carry."""

@@ -50,7 +50,7 @@ QUEUEING = 0.02
 ANYWAY = 5
 
 #: seconds after which the shortest round trip is forgotten, as the way may have become longer
-REMEMBERED = 10.0
+SHORTEST_KEPT = 10.0
 
 
 class BrokerQueue(object):
@@ -97,7 +97,7 @@ class BrokerQueue(object):
         """
         if not self._since:
             self._since = now
-        elif now - self._since > REMEMBERED:
+        elif now - self._since > SHORTEST_KEPT:
             self._shortest, self._before, self._since = _NO_LIMIT, self._shortest, now
         self._shortest = min(took, self._shortest, self.round_trip)
         if took > 2 * min(self._shortest, self._before) + QUEUEING:

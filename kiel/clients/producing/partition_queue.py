@@ -152,8 +152,7 @@ class PartitionQueue(object):
         written = batch.records.encoded
         now = written / float(batch.size - BATCH_OVERHEAD)
         self.density = now if now > self.density else self.density + (now - self.density) / 16
-        stays = batch.doubtful and batch.sequence is not None
-        if written + BATCH_OVERHEAD <= limit or stays or len(batch) < 2:
+        if written + BATCH_OVERHEAD <= limit or batch.keeps_bytes or len(batch) < 2:
             return True
         batch.attempts -= 1  # it is not sent, its halves are
         self.split(batch, [len(batch) // 2])

@@ -29,9 +29,7 @@ class Refusal(object):
 
     def halves(self, batch):
         """Return whether the batch is to be sent in two halves."""
-        if self.code not in TOO_LARGE or len(batch) < 2:
-            return False
-        return not (batch.doubtful and batch.sequence is not None)
+        return self.code in TOO_LARGE and len(batch) > 1 and not batch.keeps_bytes
 
 
 class HeadersNotSupported(Exception):
