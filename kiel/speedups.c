@@ -405,8 +405,10 @@ static inline int parts_of(Batch *batch, const Record *record, PyObject **parts)
     }
     return 0;
 wrong:
-    while (made)
-        Py_DECREF(parts[--made]);
+    while (made) {
+        made--;  /* not in the macro, which before Python 3.8 takes what it is given more than once */
+        Py_DECREF(parts[made]);
+    }
     return -1;
 }
 
