@@ -9,6 +9,7 @@ from __future__ import absolute_import, print_function
 import asyncio
 import contextlib
 import os
+import selectors
 import subprocess
 import sys
 
@@ -99,4 +100,6 @@ def running(port, target, milliseconds):
 if __name__ == "__main__":
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    asyncio.run(serve(int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])))
+    # epoll waits for whole milliseconds, which would make two and more of a delay of half a one in each direction
+    asyncio.SelectorEventLoop(selectors.SelectSelector()).run_until_complete(
+        serve(int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])))

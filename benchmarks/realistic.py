@@ -22,9 +22,10 @@ CODECS = ("none", "lz4", "zstd", "gzip")
 #: messages of a run, of one that waits for each
 COUNT, WAITED = 100000, 1500
 
-#: milliseconds in each direction, and messages that are moved then
+#: milliseconds in each direction, and messages that are moved then: a second or more of them, ten round trips of the
+#: longest, so that it is not the first of them that is measured
 DELAYS = (0.5, 10, 50)
-DELAYED = 200000
+DELAYED = 500000
 
 #: what a producer is asked to guarantee over a distance, and each peer's own options for that; None: what it does by
 #: default
@@ -105,7 +106,7 @@ def delayed(options, peers=("kiel", "aiokafka", "confluent")):
     try:
         with kiel.testing.Kafka(options.kafka, settings={
             "advertised.listeners": "PLAINTEXT://127.0.0.1:%d" % port,
-            "log.retention.bytes": "-1", "log.retention.ms": "-1",
+            "log.retention.bytes": "-1", "log.retention.ms": "-1", "file.delete.delay.ms": "1000",
         }) as kafka:
             target = kafka.brokers[0].port
             through = Through(port)
@@ -116,22 +117,18 @@ def delayed(options, peers=("kiel", "aiokafka", "confluent")):
             for delay in DELAYS:
                 for partitions in (1, PARTITIONS):
                     far = Far(kafka, through, target, delay, partitions)
-                    by_default = dict((peer, far.produce(peer)) for peer in peers)
-                    made.add(far.title("produce()"), *cells(by_default, peers))
-                    for name, given in GUARANTEES.items():
-                        found = dict(
-                            (peer, by_default[peer] if given[peer] is None else far.produce(peer, name, **given[peer]))
-                            for peer in peers)
-                        alike.add(far.title(name), *cells(found, peers))
-                    made.add(far.title("consume()"), *cells(dict((peer, far.consume(peer)) for peer in peers), peers))
+                    rounds = [far.results(peers) for _ in range(options.rounds)]
+                    for what in rounds[0]:
+                        where = alike if what in GUARANTEES else made
+                        where.add(far.title(what), *cells([found[what] for found in rounds], peers))
     finally:
         ports.give_back([port])
     return [made, alike]
 
 
-def cells(found, peers):
-    """The cells of a row, from one result of each peer."""
-    return [table.moved(peer, [(found["kiel"], found[peer])], "wall") for peer in peers]
+def cells(rounds, peers):
+    """The cells of a row, from a list of each peer's result."""
+    return [table.moved(peer, [(found["kiel"], found[peer]) for found in rounds], "wall") for peer in peers]
 
 
 def floor():
@@ -178,13 +175,24 @@ class Far(object):
         """That of a row."""
         return "%g ms, %d, %s" % (2 * self.delay, self.partitions, what)
 
+    def results(self, peers):
+        """One round: returns ``{row: {peer: result}}``."""
+        found = {"produce()": dict((peer, self.produce(peer)) for peer in peers)}
+        for name, given in GUARANTEES.items():
+            found[name] = dict(
+                (peer, found["produce()"][peer] if given[peer] is None else self.produce(peer, name, **given[peer]))
+                for peer in peers)
+        found["consume()"] = dict((peer, self.consume(peer)) for peer in peers)
+        return found
+
     def produce(self, peer, guarantee="as by default", **options):
         """Runs a producer on a topic of its own; gives the result."""
-        topic = "to-%s-%s-%d-%s" % (
-            str(self.delay).replace(".", "-"), peer, self.partitions, guarantee.replace(" ", "-"))
         with proxy.running(self.through.port, self.target, 0):
-            self.kafka.create_topic(topic, partitions=self.partitions)
-        return self.run(peer, "produce_keyed", topic, "produce, " + guarantee, **options)
+            topic = self.kafka.topic(partitions=self.partitions)
+        result = self.run(peer, "produce_keyed", topic, "produce, " + guarantee, **options)
+        with proxy.running(self.through.port, self.target, 0):
+            self.kafka.delete_topic(topic)
+        return result
 
     def consume(self, peer):
         """Runs a consumer on what there is; gives the result."""

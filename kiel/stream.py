@@ -12,7 +12,7 @@ import ssl
 
 from tornado import ioloop, iostream
 
-from kiel.events import ignore
+from kiel.events import ignore, is_closed
 from kiel.protocol.frames import Frames
 from kiel.retry import monotonic
 
@@ -86,7 +86,11 @@ class Stream(object):
         """End the connection; return the Futures of what was not written."""
         self._over = True
         queue, self._queue = self._queue, collections.deque()
-        self._dialled.close()  # takes the handler of its socket from the loop
+        try:
+            self._dialled.close()  # takes the handler of its socket from the loop
+        except RuntimeError:  # the socket is closed; those who would be told of that are gone with their loop
+            if not is_closed(self.io_loop):
+                raise
         return [future for _, future in queue if future is not None]
 
     def _send(self, data):

@@ -252,7 +252,31 @@ def test_a_consumer_that_was_closed_on_another_loop_gives_none():
         assert run_on_a_loop_of_its_own(lambda: loop.within(3, one.consume("t"))) is None
 
 
+def test_a_result_that_a_closed_loop_leaves_behind_is_handed_out_again():
+    untaken = []
+    with served() as (_, hosts):
+        one = single(hosts)
+
+        @gen.coroutine
+        def first():
+            yield one.connect()
+            untaken.append(one.consume("t", start=clients.BEGINNING))
+            yield loop.until(untaken[0].done)
+
+        @gen.coroutine
+        def second():
+            assert (yield loop.within(3, one.end_offsets("t"))) == {0: 1}
+            del untaken[:]
+            gc.collect()
+            assert (yield loop.within(3, one.consume("t"))) == [b"a"]
+            yield one.close()
+
+        run_on_a_loop_of_its_own(first)
+        run_on_a_loop_of_its_own(second)
+
+
 @pytest.mark.skipif(sys.version_info < (3, 7), reason="needs asyncio.run")
+@pytest.mark.filterwarnings("error::pytest.PytestUnraisableExceptionWarning")
 def test_a_run_of_asyncio_each_time():
     import asyncio
     namespace = {"clients": clients, "asyncio": asyncio}

@@ -223,8 +223,7 @@ class FetchResponses(object):
         try:
             self.client.note_refusal(cursor.topic, part)
         except Exception as error:
-            cursor.error = error
-            self.fetcher.wake(cursor.topic)
+            self.fetcher.fail(cursor, error)
 
     def _take_messages(self, cursor, part, crowded):
         """Take one partition's messages. Returns whether metadata is out of date."""
@@ -268,9 +267,8 @@ class FetchResponses(object):
             error.offset = cursor.position
         log.error("%s", error, extra=dict(cursor.fields, client=self.client.cluster.settings.client_id))
         cursor.failed()
-        cursor.error = error
         self.client.last_error = error
-        self.fetcher.wake(cursor.topic)
+        self.fetcher.fail(cursor, error)
 
     def _tell(self, cursor, error):
         """Warn of a partition's error, once a minute; what passes of itself, as a leader's move, when it has not."""
@@ -313,6 +311,5 @@ class FetchResponses(object):
         self._tell(cursor, error)
         cursor.failed()
         if not error.retriable:
-            cursor.error = error
-            self.fetcher.wake(cursor.topic)
+            self.fetcher.fail(cursor, error)
         return error.cure == "metadata"

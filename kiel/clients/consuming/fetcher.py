@@ -190,6 +190,11 @@ class Fetcher(object):
                         if not is_of_the_past(future):
                             raise
 
+    def fail(self, cursor, error):
+        """Have a partition's error come out of the next call for its topic, or of one that waits."""
+        cursor.error = error
+        self.wake(cursor.topic)
+
     def wake_overdue(self):
         """An answer came: let those who wait for just that look again."""
         topics, self._overdue = self._overdue, set()
@@ -374,7 +379,7 @@ class Fetcher(object):
             if positions:
                 self.revoke(cursor.topic, cursor.partition)
             elif cursor.handed is not None:
-                cursor.move(cursor.handed)
+                cursor.stay()
 
     def stop(self):
         """Give up everything; those who wait look again."""

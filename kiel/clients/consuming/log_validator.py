@@ -116,8 +116,7 @@ class LogValidator(object):
         for cursor in cursors:
             cursor.failed()
             if not error.retriable:
-                cursor.error = error
-                self.fetcher.wake(cursor.topic)
+                self.fetcher.fail(cursor, error)
         self.fetcher.refresh_metadata()
 
     def _take_end(self, cursor, part, leader_epoch):
@@ -152,7 +151,7 @@ class LogValidator(object):
             for cursor in cursors:
                 if cursor.awaits(request):
                     cursor.failed()
-                    cursor.error = error
+                    self.fetcher.fail(cursor, error)
         self.fetcher.pump()
 
     def diverged(self, cursor, end, epoch):

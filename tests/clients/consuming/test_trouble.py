@@ -55,6 +55,18 @@ def test_d3_close_ends_a_look_up(cluster, consumer):
     assert (yield loop.within(1, consuming)) is None
 
 
+@with_consumer(dict(max_wait_time=30000), topics={"t": 1})
+def test_a_mistake_in_an_answer_s_handling_ends_a_consume(cluster, consumer):
+    def broken(response, fetch):
+        raise LookupError("a mistake")
+    consumer._fetcher.responses.handle = broken
+    cluster.log("t").put(b"a")
+    with pytest.raises(LookupError):
+        yield loop.within(1, consumer.consume("t", SingleConsumer.BEGINNING))
+    del consumer._fetcher.responses.handle
+    assert (yield gather(consumer, 1)) == [b"a"]
+
+
 @with_consumer(topics={"t": 2}, brokers=2)
 def test_d4_all_brokers_stop_and_come_back(cluster, consumer):
     cluster.log("t").put(b"a")

@@ -50,7 +50,7 @@ def told(headers):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_streaks_are_written_as_they_were_given(seed, loops):
+def test_runs_are_written_as_they_were_given(seed, loops):
     """Whoever looks in between finds all of it counted; each message is where its Delivery says, with all it has."""
     rnd = random.Random(seed)
     taken = []
@@ -62,7 +62,7 @@ def test_streaks_are_written_as_they_were_given(seed, loops):
         quick = labelled.take
         labelled.take = lambda *args: taken.append(quick(*args)) or taken[-1]
         given = []
-        for streak in range(120):
+        for turn in range(120):
             topic = rnd.choice("tttu")
             how = rnd.choice((
                 lambda: {"key": b"k%d" % rnd.randrange(9) if str is not bytes else "k%d" % rnd.randrange(9)},
@@ -73,7 +73,7 @@ def test_streaks_are_written_as_they_were_given(seed, loops):
                 lambda: rnd.choice(({}, {"key": b"k"}, {"key": b"k", "timestamp": 5}, {"partition": 0, "key": b"o"})),
             ))
             for number in range(rnd.randrange(1, 40)):
-                value = u"%d-%d \xfc" % (streak, number)
+                value = u"%d-%d \xfc" % (turn, number)
                 value += u"x" * rnd.choice((0, 90, 300 if rnd.random() < 0.95 else 9000))
                 value = value if rnd.random() < 0.2 else value.encode("utf-8")
                 more = how()

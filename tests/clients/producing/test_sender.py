@@ -175,7 +175,7 @@ def test_the_loop_turns_between_two_encodings(monkeypatch, settings):
         deliveries = yield [producer.produce("t", b"%d" % i, partition=i % 6) for i in range(60)]
         yield loop.within(5, producer.flush())
         assert len(turns) >= 6
-        assert max(turns.count(turn) for turn in turns) <= 2  # the one that is due, and the first of the next desk
+        assert max(turns.count(turn) for turn in turns) <= 2  # the one that is due, and the first of the next partition
         for partition in range(6):
             assert values(cluster, "t", partition) == [b"%d" % i for i in range(partition, 60, 6)]
         assert all(delivery.done() for delivery in deliveries) and settled(producer)
