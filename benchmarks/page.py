@@ -32,9 +32,9 @@ Made by ``make bench``, from one run: {about}.
 The clients take turns, each in a process of its own on one processor, and are configured for throughput as their own
 users would (``benchmarks/peers``). The values are checked in a run that is not timed. kiel's producers are
 idempotent, which is their default; those of the other clients are not, unless a table says so. The number in
-parentheses is kiel's figure divided by that client's, as the median of pairs of runs (over a distance each figure is of
-one run): for throughput kiel is faster where it is above 1, for times where it is below 1. "kiel without C" runs the
-pure-Python loops; "kiel, no packages" also has none of the optional packages.
+parentheses is kiel's figure divided by that client's, as the median of pairs of runs: for throughput kiel is faster
+where it is above 1, for times where it is below 1. "kiel without C" runs the pure-Python loops; "kiel, no packages" also
+has none of the optional packages.
 
 """
 

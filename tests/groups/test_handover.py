@@ -175,14 +175,14 @@ def travel(test):
                     member.allocator.follower.conn.stop()
                     if member.allocator.follower.conn._connection.connection_stopped.is_set():
                         member.allocator.follower.conn.close()
-        loop.run(body, 40)
+        loop.run(body, 60)
     run.__name__ = test.__name__
     run.__doc__ = test.__doc__
     return run
 
 
 @gen.coroutine
-def all_in(state, members, seconds=8):
+def all_in(state, members, seconds=20):
     yield loop.until(lambda: all(member.state == state for member in members), seconds)
 
 
@@ -394,7 +394,7 @@ def test_nobody_waits_for_the_dead(zk, monkeypatch, state):
         if state == WAITING:
             others[0].busy = concurrent.Future()
         if state != FOLLOWING:  # which they leave by themselves, as soon as all are there
-            yield loop.until(lambda: victim.state == state, 8)
+            yield loop.until(lambda: victim.state == state, 20)
             yield gen.sleep(0.2)
         yield victim.die()
         if state == WAITING:
