@@ -143,3 +143,12 @@ def test_who_speaks_first_and_hangs_up(pair):
     yield loop.until(lambda: pair.errors)
     assert pair.frames == [b"goodbye"]
     assert isinstance(pair.errors[0], EnvironmentError)
+
+
+def test_one_whose_loop_was_closed_is_closed_without_a_word():
+    pairs = []
+    own = ioloop.IOLoop(make_current=False)
+    own.run_sync(lambda: gen.maybe_future(pairs.append(Pair())))
+    loop.close(own)
+    assert pairs[0].close() == []
+    assert pairs[0].stream.closed()
