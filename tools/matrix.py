@@ -93,6 +93,20 @@ def pythons(given):
     return paths
 
 
+#: prints the codecs that a Python lacks the packages of
+LACKING = (
+    "from kiel.compression import codecs\n"
+    "print(' '.join(codec.name for codec in codecs.values() if not codec.available))"
+)
+
+
+def lacking(python):
+    """The names of the codecs that one Python can't show, as a list."""
+    out = subprocess.check_output(
+        [python, "-c", LACKING], cwd=ROOT, env=dict(os.environ, PYTHONPATH=ROOT, PYTHONDONTWRITEBYTECODE="1"))
+    return out.decode().split()
+
+
 def run_cells(python, release, bootstrap, zookeeper, prefix):
     """Runs the cells under one Python; gives {"python": ..., "tornado": ..., cell: its outcome}."""
     given = {"release": release, "bootstrap": bootstrap, "zookeeper": zookeeper, "prefix": prefix}
@@ -224,6 +238,13 @@ def main():
     parser.add_argument("--python", action="append", metavar="PATH", help="instead of tox's environments")
     args = parser.parse_args()
     paths = pythons(args.python)
+    for path in paths:
+        missing = lacking(path)
+        if missing:
+            sys.exit(
+                "%s lacks packages for %s. Python 2.7 builds python-snappy; on Debian and Ubuntu: "
+                "apt-get install gcc libsnappy-dev; then rm -r .tox/py27-integration, and again: make matrix"
+                % (path, ", ".join(missing)))
     results = collections.OrderedDict()
     failures = 0
     begun = time.time()
