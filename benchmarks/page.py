@@ -33,8 +33,8 @@ The clients take turns, each in a process of its own on one processor, and are c
 users would (``benchmarks/peers``). The values are checked in a run that is not timed. kiel's producers are
 idempotent, which is their default; those of the other clients are not, unless a table says so. The number in
 parentheses is kiel's figure divided by that client's, as the median of pairs of runs: for throughput kiel is faster
-where it is above 1, for times where it is below 1. "kiel without C" runs the pure-Python loops; "kiel, no packages" also
-has none of the optional packages.
+where it is above 1, for times where it is below 1. "kiel without C" runs the pure-Python loops; "kiel, no packages"
+also has none of the optional packages.
 
 """
 

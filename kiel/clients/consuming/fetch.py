@@ -41,7 +41,7 @@ class Fetch(object):
     """
 
     __slots__ = ("cursors", "share", "limit", "least", "room", "request", "sent", "due", "busy", "full", "starved",
-                 "waited", "took")
+                 "waited", "idle", "took")
 
     def __init__(self, cursors, share, by_partition, bound, least):
         self.cursors = cursors
@@ -55,8 +55,9 @@ class Fetch(object):
         self.full = False
         #: whether somebody waited for the answer, with nothing in the buffer
         self.starved = False
-        #: seconds until the answer began to come, and until all of it was there
-        self.waited = self.took = 0
+        #: seconds until the answer began to come; those of them in which somebody waited for messages, so that the loop
+        #: was at nothing else; and seconds until all of it was there
+        self.waited = self.idle = self.took = 0
         #: bytes that a partition is asked for, but for those that need more: one that is behind, another
         self.limit = max(least, share // (behind or 1))
         self.least = least
@@ -128,14 +129,16 @@ class Fetch(object):
             )
         return wanted, all_ids
 
-    def came(self, began):
+    def came(self, began, waiting_since):
         """
         The answer is here.
 
         :param began: when its first bytes came (`kiel.retry.monotonic`); 0: just now, with all others
+        :param waiting_since: when somebody began to wait for messages last
         """
         now = monotonic()
         self.waited = (began or now) - self.sent
+        self.idle = (began or now) - max(self.sent, waiting_since)
         self.took = now - began if began else 0
 
     def awaiting(self):

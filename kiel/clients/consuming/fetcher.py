@@ -48,6 +48,8 @@ class Fetcher(object):
         self.untold = set()
         #: topic -> how many consume() calls wait for it
         self.hungry = collections.Counter()
+        #: when somebody began to wait last (`kiel.retry.monotonic`)
+        self.waiting_since = 0
         #: True while nothing may be fetched or handed out, since ownership is in doubt
         self.suspended = False
         #: broker id -> `Source`
@@ -165,6 +167,7 @@ class Fetcher(object):
         self._waiters.setdefault(topic, []).append(future)
         self._timers[future] = self.client.io_loop.call_later(seconds, settle, future)
         self.hungry[topic] += 1
+        self.waiting_since = monotonic()
         return future
 
     def stop_waiting(self, topic, future):

@@ -284,6 +284,30 @@ def test_how_far_fetches_grow(cluster, consumer):
     assert grown == [200, 200, 200, 800, 3200, 10000, 10000, 200]
 
 
+@with_consumer(dict(SMALL, buffer_bytes=20000), topics={"t": 1})
+def test_what_the_loop_was_busy_with_makes_no_distance(cluster, consumer):
+    cluster.log("t").put(VALUES[0])
+    yield gather(consumer, 1)
+    one = consumer.fetcher.sources[1]
+    one._distance, found = 1.0, []
+    for starved, waited, idle in (
+        (True, 17, -1), (True, 17, 0.5), (False, 17, 17), (True, 17, 17), (False, 0.5, 0), (True, 17, 0.4),
+    ):
+        fetch = Fetch([consumer.fetcher.find("t", 0)], 200, False, 20000, 200)
+        fetch.full, fetch.starved, fetch.waited, fetch.idle, fetch.took = True, starved, waited, idle, 20
+        one._adapt(fetch)
+        found.append(one._distance)
+    assert found == [1, 1, 1, 2, 0.5, 0.5]
+
+
+def test_only_what_somebody_waited_counts_as_idle():
+    fetch = Fetch([], 200, False, 20000, 200)
+    fetch.sent = 5
+    for began, since, expected in ((7, 4, (2, 2)), (7, 6, (2, 1)), (7, 8, (2, -1))):
+        fetch.came(began, since)
+        assert (fetch.waited, fetch.idle) == expected
+
+
 def test_fetches_do_not_grow_where_answers_are_quick(monkeypatch):
     monkeypatch.setattr(source, "LONG", 60)
 
