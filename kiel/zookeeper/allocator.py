@@ -187,7 +187,9 @@ class PartitionAllocator(allocation.Allocator):
         self.consumer_name = yield session.run(self.timeout, self.party.join)
         yield self._look_for_switch(session)
         self._seeds.again()
-        yield self._seeds.push()
+        present = yield self._seeds.push()
+        if present is not None:  # the watch says so later, and may have told of the set before that alone
+            self.on_partition_change(present)
         owners = Owners(
             self.conn, self.consumer_name, self.owners_path, session.crossing(self._claims.freed)
         )

@@ -100,9 +100,15 @@ class Seeds(object):
 
     @gen.coroutine
     def push(self):
-        """Change the shared set by all that is noted, and by what is noted meanwhile."""
+        """
+        Change the shared set by all that is noted, and by what is noted meanwhile.
+
+        Return a Future of the set that this left, or None where nothing was noted.
+        """
+        present = None
         while self.add or self.remove:
             add, remove = set(self.add), set(self.remove)
-            yield self.alter(lambda items: (items - remove) | add)
+            present = yield self.alter(lambda items: (items - remove) | add)
             self.add -= add
             self.remove -= remove
+        raise gen.Return(present)

@@ -3,11 +3,14 @@ from __future__ import absolute_import
 import json
 import logging
 import threading
+import time
 
 import pytest
 from tornado import concurrent, gen, testing
 
 from kiel import allocation, exc
+from kiel.zookeeper import allocator
+from kiel.zookeeper.shared_set import SharedSet
 from tests import loop
 from tests.raised import ERRORS, NAMES
 
@@ -32,6 +35,34 @@ def test_attributes_before_the_start():
 
 def test_d50_allocation_is_empty_before_the_first():
     assert Member("a:1", "g", "host:1").allocator.allocation == {}
+
+
+class LateSet(SharedSet):
+    """Its watch tells of a change half a second late."""
+
+    def start(self):
+        known, tell = [], self.on_change
+
+        def late(items):
+            if known:
+                time.sleep(0.5)  # on a thread of kazoo's
+            known.append(items)
+            tell(items)
+        self.on_change = late
+        super(LateSet, self).start()
+
+
+def test_a_start_brings_the_partitions_however_late_the_watch_is(zk, group, monkeypatch):
+    @gen.coroutine
+    def scenario():
+        monkeypatch.setattr(allocator, "SharedSet", LateSet)
+        member = Member(zk, group, "host:1")
+        yield member.allocator.start(topics(2))
+        assert member.allocator.allocation == topics(2)
+        yield gen.sleep(0.7)
+        assert member.changes == [({}, topics(2))]
+        yield member.allocator.stop()
+    loop.run(scenario)
 
 
 def test_one_member_gets_all_and_gives_it_back(zk, group):
