@@ -186,6 +186,20 @@ def all_in(state, members, seconds=20):
     yield loop.until(lambda: all(member.state == state for member in members), seconds)
 
 
+@gen.coroutine
+def start_all(members):
+    """Have them start and share the partitions; the group moves from `may_move` on."""
+    for member in members:
+        member.allocator.move.grace = 60
+        yield member.start()
+    yield shared_out(members, allocation.flatten(topics(COUNT)))
+
+
+def may_move(members):
+    for member in members:
+        member.allocator.move.grace = 0.3
+
+
 def switch(zk, group):
     with kazoo(zk) as conn:
         path = "/kiel/groups/%s/switched" % group
@@ -299,9 +313,9 @@ def test_one_that_can_not_move_is_out_when_the_group_does(zk, group, kafka, memb
 
 @travel
 def test_an_old_member_that_comes_while_the_others_give_up_has_them_come_back(zk, group, kafka, members):
-    for member in members:
-        yield member.start()
+    yield start_all(members)
     members[1].busy = concurrent.Future()
+    may_move(members)
     yield all_in(WAITING, [members[0], members[2]])
     yield all_in(RELEASING, members[1:2])
     assert switch(zk, group) == CLOSING
@@ -383,8 +397,7 @@ def test_zookeeper_may_go_once_the_group_has_moved(monkeypatch):
 def test_nobody_waits_for_the_dead(zk, monkeypatch, state):
     @travel
     def check(zk, group, kafka, members):
-        for member in members:
-            yield member.start()
+        yield start_all(members)
         # the first by name is the one that carries
         victim, others = members[0], members[1:]
         if state == CARRYING:
@@ -393,10 +406,12 @@ def test_nobody_waits_for_the_dead(zk, monkeypatch, state):
             victim.busy = concurrent.Future()
         if state == WAITING:
             others[0].busy = concurrent.Future()
-        if state != FOLLOWING:  # which they leave by themselves, as soon as all are there
+        if state != FOLLOWING:
+            may_move(members)
             yield loop.until(lambda: victim.state == state, 20)
             yield gen.sleep(0.2)
         yield victim.die()
+        may_move(others)
         if state == WAITING:
             others[0].busy.set_result(None)
         if state == CARRYING:  # the next one carries them again
@@ -408,9 +423,9 @@ def test_nobody_waits_for_the_dead(zk, monkeypatch, state):
 
 @travel
 def test_a_session_that_ends_on_the_way_is_made_good(zk, group, kafka, members):
-    for member in members:
-        yield member.start()
+    yield start_all(members)
     members[1].busy = concurrent.Future()
+    may_move(members)
     yield all_in(WAITING, [members[0], members[2]])
     logging.getLogger("kiel.zookeeper.allocator").disabled = True  # it says that the session is lost
     try:
@@ -431,9 +446,7 @@ def test_it_can_be_stopped_anywhere_and_started_again(zk, monkeypatch, state):
     def check(zk, group, kafka, members):
         first = members[0]
         blocked = concurrent.Future()
-        for member in members[:2]:
-            member.allocator.move.grace = 0.3 if state != FOLLOWING else 60
-            yield member.start()
+        yield start_all(members[:2])
         if state == RELEASING:
             first.busy = blocked
         if state == WAITING:
@@ -448,14 +461,16 @@ def test_it_can_be_stopped_anywhere_and_started_again(zk, monkeypatch, state):
                 yield blocked
                 yield join(*args)
             monkeypatch.setattr(kafka, "join", slow)
-        yield loop.until(lambda: first.state == state, 8)
+        if state != FOLLOWING:
+            may_move(members[:2])
+        yield loop.until(lambda: first.state == state, 20)
         stopped = first.allocator.stop()
         blocked.set_result(None)
         first.busy = members[1].busy = kafka.hold = None
-        yield loop.within(8, stopped)
+        yield loop.within(20, stopped)
         assert first.state == STOPPED and first.items == set() and first.allocator.move.joined is None
-        first.allocator.move.grace = members[1].allocator.move.grace = 0.3
-        yield loop.within(8, first.start())
+        may_move(members[:2])
+        yield loop.within(20, first.start())
         yield all_in(MOVED, members[:2])
         assert len(kafka.joined) == 2
     check(zk, monkeypatch)
