@@ -100,6 +100,6 @@ def running(port, target, milliseconds):
 if __name__ == "__main__":
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    # epoll waits for whole milliseconds, which would make two and more of a delay of half a one in each direction
+    # epoll waits whole milliseconds: with half of one in each direction, a round trip would take more than two
     asyncio.SelectorEventLoop(selectors.SelectSelector()).run_until_complete(
         serve(int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3])))

@@ -406,7 +406,7 @@ static inline int parts_of(Batch *batch, const Record *record, PyObject **parts)
     return 0;
 wrong:
     while (made) {
-        made--;  /* not in the macro, which before Python 3.8 takes what it is given more than once */
+        made--;  /* not in the macro, which before Python 3.8 evaluates its argument more than once */
         Py_DECREF(parts[made]);
     }
     return -1;

@@ -44,7 +44,7 @@ def test_zero_forbids_it_and_one_forces_it():
 
 @built
 def test_the_source_has_nothing_that_a_compiler_warns_of():
-    """For this Python: before 3.8 macros took their arguments several times, which one may not see."""
+    """With this Python's headers: before 3.8 some macros evaluate their argument more than once."""
     compiler = sysconfig.get_config_var("CC").split()[0]
     process = subprocess.Popen(
         [compiler, "-fsyntax-only", "-Wall", "-Wextra", "-Werror", "-Wno-unused-parameter",

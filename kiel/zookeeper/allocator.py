@@ -188,7 +188,7 @@ class PartitionAllocator(allocation.Allocator):
         yield self._look_for_switch(session)
         self._seeds.again()
         present = yield self._seeds.push()
-        if present is not None:  # the watch says so later, and may have told of the set before that alone
+        if present is not None:  # the watch may so far have told only of the set as it was before
             self.on_partition_change(present)
         owners = Owners(
             self.conn, self.consumer_name, self.owners_path, session.crossing(self._claims.freed)

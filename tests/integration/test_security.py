@@ -75,9 +75,11 @@ def works(kafka, zookeeper, topic, **settings):
         yield grouped.commit_offsets()
         # each lane is a connection of its own, secured as the first
         for client in (producer, single, grouped):
-            # one may be on its way, dialled ahead
-            yield loop.until(lambda: sum(lane.ready for lane in peer.connections_of(client)) > 1)
-            for lane in [lane for lane in peer.connections_of(client) if lane.ready]:
+            lanes = peer.connections_of(client)
+            assert len(lanes) > 1
+            # one that is dialled ahead may still be on its way
+            yield loop.until(lambda: all(lane.stream is not None for lane in lanes))
+            for lane in lanes:
                 assert hasattr(lane.stream.socket, "cipher") == bool(settings.get("ssl"))
     peer.with_clients(kafka, body, **settings)
 

@@ -30,7 +30,7 @@ LONG = 0.0012
 #: how many times as much the next brings
 GROWTH = 4
 
-#: how many answers it takes, about, until one that is further away than was thought is believed
+#: about how many answers it takes until a broker is believed to be further away than was thought
 MEMORY = 16
 
 #: The first versions of Fetch in which a fetch bounds the whole answer, in which there are sessions (KIP-227), in which
